@@ -1,0 +1,48 @@
+package transport
+
+import (
+	"context"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// Attempt is what a handler and the transport below it share about one call
+// of an API. The handler fills the first part before it calls the proxy; the
+// transport fills the second. It belongs to one goroutine at a time.
+type Attempt struct {
+	// Token, when set, is the token to inject: the one that the handler's
+	// request programs have already used.
+	Token *token.Token
+	// NoReplay leaves the replay to the handler, because the request itself
+	// depends on the token (a signature over it, say).
+	NoReplay bool
+
+	// Err is why there was no token; the API was not called.
+	Err error
+	// Expired tells that the last answer said that the token is dead.
+	Expired bool
+	// Replayed tells that the call was made twice.
+	Replayed bool
+	// Used is the token that the last attempt carried.
+	Used *token.Token
+	// TokenWait is the time spent on getting a token, Upstream the time from
+	// sending the request to the answer's headers, replay included.
+	TokenWait, Upstream time.Duration
+	// Raw and Doc are the answer's decoded body and its JSON value, when the
+	// transport had to look into it. Doc must not be changed.
+	Raw []byte
+	Doc any
+}
+
+type attemptKey struct{}
+
+// WithAttempt returns a context that hands a to the transport.
+func WithAttempt(ctx context.Context, a *Attempt) context.Context {
+	return context.WithValue(ctx, attemptKey{}, a)
+}
+
+func attemptOf(ctx context.Context) *Attempt {
+	a, _ := ctx.Value(attemptKey{}).(*Attempt)
+	return a
+}
