@@ -1,0 +1,120 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// This file is what the two halves of the package agree on: the source half
+// (configuration, requests to the token endpoint) and the keeper half (when to
+// ask, whom to share the answer with, where to store it).
+
+// Grant is what a token endpoint gave.
+type Grant struct {
+	Access, Refresh string
+	// Lifetime is 0 when the answer stated none.
+	Lifetime time.Duration
+	// Expires is set instead of Lifetime when the answer gave an absolute time.
+	Expires time.Time
+	// Keep is what the source's keep program made of the answer; nil without one.
+	Keep map[string]any
+}
+
+// endpoint signs in and renews. The keeper calls it, one call at a time. The
+// skew is added to the clock for $timestamp; the keeper learns it from a
+// refusal's Date (reliability T14). An error is always a *Failure.
+type endpoint interface {
+	obtain(ctx context.Context, skew time.Duration) (Grant, error)
+	refresh(ctx context.Context, prev *Token, skew time.Duration) (Grant, error)
+	canObtain() bool
+	canRefresh() bool
+}
+
+// FailureKind tells what a failed token call means for the next one.
+type FailureKind uint8
+
+const (
+	// Refused: the endpoint understood and said no. The token that was sent, if
+	// any, was not used up by an unseen success.
+	Refused FailureKind = iota + 1
+	// Ambiguous: nobody knows what the endpoint did (transport error, time-out,
+	// truncated or unreadable answer, 5xx). A refresh token may be spent.
+	Ambiguous
+	// Invalid: the endpoint said yes, but what it gave can't be used.
+	Invalid
+)
+
+// String gives the kind as one lower-case word, for logs and metrics.
+func (k FailureKind) String() string {
+	switch k {
+	case Refused:
+		return "refused"
+	case Ambiguous:
+		return "ambiguous"
+	case Invalid:
+		return "invalid"
+	default:
+		return "unknown"
+	}
+}
+
+// Failure is why a token call gave no token. Nothing in it is secret.
+type Failure struct {
+	Kind FailureKind
+	// Status is the HTTP status, or 0 when there was no answer.
+	Status int
+	// Code is the business code of the answer, when it had a short one, else "".
+	Code string
+	// Date is the answer's Date header, zero if it had none.
+	Date time.Time
+	// Reason is for logs: it holds no secret and no text of the answer.
+	Reason string
+}
+
+// Error names the kind, the status and the business code.
+func (f *Failure) Error() string {
+	msg := f.Kind.String()
+	if f.Status != 0 {
+		msg += fmt.Sprintf(" (status %d", f.Status)
+		if f.Code != "" {
+			msg += ", code " + f.Code
+		}
+		msg += ")"
+	} else if f.Code != "" {
+		msg += " (code " + f.Code + ")"
+	}
+	if f.Reason != "" {
+		msg += ": " + f.Reason
+	}
+	return msg
+}
+
+// policy is what the keeper needs to know of a source besides its endpoint.
+type policy struct {
+	// name is the source's name in the configuration.
+	name string
+	// lifetime counts when an answer states none; 0 = not configured.
+	lifetime time.Duration
+	// refreshBefore is the window before the expiry; 0 = use refreshFraction.
+	refreshBefore time.Duration
+	// refreshFraction is the window as a part of the lifetime, in (0, 0.5].
+	refreshFraction float64
+	// mustDiffer: an unchanged token is a failed refresh.
+	mustDiffer bool
+	// warm: obtain at start.
+	warm bool
+	// retryRefused is the wait after a refused sign-in.
+	retryRefused time.Duration
+	// timeout bounds one call of the endpoint.
+	timeout time.Duration
+	// identity is the hex SHA-256 of what determines the token: endpoint URLs,
+	// credentials, programs. The keys of pool and vault derive from it.
+	identity string
+	// sealKey seals records in the vault; derived from the credentials.
+	sealKey [32]byte
+	// seed is the configured refresh token of a source that can't obtain.
+	seed string
+	// static is a fixed token; such a source has no endpoint.
+	static string
+}
