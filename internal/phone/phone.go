@@ -1,0 +1,2 @@
+// Package phone reads telephone numbers as phone systems and people write them.
+package phone
