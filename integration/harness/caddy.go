@@ -1,0 +1,333 @@
+// Package harness runs the built binary for tests, as a user would: with a
+// Caddyfile, on loopback, in directories of its own.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Binary is the caddy to test: SWITCHBOARD_CADDY, or bin/caddy of the
+// repository. A missing one fails the test: nothing is skipped.
+func Binary(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("SWITCHBOARD_CADDY")
+	if path == "" {
+		path = filepath.Join(Root(t), "bin", "caddy")
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the binary to test is missing (%v): run `make build`", err)
+	}
+	return path
+}
+
+// Root is the repository's folder.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "xcaddy.json")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no xcaddy.json above the test's folder")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// Caddy is a running binary.
+type Caddy struct {
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended chan error
+	env   []string
+
+	// Port serves the site, Admin is the address of the admin API.
+	Port  int
+	Admin string
+	// Dir holds the Caddyfile, Data and the configuration's autosave.
+	Dir string
+	// Logs is everything it has written.
+	Logs *Log
+}
+
+// Config says how to start a Caddy.
+type Config struct {
+	// Caddyfile's text. {PORT} and {ADMIN} become free ports, {DIR} the folder.
+	Caddyfile string
+	// Env is added to the environment.
+	Env []string
+	// Dir is an existing folder to start in again. Default: a new one.
+	Dir string
+}
+
+// Start runs the binary until the test ends. It waits until the admin API
+// answers.
+func Start(t testing.TB, c Config) *Caddy {
+	t.Helper()
+	caddy := &Caddy{t: t, Dir: c.Dir, env: c.Env, Logs: new(Log)}
+	if caddy.Dir == "" {
+		caddy.Dir = t.TempDir()
+	}
+	caddy.Port = FreePort(t)
+	caddy.Admin = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+	file := caddy.write(c.Caddyfile)
+	caddy.cmd = exec.CommandContext(context.Background(), Binary(t), "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // the binary under test
+	caddy.cmd.Env = append(environment(caddy.Dir), c.Env...)
+	caddy.cmd.Stdout, caddy.cmd.Stderr = caddy.Logs, caddy.Logs
+	if err := caddy.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	caddy.ended = make(chan error, 1)
+	go func() { caddy.ended <- caddy.cmd.Wait() }()
+	t.Cleanup(func() {
+		caddy.Stop()
+		if t.Failed() {
+			t.Logf("caddy's log:\n%s", caddy.Logs.Tail(8000))
+		}
+	})
+	caddy.wait()
+	return caddy
+}
+
+func environment(dir string) []string {
+	env := []string{
+		"XDG_DATA_HOME=" + filepath.Join(dir, "data"), "XDG_CONFIG_HOME=" + filepath.Join(dir, "config"), "HOME=" + dir,
+	}
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); name == "PATH" || name == "GORACE" || name == "GOMEMLIMIT" || name == "GODEBUG" {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+func (c *Caddy) write(caddyfile string) string {
+	c.t.Helper()
+	text := strings.NewReplacer("{PORT}", fmt.Sprint(c.Port), "{ADMIN}", c.Admin, "{DIR}", c.Dir).Replace(caddyfile)
+	file := filepath.Join(c.Dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return file
+}
+
+func (c *Caddy) wait() {
+	c.t.Helper()
+	Eventually(c.t, 30*time.Second, "caddy to answer on its admin address", func() bool {
+		select {
+		case err := <-c.ended:
+			c.ended <- err
+			c.t.Fatalf("caddy ended while starting: %v\n%s", err, c.Logs.Tail(4000))
+		default:
+		}
+		res, err := http.Get("http://" + c.Admin + "/config/")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// URL is that of a path of the site.
+func (c *Caddy) URL(path string) string { return fmt.Sprintf("http://localhost:%d%s", c.Port, path) }
+
+// Reload loads a Caddyfile as `caddy reload` does.
+func (c *Caddy) Reload(caddyfile string) error {
+	file := c.write(caddyfile)
+	out, err := c.Command("reload", "--config", file, "--adapter", "caddyfile", "--address", c.Admin, "--force")
+	if err != nil {
+		return fmt.Errorf("reloading: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Command runs another command of the binary in the same environment.
+func (c *Caddy) Command(args ...string) (string, error) {
+	return Command(c.t, c.Dir, c.env, args...)
+}
+
+// Command runs a command of the binary to its end.
+func Command(t testing.TB, dir string, env []string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), Binary(t), args...) //nolint:gosec // the binary under test
+	cmd.Env = append(environment(dir), env...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Kill ends the process at once, as a crash does.
+func (c *Caddy) Kill() {
+	_ = c.cmd.Process.Kill()
+	<-c.ended
+	c.ended <- nil
+}
+
+// Stop ends the process as an operator does, and fails the test when it takes
+// long or when the race detector has found something.
+func (c *Caddy) Stop() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.ended:
+		c.ended <- nil
+	case <-time.After(20 * time.Second):
+		_ = c.cmd.Process.Kill()
+		c.t.Error("caddy did not stop within 20 s")
+	}
+	if strings.Contains(c.Logs.String(), "WARNING: DATA RACE") {
+		c.t.Error("the race detector found something; see caddy's log")
+	}
+}
+
+// PID is the process's id.
+func (c *Caddy) PID() int { return c.cmd.Process.Pid }
+
+// FreePort finds a port that nobody listens on.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// Eventually polls until ok, or fails the test.
+func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", within, what)
+		}
+		<-tick.C
+	}
+}
+
+// Log gathers what a process writes.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String is everything so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// Tail is the last n bytes.
+func (l *Log) Tail(n int) string {
+	s := l.String()
+	return s[max(0, len(s)-n):]
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+// Do sends a request and reads the answer whole.
+func Do(t testing.TB, req *http.Request) Answer {
+	t.Helper()
+	a, err := Try(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// Try is Do for tests that expect errors, or that run in goroutines.
+func Try(req *http.Request) (Answer, error) {
+	res, err := client.Do(req)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return Answer{res.StatusCode, res.Header, string(body)}, err
+}
+
+// client follows no redirect and takes its time: a hanging answer is to be
+// seen, not hidden.
+var client = &http.Client{
+	Timeout:       60 * time.Second,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+}
+
+// Get fetches a URL.
+func Get(t testing.TB, url string) Answer {
+	t.Helper()
+	return Do(t, Request(t, http.MethodGet, url, "", ""))
+}
+
+// Request makes a request with a body of a type.
+func Request(t testing.TB, method, url, contentType, body string) *http.Request {
+	t.Helper()
+	var r io.Reader
+	if body != "" {
+		r = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), method, url, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	return req
+}
+
+// RSS is the process's resident memory in bytes, and its peak.
+func (c *Caddy) RSS() (now, peak int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
+			now = kb << 10
+		}
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kb); err == nil {
+			peak = kb << 10
+		}
+	}
+	if now == 0 {
+		return 0, 0, errors.New("no VmRSS in the process's status")
+	}
+	return now, peak, nil
+}
