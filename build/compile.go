@@ -29,9 +29,9 @@ func compile(ctx context.Context, b xcaddy.Builder, output string, build buildFu
 	attempt := func() error { return build(b, ctx, output) }
 	said, err := muffled(attempt)
 	if set {
-		os.Setenv("GOPROXY", proxy)
+		err = errors.Join(err, os.Setenv("GOPROXY", proxy))
 	} else {
-		os.Unsetenv("GOPROXY")
+		err = errors.Join(err, os.Unsetenv("GOPROXY"))
 	}
 	if err != nil && strings.Contains(said, offline) {
 		said, err = muffled(attempt)
@@ -59,17 +59,17 @@ func muffled(f func() error) (said string, err error) {
 	os.Stdout, os.Stderr = stdout, stderr
 	log.SetOutput(logger)
 
-	said, readErr := tail(file, 4<<10)
-	return said, errors.Join(err, readErr)
+	said, unread := tail(file, 4<<10)
+	return said, errors.Join(err, unread)
 }
 
-// tail returns the last max bytes of f, from the start of a line on.
-func tail(f *os.File, max int64) (string, error) {
+// tail returns the end of f, most bytes at the most, from the start of a line on.
+func tail(f *os.File, most int64) (string, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return "", err
 	}
-	from := size - min(size, max)
+	from := size - min(size, most)
 	text, err := io.ReadAll(io.NewSectionReader(f, from, size-from))
 	if from > 0 {
 		_, rest, _ := strings.Cut(string(text), "\n")
