@@ -1,0 +1,263 @@
+package token
+
+import (
+	"errors"
+	"regexp"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/switchboard-ivr/switchboard/module/program"
+)
+
+// sourceName keeps names usable in URLs, metrics and storage keys.
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// ParseSource reads one `token` block. The current token of d is the word
+// `token`; afterwards it is the end of the block. Programs are compiled, so that
+// an error names the line:
+//
+//	token <name> {
+//		dialect        <name>
+//		define         <jq...>
+//		credential     <name> <value>
+//		optional       <names...>
+//		obtain         [<method>] <url> {
+//			headers <jq>
+//			query   <jq>
+//			form    <jq>
+//			json    <jq>
+//		}
+//		refresh        [<method>] <url> { ... }
+//		static         <value>
+//		success        <jq>
+//		access_token   <jq>
+//		refresh_token  <jq>
+//		expires_in     <jq> [s|ms|at]
+//		timestamp      ms|s|<layout> [<zone>]
+//		lifetime       <duration>
+//		refresh_before <duration>|<fraction>
+//		must_differ    on|off
+//		inject         header [<name> [<template>]] | query <name> | body <name> | none
+//		token_expired  [<status...>] [<jq>]
+//		api_success    <jq>
+//		keep           <jq> hosts <hosts...>
+//		retry_refused  <duration>
+//		timeout        <duration>
+//		transport      http { ... }
+//		warm           on|off
+//	}
+func ParseSource(d *caddyfile.Dispenser) (string, *Source, error) {
+	if !d.NextArg() {
+		return "", nil, d.Err("a token source needs a name: token NAME { … }")
+	}
+	name := d.Val()
+	if !sourceName.MatchString(name) {
+		return "", nil, d.Errf("%q can't be the name of a token source; use up to 64 letters, digits, `-`, `_` and `.`", name)
+	}
+	s := new(Source)
+	p := newParser(d, s)
+	if d.NextArg() {
+		return "", nil, d.ArgErr()
+	}
+	if err := p.block(); err != nil {
+		return "", nil, err
+	}
+	if len(p.at) == 1 {
+		return "", nil, p.at[""].Errf("token %s is empty; write at least `obtain URL`, `static VALUE` or a `credential`", name)
+	}
+	return name, s, p.check()
+}
+
+// UnmarshalCaddyfile reads one whole `token` block, its name included; the name
+// is not part of a Source. See ParseSource for the syntax.
+func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the word `token`
+	_, parsed, err := ParseSource(d)
+	if err != nil {
+		return err
+	}
+	*s = *parsed
+	return nil
+}
+
+// parser reads the lines of one source or dialect.
+type parser struct {
+	d *caddyfile.Dispenser
+	s *Source
+	// dialect: requests have no URL, and nothing is compiled.
+	dialect bool
+	// at remembers where each setting is written; "" is the block itself.
+	at map[string]*caddyfile.Dispenser
+}
+
+func newParser(d *caddyfile.Dispenser, s *Source) *parser {
+	p := &parser{d: d, s: s, at: make(map[string]*caddyfile.Dispenser)}
+	p.mark("")
+	return p
+}
+
+// mark remembers the current token as the place of a setting.
+func (p *parser) mark(setting string) {
+	here := caddyfile.NewDispenser([]caddyfile.Token{p.d.Token()})
+	here.Next()
+	p.at[setting] = here
+}
+
+// once marks a setting and refuses a second one.
+func (p *parser) once(setting string) error {
+	if before, ok := p.at[setting]; ok {
+		return p.d.Errf("%s is already written in line %d", setting, before.Line())
+	}
+	p.mark(setting)
+	return nil
+}
+
+func (p *parser) block() error {
+	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
+		word := p.d.Val()
+		if word == "credential" { // the one that may come again, with another name
+			if err := p.credential(); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := p.once(word); err != nil {
+			return err
+		}
+		if err := p.subdirective(word); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check merges and compiles what was read, and names the line of what is wrong.
+func (p *parser) check() error {
+	if _, err := p.s.newPlan(program.Define(p.d)); err != nil {
+		return p.locate(err)
+	}
+	return nil
+}
+
+func (p *parser) locate(err error) error {
+	where := p.at[""]
+	if wrong, ok := errors.AsType[*settingError](err); ok {
+		if at, ok := p.at[wrong.setting]; ok {
+			where = at
+		} else if at, ok := p.at[wrong.parent()]; ok {
+			where = at
+		}
+	}
+	return where.WrapErr(err)
+}
+
+func (p *parser) credential() error {
+	var name, value string
+	if !p.d.AllArgs(&name, &value) {
+		return p.d.Err("write `credential NAME VALUE`; quote a value that holds blanks")
+	}
+	if err := p.once("credential " + name); err != nil {
+		return err
+	}
+	if p.s.CredentialValues == nil {
+		p.s.CredentialValues = make(map[string]string)
+	}
+	p.s.CredentialValues[name] = value
+	return nil
+}
+
+func (p *parser) subdirective(word string) error {
+	s := p.s
+	switch word {
+	case "dialect":
+		return p.word(&s.Dialect)
+	case "define":
+		return p.define()
+	case "optional":
+		return p.words(&s.Optional)
+	case "obtain":
+		return p.request(word, &s.Obtain)
+	case "refresh":
+		return p.request(word, &s.Refresh)
+	case "static":
+		return p.word(&s.Static)
+	case "success":
+		return p.program(&s.Success)
+	case "access_token":
+		return p.program(&s.AccessToken)
+	case "refresh_token":
+		return p.program(&s.RefreshToken)
+	case "expires_in":
+		return p.programAnd(&s.ExpiresIn, &s.ExpiresInUnit)
+	case "timestamp":
+		return p.wordAnd(&s.Timestamp, &s.TimestampZone)
+	case "lifetime":
+		return p.duration(&s.Lifetime)
+	case "refresh_before":
+		return p.refreshBefore()
+	case "must_differ":
+		return p.onOff(&s.MustDiffer)
+	case "inject":
+		return p.inject()
+	case "token_expired":
+		return p.tokenExpired()
+	case "api_success":
+		return p.program(&s.AnswerSuccess)
+	case "keep":
+		return p.keep()
+	case "retry_refused":
+		return p.duration(&s.RetryRefused)
+	case "timeout":
+		return p.duration(&s.Timeout)
+	case "transport":
+		return p.transport()
+	case "warm":
+		return p.onOff(&s.Warm)
+	default:
+		return p.d.Errf("unrecognized subdirective '%s' of a token source", word)
+	}
+}
+
+func (p *parser) define() error {
+	args := p.d.RemainingArgs()
+	if len(args) == 0 {
+		return p.d.ArgErr()
+	}
+	for _, raw := range args {
+		text, err := program.Arg(p.d, raw)
+		if err != nil {
+			return err
+		}
+		p.s.Define = program.Join(p.s.Define, text)
+	}
+	return nil
+}
+
+func (p *parser) refreshBefore() error {
+	var raw string
+	if err := p.word(&raw); err != nil {
+		return err
+	}
+	if fraction, err := strconv.ParseFloat(raw, 64); err == nil {
+		if fraction == 0 {
+			return p.d.Err("refresh_before 0 would renew a token after its end; write a duration such as 10m or a fraction such as 0.5")
+		}
+		p.s.RefreshFraction = fraction
+		return nil
+	}
+	return p.parseDuration(raw, &p.s.RefreshBefore)
+}
+
+func (p *parser) transport() error {
+	if !p.d.NextArg() || p.d.Val() != "http" {
+		return p.d.Err("write `transport http { … }`, as in reverse_proxy")
+	}
+	unm, err := caddyfile.UnmarshalModule(p.d, "http.reverse_proxy.transport.http")
+	if err != nil {
+		return err
+	}
+	p.s.TransportRaw = caddyconfig.JSONModuleObject(unm, "protocol", "http", nil)
+	return nil
+}

@@ -1,0 +1,124 @@
+package token
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// maxAnswer is the size in bytes up to which an answer of a token endpoint is
+// read, compressed and not (reliability T15).
+const maxAnswer = 64 << 10
+
+// reply is an answer of a token endpoint.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+	// broken is why the body is not whole; "" when it is.
+	broken string
+}
+
+// newTransport makes the connection to a token endpoint that has no `transport`.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: maxAnswer,
+	}
+}
+
+// caddyTransport is Caddy's transport outside of a Caddy request: it expects a
+// replacer in the context for a server name with placeholders.
+type caddyTransport struct{ http.RoundTripper }
+
+func (t caddyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := context.WithValue(req.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	return t.RoundTripper.RoundTrip(req.WithContext(ctx))
+}
+
+// send makes one attempt of req and reads the answer. An error is a *Failure
+// without any text that came from outside: an *url.Error shows the URL with its
+// signature, and other errors of net/http show what the endpoint wrote.
+func send(rt http.RoundTripper, req *http.Request) (*reply, *Failure) {
+	client := http.Client{
+		Transport: rt,
+		// the next host has no business with our credentials
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	// A connection that the endpoint has closed in the meantime fails like one
+	// that broke within the call, which costs a refresh token. So each call has
+	// its own.
+	req.Close = true
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, &Failure{Kind: Ambiguous, Reason: reason(req.Context(), err)}
+	}
+	defer resp.Body.Close()
+	body, broken := readBody(req.Context(), resp)
+	return &reply{resp.StatusCode, resp.Header, body, broken}, nil
+}
+
+func readBody(ctx context.Context, resp *http.Response) (body []byte, broken string) {
+	var from io.Reader = io.LimitReader(resp.Body, maxAnswer+1)
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unzipped, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, "the answer says that it is gzip and is not"
+		}
+		from = io.LimitReader(unzipped, maxAnswer+1)
+	default:
+		return nil, "the answer has an encoding that was not asked for"
+	}
+	body, err := io.ReadAll(from)
+	switch {
+	case len(body) > maxAnswer:
+		return nil, "the answer is larger than 64 KiB"
+	case err != nil && ctx.Err() != nil:
+		return nil, reason(ctx, err)
+	case err != nil:
+		return nil, "the answer was cut off"
+	default:
+		return body, ""
+	}
+}
+
+// reason says in our own words why a call has failed. The messages of the
+// operating system and of the certificate check are safe to repeat.
+func reason(ctx context.Context, err error) string {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return "the call was given up"
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "no whole answer in time"
+	}
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		return "can't connect" // Caddy's transport keeps the cause to itself
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "the host's name can't be resolved"
+	}
+	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the certificate is not trusted: " + cert.Err.Error()
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return "can't connect: " + op.Err.Error()
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "no whole answer in time"
+	}
+	return "the connection broke before a whole answer"
+}

@@ -1,0 +1,124 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Inject is the configuration of how a token travels to the API.
+type Inject struct {
+	// Where the token goes: `header`, `query`, `body` (a member of a JSON or form
+	// body) or `none`. Default: `header`.
+	In string `json:"in,omitempty"`
+	// The name of the header, query parameter or member. Default, for a header:
+	// `Authorization`.
+	Name string `json:"name,omitempty"`
+	// The value of a header, with `{token}` where the token goes. Default:
+	// `Bearer {token}` for `Authorization`, else `{token}`.
+	Template string `json:"template,omitempty"`
+}
+
+// Places where a token goes.
+const (
+	InHeader = "header"
+	InQuery  = "query"
+	InBody   = "body"
+	InNone   = "none"
+)
+
+// Injection is a checked Inject. The value that travels is Prefix + token +
+// Suffix.
+type Injection struct {
+	// Where is InHeader, InQuery, InBody or InNone.
+	Where string
+	// Name is a header in canonical spelling, a query parameter or a member of
+	// the body; "" for InNone.
+	Name           string
+	Prefix, Suffix string
+}
+
+// Headers that carry no credential, or that the HTTP client itself writes.
+var notInjectable = []string{
+	"Host", "Connection", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Te",
+	"Trailer", "Upgrade", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Expect", "Date",
+}
+
+// Headers that mean something else to most servers and proxies.
+var unusualHeaders = []string{
+	"Cookie", "Set-Cookie", "Proxy-Authorization", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+	"X-Forwarded-Proto", "User-Agent", "Accept", "Accept-Encoding", "Range", "Via", "Origin", "Referer",
+}
+
+// resolve checks the configuration and fills in the defaults. A nil Inject is
+// all defaults.
+func (in *Inject) resolve() (Injection, error) {
+	if in == nil {
+		in = new(Inject)
+	}
+	if in.Template != "" && in.In != "" && in.In != InHeader {
+		return Injection{}, fmt.Errorf("only a header has a template; write `inject %s %s`", in.In, in.Name)
+	}
+	switch in.In {
+	case "", InHeader:
+		return in.header()
+	case InQuery, InBody:
+		if in.Name == "" {
+			return Injection{}, fmt.Errorf("the %s needs a name; write `inject %s access_token`", in.In, in.In)
+		}
+		return Injection{Where: in.In, Name: in.Name}, nil
+	case InNone:
+		if in.Name != "" {
+			return Injection{}, errors.New("`inject none` takes no name")
+		}
+		return Injection{Where: InNone}, nil
+	default:
+		return Injection{}, fmt.Errorf("%q is no place for a token; write header, query, body or none", in.In)
+	}
+}
+
+func (in *Inject) header() (Injection, error) {
+	name := in.Name
+	if name == "" {
+		name = "Authorization"
+	}
+	if !httpguts.ValidHeaderFieldName(name) {
+		return Injection{}, fmt.Errorf("%q is not the name of a header", name)
+	}
+	name = http.CanonicalHeaderKey(name)
+	if slices.Contains(notInjectable, name) {
+		return Injection{}, fmt.Errorf("the header %s can't carry a token; the API's documentation names the one that does", name)
+	}
+	template := in.Template
+	switch {
+	case template != "":
+	case name == "Authorization":
+		template = "Bearer {token}"
+	default:
+		template = "{token}"
+	}
+	if strings.Count(template, "{token}") != 1 {
+		return Injection{}, fmt.Errorf("the template %q must hold {token} once, as \"Bearer {token}\" does", template)
+	}
+	prefix, suffix, _ := strings.Cut(template, "{token}")
+	if !httpguts.ValidHeaderFieldValue(template) {
+		return Injection{}, fmt.Errorf("the template of %s holds a control character", name)
+	}
+	return Injection{InHeader, name, prefix, suffix}, nil
+}
+
+// warnings tells what is legal and still likely to hurt.
+func (in Injection) warnings() []string {
+	switch {
+	case in.Where == InQuery:
+		return []string{"the token travels in the URL, which logs on the way and at the API hold; a header is safer where the API takes one"}
+	case in.Where == InHeader && slices.Contains(unusualHeaders, in.Name):
+		return []string{"the header " + in.Name + " is an unusual place for a token: servers and proxies on the way read or change it"}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,133 @@
+package token
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// newPolicy tells the keeper what it needs to know of a provisioned source.
+func newPolicy(s *Source) policy {
+	p := s.plan
+	policy := policy{
+		name:            s.name,
+		lifetime:        time.Duration(p.Lifetime),
+		refreshBefore:   time.Duration(p.RefreshBefore),
+		refreshFraction: p.RefreshFraction,
+		mustDiffer:      isOn(p.MustDiffer, false),
+		warm:            s.IsWarm(),
+		retryRefused:    cmp.Or(time.Duration(p.RetryRefused), refusedPause),
+		timeout:         s.timeout(),
+		identity:        s.identity,
+		sealKey:         s.sealKey,
+		seed:            s.values[seedName],
+		static:          s.token,
+	}
+	if policy.refreshBefore == 0 && policy.refreshFraction == 0 {
+		policy.refreshBefore = defaultRefreshBefore
+	}
+	return policy
+}
+
+func (s *Source) timeout() time.Duration {
+	return cmp.Or(time.Duration(s.plan.Timeout), callTimeout)
+}
+
+// identify digests what determines the token. Settings that only say when to
+// renew or how to connect are not in it, so that changing them keeps the token.
+func (s *Source) identify() string {
+	p := s.plan
+	text, err := json.Marshal([]any{
+		"switchboard token 1",
+		p.Obtain, text(s.obtainURL), p.Refresh, text(s.refreshURL),
+		s.values, s.token, p.Define,
+		p.Success, p.AccessToken, p.RefreshToken, p.Timestamp, p.TimestampZone, p.Keep,
+	})
+	if err != nil {
+		panic(err) // strings only
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func text(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.String()
+}
+
+// deriveSealKey makes the key of the vault's records. It depends on the
+// credentials alone: whoever has them could sign in anyway.
+func (s *Source) deriveSealKey() (key [32]byte, err error) {
+	secret, err := json.Marshal(s.values)
+	if err != nil {
+		return key, err
+	}
+	derived, err := hkdf.Key(sha256.New, secret, nil, "switchboard token seal 1", len(key))
+	if err != nil {
+		return key, fmt.Errorf("deriving the seal key: %w", err)
+	}
+	copy(key[:], derived)
+	return key, nil
+}
+
+// Warnings tells what is legal in a provisioned source and still likely to hurt.
+// None holds a secret.
+func (s *Source) Warnings() []string {
+	p := s.plan
+	var all []string
+	for name, value := range s.CredentialValues {
+		if isSecret(name) && !strings.Contains(value, "{") {
+			all = append(all, "credential "+name+" is a secret in clear in the configuration; write {env.NAME} or {file./path}")
+		}
+	}
+	if s.Static != "" && !strings.Contains(s.Static, "{") {
+		all = append(all, "static is a secret in clear in the configuration; write {env.NAME} or {file./path}")
+	}
+	if s.HasToken() {
+		all = append(all, p.injection.warnings()...)
+	}
+	if !p.hasEndpoint {
+		return all
+	}
+	if p.Lifetime == 0 && s.ExpiresIn == "" {
+		all = append(all, "neither lifetime nor expires_in is written: where the answer states no lifetime, 2h is assumed")
+	}
+	for _, u := range []*url.URL{s.obtainURL, s.refreshURL} {
+		if u != nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			all = append(all, "the credentials travel in clear to "+u.Hostname()+"; write https")
+			break
+		}
+	}
+	// loading the transport has emptied TransportRaw, the merged copy still has it
+	if bytes.Contains(p.TransportRaw, []byte(`"insecure_skip_verify":true`)) {
+		all = append(all, "transport does not verify the token endpoint's certificate; write tls_trust_pool instead of tls_insecure_skip_verify")
+	}
+	return all
+}
+
+// isSecret guesses from a credential's name whether its value is one. An app key
+// or a client id is not.
+func isSecret(name string) bool {
+	name = strings.ToLower(name)
+	for _, part := range []string{"secret", "passw", "pwd", "private", "token"} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return strings.HasSuffix(name, "key") && !strings.HasPrefix(name, "app")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
