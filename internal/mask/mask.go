@@ -24,14 +24,9 @@ const maxNesting = 4
 // nothing to hide, without allocating.
 func Text(s string) string { return text(s, 0) }
 
-// URI masks a request URI, a URL or a query string with its "?": as [Text],
-// and values of personal names (tel, from, email …) whatever they look like.
-func URI(s string) string {
-	if strings.ContainsAny(s, "=%@") {
-		s = webWord(s, 0)
-	}
-	return plain(s)
-}
+// URI masks a request URI, a URL or a query string with its "?". Other than
+// [Text] it takes s as one URI even when blanks or quotes are in it.
+func URI(s string) string { return text(webWord(s, 0), 0) }
 
 // Value masks a value whose name is known: "***" for the names of secrets, at
 // most two digits for the names of telephone numbers and the like, and else

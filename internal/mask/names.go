@@ -1,10 +1,5 @@
 package mask
 
-import (
-	"slices"
-	"strings"
-)
-
 // Names are compared in lower case and without punctuation, so that appKey,
 // app_key and X-App-Key are one name.
 var (
@@ -35,36 +30,41 @@ func Personal(name string) bool {
 	return matches(name, personalParts, personalEnds, personalNames)
 }
 
+// nameSize is how much of a name is looked at.
+const nameSize = 128
+
 func matches(name string, parts, ends, names []string) bool {
-	n := squash(name)
-	return n != "" &&
-		(slices.Contains(names, n) ||
-			slices.ContainsFunc(ends, func(e string) bool { return strings.HasSuffix(n, e) }) ||
-			slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(n, p) }))
+	var buf [nameSize]byte
+	n := squash(buf[:0], name)
+	for _, x := range names {
+		if string(n) == x {
+			return true
+		}
+	}
+	for _, x := range ends {
+		if len(n) >= len(x) && string(n[len(n)-len(x):]) == x {
+			return true
+		}
+	}
+	for _, x := range parts {
+		for i := 0; i+len(x) <= len(n); i++ {
+			if n[i] == x[0] && string(n[i:i+len(x)]) == x {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-// squash returns the ASCII letters and digits of a name in lower case. Names
-// that are squashed already cost nothing.
-func squash(name string) string {
-	clean := true
-	for i := range len(name) {
-		if c := name[i]; !isAlnum(c) || 'A' <= c && c <= 'Z' {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return name
-	}
-	out := make([]byte, 0, 48)
-	for i := range len(name) {
-		c := name[i]
-		switch {
+// squash appends the ASCII letters and digits of a name in lower case.
+func squash(dst []byte, name string) []byte {
+	for i := 0; i < len(name) && len(dst) < nameSize; i++ {
+		switch c := name[i]; {
 		case 'A' <= c && c <= 'Z':
-			out = append(out, c+('a'-'A'))
+			dst = append(dst, c+('a'-'A'))
 		case isAlnum(c):
-			out = append(out, c)
+			dst = append(dst, c)
 		}
 	}
-	return string(out)
+	return dst
 }

@@ -1,0 +1,158 @@
+// Package logencoder is the log format switchboard: Caddy's log lines without
+// tokens, telephone numbers and email addresses.
+package logencoder
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/logging"
+
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+)
+
+func init() {
+	caddy.RegisterModule(Encoder{})
+}
+
+// Encoder masks what identifies a caller or opens a door, then lets another
+// encoder write the line. Caddy's access log writes request URIs and most
+// headers as they came, and phone systems put numbers and keys in both:
+//
+//	log {
+//		format switchboard
+//	}
+//
+// What it changes, in the message and in every field, however deep:
+//
+//   - Values of query parameters with the name of a secret (access_token, sign,
+//     app_key, password …) become "***", those with the name of a number or an
+//     address (tel, phone, caller, from, email …) "***" or "***" and the last
+//     two digits. Percent-encoding doesn't hide them.
+//   - Headers and fields with the name of a secret (X-Api-Key, *-Token, *-Key,
+//     *-Secret) become "REDACTED", as Caddy's own Authorization and Cookie do.
+//   - Anywhere in text: runs of seven or more digits, in groups or not, become
+//     "***" and the last two digits, email addresses "***@***", JSON web tokens
+//     and what follows Bearer or Basic "***", and so do user and password in
+//     URLs.
+//
+// What stays: fields that are numbers, times or durations (status, size, ts);
+// UUIDs and hex ids, such as most call ids; Asterisk's unique ids; IP
+// addresses, dates, versions; Content-Length. A call id made of digits alone
+// is masked like a number.
+//
+// The fields token and key hold names in Caddy's and Switchboard's own lines
+// and are treated as text.
+type Encoder struct {
+	// WrappedRaw is the encoder that writes the masked line. Default: json, or
+	// console when the log goes to a terminal.
+	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
+
+	zapcore.Encoder `json:"-"`
+
+	ctx       caddy.Context
+	isDefault bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (Encoder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "caddy.logging.encoders.switchboard",
+		New: func() caddy.Module { return new(Encoder) },
+	}
+}
+
+// Provision loads the encoder that is wrapped.
+func (e *Encoder) Provision(ctx caddy.Context) error {
+	e.ctx = ctx
+	if e.WrappedRaw == nil {
+		e.isDefault = true
+		return e.wrapOwn(new(logging.JSONEncoder))
+	}
+	v, err := ctx.LoadModule(e, "WrappedRaw")
+	if err != nil {
+		return fmt.Errorf("loading wrapped encoder: %w", err)
+	}
+	enc, ok := v.(zapcore.Encoder)
+	if !ok {
+		return fmt.Errorf("wrapped module %T is not an encoder", v)
+	}
+	e.Encoder = masked(enc)
+	return nil
+}
+
+type provisionedEncoder interface {
+	zapcore.Encoder
+	caddy.Provisioner
+}
+
+func (e *Encoder) wrapOwn(enc provisionedEncoder) error {
+	if err := enc.Provision(e.ctx); err != nil {
+		return fmt.Errorf("provisioning default encoder: %w", err)
+	}
+	e.Encoder = masked(enc)
+	return nil
+}
+
+// ConfigureDefaultFormat takes console for json when no encoder was named and
+// the log goes to a terminal.
+func (e *Encoder) ConfigureDefaultFormat(wo caddy.WriterOpener) error {
+	if !e.isDefault {
+		if c, ok := e.Encoder.(maskedEncoder).enc.(caddy.ConfiguresFormatterDefault); ok {
+			return c.ConfigureDefaultFormat(wo)
+		}
+		return nil
+	}
+	if caddy.IsWriterStandardStream(wo) && isTerminal() {
+		return e.wrapOwn(new(logging.ConsoleEncoder))
+	}
+	return nil
+}
+
+// isTerminal looks at stderr, as Caddy does for its own default.
+var isTerminal = func() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
+
+// maskedEncoder masks an entry and its fields.
+type maskedEncoder struct {
+	object
+	enc zapcore.Encoder
+}
+
+func masked(enc zapcore.Encoder) maskedEncoder { return maskedEncoder{object{enc}, enc} }
+
+// Clone is called for loggers with fields of their own.
+func (m maskedEncoder) Clone() zapcore.Encoder { return masked(m.enc.Clone()) }
+
+// EncodeEntry hands the fields on as one, which masks them while it is written.
+func (m maskedEncoder) EncodeEntry(e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	e.Message, e.Stack = mask.Text(e.Message), mask.Text(e.Stack)
+	if len(fields) == 0 {
+		return m.enc.EncodeEntry(e, nil)
+	}
+	return m.enc.EncodeEntry(e, []zapcore.Field{zap.Inline(fieldList(fields))})
+}
+
+type fieldList []zapcore.Field
+
+func (l fieldList) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	for i := range l {
+		l[i].AddTo(object{enc})
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Module                     = (*Encoder)(nil)
+	_ caddy.Provisioner                = (*Encoder)(nil)
+	_ caddy.ConfiguresFormatterDefault = (*Encoder)(nil)
+	_ zapcore.Encoder                  = (*Encoder)(nil)
+	_ zapcore.ObjectMarshaler          = fieldList(nil)
+)
