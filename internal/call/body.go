@@ -1,0 +1,119 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The kinds of bodies that are understood.
+const (
+	mediaForm = iota
+	mediaMultipart
+	mediaJSON
+)
+
+type kind struct {
+	media    int
+	boundary string
+}
+
+// bodyKind tells how a body is to be read.
+func bodyKind(h http.Header) (kind, error) {
+	if enc := h.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return kind{}, refuse(http.StatusUnsupportedMediaType, "body: compressed bodies are not accepted")
+	}
+	if len(h.Values("Content-Type")) > 1 {
+		return kind{}, refuse(http.StatusBadRequest, "body: more than one Content-Type")
+	}
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return kind{}, refuse(http.StatusUnsupportedMediaType, "body: no valid Content-Type")
+	}
+	if !isUTF8(params["charset"]) {
+		return kind{}, refuse(http.StatusUnsupportedMediaType, "body: the charset must be utf-8")
+	}
+	switch {
+	case media == "application/x-www-form-urlencoded":
+		return kind{media: mediaForm}, nil
+	case media == "multipart/form-data":
+		if params["boundary"] == "" {
+			return kind{}, refuse(http.StatusBadRequest, "form: no boundary in Content-Type")
+		}
+		return kind{mediaMultipart, params["boundary"]}, nil
+	case media == "application/json", strings.HasSuffix(media, "+json"):
+		return kind{media: mediaJSON}, nil
+	}
+	return kind{}, refuse(http.StatusUnsupportedMediaType, "body: Content-Type must be a form or JSON")
+}
+
+func isUTF8(charset string) bool {
+	switch strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "us-ascii":
+		return true
+	}
+	return false
+}
+
+// readAll reads the body of r.
+func readAll(r *http.Request, limit int64) ([]byte, error) {
+	tooLarge := refuse(http.StatusRequestEntityTooLarge, "body: more than %d bytes", limit)
+	if r.ContentLength > limit {
+		return nil, tooLarge
+	}
+	size := int64(512)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength+1, 4<<10) // the declared length is a promise, not yet bytes
+	}
+	b := make([]byte, 0, size)
+	for {
+		if err := r.Context().Err(); err != nil {
+			return nil, readError(err)
+		}
+		if len(b) == cap(b) {
+			b = slices.Grow(b, 1)
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if int64(len(b)) > limit {
+			return nil, tooLarge
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, readError(err)
+		}
+	}
+	if r.ContentLength >= 0 && int64(len(b)) != r.ContentLength {
+		return nil, refuse(http.StatusBadRequest, "body: not as long as Content-Length says")
+	}
+	return b, nil
+}
+
+func readError(err error) *BadInput {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok { // of an earlier handler
+		return refuse(http.StatusRequestEntityTooLarge, "body: more than %d bytes", tooLarge.Limit)
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(http.StatusRequestTimeout, "body: took too long to arrive")
+	}
+	return refuse(http.StatusBadRequest, "body: ended early")
+}
+
+// AbortReads ends a pending read of the request's body when ctx ends, so that
+// a phone system that stalls half-way gets its answer in time. Call stop once
+// the body is read. Without it a stalled body blocks [ReadInput], and even the
+// refusal: net/http looks for the rest of the body before it answers.
+func AbortReads(ctx context.Context, w http.ResponseWriter) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		// A writer that can't do it leaves the server's own time-outs.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
+}

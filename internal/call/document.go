@@ -1,0 +1,65 @@
+package call
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// decodeObject decodes a JSON body.
+func decodeObject(raw []byte, l Limits) (map[string]any, error) {
+	if !utf8.Valid(raw) { // the decoder would replace it silently
+		return nil, refuse(http.StatusBadRequest, "json: not UTF-8")
+	}
+	doc, err := jq.Decode(raw, jq.Limits{Bytes: len(raw), Depth: l.Depth})
+	if errors.Is(err, jq.ErrTooLarge) {
+		return nil, refuse(http.StatusBadRequest, "json: too deep or too large")
+	}
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "json: not one JSON document")
+	}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		return nil, refuse(http.StatusBadRequest, "json: not an object")
+	}
+	if len(object) > l.Params {
+		return nil, refuse(http.StatusBadRequest, "json: more than %d parameters", l.Params)
+	}
+	if bytes.Contains(raw, []byte(`\u0000`)) && hasNUL(object) {
+		return nil, refuse(http.StatusBadRequest, "json: a NUL byte")
+	}
+	return object, nil
+}
+
+func hasNUL(doc any) bool {
+	switch v := doc.(type) {
+	case string:
+		return strings.IndexByte(v, 0) >= 0
+	case []any:
+		return slices.ContainsFunc(v, hasNUL)
+	case map[string]any:
+		for name, value := range v {
+			if hasNUL(name) || hasNUL(value) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// givenMembers returns the members of an object that are not blank. What is
+// inside their values is left as it is.
+func givenMembers(object map[string]any) map[string]any {
+	given := maps.Clone(object)
+	maps.DeleteFunc(given, func(_ string, v any) bool {
+		s, ok := v.(string)
+		return v == nil || ok && isBlank(s)
+	})
+	return given
+}

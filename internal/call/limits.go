@@ -1,0 +1,40 @@
+package call
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// Limits bound what a phone system may send. Zero fields take the defaults,
+// which no phone system comes near.
+type Limits struct {
+	Query  int   // bytes of the query string; default 64 KiB
+	Body   int64 // bytes of the body; default 1 MiB
+	Params int   // parameters of query, form and JSON body, each; default 1000
+	Depth  int   // of a JSON body; default 100
+}
+
+func (l Limits) orDefaults() Limits {
+	return Limits{
+		Query:  cmp.Or(l.Query, 64<<10),
+		Body:   cmp.Or(l.Body, 1<<20),
+		Params: cmp.Or(l.Params, 1000),
+		Depth:  cmp.Or(l.Depth, 100),
+	}
+}
+
+// BadInput is a request that is refused before anything is done for it; its
+// outcome is [BadRequest].
+type BadInput struct {
+	// Status is what the phone system gets: 400, 408, 413, 414 or 415.
+	Status int
+	// Message is one line that says what is wrong. It holds nothing of what
+	// was sent.
+	Message string
+}
+
+func (e *BadInput) Error() string { return e.Message }
+
+func refuse(status int, format string, args ...any) *BadInput {
+	return &BadInput{Status: status, Message: fmt.Sprintf(format, args...)}
+}
