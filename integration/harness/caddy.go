@@ -160,6 +160,20 @@ func (c *Caddy) Reload(caddyfile string) error {
 	return nil
 }
 
+// Load posts a Caddyfile to the admin API: a reload without another process.
+func (c *Caddy) Load(caddyfile string) error {
+	text, err := os.ReadFile(c.write(caddyfile))
+	if err != nil {
+		return err
+	}
+	req := Request(c.t, http.MethodPost, "http://"+c.Admin+"/load", "text/caddyfile", string(text))
+	got, err := Try(req)
+	if err == nil && got.Status != http.StatusOK {
+		err = fmt.Errorf("loading: %d %s", got.Status, got.Body)
+	}
+	return err
+}
+
 // Command runs another command of the binary in the same environment.
 func (c *Caddy) Command(args ...string) (string, error) {
 	return Command(c.t, c.Dir, c.env, args...)

@@ -26,6 +26,9 @@ const (
 	// called, and the answer is a 4xx.
 	BadRequest   Outcome = "bad_request"
 	Unauthorized Outcome = "unauthorized"
+
+	// Canceled is a call whose phone system hung up: nobody reads the answer.
+	Canceled Outcome = "canceled"
 )
 
 // Answered tells whether the API gave the answer, now or earlier.
@@ -45,6 +48,8 @@ func (o Outcome) Status() int {
 		return 400
 	case Unauthorized:
 		return 401
+	case Canceled:
+		return 499 // as Caddy logs it
 	default:
 		return 502
 	}

@@ -1,0 +1,178 @@
+// Package api is the handler `api`: one call of one API, from a phone flow's
+// request to the answer that the flow can use.
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+func init() {
+	caddy.RegisterModule(API{})
+}
+
+// API calls an external API for a phone flow and answers in the flow's terms.
+//
+// It merges what the phone system sent (query, form and JSON body) into
+// params, makes the API's request from them with jq programs, sends it through
+// its own chain of handlers (a `reverse_proxy` with the transport
+// `switchboard`, which signs in), judges the answer, shapes it with `output`,
+// fills in the contract, and writes one line of JSON. When there is no answer
+// in time, it gives the default, so that a flow always has its keys.
+//
+// A `to` with a path makes an API call: nothing of the request goes on except
+// what the programs and `pass` say. A `to` without a path makes a sidecar:
+// everything goes on, with the token injected, and streams.
+//
+// Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as
+// its details, and `Server-Timing`. The outcomes are `ok`, `not_found`,
+// `timeout`, `unreachable`, `rejected`, `no_token`, `bad_answer` and
+// `too_large`; a caller who is refused gets `bad_request` or `unauthorized`.
+//
+// Placeholders set, for logs and handlers that run later:
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.api.name}` | The API's name
+// `{http.api.outcome}` | How the call ended
+// `{http.api.call_id}` | The call id, also sent upstream as X-Request-Id
+type API struct {
+	// Name of the API in logs, metrics and commands. Required. The same name
+	// with other settings is an error.
+	Name string `json:"name,omitempty"`
+
+	// URL of the API. With a path it is an API call, without one a sidecar. It
+	// sets Host, and its escapes are kept. A query is refused: write `query`.
+	// A leading `{token.NAME}` stands for a base URL kept with the token.
+	To string `json:"to,omitempty"`
+
+	// Method of the API's request. Default: that of the phone system's.
+	Method string `json:"method,omitempty"`
+
+	// Name of the token source to sign in with.
+	Token string `json:"token,omitempty"`
+
+	// Who may call. Default: anyone who reaches the listener.
+	Auth *Auth `json:"auth,omitempty"`
+
+	// jq: params → array of path segments, appended to `to`. Each is encoded;
+	// blanks, `.` and `..` are refused.
+	Path string `json:"path,omitempty"`
+
+	// jq: params → object of query parameters.
+	Query string `json:"query,omitempty"`
+
+	// The request body.
+	Body *Body `json:"body,omitempty"`
+
+	// jq: params → object of headers; null removes one. It sees the URL, query
+	// and body as they will be sent, in $url, $query and $body.
+	Headers string `json:"headers,omitempty"`
+
+	// Headers by name, with placeholders.
+	SetHeaders map[string]string `json:"set_headers,omitempty"`
+
+	// What of the phone system's request goes on as it is.
+	Pass *Pass `json:"pass,omitempty"`
+
+	// jq predicate on the answer: did the API do it? Default: the token
+	// source's api_success, else `$status < 400`.
+	Success string `json:"success,omitempty"`
+
+	// jq predicate on a successful answer, or on one with status 404: does the
+	// API know nobody? Default: `$status == 404`, or a null output.
+	NotFound string `json:"not_found,omitempty"`
+
+	// When an answer means that the token is dead. Default: the source's.
+	TokenExpired *token.Expired `json:"token_expired,omitempty"`
+
+	// jq predicate: does the answer show an ailing API? Default
+	// `$status >= 500`. Counted in switchboard_unhealthy_total.
+	Unhealthy string `json:"unhealthy,omitempty"`
+
+	// jq: the API's answer → ours. Absent: the answer as it is.
+	Output string `json:"output,omitempty"`
+
+	// jq: run once at load, gives the contract: an object whose keys are in
+	// every answer, and their values where the API has none.
+	Default string `json:"default,omitempty"`
+
+	// json (default), flat, form or text.
+	Format string `json:"format,omitempty"`
+
+	// What a call without an answer gives: `default` or `error` (an HTTP error
+	// status). Default: `default` where a default is written.
+	OnFailure string `json:"on_failure,omitempty"`
+
+	// Time for everything: token, call, replay and programs. Default: 2s. For a
+	// stream it ends with the first byte.
+	Budget caddy.Duration `json:"budget,omitempty"`
+
+	// Whether to call once more, with a new token, when the token was dead.
+	// Default: true.
+	Replay *bool `json:"replay,omitempty"`
+
+	// jq: params → the id of the phone call, for logs. Default: the first of
+	// CallSid, ContactId, uniqueid, call_id, X-Request-Id and traceparent.
+	CallID string `json:"call_id,omitempty"`
+
+	// Largest answer of the API in bytes, decompressed. Default: 1 MiB.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// Name of the answer's field that holds the outcome, or `off`. Default:
+	// `_status`. Only answers with a contract have it.
+	StatusField string `json:"status_field,omitempty"`
+
+	// The handlers that make the call. Default: a reverse_proxy to `to`.
+	HandleRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
+
+	target   *target
+	source   *module.TokenSource
+	programs programs
+	contract *answer.Contract
+	format   answer.Format
+	auth     *gate
+	chain    caddyhttp.Handler
+	metrics  *module.APIMetrics
+	logger   *zap.Logger
+	onError  bool // on_failure error, or nothing to give instead
+	buffered bool // the answer is looked into, so it can't stream
+	replay   bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.api",
+		New: func() caddy.Module { return new(API) },
+	}
+}
+
+// ServeHTTP takes a call through its stages. A stage that ends the call, well
+// or badly, has set the outcome; what follows is the answer for it.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	c := a.begin(w, r)
+	defer c.end()
+
+	_ = c.authorize() && // who calls?
+		c.receive() && // what did the phone system send?
+		c.exchange() && // ask the API, with a token
+		c.judge() && // what does its answer mean?
+		c.shape() // what the flow wants to know
+
+	return c.answer()
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*API)(nil)
+	_ caddyhttp.MiddlewareHandler = (*API)(nil)
+)

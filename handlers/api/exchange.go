@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/transport"
+)
+
+// errPanicked stands for a handler that panicked for another reason than an
+// answer that broke off.
+var errPanicked = errors.New("a handler of the chain panicked")
+
+// exchange asks the API. When its request depends on the token and the API says
+// that the token is dead, the request is made anew and sent once more; in all
+// other cases the transport replays it.
+func (c *run) exchange() bool {
+	a := c.api
+	again := a.replay && c.dependsOnToken()
+	for {
+		req := c.prepare()
+		if req == nil {
+			return false
+		}
+		again = again && replayable(req)
+		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
+		c.recorder.reset(c.w, a.MaxSize)
+		c.recorder.passes = func(status int, header http.Header) bool {
+			if c.attempt.Err != nil || (again && c.attempt.Expired) {
+				return false
+			}
+			return !a.buffered || isStream(status, header)
+		}
+		c.recorder.begin = c.streams
+		err := c.send(req)
+		if again && c.attempt.Expired && c.ctx.Err() == nil && !c.recorder.passing {
+			again = false
+			c.attempt = transport.Attempt{
+				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request,
+				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream,
+			}
+			continue
+		}
+		return c.settle(err)
+	}
+}
+
+func replayable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+}
+
+// send runs the chain. A truncated answer arrives as a panic (caddy-notes 4).
+func (c *run) send(req *http.Request) (err error) {
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case p == http.ErrAbortHandler: //nolint:errorlint // a panic's value is compared as it is
+			err = http.ErrAbortHandler
+		default:
+			c.api.logger.Error("a handler of the chain panicked",
+				zap.String("api", c.api.Name), zap.String("call_id", c.id), zap.ByteString("stack", debug.Stack()))
+			err = errPanicked
+		}
+	}()
+	req = req.WithContext(transport.WithAttempt(req.Context(), &c.attempt))
+	return c.api.chain.ServeHTTP(&c.recorder, req)
+}
+
+// streams is called when an answer begins to go through: the budget ends here.
+func (c *run) streams() {
+	c.clock.lift()
+	c.outcome = call.OK
+	if c.recorder.status >= http.StatusBadRequest {
+		c.outcome = call.Rejected
+	}
+	c.describe(c.recorder.header)
+}
+
+// settle tells what became of the exchange. It returns true when there is an
+// answer to judge.
+func (c *run) settle(err error) bool {
+	rec := &c.recorder
+	switch {
+	case rec.passing:
+		if err != nil {
+			panic(http.ErrAbortHandler) // the phone system has to see that the stream broke
+		}
+		return false
+	case c.attempt.Err != nil && !c.hungUp():
+		return c.fail(call.NoToken, c.attempt.Err.Error())
+	case c.ctx.Err() != nil:
+		return c.ended("")
+	case rec.overrun:
+		return c.fail(call.TooLarge, errOverrun.Error())
+	case errors.Is(err, http.ErrAbortHandler):
+		return c.fail(call.BadAnswer, "the answer broke off")
+	case errors.Is(err, errPanicked):
+		return c.fail(call.BadAnswer, err.Error())
+	case err != nil:
+		return c.fail(outcomeOf(err))
+	case rec.status == 0:
+		return c.fail(call.BadAnswer, "no answer was written")
+	}
+	return true
+}
+
+func (c *run) hungUp() bool { return c.r.Context().Err() != nil && !c.clock.spent() }
+
+// outcomeOf tells a dead upstream from one that took too long. The text names
+// neither address nor URL.
+func outcomeOf(err error) (call.Outcome, string) {
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		return call.Unreachable, "no connection could be made"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return call.Timeout, "the API took too long"
+	}
+	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		switch e.StatusCode {
+		case http.StatusGatewayTimeout:
+			return call.Timeout, "the API took too long"
+		case http.StatusBadGateway, http.StatusServiceUnavailable:
+			return call.Unreachable, "the connection broke before an answer"
+		}
+	}
+	return call.BadAnswer, "a handler of the chain failed"
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+)
+
+func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
+
+// proxyErrors are the error types of RFC 9209, section 2.3, for the outcomes
+// without an answer.
+var proxyErrors = map[call.Outcome]string{
+	call.Timeout:      "connection_timeout",
+	call.Unreachable:  "destination_unavailable",
+	call.NoToken:      "proxy_internal_response",
+	call.BadAnswer:    "http_protocol_error",
+	call.TooLarge:     "http_response_body_size",
+	call.BreakerOpen:  "destination_unavailable",
+	call.Held:         "destination_unavailable",
+	call.BadRequest:   "http_request_error",
+	call.Unauthorized: "http_request_denied",
+}
+
+// describe writes the headers that tell how the call went: Proxy-Status
+// (RFC 9209) and Server-Timing (W3C).
+func (c *run) describe(header http.Header) {
+	var b strings.Builder
+	b.WriteString("switchboard")
+	if kind, ok := proxyErrors[c.outcome]; ok {
+		b.WriteString("; error=" + kind)
+	}
+	if c.recorder.status != 0 {
+		b.WriteString("; received-status=" + strconv.Itoa(c.recorder.status))
+	}
+	b.WriteString(`; details="` + string(c.outcome) + `"`)
+	header.Add("Proxy-Status", b.String())
+
+	b.Reset()
+	for _, step := range []struct {
+		name string
+		took time.Duration
+	}{
+		{"token", c.attempt.TokenWait},
+		{"call", c.attempt.Upstream},
+		{"jq", c.timing.request + c.timing.output},
+		{"total", time.Since(c.start)},
+	} {
+		if step.took <= 0 {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(step.name)
+		b.WriteString(";dur=")
+		b.WriteString(strconv.FormatFloat(float64(step.took.Microseconds())/1e3, 'f', -1, 64))
+	}
+	header.Add("Server-Timing", b.String())
+}

@@ -1,0 +1,108 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/transport"
+)
+
+// judge reads the API's answer and finds out what it means.
+//
+// A token that is dead even after a replay is a refusal. Whether the API knows
+// nobody is asked of a successful answer, and of one with status 404; so an
+// error with an empty `data` doesn't pass for an unknown caller.
+func (c *run) judge() bool {
+	begin := time.Now()
+	defer func() { c.timing.output += time.Since(begin) }()
+	a, status := c.api, c.recorder.status
+	if !c.read() {
+		a.metrics.Unhealthy()
+		return false
+	}
+	vars := c.answerVars()
+	if c.holds(a.programs.unhealthy, vars, status >= http.StatusInternalServerError) {
+		a.metrics.Unhealthy()
+	}
+	if c.attempt.Expired {
+		return c.fail(call.Rejected, "the API takes no token of ours")
+	}
+	success := c.holds(a.programs.success, vars, status < http.StatusBadRequest)
+	switch {
+	case (success || status == http.StatusNotFound) && c.holds(a.programs.notFound, vars, status == http.StatusNotFound):
+		c.outcome = call.NotFound
+	case success:
+		c.outcome = call.OK
+	default:
+		return c.fail(call.Rejected, "the API said no with status "+strconv.Itoa(status))
+	}
+	return true
+}
+
+// holds asks a predicate, or gives its default where none is written.
+func (c *run) holds(p *jq.Program, vars []any, otherwise bool) bool {
+	if p == nil {
+		return otherwise
+	}
+	return p.True(c.ctx, c.doc, vars...)
+}
+
+// answerVars are the values of the variables of programs that look at an
+// answer.
+func (c *run) answerVars() []any {
+	var headers any
+	if c.api.programs.answerHeaders {
+		headers = program.Headers(c.recorder.header)
+	}
+	var params any
+	if c.input != nil {
+		params = c.input.Params
+	}
+	return []any{c.recorder.status, headers, params, c.request}
+}
+
+// read decodes the answer: whole, in a known encoding, one JSON document, or
+// nothing at all. An error status may come with any text, such as a page of a
+// proxy between: it is then judged by the status alone.
+func (c *run) read() bool {
+	rec := &c.recorder
+	body := rec.body.Bytes()
+	switch {
+	case rec.status == http.StatusPartialContent:
+		return c.fail(call.BadAnswer, "the answer is a part of one (status 206)")
+	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
+		return true
+	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body):
+		c.doc = c.attempt.Doc // the transport has looked into it
+		return true
+	}
+	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
+	body, err := transport.Decompress(body, encoding, c.api.MaxSize)
+	if err == nil {
+		var release func()
+		var ok bool
+		if release, ok = jq.Reserve(len(body)); !ok {
+			return c.fail(call.TooLarge, "too many large answers at once")
+		}
+		c.release = release
+		c.doc, err = jq.Decode(body, jq.Limits{Bytes: int(c.api.MaxSize)})
+	}
+	switch {
+	case err == nil:
+		return true
+	case rec.status >= http.StatusBadRequest:
+		c.doc = nil
+		return true
+	case errors.Is(err, jq.ErrTooLarge):
+		return c.fail(call.TooLarge, err.Error())
+	default:
+		return c.fail(call.BadAnswer, err.Error())
+	}
+}

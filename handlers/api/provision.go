@@ -1,0 +1,233 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// Defaults of an API.
+const (
+	defaultBudget      = 2 * time.Second
+	defaultMaxSize     = 1 << 20
+	defaultStatusField = "_status"
+)
+
+// Provision compiles the programs, resolves the keys and builds the chain. It
+// calls nobody.
+func (a *API) Provision(ctx caddy.Context) error {
+	if err := a.provision(ctx); err != nil {
+		if a.Name == "" {
+			return err
+		}
+		return fmt.Errorf("api %s: %w", a.Name, err)
+	}
+	return nil
+}
+
+func (a *API) provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	asWritten, err := json.Marshal(a) // before guests are loaded and defaults set
+	if err != nil {
+		return err
+	}
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		return err
+	}
+	app := loaded.(*module.App)
+	a.setDefaults()
+	if a.target, err = parseTarget(a.To); err != nil {
+		return err
+	}
+	if a.Token != "" {
+		if a.source, err = app.Token(a.Token); err != nil {
+			return err
+		}
+	}
+	if err := a.check(); err != nil {
+		return err
+	}
+	if err := a.provisionPrograms(app.Define); err != nil {
+		return err
+	}
+	if err := a.provisionContract(ctx); err != nil {
+		return err
+	}
+	a.auth, err = newGate(a.Auth, func(name string) (authenticator, error) { return app.Issuer(name) })
+	if err != nil {
+		return err
+	}
+	if err := a.provisionChain(ctx); err != nil {
+		return err
+	}
+	a.metrics = app.Metrics().API(a.Name)
+	a.warn(ctx)
+
+	sum := sha256.Sum256(asWritten)
+	return app.RegisterAPI(a.Name, hex.EncodeToString(sum[:]), a)
+}
+
+func (a *API) setDefaults() {
+	if a.Budget == 0 {
+		a.Budget = caddy.Duration(defaultBudget)
+	}
+	if a.MaxSize == 0 {
+		a.MaxSize = defaultMaxSize
+	}
+	if a.StatusField == "" {
+		a.StatusField = defaultStatusField
+	}
+	a.replay = a.Replay == nil || *a.Replay
+}
+
+// check refuses what can't work.
+func (a *API) check() error {
+	switch {
+	case a.Name == "":
+		return errors.New("the api's name is missing; write `api NAME { … }`")
+	case a.Budget < 0:
+		return errors.New("budget must be more than 0, for example `budget 2s`")
+	case a.MaxSize < 0:
+		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
+	case a.Body != nil && a.Pass != nil && a.Pass.Body:
+		return errors.New("body and `pass body` contradict each other; write one of them")
+	case a.OnFailure != "" && a.OnFailure != "default" && a.OnFailure != "error":
+		return fmt.Errorf("on_failure %q is unknown; write default or error", a.OnFailure)
+	case a.OnFailure == "default" && a.Default == "":
+		return errors.New("on_failure default needs a default; write `default `{…}``")
+	case a.target.keep != "" && a.source == nil:
+		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
+	case a.target.keep != "" && a.source.Keep == "":
+		return fmt.Errorf("`to {token.%s}/…` needs `keep` in token %s", a.target.keep, a.Token)
+	}
+	return nil
+}
+
+func (a *API) provisionPrograms(define string) error {
+	var names []string
+	var values []any
+	if a.source != nil {
+		names, values = a.source.Credentials()
+	}
+	if a.source != nil && a.Success == "" && !a.target.sidecar() {
+		// the source's own word on success, for every API that names it
+		if text := a.source.APISuccess(); text != "" {
+			program, err := jq.Compile(text, jq.Spec{Vars: answerVars, Want: jq.Predicate, Define: a.source.Define})
+			if err != nil {
+				return fmt.Errorf("api_success of token %s: %w", a.Token, err)
+			}
+			defer func() { a.programs.success = program }()
+			a.buffered = true
+		}
+	}
+	var err error
+	if a.programs, err = a.compile(names, define); err != nil {
+		return err
+	}
+	a.programs.credentials = values
+	a.buffered = a.buffered || a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" ||
+		a.Unhealthy != "" || a.Format != ""
+	return nil
+}
+
+// provisionContract runs `default` once, and makes sure that it can be written
+// in the format: it is what remains when everything else has failed.
+func (a *API) provisionContract(ctx context.Context) error {
+	var err error
+	if a.format, err = answer.ParseFormat(a.Format); err != nil {
+		return err
+	}
+	a.onError = a.Default == "" || a.OnFailure == "error"
+	if a.Default == "" {
+		return nil
+	}
+	if a.contract, err = a.runDefault(ctx); err != nil {
+		return err
+	}
+	trial := run{api: a, outcome: call.BreakerOpen} // the longest of them
+	if _, err := trial.render(); err != nil {
+		return fmt.Errorf("default can't be written as %s: %w", a.format, err)
+	}
+	return nil
+}
+
+// runDefault makes the contract of the program.
+func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
+	program, err := jq.Compile(a.Default, jq.Spec{Want: jq.Object})
+	if err != nil {
+		return nil, fmt.Errorf("default: %w", err)
+	}
+	v, err := program.Run(ctx, map[string]any{})
+	if err != nil {
+		return nil, fmt.Errorf("default: %w; write an object, for example `default `{name: \"\"}``", err)
+	}
+	return answer.NewContract(v.(map[string]any)), nil
+}
+
+// provisionChain loads the guest handlers and strings them together.
+func (a *API) provisionChain(ctx caddy.Context) error {
+	if len(a.HandleRaw) == 0 {
+		proxy, err := a.proxy(nil)
+		if err != nil {
+			return err
+		}
+		a.HandleRaw = []json.RawMessage{proxy}
+	}
+	if a.Token != "" && !a.injects() {
+		return fmt.Errorf("token %s is named, but no reverse_proxy in handle has `\"transport\": {\"protocol\": \"switchboard\", \"token\": %q}`", a.Token, a.Token)
+	}
+	guests, err := ctx.LoadModule(a, "HandleRaw")
+	if err != nil {
+		return fmt.Errorf("loading handle: %w", err)
+	}
+	var next caddyhttp.Handler = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
+	list := guests.([]any)
+	for i := len(list) - 1; i >= 0; i-- {
+		handler, after := list[i].(caddyhttp.MiddlewareHandler), next
+		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			return handler.ServeHTTP(w, r, after)
+		})
+	}
+	a.chain = next
+	return nil
+}
+
+// warn tells of an API that hands out what its token opens to anyone.
+func (a *API) warn(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if a.Token == "" || a.Auth != nil || !ok || onLoopback(server.Listen) {
+		return
+	}
+	a.logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
+		zap.String("api", a.Name), zap.Strings("listen", server.Listen))
+}
+
+func onLoopback(addresses []string) bool {
+	for _, address := range addresses {
+		parsed, err := caddy.ParseNetworkAddress(address)
+		if err != nil {
+			return false
+		}
+		ip := net.ParseIP(parsed.Host)
+		if !parsed.IsUnixNetwork() && parsed.Host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// recorder stands between the chain and the phone system. It holds an answer
+// back until the call has been judged, or lets it through as it comes.
+//
+// It has no Unwrap, and its flush does nothing while it holds back: reverse_proxy
+// flushes before it panics on a truncated answer, and that must not send
+// anything.
+type recorder struct {
+	w       http.ResponseWriter
+	header  http.Header
+	status  int
+	body    *bytes.Buffer
+	limit   int64
+	passing bool // the answer goes through; nothing can be taken back
+	overrun bool // the answer is larger than the limit
+
+	// passes decides, once the status and headers are known, whether to let
+	// the answer through. begin is called before that.
+	passes func(status int, header http.Header) bool
+	begin  func()
+}
+
+var errOverrun = errors.New("the answer is larger than max_size")
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled keeps a few large answers from holding memory for good.
+const maxPooled = 1 << 20
+
+// reset prepares the recorder for an attempt.
+func (rec *recorder) reset(w http.ResponseWriter, limit int64) {
+	if rec.body == nil {
+		rec.body = buffers.Get().(*bytes.Buffer)
+	}
+	rec.body.Reset()
+	rec.w, rec.limit, rec.status, rec.overrun = w, limit, 0, false
+	rec.header = w.Header().Clone()
+	if rec.header == nil {
+		rec.header = make(http.Header)
+	}
+}
+
+func (rec *recorder) free() {
+	if rec.body != nil && rec.body.Cap() <= maxPooled {
+		buffers.Put(rec.body)
+	}
+	rec.body = nil
+}
+
+// Header implements http.ResponseWriter: a map of our own until the answer
+// goes through.
+func (rec *recorder) Header() http.Header {
+	if rec.passing {
+		return rec.w.Header()
+	}
+	return rec.header
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (rec *recorder) WriteHeader(status int) {
+	if rec.passing {
+		rec.w.WriteHeader(status)
+		return
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		return // early hints are of no use to a phone system
+	}
+	if rec.status != 0 {
+		return
+	}
+	rec.status = status
+	if !rec.passes(status, rec.header) {
+		return
+	}
+	rec.begin()
+	own := rec.w.Header()
+	clear(own)
+	maps.Copy(own, rec.header)
+	rec.passing = true
+	rec.w.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter. Holding back, it refuses what goes
+// over the limit, which ends the API's answer.
+func (rec *recorder) Write(p []byte) (int, error) {
+	if rec.status == 0 {
+		rec.WriteHeader(http.StatusOK)
+	}
+	if rec.passing {
+		return rec.w.Write(p)
+	}
+	if int64(rec.body.Len())+int64(len(p)) > rec.limit {
+		rec.overrun = true
+		return 0, errOverrun
+	}
+	return rec.body.Write(p)
+}
+
+// FlushError flushes an answer that goes through.
+func (rec *recorder) FlushError() error {
+	if !rec.passing {
+		return nil
+	}
+	return http.NewResponseController(rec.w).Flush()
+}
+
+// Hijack hands over the connection, for a protocol that has been switched.
+func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !rec.passing {
+		return nil, nil, http.ErrNotSupported
+	}
+	return http.NewResponseController(rec.w).Hijack()
+}
+
+// isStream tells whether an answer is one that must never be held back: events,
+// upgrades, gRPC, lines of JSON.
+func isStream(status int, header http.Header) bool {
+	if status == http.StatusSwitchingProtocols {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil {
+		return false
+	}
+	switch kind {
+	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson",
+		"application/ndjson", "application/jsonl", "application/x-jsonlines":
+		return true
+	}
+	return strings.HasPrefix(kind, "application/grpc")
+}

@@ -1,0 +1,321 @@
+package api
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// Body says how the request's body is made.
+type Body struct {
+	// jq: params → the body.
+	Program string `json:"program,omitempty"`
+
+	// json (default), form (the program gives an object) or text (a string).
+	Encoding string `json:"encoding,omitempty"`
+}
+
+func (b *Body) kind() jq.Kind {
+	switch b.Encoding {
+	case "form":
+		return jq.Object
+	case "text":
+		return jq.String
+	default:
+		return jq.Any
+	}
+}
+
+func (b *Body) contentType() string {
+	switch b.Encoding {
+	case "form":
+		return "application/x-www-form-urlencoded"
+	case "text":
+		return "text/plain; charset=utf-8"
+	default:
+		return "application/json"
+	}
+}
+
+// Pass says what of the phone system's request goes on as it is.
+type Pass struct {
+	Query   bool     `json:"query,omitempty"`
+	Body    bool     `json:"body,omitempty"`
+	Headers []string `json:"headers,omitempty"`
+}
+
+// prepare makes the API's request. It returns nil when that ended the call.
+func (c *run) prepare() *http.Request {
+	begin := time.Now()
+	defer func() { c.timing.request += time.Since(begin) }()
+	a := c.api
+	req := new(http.Request)
+	*req = *c.r
+	req = req.WithContext(c.ctx)
+	req.Method = a.method(c.r.Method)
+
+	vars, ok := c.variables()
+	if !ok {
+		return nil
+	}
+	to := a.target
+	if to.keep != "" {
+		resolved, err := to.kept(c.attempt.Token.Keep, a.source.KeepHosts())
+		if err != nil {
+			c.fail(call.NoToken, err.Error())
+			return nil
+		}
+		to = resolved
+		c.repl.Set("http.api.upstream", to.dial)
+	}
+	req.Host = to.host
+	if !c.address(req, to, vars) || !c.fill(req, vars) || !c.addHeaders(req, vars) {
+		return nil
+	}
+	return req
+}
+
+// method is that of the API's request. Where the answer is looked into, HEAD
+// becomes GET: the phone system gets the headers of the answer it would get.
+func (a *API) method(of string) string {
+	switch {
+	case a.Method != "":
+		return a.Method
+	case of == http.MethodHead && a.buffered:
+		return http.MethodGet
+	default:
+		return of
+	}
+}
+
+// variables are the values of a request program's variables. The token is
+// asked for only where a program or the URL depends on it.
+func (c *run) variables() ([]any, bool) {
+	a := c.api
+	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(headerVars))
+	vars = append(vars, c.request, nil, nil, nil)
+	if a.source == nil {
+		return vars, true
+	}
+	if c.dependsOnToken() {
+		begin := time.Now()
+		held, err := a.source.Token(c.ctx)
+		c.attempt.TokenWait += time.Since(begin)
+		if err != nil {
+			if c.r.Context().Err() != nil {
+				return nil, c.ended("")
+			}
+			return nil, c.fail(call.NoToken, err.Error())
+		}
+		c.attempt.Token = held
+		vars[1] = held.Access
+	}
+	if a.programs.signs {
+		vars[2], vars[3] = a.source.Stamp(time.Now())
+	}
+	return append(vars, a.programs.credentials...), true
+}
+
+// dependsOnToken tells whether the request can't be made without the token at
+// hand; everywhere else the transport gets it.
+func (c *run) dependsOnToken() bool {
+	a := c.api
+	return a.source != nil && a.source.HasToken() && (a.programs.signs || a.target.keep != "")
+}
+
+// address sets the request's URL.
+func (c *run) address(req *http.Request, to *target, vars []any) bool {
+	a := c.api
+	u := &url.URL{Scheme: c.r.URL.Scheme, Host: c.r.URL.Host, Path: to.path, RawPath: to.raw}
+	if to.sidecar() {
+		u.Path, u.RawPath, u.RawQuery = c.r.URL.Path, c.r.URL.RawPath, c.r.URL.RawQuery
+	}
+	if a.programs.path != nil {
+		segments, err := a.programs.path.Run(c.ctx, c.input.Params, vars...)
+		if err != nil {
+			return c.failed("path", err)
+		}
+		u.Path, u.RawPath, err = to.join(segments.([]any))
+		if err != nil {
+			return c.failed("path", err)
+		}
+	}
+	if a.Pass != nil && a.Pass.Query {
+		u.RawQuery = c.r.URL.RawQuery
+	}
+	if a.programs.query != nil {
+		object, err := a.programs.query.Run(c.ctx, c.input.Params, vars...)
+		if err != nil {
+			return c.failed("query", err)
+		}
+		query, err := values(object.(map[string]any))
+		if err != nil {
+			return c.failed("query", err)
+		}
+		if !to.sidecar() && (a.Pass == nil || !a.Pass.Query) {
+			u.RawQuery = query.Encode()
+		} else {
+			u.RawQuery = overlay(u.RawQuery, query)
+		}
+	}
+	req.URL = u
+	return true
+}
+
+// overlay replaces parameters of a raw query by others of the same name.
+func overlay(raw string, by url.Values) string {
+	var kept []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if _, replaced := by[name]; pair != "" && !replaced {
+			kept = append(kept, pair)
+		}
+	}
+	if added := by.Encode(); added != "" {
+		kept = append(kept, added)
+	}
+	return strings.Join(kept, "&")
+}
+
+// fill sets the request's body: what a program makes of the params, the phone
+// system's own, or, in a sidecar, the stream as it comes.
+func (c *run) fill(req *http.Request, vars []any) bool {
+	a := c.api
+	sidecar := a.target.sidecar()
+	if !sidecar {
+		req.Header = make(http.Header, 8)
+		req.Trailer, req.TransferEncoding = nil, nil
+	} else {
+		req.Header = c.r.Header.Clone()
+	}
+	switch {
+	case a.programs.body != nil:
+		text, err := a.Body.encode(c, vars)
+		if err != nil {
+			return c.failed("body", err)
+		}
+		setBody(req, text)
+		req.Header.Set("Content-Type", a.Body.contentType())
+	case a.Pass != nil && a.Pass.Body, sidecar && c.input != nil && c.input.Raw != nil:
+		setBody(req, c.input.Raw)
+		if kind := c.r.Header.Get("Content-Type"); kind != "" {
+			req.Header.Set("Content-Type", kind)
+		}
+	case sidecar && c.input == nil:
+		// the transport tees it as it is sent
+	default:
+		setBody(req, nil)
+	}
+	return true
+}
+
+func (b *Body) encode(c *run, vars []any) ([]byte, error) {
+	v, err := c.api.programs.body.Run(c.ctx, c.input.Params, vars...)
+	if err != nil {
+		return nil, err
+	}
+	switch b.Encoding {
+	case "form":
+		form, err := values(v.(map[string]any))
+		if err != nil {
+			return nil, err
+		}
+		return []byte(form.Encode()), nil
+	case "text":
+		return []byte(v.(string)), nil
+	default:
+		return jq.Encode(nil, v, jq.Limits{})
+	}
+}
+
+func setBody(req *http.Request, text []byte) {
+	req.Header.Del("Content-Length")
+	req.Trailer, req.TransferEncoding = nil, nil
+	req.ContentLength = int64(len(text))
+	if len(text) == 0 {
+		req.Body, req.GetBody = http.NoBody, nil
+		return
+	}
+	req.Body = io.NopCloser(bytes.NewReader(text))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+}
+
+// addHeaders sets the request's headers. Those of an API call are ours alone; a
+// sidecar's are the phone system's, less the key that opened the door.
+func (c *run) addHeaders(req *http.Request, vars []any) bool {
+	a := c.api
+	if a.target.sidecar() {
+		if a.auth != nil && a.auth.mode == "key" {
+			req.Header.Del(a.auth.header)
+		}
+	} else {
+		// present and empty: reverse_proxy leaves them out
+		req.Header["X-Forwarded-For"] = nil
+		req.Header["X-Forwarded-Host"] = nil
+		req.Header["X-Forwarded-Proto"] = nil
+		req.Header["User-Agent"] = []string{"switchboard"}
+		req.Header["Accept"] = []string{"application/json"}
+	}
+	if a.buffered {
+		// what is looked into has to be whole and readable (reliability H1)
+		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+			delete(req.Header, name)
+		}
+	}
+	req.Header["X-Request-Id"] = []string{c.id}
+	if a.Pass != nil {
+		for _, name := range a.Pass.Headers {
+			if v := c.r.Header.Values(name); len(v) > 0 {
+				req.Header[http.CanonicalHeaderKey(name)] = v
+			}
+		}
+	}
+	for name, value := range a.SetHeaders {
+		req.Header.Set(name, c.repl.ReplaceAll(value, ""))
+	}
+	if a.programs.headers == nil {
+		return true
+	}
+	return c.computeHeaders(req, vars)
+}
+
+func (c *run) computeHeaders(req *http.Request, vars []any) bool {
+	body := ""
+	if req.GetBody != nil {
+		r, _ := req.GetBody()
+		text, _ := io.ReadAll(r)
+		body = string(text)
+	}
+	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
+	vars = append(vars, address.String(), req.URL.RawQuery, body)
+	object, err := c.api.programs.headers.Run(c.ctx, c.input.Params, vars...)
+	if err != nil {
+		return c.failed("headers", err)
+	}
+	for name, v := range object.(map[string]any) {
+		if v == nil {
+			req.Header.Del(name)
+			continue
+		}
+		s, ok := scalar(v)
+		if !ok || strings.ContainsAny(s, "\r\n\x00") || !validHeaderName(name) {
+			return c.failed("headers", fmt.Errorf("header %q is not a name with a text or number of one line", name))
+		}
+		if http.CanonicalHeaderKey(name) == "Host" {
+			req.Host = s
+			continue
+		}
+		req.Header.Set(name, s)
+	}
+	return true
+}

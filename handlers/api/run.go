@@ -1,0 +1,110 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/transport"
+)
+
+// errBudget is the cause of a context whose budget has ended.
+var errBudget = errors.New("the budget ended")
+
+// run is one call on its way through the stages.
+type run struct {
+	api   *API
+	w     http.ResponseWriter
+	r     *http.Request
+	repl  *caddy.Replacer
+	ctx   context.Context // ends with the budget
+	clock *budget
+	start time.Time
+
+	id       string
+	input    *call.Input
+	request  map[string]any // $request, once a program asks for it
+	attempt  transport.Attempt
+	recorder recorder
+
+	doc     any // the API's answer
+	output  any // ours
+	outcome call.Outcome
+	reason  string // why, for the log; safe to show
+	status  int    // HTTP status of a refusal, when not the outcome's own
+	timing  timing
+	release func() // gives back the memory reserved for a large answer
+}
+
+// timing is where the time of a call went.
+type timing struct {
+	receive, request, output time.Duration
+}
+
+func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
+	c := &run{api: a, w: w, r: r, start: time.Now()}
+	c.repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	c.clock = startBudget(r.Context(), time.Duration(a.Budget))
+	c.ctx = c.clock
+	return c
+}
+
+// fail ends the call with an outcome and its reason. It returns false, for a
+// stage to return.
+func (c *run) fail(outcome call.Outcome, reason string) bool {
+	c.outcome, c.reason = outcome, reason
+	return false
+}
+
+// refuse ends the call because of what the caller sent.
+func (c *run) refuse(status int, outcome call.Outcome, reason string) bool {
+	c.status = status
+	return c.fail(outcome, reason)
+}
+
+// end counts and logs the call, whatever became of it.
+func (c *run) end() {
+	c.clock.stop()
+	c.recorder.free()
+	if c.release != nil {
+		c.release()
+	}
+	took := time.Since(c.start)
+	a := c.api
+	a.metrics.Ended(c.outcome, took)
+	a.metrics.Step("receive", c.timing.receive)
+	a.metrics.Step("request", c.timing.request)
+	a.metrics.Step("token", c.attempt.TokenWait)
+	a.metrics.Step("call", c.attempt.Upstream)
+	a.metrics.Step("output", c.timing.output)
+
+	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.String("api", a.Name))
+		extra.Add(zap.String("outcome", string(c.outcome)))
+		extra.Add(zap.String("call_id", c.id))
+	}
+	level := zapcore.DebugLevel
+	if !c.outcome.Answered() && c.outcome != call.Canceled {
+		level = zapcore.WarnLevel
+	}
+	if entry := a.logger.Check(level, "call"); entry != nil {
+		entry.Write(
+			zap.String("api", a.Name),
+			zap.String("outcome", string(c.outcome)),
+			zap.String("call_id", c.id),
+			zap.String("reason", mask.Text(c.reason)),
+			zap.Bool("replayed", c.attempt.Replayed),
+			zap.Duration("token_wait", c.attempt.TokenWait),
+			zap.Duration("upstream", c.attempt.Upstream),
+			zap.Duration("duration", took),
+		)
+	}
+}

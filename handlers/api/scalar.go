@@ -1,0 +1,59 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"maps"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// scalar writes a text, number or boolean as it goes into a URL, a form or a
+// header: numbers as written.
+func scalar(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case int:
+		return strconv.Itoa(v), true
+	case bool:
+		return strconv.FormatBool(v), true
+	case nil, map[string]any, []any:
+		return "", false
+	default: // float64, *big.Int
+		text, err := jq.Encode(nil, v, jq.Limits{})
+		return string(text), err == nil
+	}
+}
+
+// values makes the parameters of a query or form of a program's object. Null
+// leaves one out, an array repeats it.
+func values(object map[string]any) (url.Values, error) {
+	out := make(url.Values, len(object))
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		switch v := object[name].(type) {
+		case nil:
+		case []any:
+			for _, item := range v {
+				s, ok := scalar(item)
+				if !ok {
+					return nil, fmt.Errorf("parameter %s holds something else than texts and numbers", name)
+				}
+				out.Add(name, s)
+			}
+		default:
+			s, ok := scalar(v)
+			if !ok {
+				return nil, fmt.Errorf("parameter %s is an object; a parameter is a text or number", name)
+			}
+			out.Set(name, s)
+		}
+	}
+	return out, nil
+}

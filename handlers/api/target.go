@@ -1,0 +1,156 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// target is where an API lives: `to`, taken apart.
+type target struct {
+	scheme string
+	host   string // as in the Host header: without the scheme's default port
+	dial   string // host:port
+	path   string // decoded
+	raw    string // as written, with its escapes
+	keep   string // name of the base URL kept with the token, instead of a host
+}
+
+// sidecar tells whether everything of a request goes on.
+func (t *target) sidecar() bool { return t.raw == "" && t.keep == "" }
+
+// parseTarget reads `to`. Placeholders in it are resolved first.
+func parseTarget(to string) (*target, error) {
+	if to == "" {
+		return nil, errors.New("`to` is missing; write the API's URL, for example `to https://crm.example.com/order/query`")
+	}
+	if rest, ok := strings.CutPrefix(to, "{token."); ok {
+		return parseKept(to, rest)
+	}
+	resolved, err := caddy.NewReplacer().ReplaceOrErr(to, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("to: %w", err)
+	}
+	u, err := url.Parse(resolved)
+	if err != nil {
+		return nil, fmt.Errorf("to: %q is not a URL", to)
+	}
+	t, err := targetOf(u)
+	if err != nil {
+		return nil, fmt.Errorf("to: %w", err)
+	}
+	return t, nil
+}
+
+// parseKept reads a `to` whose base is kept with the token: `{token.NAME}/…`.
+func parseKept(to, rest string) (*target, error) {
+	name, tail, ok := strings.Cut(rest, "}")
+	if !ok || name == "" {
+		return nil, fmt.Errorf("to: %q: write `{token.NAME}` and a path, with NAME a key of the token source's keep", to)
+	}
+	u, err := url.Parse(tail)
+	if err != nil || (tail != "" && !strings.HasPrefix(tail, "/")) {
+		return nil, fmt.Errorf("to: %q: what follows `{token.%s}` must be a path that begins with /", to, name)
+	}
+	if u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
+		return nil, errQuery
+	}
+	return &target{scheme: "https", keep: name, path: u.Path, raw: u.EscapedPath()}, nil
+}
+
+var errQuery = errors.New("a query in `to` is refused; write its parameters with `query`, for example `query `{v: \"2\"}``")
+
+func targetOf(u *url.URL) (*target, error) {
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("the URL needs a scheme; write http:// or https:// and the host")
+	case u.Host == "" || u.Hostname() == "":
+		return nil, errors.New("the URL has no host")
+	case u.User != nil:
+		return nil, errors.New("a user or password in the URL is refused; write it as a credential of a token source")
+	case u.RawQuery != "" || u.ForceQuery:
+		return nil, errQuery
+	case u.Fragment != "":
+		return nil, errors.New("a fragment in the URL is refused")
+	}
+	port := u.Port()
+	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	t := &target{scheme: u.Scheme, host: u.Host, path: u.Path, raw: u.EscapedPath()}
+	if port == "" || port == standard {
+		port = standard
+		t.host = u.Hostname()
+		if strings.Contains(t.host, ":") {
+			t.host = "[" + t.host + "]"
+		}
+	}
+	t.dial = net.JoinHostPort(u.Hostname(), port)
+	if t.raw == "/" && t.path == "/" {
+		t.path, t.raw = "", "" // `https://host/` means the host
+	}
+	return t, nil
+}
+
+// kept resolves the base of a target from what is kept with a token, on the
+// hosts that the token source allows.
+func (t *target) kept(keep map[string]any, hosts []string) (*target, error) {
+	base, _ := keep[t.keep].(string)
+	u, err := url.Parse(base)
+	if err != nil || base == "" {
+		return nil, fmt.Errorf("the token's %s is not a URL", t.keep)
+	}
+	if u.Scheme != "https" {
+		return nil, fmt.Errorf("the token's %s is not an https URL", t.keep)
+	}
+	if !allowed(u.Hostname(), hosts) {
+		return nil, fmt.Errorf("the token's %s is on a host that `keep … hosts` does not list", t.keep)
+	}
+	found, err := targetOf(u)
+	if err != nil {
+		return nil, fmt.Errorf("the token's %s: %w", t.keep, err)
+	}
+	found.raw = strings.TrimSuffix(found.raw, "/") + t.raw
+	found.path = strings.TrimSuffix(found.path, "/") + t.path
+	return found, nil
+}
+
+// allowed tells whether a host matches one of the patterns. A `*` stands for
+// one or more labels at the beginning.
+func allowed(host string, patterns []string) bool {
+	host = strings.ToLower(host)
+	for _, p := range patterns {
+		p = strings.ToLower(p)
+		if suffix, ok := strings.CutPrefix(p, "*"); ok {
+			if strings.HasPrefix(suffix, ".") && strings.HasSuffix(host, suffix) && len(host) > len(suffix) {
+				return true
+			}
+			continue
+		}
+		if host == p {
+			return true
+		}
+	}
+	return false
+}
+
+// join appends segments to the target's path, each encoded. Blank segments,
+// `.` and `..` would lead elsewhere: they are refused.
+func (t *target) join(segments []any) (decoded, raw string, err error) {
+	decoded = strings.TrimSuffix(t.path, "/")
+	raw = strings.TrimSuffix(t.raw, "/")
+	for i, segment := range segments {
+		s, ok := scalar(segment)
+		if !ok {
+			return "", "", fmt.Errorf("path segment %d is not a text or number", i+1)
+		}
+		if strings.TrimSpace(s) == "" || s == "." || s == ".." {
+			return "", "", fmt.Errorf("path segment %d is blank or leads elsewhere", i+1)
+		}
+		decoded += "/" + s
+		raw += "/" + url.PathEscape(s)
+	}
+	return decoded, raw, nil
+}

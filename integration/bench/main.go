@@ -1,0 +1,253 @@
+// Command bench measures what Switchboard costs: the CPU time per request of
+// the built binary, against bare reverse_proxy in the same process and the same
+// run. It prints ratios; absolute times say more of the machine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/integration/provider"
+)
+
+// variant is one way to reach the API.
+type variant struct {
+	name, site, path string
+	limit            float64 // of the ratio, for the reader
+}
+
+var variants = []variant{
+	{"bare reverse_proxy", "reverse_proxy {UPSTREAM}", "/answer", 0},
+	{"inject (transport)", "reverse_proxy {UPSTREAM} {\n transport switchboard {\n token crm\n }\n }", "/answer", 1.05},
+	{"inject (sidecar)", "api side {\n to http://{UPSTREAM}\n token crm\n }", "/answer", 0},
+	{"inject and shape 1 KB", "api order {\n to http://{UPSTREAM}/answer\n token crm\n" +
+		" query `{tel}`\n success `.code == \"000000\"`\n not_found `.data == null`\n" +
+		" output `{name: .data.nick, vip: .data.isVip, order: .data.orderId}`\n" +
+		" default `{name: \"\", vip: \"2\", order: \"\"}`\n }", "/order?tel=13800138000", 1.35},
+}
+
+const global = `{
+	admin off
+	log {
+		level ERROR
+	}
+	switchboard {
+		token crm {
+			static bench-token
+		}
+	}
+}
+`
+
+func main() {
+	binary := flag.String("caddy", "bin/caddy", "the `binary` to measure")
+	rounds := flag.Int("rounds", 15, "rounds over all variants")
+	requests := flag.Int("requests", 3000, "requests of a variant in a round")
+	flag.Parse()
+	if err := run(*binary, *rounds, *requests); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(binary string, rounds, requests int) error {
+	answer, err := orderAnswer()
+	if err != nil {
+		return err
+	}
+	api, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	})}
+	go func() { _ = server.Serve(api) }()
+	defer server.Close()
+
+	urls, pid, stop, err := start(binary, api.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer stop()
+
+	costs := make([][]float64, len(variants))
+	ratios := make([][]float64, len(variants))
+	for round := range rounds + 1 {
+		var bare float64
+		for i, url := range urls {
+			cost, err := measure(pid, url, requests)
+			if err != nil {
+				return fmt.Errorf("%s: %w", variants[i].name, err)
+			}
+			if i == 0 {
+				bare = cost
+			}
+			if round > 0 { // the first one warms up
+				costs[i] = append(costs[i], cost)
+				ratios[i] = append(ratios[i], cost/bare)
+			}
+		}
+	}
+	fmt.Printf("%-24s %12s %8s %8s\n", "", "µs CPU/req", "ratio", "at most")
+	for i, v := range variants {
+		limit := ""
+		if v.limit > 0 {
+			limit = strconv.FormatFloat(v.limit, 'f', 2, 64)
+		}
+		fmt.Printf("%-24s %12.1f %8.3f %8s\n", v.name, median(costs[i]), median(ratios[i]), limit)
+	}
+	return nil
+}
+
+// orderAnswer is the provider's answer of about 1 KB.
+func orderAnswer() ([]byte, error) {
+	api := provider.New(provider.Options{})
+	if err := api.Start("127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	defer api.Close()
+	res, err := http.Get(api.URL() + "/free/open/order/query?tel=13800138000")
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(res.Body)
+}
+
+// start runs the binary with one server for each variant.
+func start(binary, upstream string) (urls []string, pid int, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "switchboard-bench-")
+	if err != nil {
+		return nil, 0, nil, err
+	}
+	var config strings.Builder
+	config.WriteString(global)
+	for _, v := range variants {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, 0, nil, err
+		}
+		address := ln.Addr().String()
+		_ = ln.Close()
+		fmt.Fprintf(&config, "http://%s {\n\tbind 127.0.0.1\n\t%s\n}\n", address, strings.ReplaceAll(v.site, "{UPSTREAM}", upstream))
+		urls = append(urls, "http://"+address+v.path)
+	}
+	file := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
+		return nil, 0, nil, err
+	}
+	cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // named by who runs it
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "GOMAXPROCS=2")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, 0, nil, err
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 200 {
+		res, err := http.Get(urls[len(urls)-1])
+		if err == nil {
+			_ = res.Body.Close()
+			return urls, cmd.Process.Pid, stop, nil
+		}
+		<-tick.C
+	}
+	stop()
+	return nil, 0, nil, fmt.Errorf("%s did not start", binary)
+}
+
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, DisableCompression: true}, Timeout: 10 * time.Second}
+
+// measure is the CPU time of a request in µs, over n requests on 8 connections.
+func measure(pid int, url string, n int) (float64, error) {
+	before, err := cpu(pid)
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for range n / 8 {
+				if err := get(url); err != nil {
+					mu.Lock()
+					failed = err
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if failed != nil {
+		return 0, failed
+	}
+	after, err := cpu(pid)
+	return float64(after-before) / 1e3 / float64(n/8*8), err
+}
+
+func get(url string) error {
+	res, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", res.StatusCode)
+	}
+	return nil
+}
+
+// cpu is the time in ns that the threads of a process have run.
+func cpu(pid int) (int64, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(files) == 0 {
+		return 0, fmt.Errorf("no schedstat of process %d: %w", pid, err)
+	}
+	var sum int64
+	for _, file := range files {
+		text, err := os.ReadFile(file) //nolint:gosec // of /proc
+		if err != nil {
+			continue // the thread has ended
+		}
+		run, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(run, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += ns
+	}
+	return sum, nil
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if len(v) == 0 {
+		return 0
+	}
+	return v[len(v)/2]
+}

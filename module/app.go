@@ -1,0 +1,173 @@
+// Package module is the Caddy app `switchboard`: what every route shares. It
+// holds the token sources and their keepers, counts the calls, and tells one
+// API from another.
+package module
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/transport"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App holds what the routes of one configuration share. Its token sources sign
+// in to APIs and keep their tokens fresh in the background; each is named, and
+// every `api` that names it uses the same token.
+//
+// A token outlives a reload of the configuration, and, in Caddy's storage, a
+// restart: neither makes a token call.
+//
+// Events (see Caddy's `events` option):
+//
+//   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `storage`),
+//     `generation`, `expires` and `fingerprint`
+//   - `token_failed` with `token`, `how` and `error`
+//
+// Metrics: `switchboard_calls_total`, `switchboard_unhealthy_total`,
+// `switchboard_call_duration_seconds`,
+// `switchboard_step_duration_seconds`, `switchboard_token_state`,
+// `switchboard_token_expiry_timestamp_seconds`,
+// `switchboard_token_generation` and `switchboard_token_renewals_total`.
+type App struct {
+	// The token sources by name.
+	Tokens map[string]*token.Source `json:"tokens,omitempty"`
+
+	// Definitions of jq functions, put before every program of every route and
+	// token source. In a Caddyfile: `define @lib.jq`.
+	Define string `json:"define,omitempty"`
+
+	ctx     caddy.Context
+	logger  *zap.Logger
+	sources map[string]*TokenSource
+	apis    registry
+	metrics *Metrics
+	events  *emitter
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "switchboard",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision resolves the credentials and compiles the programs of all token
+// sources. It calls nobody: keepers begin in Start or with the first request.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.logger = ctx.Logger()
+	a.sources = make(map[string]*TokenSource, len(a.Tokens))
+	a.metrics = newMetrics(ctx.GetMetricsRegistry())
+	a.metrics.watch(a.states)
+	if a.Define != "" {
+		if _, err := jq.Compile(".", jq.Spec{Define: a.Define}); err != nil {
+			return fmt.Errorf("define: %w", err)
+		}
+	}
+	events, err := newEmitter(ctx)
+	if err != nil {
+		return err
+	}
+	a.events = events
+
+	for _, name := range slices.Sorted(maps.Keys(a.Tokens)) {
+		src := a.Tokens[name]
+		if src == nil {
+			return fmt.Errorf("token %s: is null; give it a dialect, a static token, or leave it out", name)
+		}
+		source, err := acquire(ctx, name, src, a.Define)
+		if err != nil {
+			return fmt.Errorf("token %s: %w", name, err)
+		}
+		a.sources[name] = source
+		if source.fresh {
+			// nobody else uses it yet: a request may come before Start
+			source.Attach(a.surroundings())
+		}
+		for _, warning := range src.Warnings() {
+			a.logger.Warn(warning, zap.String("token", name))
+		}
+	}
+	return nil
+}
+
+// Start hands the running configuration's storage and logger to the keepers
+// and wakes the ones that are to hold a token before the first call.
+func (a *App) Start() error {
+	for _, source := range a.sources {
+		if source.HasToken() {
+			source.Attach(a.surroundings())
+			source.Start()
+		}
+	}
+	return nil
+}
+
+// Stop does nothing: a keeper ends when no configuration holds it any more.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets the keepers go. Requests in flight keep theirs.
+func (a *App) Cleanup() error {
+	for _, source := range a.sources {
+		source.release()
+	}
+	return nil
+}
+
+// Token returns the token source of that name. The error says which exist.
+func (a *App) Token(name string) (*TokenSource, error) {
+	if source, ok := a.sources[name]; ok {
+		return source, nil
+	}
+	known := slices.Sorted(maps.Keys(a.sources))
+	if len(known) == 0 {
+		return nil, fmt.Errorf("token %s is not defined; add `switchboard { token %s { … } }` to the global options", name, name)
+	}
+	return nil, fmt.Errorf("token %s is not defined; defined are: %s", name, strings.Join(known, ", "))
+}
+
+// TokenHolder returns the token source of that name to a transport.
+func (a *App) TokenHolder(name string) (transport.Holder, error) { return a.Token(name) }
+
+// Definitions returns the jq functions that every program may use.
+func (a *App) Definitions() string { return a.Define }
+
+// Metrics returns the counters of this configuration.
+func (a *App) Metrics() *Metrics { return a.metrics }
+
+func (a *App) surroundings() token.Env {
+	return token.Env{
+		Storage: a.ctx.Storage(),
+		Logger:  a.logger,
+		Events:  observer{a.metrics, a.events},
+	}
+}
+
+func (a *App) states() []token.State {
+	states := make([]token.State, 0, len(a.sources))
+	for _, source := range a.sources {
+		if source.HasToken() {
+			states = append(states, source.State())
+		}
+	}
+	return states
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,97 @@
+package module
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("switchboard", parseApp)
+}
+
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("switchboard is already written; put everything into one block")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "switchboard", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from the global option:
+//
+//	switchboard {
+//		token <name> {
+//			…
+//		}
+//		define <jq>
+//	}
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume option name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if err := a.findDefine(*d); err != nil {
+		return err
+	}
+	program.SetDefine(d, a.Define)
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "token":
+			name, src, err := token.ParseSource(d)
+			if err != nil {
+				return err
+			}
+			if _, ok := a.Tokens[name]; ok {
+				return d.Errf("token %s is already defined; each token source has a name of its own", name)
+			}
+			if a.Tokens == nil {
+				a.Tokens = make(map[string]*token.Source)
+			}
+			a.Tokens[name] = src
+		case "define":
+			d.RemainingArgs() // read already
+		default:
+			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token and define", d.Val())
+		}
+	}
+	return nil
+}
+
+// findDefine reads the definitions before everything else: they hold for what
+// stands above them too. It has a dispenser of its own to read ahead with.
+func (a *App) findDefine(d caddyfile.Dispenser) error {
+	for line := 0; d.NextBlock(0); {
+		first := d.Line() != line
+		line = d.Line()
+		if !first || d.Nesting() != 1 || d.Val() != "define" {
+			continue
+		}
+		if a.Define != "" {
+			return d.Err("define is already written; put all definitions into one")
+		}
+		var raw string
+		if !d.AllArgs(&raw) {
+			return d.ArgErr()
+		}
+		text, err := program.Arg(&d, raw)
+		if err != nil {
+			return err
+		}
+		if _, err := jq.Compile(".", jq.Spec{Define: text}); err != nil {
+			return d.Errf("define: %v", err)
+		}
+		a.Define = text
+	}
+	return nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*App)(nil)

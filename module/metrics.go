@@ -1,0 +1,163 @@
+package module
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// Metrics counts calls and token renewals. Labels come from the configuration
+// alone: no key, customer or token ever becomes one. A nil *Metrics counts
+// nothing.
+type Metrics struct {
+	calls    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	steps    *prometheus.HistogramVec
+	ailing   *prometheus.CounterVec
+	renewals *prometheus.CounterVec
+	renewal  *prometheus.HistogramVec
+	registry *prometheus.Registry
+}
+
+var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10}
+
+// newMetrics registers the collectors. Caddy makes a new registry at each load
+// of a configuration.
+func newMetrics(reg *prometheus.Registry) *Metrics {
+	return &Metrics{
+		registry: reg,
+		calls: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_calls_total",
+			Help: "Calls of an API by outcome.",
+		}, []string{"api", "outcome"})),
+		duration: registerOrExisting(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "switchboard_call_duration_seconds",
+			Help:    "Time from a request to its answer.",
+			Buckets: buckets,
+		}, []string{"api"})),
+		steps: registerOrExisting(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "switchboard_step_duration_seconds",
+			Help:    "Time spent in one step of a call.",
+			Buckets: buckets,
+		}, []string{"api", "step"})),
+		ailing: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_unhealthy_total",
+			Help: "Answers that show an ailing API.",
+		}, []string{"api"})),
+		renewals: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_token_renewals_total",
+			Help: "Attempts to get a token, by way and outcome.",
+		}, []string{"token", "how", "outcome"})),
+		renewal: registerOrExisting(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "switchboard_token_renewal_duration_seconds",
+			Help:    "Time that a successful renewal took.",
+			Buckets: buckets,
+		}, []string{"token"})),
+	}
+}
+
+// API returns the counters of one API, with its labels bound once.
+func (m *Metrics) API(name string) *APIMetrics {
+	if m == nil {
+		return nil
+	}
+	return &APIMetrics{
+		calls:    m.calls.MustCurryWith(prometheus.Labels{"api": name}),
+		duration: m.duration.WithLabelValues(name),
+		steps:    m.steps.MustCurryWith(prometheus.Labels{"api": name}),
+		ailing:   m.ailing.WithLabelValues(name),
+	}
+}
+
+// APIMetrics counts the calls of one API.
+type APIMetrics struct {
+	calls    *prometheus.CounterVec
+	duration prometheus.Observer
+	steps    prometheus.ObserverVec
+	ailing   prometheus.Counter
+}
+
+// Ended counts a call and its time.
+func (m *APIMetrics) Ended(outcome call.Outcome, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.calls.WithLabelValues(string(outcome)).Inc()
+	m.duration.Observe(took.Seconds())
+}
+
+// Step notes the time of one step of a call.
+func (m *APIMetrics) Step(step string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.steps.WithLabelValues(step).Observe(took.Seconds())
+}
+
+// Unhealthy counts an answer that shows an ailing API.
+func (m *APIMetrics) Unhealthy() {
+	if m != nil {
+		m.ailing.Inc()
+	}
+}
+
+func (m *Metrics) renewed(name, how, outcome string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.renewals.WithLabelValues(name, how, outcome).Inc()
+	if took > 0 {
+		m.renewal.WithLabelValues(name).Observe(took.Seconds())
+	}
+}
+
+// watch reads the states of the keepers at each scrape.
+func (m *Metrics) watch(states func() []token.State) {
+	registerOrExisting(m.registry, prometheus.Collector(tokenStates(states)))
+}
+
+// tokenStates is a collector over the keepers.
+type tokenStates func() []token.State
+
+var (
+	tokenStateDesc = prometheus.NewDesc("switchboard_token_state",
+		"1 for the state that the token source is in.", []string{"token", "state"}, nil)
+	tokenExpiryDesc = prometheus.NewDesc("switchboard_token_expiry_timestamp_seconds",
+		"When the token held expires; 0 for never.", []string{"token"}, nil)
+	tokenGenerationDesc = prometheus.NewDesc("switchboard_token_generation",
+		"Number of the token held, counted over restarts and the fleet.", []string{"token"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (tokenStates) Describe(ch chan<- *prometheus.Desc) {
+	ch <- tokenStateDesc
+	ch <- tokenExpiryDesc
+	ch <- tokenGenerationDesc
+}
+
+// Collect implements prometheus.Collector.
+func (t tokenStates) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range t() {
+		ch <- prometheus.MustNewConstMetric(tokenStateDesc, prometheus.GaugeValue, 1, s.Name, s.Phase)
+		var expiry float64
+		if !s.Expires.IsZero() {
+			expiry = float64(s.Expires.UnixMilli()) / 1e3
+		}
+		ch <- prometheus.MustNewConstMetric(tokenExpiryDesc, prometheus.GaugeValue, expiry, s.Name)
+		ch <- prometheus.MustNewConstMetric(tokenGenerationDesc, prometheus.GaugeValue, float64(s.Generation), s.Name)
+	}
+}
+
+func registerOrExisting[C prometheus.Collector](reg *prometheus.Registry, c C) C {
+	err := reg.Register(c)
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if existing, ok := already.ExistingCollector.(C); ok {
+			return existing
+		}
+	}
+	return c
+}

@@ -1,0 +1,50 @@
+package module
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// registry tells one API from another. A name stands for one set of settings:
+// the same block in several servers is one API, a name used twice for
+// different things is a mistake.
+type registry struct {
+	mu   sync.Mutex
+	apis map[string]registered
+}
+
+type registered struct {
+	fingerprint string
+	api         any
+}
+
+// RegisterAPI notes an API under its name. The fingerprint stands for its
+// settings. A name that is taken by other settings is an error.
+func (a *App) RegisterAPI(name, fingerprint string, api any) error {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	if a.apis.apis == nil {
+		a.apis.apis = make(map[string]registered)
+	}
+	if was, ok := a.apis.apis[name]; ok {
+		if was.fingerprint != fingerprint {
+			return fmt.Errorf("api %s is defined twice with different settings; give the second one a name of its own", name)
+		}
+		return nil
+	}
+	a.apis.apis[name] = registered{fingerprint, api}
+	return nil
+}
+
+// APIs returns the names of all APIs of this configuration, sorted.
+func (a *App) APIs() []string {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	names := make([]string, 0, len(a.apis.apis))
+	for name := range a.apis.apis {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

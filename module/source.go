@@ -1,0 +1,55 @@
+package module
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// keepers outlive a reload, so that a new configuration finds the old token.
+var keepers = caddy.NewUsagePool()
+
+// TokenSource is a token source at work: its configuration, and the keeper
+// that holds its token.
+type TokenSource struct {
+	*token.Source
+	*token.Keeper
+
+	key    string
+	fresh  bool
+	letGo  sync.Once
+}
+
+// acquire provisions src and finds its keeper, the one of the configuration
+// before when nothing that matters has changed.
+func acquire(ctx caddy.Context, name string, src *token.Source, define string) (*TokenSource, error) {
+	asWritten, err := json.Marshal(src) // before Provision: loading a guest empties its field
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	src.Define = program.Join(define, src.Define)
+	if err := src.Provision(ctx, name); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", name, src.Identity(), define, asWritten))
+	key := hex.EncodeToString(sum[:])
+	value, loaded, err := keepers.LoadOrNew(key, func() (caddy.Destructor, error) {
+		return token.NewKeeper(src), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &TokenSource{Source: src, Keeper: value.(*token.Keeper), key: key, fresh: !loaded}, nil
+}
+
+// release gives the keeper back, once.
+func (t *TokenSource) release() {
+	t.letGo.Do(func() { _, _ = keepers.Delete(t.key) })
+}
