@@ -17,20 +17,25 @@ type Attempt struct {
 	// NoReplay leaves the replay to the handler, because the request itself
 	// depends on the token (a signature over it, say).
 	NoReplay bool
+	// Params and Request are what a token_expired program sees as $params and
+	// $request: values for jq, null when nil.
+	Params, Request any
 
-	// Err is why there was no token; the API was not called.
+	// Err is why there was no answer of the API's: a *token.NoTokenError or a
+	// *BodyError. The answer was made up then.
 	Err error
 	// Expired tells that the last answer said that the token is dead.
 	Expired bool
 	// Replayed tells that the call was made twice.
 	Replayed bool
-	// Used is the token that the last attempt carried.
+	// Used is the token that the last try carried.
 	Used *token.Token
 	// TokenWait is the time spent on getting a token, Upstream the time from
 	// sending the request to the answer's headers, replay included.
 	TokenWait, Upstream time.Duration
 	// Raw and Doc are the answer's decoded body and its JSON value, when the
-	// transport had to look into it. Doc must not be changed.
+	// transport had to look into it. Raw is nil when it had not, or when the
+	// body is no JSON or too large. Doc must not be changed.
 	Raw []byte
 	Doc any
 }

@@ -1,0 +1,153 @@
+package transport
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/program"
+)
+
+// ReadError is an answer that broke off before it could be looked into. It is a
+// net.Error, so that reverse_proxy tells a time-out (504) from the rest (502).
+type ReadError struct{ Err error }
+
+// Error tells what happened.
+func (e *ReadError) Error() string { return "reading the answer: " + e.Err.Error() }
+
+// Unwrap returns the connection's error.
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// Timeout tells whether the time ran out.
+func (e *ReadError) Timeout() bool {
+	err, ok := e.Err.(net.Error)
+	return ok && err.Timeout()
+}
+
+// Temporary implements net.Error.
+func (*ReadError) Temporary() bool { return false }
+
+// expired tells why an answer means that the token is dead, or "". What it has
+// to read of the answer is put back byte for byte.
+func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err error) {
+	if slices.Contains(t.rule.statuses, resp.StatusCode) {
+		return "status " + strconv.Itoa(resp.StatusCode), nil
+	}
+	if t.rule.program == nil || !t.lookable(resp) {
+		return "", nil
+	}
+	body, err := t.read(resp)
+	if body == nil || err != nil {
+		return "", err
+	}
+	encoding := resp.Header.Get("Content-Encoding")
+	raw, err := Decompress(body, encoding, t.MaxSize)
+	if err != nil {
+		return "", nil //nolint:nilerr // what can't be seen goes on unseen
+	}
+	release, ok := jq.Reserve(len(raw))
+	if !ok {
+		return "", nil
+	}
+	defer release()
+	doc, err := jq.Decode(raw, jq.Limits{Bytes: int(t.MaxSize)})
+	if err != nil {
+		return "", nil //nolint:nilerr // a predicate on what is no JSON is false
+	}
+	a.Raw, a.Doc = raw, doc
+	var headers any
+	if t.rule.program.Uses("headers") {
+		headers = program.Headers(resp.Header)
+	}
+	if !t.rule.program.True(resp.Request.Context(), doc, resp.StatusCode, headers, a.Params, a.Request) {
+		return "", nil
+	}
+	return "answer with status " + strconv.Itoa(resp.StatusCode), nil
+}
+
+// lookable tells whether an answer may be read before it goes on: it has a
+// body, all of it, that can be JSON and is no stream (reliability H3).
+func (t *Transport) lookable(resp *http.Response) bool {
+	switch {
+	case resp.Request.Method == http.MethodHead, resp.StatusCode < http.StatusOK:
+		return false
+	case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusPartialContent,
+		resp.StatusCode == http.StatusNotModified:
+		return false
+	case resp.ContentLength == 0, resp.ContentLength > t.MaxSize:
+		return false
+	case caddyhttp.IsIncremental(resp.Header):
+		return false
+	}
+	switch coding(resp.Header.Get("Content-Encoding")) {
+	case "", "identity", "gzip", "x-gzip", "zstd":
+	default:
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		kind = ""
+	}
+	if IsStream(kind) {
+		return false
+	}
+	// Some APIs call their JSON a text, or nothing. Without a length that could
+	// be a stream as well.
+	return isJSON(kind) || resp.ContentLength > 0 && (kind == "" || strings.HasPrefix(kind, "text/"))
+}
+
+// IsStream tells whether a media type, without parameters, is one whose parts
+// must not wait for each other: events, gRPC, lines of JSON.
+func IsStream(kind string) bool {
+	switch kind {
+	case "text/event-stream", "multipart/x-mixed-replace",
+		"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+		"application/json-seq", "application/stream+json", "application/x-json-stream":
+		return true
+	default:
+		return strings.HasPrefix(kind, "application/grpc")
+	}
+}
+
+// read reads an answer's body and puts it back. It returns nil when there is
+// more of it than MaxSize.
+func (t *Transport) read(resp *http.Response) ([]byte, error) {
+	// one byte more than announced, for the end to be seen at once
+	buf := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 512), 64<<10)+bytes.MinRead))
+	_, err := buf.ReadFrom(io.LimitReader(resp.Body, t.MaxSize+1))
+	if err != nil {
+		_ = resp.Body.Close()
+		if ctxErr := resp.Request.Context().Err(); ctxErr != nil {
+			err = ctxErr
+		}
+		return nil, &ReadError{err}
+	}
+	body := buf.Bytes()
+	if int64(len(body)) > t.MaxSize {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(buf, resp.Body), resp.Body}
+		return nil, nil
+	}
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return body, nil
+}
+
+// discard throws an answer away.
+func discard(resp *http.Response) {
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
+	_ = resp.Body.Close()
+}
+
+// Interface guards
+var _ net.Error = (*ReadError)(nil)

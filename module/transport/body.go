@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+)
+
+// BodyError is why a token could not be written into a request's body. The API
+// was not called.
+type BodyError struct {
+	// Status is the HTTP status that fits: 400, 413 or 415.
+	Status int
+	// Reason says what is wrong. It holds nothing of the body.
+	Reason string
+}
+
+// Error returns the reason.
+func (e *BodyError) Error() string { return "writing the token into the body: " + e.Reason }
+
+// document is a request body that the token becomes a member of.
+type document struct {
+	text []byte
+	form bool
+}
+
+// errMalformed needs no detail: encoding/json's errors quote the text.
+var errMalformed = &BodyError{http.StatusBadRequest, "it is not a JSON object"}
+
+// readDocument reads the whole body of a request, up to limit bytes. It closes
+// the body.
+func readDocument(r *http.Request, limit int64) (*document, error) {
+	doc := new(document)
+	empty := r.Body == nil || r.Body == http.NoBody
+	if !empty {
+		defer r.Body.Close()
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		kind = ""
+	}
+	switch {
+	case empty && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		return nil, &BodyError{http.StatusBadRequest, "a " + r.Method + " has none"}
+	case r.Header.Get("Content-Encoding") != "":
+		return nil, &BodyError{http.StatusUnsupportedMediaType, "it is compressed"}
+	case kind == "application/x-www-form-urlencoded":
+		doc.form = true
+	case isJSON(kind) || kind == "" && empty:
+	default:
+		return nil, &BodyError{http.StatusUnsupportedMediaType, "it must be JSON or a form"}
+	}
+	if empty {
+		return doc, nil
+	}
+	doc.text, err = io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		if ctxErr := r.Context().Err(); ctxErr != nil {
+			return nil, ctxErr
+		}
+		return nil, &BodyError{http.StatusBadRequest, "it ended early"}
+	}
+	if int64(len(doc.text)) > limit {
+		return nil, &BodyError{http.StatusRequestEntityTooLarge, "it is too large"}
+	}
+	return doc, nil
+}
+
+// with returns the body with the member name, and the client's copies of it
+// gone. What else is in it stays as it was written, numbers included.
+func (d *document) with(name, value string) ([]byte, error) {
+	if d.form {
+		return []byte(withParameter(string(d.text), name, value)), nil
+	}
+	return withMember(d.text, name, value)
+}
+
+// contentType is the type of a body that had none.
+const contentType = "application/json"
+
+// withMember returns a JSON object with the member name as its last. An empty
+// text counts as an empty object.
+func withMember(text []byte, name, value string) ([]byte, error) {
+	members, err := membersBut(text, name)
+	if err != nil {
+		return nil, err
+	}
+	key, err := json.Marshal(name)
+	if err != nil {
+		return nil, err
+	}
+	val, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	own := append(append(key, ':'), val...)
+	out := make([]byte, 0, len(text)+len(own)+3)
+	out = append(out, '{')
+	for _, member := range members {
+		out = append(append(out, member...), ',')
+	}
+	return append(append(out, own...), '}'), nil
+}
+
+// membersBut returns the texts of an object's members, without those that a
+// lenient reader could take for name: copies, in any case.
+func membersBut(text []byte, name string) ([][]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil, errMalformed
+	}
+	var members [][]byte
+	for dec.More() {
+		from := dec.InputOffset()
+		key, err := dec.Token()
+		if err != nil {
+			return nil, errMalformed
+		}
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return nil, errMalformed
+		}
+		if strings.EqualFold(key.(string), name) {
+			continue
+		}
+		// only blanks and a comma stand before the key
+		from += int64(bytes.IndexByte(text[from:], '"'))
+		members = append(members, text[from:dec.InputOffset()])
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, errMalformed
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errMalformed
+	}
+	return members, nil
+}
+
+// isJSON tells whether a media type is one of a JSON document.
+func isJSON(kind string) bool {
+	return kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
+}

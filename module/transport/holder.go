@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// Holder is what the transport needs of a token source: its keeper and its
+// rules. It is safe for concurrent use.
+type Holder interface {
+	// Token returns a token that may be sent now. It waits for one as long as
+	// ctx lives. The error is a *token.NoTokenError or that of ctx.
+	Token(ctx context.Context) (*token.Token, error)
+	// Invalidate says that the API has refused the token of that generation. A
+	// newer one is not touched.
+	Invalidate(generation uint64, reason string)
+	// Injection tells how the token travels.
+	Injection() token.Injection
+	// ExpiredRule tells which answers mean that the token is dead: the statuses,
+	// and a predicate with the variables of ExpiredVars, or nil.
+	ExpiredRule() (statuses []int, program *jq.Program)
+	// HasToken is false for a source that holds credentials only.
+	HasToken() bool
+}
+
+// ExpiredVars names the variables of a token_expired program, in the order of
+// their values.
+var ExpiredVars = []string{"status", "headers", "params", "request"}
+
+// app is the part of the app `switchboard` that the transport uses.
+type app interface {
+	// TokenHolder returns the token source of that name. The error says which
+	// names there are.
+	TokenHolder(name string) (Holder, error)
+	// Definitions returns the jq functions that every program may use.
+	Definitions() string
+}
+
+func findApp(ctx caddy.Context) (app, error) {
+	module, err := ctx.App("switchboard")
+	if err != nil {
+		return nil, fmt.Errorf("getting the app switchboard: %w", err)
+	}
+	found, ok := module.(app)
+	if !ok {
+		return nil, errors.New("the app switchboard holds no token sources")
+	}
+	return found, nil
+}
+
+// rule tells which answers mean that the token is dead.
+type rule struct {
+	statuses []int
+	program  *jq.Program
+}
+
+// compile makes a rule of its configuration.
+func compile(written *token.Expired, define string) (rule, error) {
+	r := rule{statuses: slices.Clone(written.Status)}
+	for _, status := range r.statuses {
+		if status < 300 || status > 599 {
+			return rule{}, fmt.Errorf("token_expired: the status %d does not tell that a token is dead; write a program for what is in the answer", status)
+		}
+	}
+	if written.Program == "" {
+		return r, nil
+	}
+	var err error
+	r.program, err = jq.Compile(written.Program, jq.Spec{Vars: ExpiredVars, Want: jq.Predicate, Define: define})
+	if err != nil {
+		return rule{}, fmt.Errorf("token_expired: %w", err)
+	}
+	return r, nil
+}

@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// maxDiscard is how much of a thrown-away answer is read to keep its
+// connection; a longer one costs the connection.
+const maxDiscard = 64 << 10
+
+// RoundTrip sends a request with the token in it, and once more with a new one
+// when the answer says that the token is dead. The request itself is not
+// changed. Errors are those of the http transport, as they are.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	var own Attempt
+	a := attemptOf(req.Context())
+	if a == nil {
+		a = &own
+	}
+	a.Err, a.Expired, a.Raw, a.Doc = nil, false, nil, nil
+
+	tok := a.Token
+	if t.holder == nil || tok == nil && t.inject.Where == token.InNone {
+		return t.timed(req, a)
+	}
+	if tok == nil {
+		var err error
+		if tok, err = t.token(req.Context(), a); err != nil {
+			closeBody(req)
+			return t.noToken(req, a, err, 0)
+		}
+	}
+	out := outgoing{req: req, body: req.Body, trailer: req.Trailer}
+	if err := t.prepare(&out, a); err != nil {
+		return badBody(req, a, err)
+	}
+	defer out.settle()
+
+	resp, err := t.send(&out, tok, a)
+	if err != nil || !a.Expired || !t.replays(a) || !out.repeatable() {
+		return resp, err
+	}
+	return t.replay(&out, resp, tok, a)
+}
+
+// replay answers with a second try in place of a first answer that said that
+// the token is dead. Where there can be none, the first answer stands.
+func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token, a *Attempt) (*http.Response, error) {
+	fresh, err := t.token(out.req.Context(), a)
+	if err != nil {
+		discard(first)
+		return t.noToken(out.req, a, err, first.StatusCode)
+	}
+	if fresh.Generation == old.Generation || out.rewind() != nil {
+		return first, nil
+	}
+	// headers, cookies and body of the first answer end here (reliability T12)
+	discard(first)
+	a.Replayed = true
+	if a.Token != nil {
+		a.Token = fresh // for a retry that reverse_proxy may make
+	}
+	if entry := t.logger.Check(zapcore.DebugLevel, "replaying with a new token"); entry != nil {
+		entry.Write(
+			zap.String("token", t.Token),
+			zap.Int("status", first.StatusCode),
+			zap.String("was", old.Fingerprint()),
+			zap.String("now", fresh.Fingerprint()),
+		)
+	}
+	return t.send(out, fresh, a)
+}
+
+// send makes one try: a copy of the request with the token in it, and a look at
+// the answer.
+func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Response, error) {
+	try, err := t.sign(out, tok)
+	if err != nil {
+		return badBody(out.req, a, err)
+	}
+	a.Used, a.Expired = tok, false
+	resp, err := t.timed(try, a)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = out.req // the copy holds the token
+	if t.inject.Where == token.InQuery {
+		hideParameter(resp.Header, t.inject.Name)
+	}
+	reason, err := t.expired(resp, a)
+	if err != nil {
+		return nil, err
+	}
+	if reason != "" {
+		a.Expired = true
+		t.holder.Invalidate(tok.Generation, reason)
+	}
+	return resp, nil
+}
+
+func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error) {
+	start := time.Now()
+	tok, err := t.holder.Token(ctx)
+	a.TokenWait += time.Since(start)
+	return tok, err
+}
+
+func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error) {
+	start := time.Now()
+	resp, err := t.next.RoundTrip(req)
+	a.Upstream += time.Since(start)
+	return resp, err
+}

@@ -1,0 +1,157 @@
+// Package transport is the reverse_proxy transport `switchboard`. It signs
+// requests in below reverse_proxy's headers and logs, notices when the API says
+// that the token is dead, and repeats such a request once with a new one.
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// defaultMaxSize is how much of an answer a token_expired program sees.
+const defaultMaxSize = 1 << 20
+
+func init() {
+	caddy.RegisterModule(Transport{})
+}
+
+// Transport is Caddy's `http` transport, with all of its settings, and a token
+// in every request.
+//
+// The token is written into a copy of the request after all handlers and after
+// reverse_proxy's own header changes. So no header of a client can delete it,
+// and no error route, log line or header of an answer can show it. A client's
+// own copies of the header or parameter are removed.
+//
+// When an answer means that the token is dead (see `token_expired`), one new
+// token is fetched, however many requests notice, and each request is repeated
+// once. The first answer is thrown away whole. A request body is repeated when
+// it has no more than 1 MiB; a larger one, and a stream, is not: its answer goes
+// to the client as it is, and only the next request has the new token.
+//
+// Without a token the API is not called: the answer is 503 with `Retry-After`,
+// `Proxy-Status` (RFC 9209) and a line of JSON,
+// `{"error":{"outcome":"no_token","message":"…"}}`. A request whose body can't
+// take the token (`inject body`) gets 400, 413 or 415 in the same form, with the
+// outcome `bad_request`.
+type Transport struct {
+	*reverseproxy.HTTPTransport
+
+	// The name of the token source. Without it, this is the plain `http`
+	// transport.
+	Token string `json:"token,omitempty"`
+
+	// Which answers mean that the token is dead. Default: what the token source
+	// says.
+	TokenExpired *token.Expired `json:"token_expired,omitempty"`
+
+	// How many bytes of an answer, decompressed, the program of token_expired may
+	// see. A larger answer goes on unseen. Default: 1 MiB.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// Leave Host as it is. Default: false, which means that an API behind TLS gets
+	// the host that it is reached by, as with Caddy's transport.
+	KeepHost bool `json:"keep_host,omitempty"`
+
+	next   http.RoundTripper
+	holder Holder // nil: nothing to inject
+	inject token.Injection
+	rule   rule
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID: "http.reverse_proxy.transport.switchboard",
+		New: func() caddy.Module {
+			return &Transport{HTTPTransport: new(reverseproxy.HTTPTransport)}
+		},
+	}
+}
+
+// Provision sets up the http transport and finds the token source.
+func (t *Transport) Provision(ctx caddy.Context) error {
+	if t.HTTPTransport == nil {
+		t.HTTPTransport = new(reverseproxy.HTTPTransport)
+	}
+	if err := t.HTTPTransport.Provision(ctx); err != nil {
+		return err
+	}
+	t.next, t.logger = t.HTTPTransport, ctx.Logger()
+	if t.MaxSize < 0 {
+		return fmt.Errorf("max_size: %d is below 0", t.MaxSize)
+	}
+	if t.MaxSize == 0 {
+		t.MaxSize = defaultMaxSize
+	}
+	if t.Token == "" {
+		if t.TokenExpired != nil {
+			return errors.New("token_expired needs a token; name the token source with `token`")
+		}
+		return nil
+	}
+	app, err := findApp(ctx)
+	if err != nil {
+		return err
+	}
+	holder, err := app.TokenHolder(t.Token)
+	if err != nil {
+		return err
+	}
+	return t.use(holder, app.Definitions())
+}
+
+// use takes over the rules of a token source.
+func (t *Transport) use(holder Holder, define string) error {
+	if !holder.HasToken() {
+		return nil
+	}
+	t.holder, t.inject = holder, holder.Injection()
+	t.rule.statuses, t.rule.program = holder.ExpiredRule()
+	if t.TokenExpired == nil {
+		return nil
+	}
+	own, err := compile(t.TokenExpired, define)
+	if err != nil {
+		return err
+	}
+	t.rule = own
+	return nil
+}
+
+// RequestHeaderOps implements reverseproxy.RequestHeaderOpsTransport.
+func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
+	if t.KeepHost {
+		return nil
+	}
+	return t.HTTPTransport.RequestHeaderOps()
+}
+
+// Cleanup closes idle connections. Requests in flight keep theirs.
+func (t *Transport) Cleanup() error {
+	if t.HTTPTransport == nil {
+		return nil
+	}
+	return t.HTTPTransport.Cleanup()
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport           = (*Transport)(nil)
+)
