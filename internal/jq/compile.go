@@ -1,52 +1,129 @@
 package jq
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
 )
 
-// SyntaxError is everything that can be wrong with a program's text.
-type SyntaxError struct {
-	// Line and Column count from 1 within the program.
-	Line, Column int
-	// Reason is what is wrong, Hint what to do; Hint may be empty.
-	Reason, Hint string
-}
-
-func (e *SyntaxError) Error() string {
-	s := fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Reason)
-	if e.Hint != "" {
-		s += "; " + e.Hint
-	}
-	return s
-}
-
-var variable = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)
+// maxSource is how long a program and its definitions can be, in bytes each.
+const maxSource = 64 << 10
 
 // Compile compiles src. Every error is a *SyntaxError.
-func Compile(src string, s Spec) (*Program, error) {
-	query, err := gojq.Parse(s.Define + "\n" + src)
-	if err != nil {
-		if _, ok := errors.AsType[*gojq.ParseError](err); ok {
-			return nil, &SyntaxError{Line: 1, Column: 1, Reason: err.Error()}
+func Compile(src string, s Spec) (p *Program, err error) {
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case *SyntaxError:
+			p, err = nil, e
+		default:
+			p, err = nil, errorAt(src, 0, "program cannot be compiled", "")
 		}
-		return nil, &SyntaxError{Line: 1, Column: 1, Reason: err.Error()}
+	}()
+	prelude.once.Do(loadPrelude)
+	w := &rewriter{inDefine: true, src: s.Define, patterns: new([]*pattern)}
+	defs, units := w.definitions(s.Define)
+
+	w.inDefine, w.src = false, src
+	query := w.parse(src)
+	yields := inference{own: ownNames(defs)}.query(query, kAny)
+	if !yields.canBe(s.Want) {
+		w.mistake("", fmt.Sprintf("program yields %s where %s is needed", yields, s.Want), hintFor(src))
 	}
-	vars := make([]string, len(s.Vars))
-	for i, v := range s.Vars {
-		vars[i] = "$" + v
+	main := newUnit(nil)
+	w.unit = main
+	w.query(query)
+
+	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, patterns: *w.patterns}
+	used := map[*unit]bool{}
+	p.reach(main, used)
+	w.known(p, s.Vars)
+
+	top := &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeQuery, Query: query}}
+	for _, u := range slices.Concat(prelude.order, units) {
+		if used[u] {
+			top.FuncDefs = append(top.FuncDefs, u.def)
+		}
 	}
-	code, err := gojq.Compile(query, append(functions, gojq.WithVariables(vars))...)
+	p.query = top
+	for _, v := range s.Vars {
+		p.vars = append(p.vars, "$"+v)
+	}
+	slices.Sort(p.natives)
+	m, err := p.newMachine()
 	if err != nil {
-		return nil, &SyntaxError{Line: 1, Column: 1, Reason: err.Error()}
+		w.mistake("", err.Error(), "")
 	}
-	uses := map[string]bool{}
-	for _, v := range variable.FindAllString(query.String(), -1) {
-		uses[strings.TrimPrefix(v, "$")] = true
+	p.machines.Put(m)
+	return p, nil
+}
+
+func (w *rewriter) parse(src string) *gojq.Query {
+	if len(src) > maxSource {
+		w.mistake("", "program is longer than 64 KiB", "")
 	}
-	return &Program{src: src, spec: s, code: code, uses: uses}, nil
+	query, err := gojq.Parse(src)
+	if err != nil {
+		e := parseError(src, err)
+		e.InDefine = w.inDefine
+		panic(e)
+	}
+	if query.Meta != nil || len(query.Imports) > 0 {
+		w.mistake("", "modules are off", "write `define @lib.jq` for a file of definitions")
+	}
+	return query
+}
+
+// definitions brings those of Spec.Define into scope, each as a unit.
+func (w *rewriter) definitions(src string) (defs []*gojq.FuncDef, units []*unit) {
+	if strings.TrimSpace(src) == "" {
+		return nil, nil
+	}
+	query := w.parse(src)
+	if query.Term != nil || query.Op != 0 {
+		w.mistake("", "definitions only, please: def name: …;", "")
+	}
+	for _, def := range query.FuncDefs {
+		w.unit = newUnit(def)
+		w.funcs = &binding{name: arity(def.Name, len(def.Args)), unit: w.unit, up: w.funcs}
+		w.define(def)
+		units = append(units, w.unit)
+	}
+	return query.FuncDefs, units
+}
+
+// reach collects what u needs.
+func (p *Program) reach(u *unit, used map[*unit]bool) {
+	if used[u] {
+		return
+	}
+	used[u] = true
+	for name := range u.free {
+		p.uses[name] = true
+	}
+	for name := range u.natives {
+		if !slices.Contains(p.natives, name) {
+			p.natives = append(p.natives, name)
+		}
+	}
+	for callee := range u.calls {
+		p.reach(callee, used)
+	}
+}
+
+// known refuses a variable that the program is not given.
+func (w *rewriter) known(p *Program, vars []string) {
+	for _, name := range slices.Sorted(maps.Keys(p.uses)) {
+		if slices.Contains(vars, name) {
+			continue
+		}
+		hint := ""
+		if len(vars) > 0 {
+			hint = "known here: $" + strings.Join(vars, ", $")
+		}
+		w.mistake("$"+name, "there is no variable $"+name, hint)
+	}
 }

@@ -1,29 +1,280 @@
 package jq
 
 import (
-	"crypto/md5"  //nolint:gosec // the partners' protocol asks for it
-	"crypto/sha1" //nolint:gosec // the partners' protocol asks for it
+	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // what partners' protocols sign with
+	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // what partners' protocols sign with
 	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
-	"errors"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	_ "time/tzdata" // a container need not have time zones
+	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
-var errText = errors.New("needs a string")
+// The functions that jq does not have and every program can call.
 
-// functions are those that gojq does not have.
-var functions = []gojq.CompilerOption{
-	onText("md5", func(s string) any { d := md5.Sum([]byte(s)); return hex.EncodeToString(d[:]) }),
-	onText("sha1", func(s string) any { d := sha1.Sum([]byte(s)); return hex.EncodeToString(d[:]) }),
-	onText("sha256", func(s string) any { d := sha256.Sum256([]byte(s)); return hex.EncodeToString(d[:]) }),
+// onText is a function of a string.
+func onText(name string, f func(string) any) native {
+	complaint := fault(name + " needs a string")
+	return native{call: func(r *run, v any, _ []any) any {
+		s, ok := v.(string)
+		if !ok {
+			return complaint
+		}
+		r.step(len(s) >> 8)
+		return post(r, f(s), nil)
+	}}
 }
 
-func onText(name string, f func(string) any) gojq.CompilerOption {
-	return gojq.WithFunction(name, 0, 0, func(v any, _ []any) any {
-		if s, ok := v.(string); ok {
-			return f(s)
-		}
-		return errText
+var hashes = map[string]func() hash.Hash{
+	"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New,
+}
+
+// digest is md5, sha1, sha256 or sha512: of the string's bytes, in lower hex.
+func digest(name string) native {
+	return onText(name, func(s string) any {
+		h := hashes[name]()
+		h.Write([]byte(s))
+		return hex.EncodeToString(h.Sum(nil))
 	})
+}
+
+// mac is hmac(algorithm; key) and hmac(algorithm; key; encoding): of the
+// string's bytes, in lower hex. The encoding, "hex" or "base64", is the key's:
+// a jq string cannot hold any bytes.
+func mac(r *run, v any, args []any) any {
+	s, ok := v.(string)
+	algorithm, ok2 := args[0].(string)
+	key, ok3 := args[1].(string)
+	if !ok || !ok2 || !ok3 {
+		return fault("hmac needs a string, and a string for its key")
+	}
+	newHash, ok := hashes[algorithm]
+	if !ok {
+		return errAlgorithm
+	}
+	secret := []byte(key)
+	if len(args) == 3 {
+		var err error
+		switch args[2] {
+		case "hex":
+			secret, err = hex.DecodeString(key)
+		case "base64":
+			secret, err = unbase64(key)
+		default:
+			return errEncoding
+		}
+		if err != nil {
+			return fault("hmac's key is not in the encoding that it names")
+		}
+	}
+	r.step(len(s) >> 8)
+	h := hmac.New(newHash, secret)
+	h.Write([]byte(s))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+const (
+	errAlgorithm = fault(`hmac knows "md5", "sha1", "sha256" and "sha512"`)
+	errEncoding  = fault(`hmac's key is in "hex" or "base64"`)
+)
+
+// unbase64 takes both alphabets, with and without padding.
+func unbase64(s string) ([]byte, error) {
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	return base64.RawStdEncoding.DecodeString(s)
+}
+
+func hexText(s string) any { return hex.EncodeToString([]byte(s)) }
+
+// base64url is RFC 4648, section 5, without padding.
+func base64url(s string) any { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// unhex is a string's text from its hex digits: an error unless it is UTF-8.
+func unhex(s string) any {
+	b, err := hex.DecodeString(s)
+	if err != nil || !utf8.Valid(b) {
+		return fault("unhex needs the hex digits of a text in UTF-8")
+	}
+	return string(b)
+}
+
+// urlencode is application/x-www-form-urlencoded (WHATWG URL, 5.2): a blank
+// becomes +, and all but letters, digits and *-._ is percent-encoded.
+func urlencode(r *run, v any, _ []any) any {
+	const digits = "0123456789ABCDEF"
+	s := r.text(v)
+	r.step(len(s) >> 8)
+	b := make([]byte, 0, len(s)+len(s)/2)
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '*', c == '-', c == '.', c == '_':
+			b = append(b, c)
+		case c == ' ':
+			b = append(b, '+')
+		default:
+			b = append(b, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return post(r, string(b), nil)
+}
+
+// uuid is a random one: version 4 of RFC 9562.
+func uuid(*run, any, []any) any {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// mask keeps the first three and the last two characters of a longer text, for
+// logs: "138***00". Of eight characters and less it shows none.
+func mask(r *run, v any, _ []any) any {
+	s := []rune(r.text(v))
+	if len(s) <= 8 {
+		return "***"
+	}
+	return string(s[:3]) + "***" + string(s[len(s)-2:])
+}
+
+// e164 is a telephone number in E.164, or null for what is none. Numbers
+// without a country code are those of the region, as in "CN".
+func e164(r *run, v any, args []any) any {
+	region, ok := args[0].(string)
+	if !ok {
+		return fault("e164 needs a region, a string")
+	}
+	switch v.(type) {
+	case string, int, float64, *big.Int, json.Number:
+	default:
+		return nil
+	}
+	r.step(100)
+	if n, ok := phone.E164(r.text(v), region); ok {
+		return n
+	}
+	return nil
+}
+
+// date is a time in a Go layout and an IANA zone. It is given in seconds since
+// 1970, or in milliseconds from 100,000,000,000 on, as a number or in digits.
+func date(r *run, v any, args []any) any {
+	layout, ok := args[0].(string)
+	name, ok2 := args[1].(string)
+	if !ok || !ok2 {
+		return fault("date needs a layout and a time zone, both strings")
+	}
+	if s, ok := v.(string); ok && len(s) <= maxNumber {
+		if _, err := strconv.ParseFloat(s, 64); err == nil {
+			v = json.Number(s)
+		}
+	}
+	t, ok := gojq.ToFloat64(v)
+	if !ok || math.IsNaN(t) || math.Abs(t) > 1e15 || len(layout) > 1024 {
+		return fault("date needs seconds or milliseconds since 1970")
+	}
+	zone, err := location(name)
+	if err != nil {
+		return errZone
+	}
+	ms, ok := whole(v)
+	switch {
+	case math.Abs(t) < 1e11:
+		ms = int64(math.Round(t * 1000))
+	case !ok:
+		ms = int64(math.Round(t))
+	}
+	return post(r, time.UnixMilli(ms).In(zone).Format(layout), nil)
+}
+
+const errZone = fault("date does not know this time zone")
+
+var zones sync.Map // name → *time.Location: as many as there are
+
+func location(name string) (*time.Location, error) {
+	if z, ok := zones.Load(name); ok {
+		return z.(*time.Location), nil
+	}
+	if name == "" || name == "Local" {
+		return nil, errZone
+	}
+	z, err := time.LoadLocation(name)
+	if err == nil {
+		zones.Store(name, z)
+	}
+	return z, err
+}
+
+// flat makes one level of nested ones, all strings: a.b becomes a_b, an array
+// list_1 … list_n and list_count; booleans are true and false, numbers as they
+// are written, null is "". Two values for one key are an error.
+func flat(r *run, v any, _ []any) any {
+	out := map[string]any{}
+	var add func(prefix string, v any, depth int) any
+	put := func(k, s string) any {
+		if _, ok := out[k]; ok {
+			return fault("flat has two values for one key")
+		}
+		if len(out) >= maxItems || len(k) > maxKey {
+			panic(abort{ErrTooLarge})
+		}
+		r.spend(64 + len(k) + len(s))
+		out[k] = s
+		return nil
+	}
+	add = func(prefix string, v any, depth int) any {
+		r.step(1)
+		if depth > maxDepth {
+			panic(abort{ErrTooLarge})
+		}
+		under := ""
+		if prefix != "" {
+			under = prefix + "_"
+		}
+		switch v := v.(type) {
+		case map[string]any:
+			for k, x := range v {
+				if err := add(under+k, x, depth+1); err != nil {
+					return err
+				}
+			}
+			return nil
+		case []any:
+			for i, x := range v {
+				if err := add(under+strconv.Itoa(i+1), x, depth+1); err != nil {
+					return err
+				}
+			}
+			return put(under+"count", strconv.Itoa(len(v)))
+		case nil:
+			return put(prefix, "")
+		default:
+			return put(prefix, r.text(v))
+		}
+	}
+	switch v.(type) {
+	case map[string]any, []any:
+	default:
+		return fault("flat needs an object or an array")
+	}
+	if err := add("", v, 0); err != nil {
+		return err
+	}
+	return out
 }

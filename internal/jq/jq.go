@@ -1,37 +1,30 @@
 // Package jq runs the programs of a configuration over JSON values. It is the
 // only importer of gojq.
+//
+// A program is written by an operator, its input by anybody. So a run is
+// bounded in time, memory, stack and results, whatever the input is: see guard.go
+// for what is bounded and how.
 package jq
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"math/big"
+	"sync"
 	"time"
 
 	"github.com/itchyny/gojq"
 )
 
-// Deadline is the longest that one run of a program takes.
+// Deadline is the longest that one run of a program takes. The context of the
+// caller can end it earlier.
 const Deadline = 250 * time.Millisecond
-
-// Why a run or a document failed; tell them apart with errors.Is. No error of
-// this package holds a value from data.
-var (
-	ErrDeadline = errors.New("jq: took too long")
-	ErrTooLarge = errors.New("jq: too large")
-	ErrKind     = errors.New("jq: result of another kind than wanted")
-	ErrResults  = errors.New("jq: not exactly one result")
-	ErrFailed   = errors.New("jq: program failed")
-	ErrSyntax   = errors.New("jq: not one JSON document")
-	ErrEmpty    = errors.New("jq: empty document")
-)
 
 // Kind is what a program yields.
 type Kind uint8
 
-// The kinds. Any and Predicate accept everything, null included; a null is
-// none of the others.
+// The kinds. Any and Predicate accept everything, null included; null is none
+// of the others.
 const (
 	Any Kind = iota
 	Object
@@ -41,78 +34,76 @@ const (
 	Predicate
 )
 
+// String is the kind with its article, for messages.
+func (k Kind) String() string {
+	return [...]string{"anything", "an object", "an array", "a string", "a number", "a predicate"}[k]
+}
+
 // Spec says what a program has to work with and what it must yield.
 type Spec struct {
-	// Vars are the variables without $, in the order that Run takes their values.
+	// Vars are the variables without $, in the order that Run takes their
+	// values.
 	Vars []string
-	// Want is what the program must yield.
+	// Want is what the program must yield. Compile refuses a program that
+	// certainly yields something else, Run a result that is something else.
 	Want Kind
-	// Define holds function definitions that are put before the program.
+	// Define holds function definitions that are put before the program. Those
+	// that the program does not call may mention variables that it lacks.
 	Define string
 }
 
-// Program is a compiled program. It is immutable and safe for concurrent use.
+// A Program is a compiled program. It is immutable and safe for concurrent use.
 type Program struct {
-	src  string
-	spec Spec
-	code *gojq.Code
-	uses map[string]bool
+	src      string
+	want     Kind
+	vars     []string
+	uses     map[string]bool
+	query    *gojq.Query
+	natives  []string
+	patterns []*pattern
+	machines sync.Pool
 }
 
-// String is the program's source.
+// String is the program's source, without Spec.Define.
 func (p *Program) String() string { return p.src }
 
-// Uses tells whether the program mentions $variable.
+// Uses tells whether the program, or a definition that it calls, mentions
+// $variable. A variable of that name that the program binds itself is another.
 func (p *Program) Uses(variable string) bool { return p.uses[variable] }
 
 // Run runs the program over in, with the values of Spec.Vars in their order.
-// It returns exactly one result. Neither in, vars nor the result may be changed
-// afterwards: they share parts with each other and with the program.
-func (p *Program) Run(ctx context.Context, in any, vars ...any) (out any, err error) {
-	defer func() {
-		if recover() != nil {
-			out, err = nil, ErrFailed
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, Deadline)
-	defer cancel()
-	iter := p.code.RunWithContext(ctx, in, vars...)
-	out, ok := iter.Next()
-	if !ok {
-		return nil, ErrResults
-	}
-	if err := failure(ctx, out); err != nil {
+// All of them must be made of nil, bool, int, float64, *big.Int, json.Number,
+// string, []any and map[string]any. It returns exactly one result of the wanted
+// kind, or an error: ErrDeadline, ErrTooLarge, ErrKind, ErrResults or ErrFailed.
+//
+// Neither in nor vars nor the result may be changed, then or later: they share
+// parts with each other, with the program and with other runs.
+func (p *Program) Run(ctx context.Context, in any, vars ...any) (any, error) {
+	out, err := p.run(ctx, in, vars)
+	if err != nil {
 		return nil, err
 	}
-	if more, ok := iter.Next(); ok {
-		if err := failure(ctx, more); err != nil {
-			return nil, err
-		}
-		return nil, ErrResults
+	if e, ok := out.(error); ok {
+		return nil, failed(e)
 	}
-	if !p.spec.Want.accepts(out) {
+	if !p.want.accepts(out) {
 		return nil, ErrKind
 	}
 	return out, nil
 }
 
-func failure(ctx context.Context, v any) error {
-	if _, ok := v.(error); !ok {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return ErrDeadline
-	}
-	return ErrFailed
-}
-
 // True runs the program and tells whether its result is true in the sense of
 // jq: neither false nor null. An error is false.
 func (p *Program) True(ctx context.Context, in any, vars ...any) bool {
-	out, err := p.Run(ctx, in, vars...)
-	return err == nil && out != nil && out != false
+	out, err := p.run(ctx, in, vars)
+	if err != nil || out == nil || out == false {
+		return false
+	}
+	_, isErr := out.(error)
+	return !isErr
 }
 
+// accepts tells whether a result is of the kind.
 func (k Kind) accepts(v any) bool {
 	switch v.(type) {
 	case map[string]any:

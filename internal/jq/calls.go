@@ -1,0 +1,198 @@
+package jq
+
+import (
+	"errors"
+	"regexp/syntax"
+	"strings"
+
+	"github.com/itchyny/gojq"
+)
+
+// call resolves the call, or the variable, that t is.
+func (w *rewriter) call(t *gojq.Term) {
+	f := t.Func
+	if name, isVar := strings.CutPrefix(f.Name, "$"); isVar {
+		w.variable(name)
+		return
+	}
+	if w.trusted {
+		w.callInPrelude(t)
+		return
+	}
+	name := arity(f.Name, len(f.Args))
+	if b := w.funcs.find(name); b != nil {
+		if b.unit != nil {
+			w.unit.calls[b.unit] = true
+		}
+		w.args(f)
+		return
+	}
+	switch builtins[name].how {
+	case plainly:
+		w.args(f)
+	case posted:
+		w.args(f)
+		before := *t
+		*t = *paren(pipe(&gojq.Query{Term: &before}, w.native("post"))).Term
+	case natively, defined:
+		w.literalArgs(f)
+		w.args(f)
+		*t = *w.ourCall(f.Name, f.Args...).Term
+	case specially:
+		w.special(t, name)
+	case refused:
+		w.mistake(f.Name, name+" is off", refusals[f.Name])
+	default:
+		w.mistake(f.Name, "there is no function "+name, "")
+	}
+}
+
+var refusals = map[string]string{
+	"env": "a program does not see the environment; use a credential",
+}
+
+func (w *rewriter) args(f *gojq.Func) {
+	for _, arg := range f.Args {
+		w.query(arg)
+	}
+}
+
+func (w *rewriter) callInPrelude(t *gojq.Term) {
+	f := t.Func
+	w.args(f)
+	if name, ok := ours(f.Name); ok {
+		*t = *w.ourCall(name, f.Args...).Term
+	}
+}
+
+// literalArgs finds mistakes in arguments that are literals.
+func (w *rewriter) literalArgs(f *gojq.Func) {
+	text := func(i int) string { s, _ := literalString(f.Args[i]); return s }
+	switch f.Name {
+	case "hmac":
+		if s := text(0); s != "" && hashes[s] == nil {
+			w.mistake(f.Name, string(errAlgorithm), "")
+		}
+		if len(f.Args) == 3 {
+			if s := text(2); s != "" && s != "hex" && s != "base64" {
+				w.mistake(f.Name, string(errEncoding), "")
+			}
+		}
+	case "date":
+		if s := text(1); s != "" {
+			if _, err := location(s); err != nil {
+				w.mistake(f.Name, string(errZone), "")
+			}
+		}
+	}
+}
+
+// special rewrites the builtins that take a pattern, a format or a path.
+func (w *rewriter) special(t *gojq.Term, name string) {
+	f := t.Func
+	switch f.Name {
+	case "getpath":
+		w.args(f)
+		f.Args[0] = pipe(f.Args[0], w.native("steps"))
+		return
+	case "format":
+		s, ok := literalString(f.Args[0])
+		if !ok {
+			w.mistake(f.Name, "format needs a literal", "")
+		}
+		*t = gojq.Term{Type: gojq.TermTypeFormat, Format: "@" + s}
+		w.format(t)
+		return
+	case "sub", "gsub":
+		i := w.regex(f, 2)
+		w.query(f.Args[1])
+		*t = w.substitution(i, f.Args[1])
+		return
+	}
+	i := w.regex(f, 1)
+	switch name {
+	case "test/1", "test/2":
+		*t = *w.native("test", i).Term
+	case "split/2":
+		*t = *w.native("splits", i).Term
+	default: // several results
+		*t = *w.native(f.Name, i).Term
+		t.SuffixList = []*gojq.Suffix{{Iter: true}}
+	}
+}
+
+// substitution makes `sub(i) as [$captures, $cut] | splice($cut; [$captures[] | [str]])[]`.
+func (w *rewriter) substitution(i, str *gojq.Query) gojq.Term {
+	captures, cut := inner("captures"), inner("cut")
+	each := variable(captures)
+	each.Term.SuffixList = []*gojq.Suffix{{Iter: true}}
+	array := func(q *gojq.Query) *gojq.Query {
+		return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeArray, Array: &gojq.Array{Query: q}}}
+	}
+	texts := w.native("splice", variable(cut), array(pipe(each, array(str))))
+	texts.Term.SuffixList = []*gojq.Suffix{{Iter: true}}
+	return *paren(&gojq.Query{
+		Left: w.native("sub", i), Op: gojq.OpPipe, Right: texts,
+		Patterns: []*gojq.Pattern{{Array: []*gojq.Pattern{{Name: "$" + captures}, {Name: "$" + cut}}}},
+	}).Term
+}
+
+// regex compiles the pattern of a call and gives its number as a query. Its flags
+// are the argument at index flags.
+func (w *rewriter) regex(f *gojq.Func, flags int) *gojq.Query {
+	var expr, flag string
+	var ok bool
+	first := f.Args[0]
+	if list := literalList(first); len(list) == 2 && flags == 1 && len(f.Args) == 1 { // test(["re", "flags"])
+		expr, ok = literalString(list[0])
+		flag, _ = literalString(list[1])
+	} else {
+		expr, ok = literalString(first)
+	}
+	if ok && len(f.Args) > flags {
+		if flag, ok = literalString(f.Args[flags]); !ok {
+			ok = literal(f.Args[flags]) && f.Args[flags].Term.Type == gojq.TermTypeNull
+		}
+	}
+	if !ok {
+		w.mistake(f.Name, "regular expressions and their flags must be string literals without \\(…)", "")
+	}
+	if f.Name == "gsub" || f.Name == "scan" {
+		flag += "g"
+	}
+	p, err := newPattern(expr, flag)
+	if err != nil {
+		reason := err.Error()
+		if e, ok := errors.AsType[*syntax.Error](err); ok {
+			reason = "invalid regular expression: " + e.Code.String()
+		}
+		w.mistake(f.Name, reason, "")
+	}
+	*w.patterns = append(*w.patterns, p)
+	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeNumber, Number: arity("", len(*w.patterns)-1)[1:]}}
+}
+
+// literalString is the text of a string literal.
+func literalString(q *gojq.Query) (string, bool) {
+	if !literal(q) {
+		return "", false
+	}
+	switch q.Term.Type {
+	case gojq.TermTypeString:
+		return q.Term.Str.Str, true
+	case gojq.TermTypeQuery:
+		return literalString(q.Term.Query)
+	}
+	return "", false
+}
+
+// literalList gives the elements of an array constructor with commas.
+func literalList(q *gojq.Query) (list []*gojq.Query) {
+	if q.Term == nil || q.Term.Type != gojq.TermTypeArray || len(q.Term.SuffixList) > 0 {
+		return nil
+	}
+	for q = q.Term.Array.Query; q != nil && q.Op == gojq.OpComma; q = q.Left {
+		list = append([]*gojq.Query{q.Right}, list...)
+	}
+	return append([]*gojq.Query{q}, list...)
+}

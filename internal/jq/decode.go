@@ -1,0 +1,323 @@
+package jq
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Decode decodes exactly one JSON document (RFC 8259) into nil, bool, string,
+// json.Number, []any and map[string]any. Numbers keep their spelling; of equal
+// keys the last one wins; a lone surrogate becomes U+FFFD.
+//
+// Everything else is an error without a word of the data: ErrEmpty for a blank
+// document; ErrTooLarge for one over the limits, or with a number of more than
+// 64 characters; ErrSyntax for a byte order mark, invalid UTF-8, trailing data
+// and the like. The strings share one copy of data.
+//
+// It is a third of the time of encoding/json with UseNumber, and has the limits
+// built in.
+func Decode(data []byte, l Limits) (any, error) {
+	d := decoder{Limits: l.orDefaults()}
+	if len(data) > d.Bytes {
+		return nil, ErrTooLarge
+	}
+	if !utf8.Valid(data) {
+		return nil, ErrSyntax
+	}
+	d.s = string(data)
+	if d.blank(); d.i == len(d.s) {
+		return nil, ErrEmpty
+	}
+	v := d.value()
+	if d.blank(); d.err == nil && d.i < len(d.s) {
+		d.err = ErrSyntax
+	}
+	if d.err != nil {
+		return nil, d.err
+	}
+	return v, nil
+}
+
+// A decoder reads one document from s. After an error it stands at the end.
+type decoder struct {
+	Limits
+	s     string
+	i     int
+	depth int
+	nodes int
+	err   error
+
+	// Members of the arrays and objects that are being read, so that each is
+	// made once and in its size.
+	values []any
+	keys   []string
+}
+
+func (d *decoder) fail(err error) any {
+	if d.err == nil {
+		d.err = err
+	}
+	d.i = len(d.s)
+	return nil
+}
+
+func (d *decoder) blank() {
+	for d.i < len(d.s) {
+		switch d.s[d.i] {
+		case ' ', '\t', '\n', '\r':
+			d.i++
+		default:
+			return
+		}
+	}
+}
+
+// peek is the byte at hand, 0 at the end.
+func (d *decoder) peek() byte {
+	if d.i < len(d.s) {
+		return d.s[d.i]
+	}
+	return 0
+}
+
+func (d *decoder) value() any {
+	if d.nodes++; d.nodes > d.Nodes {
+		return d.fail(ErrTooLarge)
+	}
+	switch c := d.peek(); c {
+	case '"':
+		return d.text()
+	case '{':
+		return d.object()
+	case '[':
+		return d.array()
+	case 't':
+		return d.word("true", true)
+	case 'f':
+		return d.word("false", false)
+	case 'n':
+		return d.word("null", nil)
+	default:
+		return d.number()
+	}
+}
+
+func (d *decoder) word(w string, v any) any {
+	if !strings.HasPrefix(d.s[d.i:], w) {
+		return d.fail(ErrSyntax)
+	}
+	d.i += len(w)
+	return v
+}
+
+func (d *decoder) digits() bool {
+	start := d.i
+	for c := d.peek(); '0' <= c && c <= '9'; c = d.peek() {
+		d.i++
+	}
+	return d.i > start
+}
+
+func (d *decoder) number() any {
+	start := d.i
+	if d.peek() == '-' {
+		d.i++
+	}
+	ok := true
+	if d.peek() == '0' {
+		d.i++
+	} else {
+		ok = d.digits()
+	}
+	if d.peek() == '.' {
+		d.i++
+		ok = d.digits() && ok
+	}
+	if c := d.peek(); c == 'e' || c == 'E' {
+		d.i++
+		if c := d.peek(); c == '+' || c == '-' {
+			d.i++
+		}
+		ok = d.digits() && ok
+	}
+	switch {
+	case !ok:
+		return d.fail(ErrSyntax)
+	case d.i-start > maxNumber:
+		return d.fail(ErrTooLarge)
+	}
+	return json.Number(d.s[start:d.i])
+}
+
+func (d *decoder) array() any {
+	if d.depth++; d.depth > d.Depth {
+		return d.fail(ErrTooLarge)
+	}
+	d.i++
+	base := len(d.values)
+	for first := true; d.next(']', first); first = false {
+		v := d.value()
+		d.values = append(d.values, v)
+	}
+	a := make([]any, len(d.values)-base)
+	copy(a, d.values[base:])
+	d.values = d.values[:base]
+	d.depth--
+	return a
+}
+
+func (d *decoder) object() any {
+	if d.depth++; d.depth > d.Depth {
+		return d.fail(ErrTooLarge)
+	}
+	d.i++
+	base, keys := len(d.values), len(d.keys)
+	for first := true; d.next('}', first); first = false {
+		if d.peek() != '"' {
+			return d.fail(ErrSyntax)
+		}
+		k := d.text()
+		d.blank()
+		if d.peek() != ':' {
+			return d.fail(ErrSyntax)
+		}
+		d.i++
+		d.blank()
+		v := d.value()
+		d.keys, d.values = append(d.keys, k), append(d.values, v)
+	}
+	m := make(map[string]any, len(d.keys)-keys)
+	for i, k := range d.keys[keys:] {
+		m[k] = d.values[base+i]
+	}
+	d.keys, d.values = d.keys[:keys], d.values[:base]
+	d.depth--
+	return m
+}
+
+// next goes to the next member of an array or object; false is its end.
+func (d *decoder) next(end byte, first bool) bool {
+	d.blank()
+	switch c := d.peek(); {
+	case d.err != nil:
+		return false
+	case c == end:
+		d.i++
+		return false
+	case first:
+		return true
+	case c != ',':
+		d.fail(ErrSyntax)
+		return false
+	}
+	d.i++
+	d.blank()
+	return true
+}
+
+func (d *decoder) text() string {
+	d.i++
+	start := d.i
+	for d.i < len(d.s) {
+		switch c := d.s[d.i]; {
+		case c == '"':
+			d.i++
+			return d.s[start : d.i-1]
+		case c == '\\':
+			return d.escaped(start)
+		case c < ' ':
+			d.fail(ErrSyntax)
+			return ""
+		}
+		d.i++
+	}
+	d.fail(ErrSyntax)
+	return ""
+}
+
+// escaped reads the rest of a string that has escapes.
+func (d *decoder) escaped(start int) string {
+	b := make([]byte, d.i-start, 2*(d.i-start)+16)
+	copy(b, d.s[start:])
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		d.i++
+		switch {
+		case c == '"':
+			return string(b)
+		case c < ' ':
+			d.fail(ErrSyntax)
+			return ""
+		case c != '\\':
+			b = append(b, c)
+			continue
+		}
+		e := d.peek()
+		d.i++
+		switch e {
+		case '"', '\\', '/':
+			b = append(b, e)
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'n':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't':
+			b = append(b, '\t')
+		case 'u':
+			b = utf8.AppendRune(b, d.unit())
+		default:
+			d.fail(ErrSyntax)
+			return ""
+		}
+	}
+	d.fail(ErrSyntax)
+	return ""
+}
+
+// unit reads the digits of \uXXXX, and the second half of a surrogate pair.
+func (d *decoder) unit() rune {
+	u := d.hex4(d.i)
+	if u < 0 {
+		d.fail(ErrSyntax)
+		return 0
+	}
+	d.i += 4
+	if !utf16.IsSurrogate(u) {
+		return u
+	}
+	if strings.HasPrefix(d.s[d.i:], `\u`) {
+		if r := utf16.DecodeRune(u, d.hex4(d.i+2)); r != utf8.RuneError {
+			d.i += 6
+			return r
+		}
+	}
+	return utf8.RuneError
+}
+
+// hex4 is the number in four hex digits, or -1.
+func (d *decoder) hex4(at int) rune {
+	if at+4 > len(d.s) {
+		return -1
+	}
+	u := rune(0)
+	for _, c := range []byte(d.s[at : at+4]) {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		u = u<<4 | rune(c)
+	}
+	return u
+}

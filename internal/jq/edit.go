@@ -1,0 +1,431 @@
+package jq
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"math/big"
+	"slices"
+
+	"github.com/itchyny/gojq"
+)
+
+// Changing a value by paths: what =, |=, setpath, del and their kind compile to
+// (prelude.go). gojq's own deletion writes into values that it shares with the
+// input and with constants: two runs of `del(.a)` over one value end the process
+// with "concurrent map writes". Its setpath recurses as deep as a path that can
+// come from data, and makes an array as long as the index says.
+//
+// An editor copies a container when it first changes it, and each only once.
+
+// A node is a container that belongs to its editor and may be written.
+type node struct {
+	object map[string]any
+	items  []any
+}
+
+// gone marks what will be deleted.
+type gone struct{}
+
+// An editor is the state of one change; it is `.` within _modify and the like.
+type editor struct {
+	root    any // a value, some of whose containers are *node
+	deleted []any
+}
+
+func edit(_ *run, v any, _ []any) any { return &editor{root: v} }
+
+// get is getpath: the value as it is now, which the program may keep.
+func get(_ *run, v any, args []any) any {
+	e, ok := v.(*editor)
+	path, ok2 := args[0].([]any)
+	if !ok || !ok2 {
+		return errPath
+	}
+	if len(path) == 0 {
+		e.root = plainValue(e.root)
+		return e.root
+	}
+	at := e.root
+	for i, step := range path {
+		n, owned := at.(*node)
+		next, err := child(at, step)
+		if err != nil {
+			return err
+		}
+		if i == len(path)-1 {
+			next = plainValue(next)
+			if owned { // what is given out is no longer ours to write
+				n.keep(step, next)
+			}
+		}
+		at = next
+	}
+	return at
+}
+
+// put sets the value at a path to the one that args[1] holds, or notes the path
+// for deletion when it holds none.
+func put(r *run, v any, args []any) any {
+	e, ok := v.(*editor)
+	path, ok2 := args[0].([]any)
+	value, ok3 := args[1].([]any)
+	if !ok || !ok2 || !ok3 {
+		return errPath
+	}
+	if len(path) > maxDepth {
+		panic(abort{ErrTooLarge})
+	}
+	if len(value) == 0 {
+		e.deleted = append(e.deleted, path)
+		return e
+	}
+	root, err := r.update(e.root, path, value[0])
+	if err != nil {
+		return err
+	}
+	e.root = root
+	return e
+}
+
+// done is the changed value.
+func done(r *run, v any, _ []any) any {
+	e, ok := v.(*editor)
+	if !ok {
+		return errPath
+	}
+	if len(e.deleted) > 0 {
+		// In order, so that what is within a deleted part is left alone.
+		paths := slices.Clone(e.deleted)
+		slices.SortStableFunc(paths, func(a, b any) int { return r.compare(a, b, 0) })
+		for _, p := range paths {
+			path, ok := p.([]any)
+			if !ok {
+				return errPath
+			}
+			if len(path) > maxDepth {
+				panic(abort{ErrTooLarge})
+			}
+			root, err := r.update(e.root, path, gone{})
+			if err != nil {
+				return err
+			}
+			e.root = root
+		}
+	}
+	e.root = plainValue(e.root)
+	if e.root == (gone{}) {
+		return nil
+	}
+	return e.root
+}
+
+func setpath(r *run, v any, args []any) any {
+	e := put(r, &editor{root: v}, []any{args[0], args[1:2]})
+	if err, ok := e.(error); ok {
+		return err
+	}
+	return done(r, e, nil)
+}
+
+func delpaths(r *run, v any, args []any) any {
+	paths, ok := args[0].([]any)
+	if !ok {
+		return errPath
+	}
+	return done(r, &editor{root: v, deleted: paths}, nil)
+}
+
+const (
+	errPath    = fault("path is not an array of keys and indices")
+	errKey     = fault("path has a key for what is not an object")
+	errIndex   = fault("path has an index for what is not an array")
+	errBefore  = fault("path has a negative index before the array's start")
+	errSlice   = fault("path has a slice without a start and end")
+	errReplace = fault("slice can be replaced by an array only")
+)
+
+// plainValue gives the containers of a node away: nobody writes them any more.
+func plainValue(v any) any {
+	n, ok := v.(*node)
+	if !ok {
+		return v
+	}
+	if n.object != nil {
+		for k, v := range n.object {
+			if v == (gone{}) {
+				delete(n.object, k)
+			} else if _, ok := v.(*node); ok {
+				n.object[k] = plainValue(v)
+			}
+		}
+		return n.object
+	}
+	kept := n.items[:0]
+	for _, v := range n.items {
+		if v != (gone{}) {
+			kept = append(kept, plainValue(v))
+		}
+	}
+	clear(n.items[len(kept):])
+	return kept
+}
+
+// keep puts a value that get has given out in the node's place for it.
+func (n *node) keep(step, v any) {
+	switch step := step.(type) {
+	case string:
+		if _, ok := n.object[step]; ok {
+			n.object[step] = v
+		}
+	case map[string]any: // a slice is a copy
+	default:
+		if i, ok := position(step, len(n.items)); ok && i < len(n.items) {
+			n.items[i] = v
+		}
+	}
+}
+
+// child is what .[step] gives.
+func child(v, step any) (any, error) {
+	n, _ := v.(*node)
+	switch step := step.(type) {
+	case string:
+		switch v := v.(type) {
+		case nil:
+			return nil, nil
+		case map[string]any:
+			return v[step], nil
+		case *node:
+			if n.object != nil {
+				return n.object[step], nil
+			}
+		}
+		return nil, errKey
+	case int, float64, *big.Int, json.Number, map[string]any:
+		items, ok := v.([]any)
+		switch {
+		case v == nil:
+			return nil, nil
+		case n != nil && n.object == nil:
+			items = n.items
+		case !ok:
+			return nil, errIndex
+		}
+		if slice, ok := step.(map[string]any); ok {
+			if n != nil {
+				items = plainValue(n).([]any) // it shares the elements from now on
+				n.items = slices.Clone(items)
+			}
+			start, end, err := bounds(slice, len(items))
+			return items[start:end:end], err
+		}
+		if i, ok := position(step, len(items)); ok && i < len(items) {
+			return items[i], nil
+		}
+		return nil, nil
+	}
+	return nil, errPath
+}
+
+// position is the index that a step means; ok is false before the start.
+func position(step any, length int) (i int, ok bool) {
+	i, _ = gojq.ToInt(step)
+	if i < 0 {
+		i += length
+	}
+	return i, i >= 0
+}
+
+// bounds is the part that a slice means.
+func bounds(slice map[string]any, length int) (start, end int, err error) {
+	from, ok := slice["start"]
+	to, ok2 := slice["end"]
+	if !ok || !ok2 {
+		return 0, 0, errSlice
+	}
+	if from != nil {
+		if start, ok = bound(from, false, 0, length); !ok {
+			return 0, 0, errSlice
+		}
+	}
+	end = length
+	if to != nil {
+		if end, ok = bound(to, true, start, length); !ok {
+			return 0, 0, errSlice
+		}
+	}
+	return start, end, nil
+}
+
+// bound is one end of a slice, rounded outwards as gojq does.
+func bound(v any, up bool, least, length int) (int, bool) {
+	f, ok := gojq.ToFloat64(v)
+	switch {
+	case up && (math.IsNaN(f) || -1 < f && f < 0):
+		return length, ok
+	case up:
+		f = math.Ceil(f)
+	default:
+		f = math.Floor(f)
+	}
+	i, _ := gojq.ToInt(f)
+	if i < 0 {
+		i += length
+	}
+	return min(max(i, least), length), ok
+}
+
+// own makes v's container the editor's.
+func (r *run) own(v any) *node {
+	switch v := v.(type) {
+	case *node:
+		return v
+	case map[string]any:
+		r.spend(48 * len(v))
+		if v = maps.Clone(v); v == nil {
+			v = map[string]any{}
+		}
+		return &node{object: v}
+	case []any:
+		r.spend(16 * len(v))
+		return &node{items: slices.Clone(v)}
+	default: // null, about to become an array
+		return &node{}
+	}
+}
+
+// update sets what is at path to x, which is gone to delete it. It recurses at
+// most as deep as a path is long.
+func (r *run) update(v any, path []any, x any) (any, error) {
+	r.step(1)
+	if len(path) == 0 {
+		return x, nil
+	}
+	if v == (gone{}) {
+		return v, nil
+	}
+	switch step := path[0].(type) {
+	case string:
+		return r.updateKey(v, step, path[1:], x)
+	case int, float64, *big.Int, json.Number:
+		return r.updateIndex(v, step, path[1:], x)
+	case map[string]any:
+		return r.updateSlice(v, step, path[1:], x)
+	}
+	return nil, errPath
+}
+
+func (r *run) updateKey(v any, k string, path []any, x any) (any, error) {
+	switch {
+	case v != nil:
+	case x == (gone{}):
+		return nil, nil
+	default:
+		v = map[string]any{}
+	}
+	old, err := child(v, k)
+	if err != nil {
+		return nil, err
+	}
+	if x == (gone{}) && !has(v, k) {
+		return v, nil
+	}
+	u, err := r.update(old, path, x)
+	if err != nil {
+		return nil, err
+	}
+	n := r.own(v)
+	n.object[k] = u
+	return n, nil
+}
+
+func has(v any, k string) bool {
+	if n, ok := v.(*node); ok {
+		v = n.object
+	}
+	m, _ := v.(map[string]any)
+	_, ok := m[k]
+	return ok
+}
+
+// elements are those of an array; null has none.
+func elements(v any) ([]any, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case []any:
+		return v, nil
+	case *node:
+		if v.object == nil {
+			return v.items, nil
+		}
+	}
+	return nil, errIndex
+}
+
+func (r *run) updateIndex(v, step any, path []any, x any) (any, error) {
+	items, err := elements(v)
+	if err != nil {
+		return nil, err
+	}
+	var old any
+	i, ok := position(step, len(items))
+	switch {
+	case ok && i < len(items):
+		old = items[i]
+	case x == (gone{}):
+		return v, nil
+	case !ok:
+		return nil, errBefore
+	case i >= maxItems:
+		panic(abort{ErrTooLarge})
+	}
+	u, err := r.update(old, path, x)
+	if err != nil {
+		return nil, err
+	}
+	n := r.own(v)
+	if more := i + 1 - len(n.items); more > 0 {
+		r.spend(16 * more)
+		n.items = append(n.items, make([]any, more)...)
+	}
+	n.items[i] = u
+	return n, nil
+}
+
+func (r *run) updateSlice(v any, slice map[string]any, path []any, x any) (any, error) {
+	items, err := elements(v)
+	if err != nil {
+		return nil, err
+	}
+	start, end, err := bounds(slice, len(items))
+	if err != nil {
+		return nil, err
+	}
+	if start == end && x == (gone{}) {
+		return v, nil
+	}
+	r.spend(16 * (end - start))
+	part, err := r.update(slices.Clone(items[start:end]), path, x)
+	if err != nil {
+		return nil, err
+	}
+	n := r.own(v)
+	if part == (gone{}) {
+		for i := start; i < end; i++ {
+			n.items[i] = gone{}
+		}
+		return n, nil
+	}
+	with, err := elements(part)
+	if err != nil || part == nil {
+		return nil, errReplace
+	}
+	if len(n.items)+len(with) > 2*maxItems {
+		panic(abort{ErrTooLarge})
+	}
+	r.spend(16 * (len(n.items) + len(with)))
+	n.items = slices.Replace(slices.Clone(n.items), start, end, with...)
+	return n, nil
+}

@@ -1,0 +1,130 @@
+package jq
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/itchyny/gojq"
+)
+
+// Why a run or a document failed; tell them apart with errors.Is. No error of
+// this package holds a value from data.
+var (
+	// ErrDeadline: the run took longer than Deadline, or its context ended.
+	ErrDeadline = errors.New("jq: took too long")
+	// ErrTooLarge: a document, a value on the way or the result is over a limit.
+	ErrTooLarge = errors.New("jq: too large")
+	// ErrKind: the result is of another kind than Spec.Want.
+	ErrKind = errors.New("jq: result of another kind than wanted")
+	// ErrResults: the program yielded no result, or several.
+	ErrResults = errors.New("jq: not exactly one result")
+	// ErrFailed: the program stopped with an error, halted or panicked.
+	ErrFailed = errors.New("jq: program failed")
+	// ErrSyntax: the document is not JSON, or more than one document.
+	ErrSyntax = errors.New("jq: not one JSON document")
+	// ErrEmpty: the document is blank.
+	ErrEmpty = errors.New("jq: empty document")
+)
+
+// A SyntaxError is everything that can be wrong with a program's text.
+type SyntaxError struct {
+	// Line and Column count from 1 within the program, or within Spec.Define
+	// when InDefine is set. Columns are characters.
+	Line, Column int
+	// InDefine tells that the error is in Spec.Define.
+	InDefine bool
+	// Reason is what is wrong, Hint what to do about it; Hint may be empty.
+	Reason, Hint string
+}
+
+// Error is one line without a line break at its end.
+func (e *SyntaxError) Error() string {
+	var b strings.Builder
+	if e.InDefine {
+		b.WriteString("in the definitions, ")
+	}
+	fmt.Fprintf(&b, "line %d, column %d: %s", e.Line, e.Column, e.Reason)
+	if e.Hint != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Hint)
+	}
+	return b.String()
+}
+
+// caddyHint is for programs that may have been cut by Caddy, which replaces
+// {$NAME} up to the next brace before anything else reads the file.
+const caddyHint = "Caddy replaces `{$…}` before jq sees it: write `{app_key: $app_key}` or `{ $app_key }`, or put the program into a file"
+
+// hintFor gives caddyHint when the program can be what Caddy left over: one
+// that still has a `{$` was not read by Caddy.
+func hintFor(src string) string {
+	if strings.Contains(src, "{$") {
+		return ""
+	}
+	return caddyHint
+}
+
+// parseError places a parser's error. Its offset is behind the token.
+func parseError(src string, err error) *SyntaxError {
+	e, ok := errors.AsType[*gojq.ParseError](err)
+	if !ok {
+		return errorAt(src, 0, err.Error(), "")
+	}
+	hint := ""
+	if e.Token == "" || strings.Contains(",:|})]", e.Token) {
+		hint = hintFor(src)
+	}
+	return errorAt(src, e.Offset-len(e.Token), e.Error(), hint)
+}
+
+// errorAt makes the error for a byte offset of src.
+func errorAt(src string, offset int, reason, hint string) *SyntaxError {
+	before := src[:min(max(offset, 0), len(src))]
+	line := strings.Count(before, "\n")
+	column := utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	return &SyntaxError{Line: line + 1, Column: column + 1, Reason: reason, Hint: hint}
+}
+
+// find is the offset of the first occurrence of an identifier, a variable or a
+// format in src outside of literals and comments; gojq's tree has no positions.
+// Without one it is where the program begins.
+func find(src, token string) int {
+	for _, at := range tokens.FindAllStringIndex(src, -1) {
+		if src[at[0]:at[1]] == token {
+			return at[0]
+		}
+	}
+	return len(src) - len(strings.TrimLeft(src, " \t\r\n"))
+}
+
+// tokens matches comments, stretches of strings up to an interpolation, and
+// names. It takes the rest of an interpolated string for code, which is near
+// enough for a position.
+var tokens = regexp.MustCompile(`#[^\n]*|"(?:[^"\\]|\\[^(])*"?|[$@]?[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)?|[0-9.]+(?:[eE][-+]?[0-9]+)?`)
+
+// A fault is an error of our own functions: a text without values.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+// failed wraps what a program stopped with. gojq's errors quote values, so only
+// words of a known list get through.
+func failed(err error) error {
+	if f, ok := errors.AsType[fault](err); ok {
+		return fmt.Errorf("%w: %s", ErrFailed, string(f))
+	}
+	if _, ok := errors.AsType[gojq.ValueError](err); ok { // error and halt
+		return fmt.Errorf("%w: it called error", ErrFailed)
+	}
+	if m := complaint.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%w: %s%s", ErrFailed, m[1], m[2])
+	}
+	return ErrFailed
+}
+
+var complaint = regexp.MustCompile(`^(expected (?:an object|an array|a string for object key|a number for indexing an? (?:array|string)) but got: |` +
+	`cannot iterate over: |invalid path (?:on iterating )?against: |cannot (?:add|subtract|multiply|divide|modulo|negate|plus): |` +
+	`cannot (?:divide|modulo) |@?[a-z_0-9]+ cannot be applied to(?:: )?)(null|boolean|number|string|array|object|)\b`)

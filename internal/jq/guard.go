@@ -1,0 +1,321 @@
+package jq
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"strings"
+
+	"github.com/itchyny/gojq"
+)
+
+// What a run may use. gojq looks at its context once per instruction, and a
+// builtin is one instruction: without these limits a builtin can take seconds,
+// gigabytes, or the whole stack, which ends the process (reliability 1.1, 1.2).
+const (
+	maxText  = 8 << 20   // bytes of one string
+	maxItems = 1_000_000 // elements of one array or object
+	maxNodes = 1_000_000 // values in a tree, shared ones counted each time
+	maxDepth = 1000      // levels of a tree, steps of a path
+	maxBits  = 4096      // of an integer
+	maxPairs = 10_000_000
+	maxMade  = 128 << 20 // bytes that the functions of one run make in all
+	maxKey   = 64 << 10  // bytes of a key that is put together
+	maxFind  = 16        // values in an array that is looked for by .[…]
+)
+
+// What is guarded, and how. "After" looks at a result that is at most the sum of
+// two values within limits; "before" looks at what comes in, because the result
+// can be anything or because the builtin recurses; "own" is our own function.
+//
+//	+  add/0 reverse keys implode ascii_* @…        after: size of the result
+//	*                                               before: length × factor; trees of a merge
+//	-                                               before: elements × elements × their nodes
+//	/                                               before: number of parts
+//	== != < <= > >= sort unique group min max …     own: depth and clock, compare.go
+//	contains inside indices index rindex bsearch    own: depth and clock, compare.go
+//	"\(…)" tojson tostring @json @text join         own: nodes, depth and bytes, text.go
+//	@html @uri @base64 …                            before: an array or object becomes text by our own
+//	@csv @tsv @sh add/0                             before: sum of the elements' sizes
+//	flatten                                         before: nodes and depth
+//	transpose                                       before: rows × columns
+//	tonumber fromjson                               before: digits; own: Decode
+//	explode split/1                                 own: number of parts
+//	.[] map any all …                               before: memory of the iteration
+//	.[…] getpath                                    before: an array that is looked for
+//	= |= += … setpath del delpaths map_values pick  own: edit.go
+//	fromstream INDEX walk
+//	match test capture scan split/2 splits sub gsub own: regex.go
+//
+// The rest of gojq's builtins takes time and memory in proportion to values
+// that are within limits; builtins.go lists them. Those not listed don't exist
+// for a program, so that a new version of gojq adds nothing unseen.
+
+// post is put behind what can grow: it lets a value within limits pass.
+func post(r *run, v any, _ []any) any {
+	switch v := v.(type) {
+	case string:
+		if len(v) > maxText {
+			panic(abort{ErrTooLarge})
+		}
+		r.spend(len(v))
+	case []any:
+		if len(v) > maxItems {
+			panic(abort{ErrTooLarge})
+		}
+		r.spend(16 * len(v))
+	case map[string]any:
+		if len(v) > maxItems {
+			panic(abort{ErrTooLarge})
+		}
+		r.spend(48 * len(v))
+	case *big.Int:
+		if v.BitLen() > maxBits {
+			panic(abort{ErrTooLarge})
+		}
+	}
+	return v
+}
+
+// iter is put before .[], which copies the elements: nested ones would multiply.
+// It gives the very value back, so that paths stay intact.
+func iter(r *run, v any, _ []any) any {
+	switch v := v.(type) {
+	case []any:
+		r.spend(32 * len(v))
+	case map[string]any:
+		r.spend(48 * len(v))
+	}
+	return v
+}
+
+// times is put before a multiplication by args[0].
+func times(r *run, v any, args []any) any {
+	switch l := v.(type) {
+	case string:
+		if n, ok := gojq.ToFloat64(args[0]); ok {
+			repeated(r, l, n)
+		}
+	case map[string]any:
+		if m, ok := args[0].(map[string]any); ok { // merges, recursively
+			r.tree(l)
+			r.tree(m)
+		}
+	default:
+		if s, ok := args[0].(string); ok {
+			if n, ok := gojq.ToFloat64(v); ok {
+				repeated(r, s, n)
+			}
+		}
+	}
+	return v
+}
+
+func repeated(r *run, s string, n float64) {
+	if size := float64(len(s)) * n; size > maxText {
+		panic(abort{ErrTooLarge})
+	} else if size > 0 {
+		r.spend(int(size))
+	}
+}
+
+// minus is put before a subtraction of args[0].
+func minus(r *run, v any, args []any) any {
+	l, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	if s, ok := args[0].([]any); ok && len(l) > 0 && len(s) > 0 {
+		if r.tree(l)*len(s) > maxPairs {
+			panic(abort{ErrTooLarge})
+		}
+		r.tree(s)
+		r.spend(16 * len(l))
+	}
+	return v
+}
+
+// over is put before a division by args[0].
+func over(r *run, v any, args []any) any {
+	if s, ok := v.(string); ok {
+		if sep, ok := args[0].(string); ok {
+			parts(r, s, sep)
+		}
+	}
+	return v
+}
+
+func parts(r *run, s, sep string) {
+	n := strings.Count(s, sep) + 1
+	if n > maxItems {
+		panic(abort{ErrTooLarge})
+	}
+	r.spend(48 * n)
+}
+
+// sum is put before add: the elements' sizes add up.
+func sum(r *run, v any, _ []any) any {
+	bytes, items := 0, 0
+	each(v, func(e any) {
+		switch e := e.(type) {
+		case string:
+			bytes += len(e)
+		case []any:
+			items += len(e)
+		case map[string]any:
+			items += len(e)
+		}
+		if bytes > maxText || items > maxItems {
+			panic(abort{ErrTooLarge})
+		}
+	})
+	r.step(items >> 6)
+	return v
+}
+
+// row is put before @csv, @tsv and @sh.
+func row(r *run, v any, _ []any) any {
+	if _, ok := v.([]any); ok {
+		return sum(r, v, nil)
+	}
+	return v
+}
+
+func each(v any, f func(any)) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			f(e)
+		}
+	case map[string]any:
+		for _, e := range v {
+			f(e)
+		}
+	}
+}
+
+// grid is put before transpose.
+func grid(r *run, v any, _ []any) any {
+	rows, _ := v.([]any)
+	columns := 0
+	for _, row := range rows {
+		if row, ok := row.([]any); ok {
+			columns = max(columns, len(row))
+		}
+	}
+	if len(rows)*columns > maxItems {
+		panic(abort{ErrTooLarge})
+	}
+	r.spend(16*len(rows)*columns + 40*columns)
+	return v
+}
+
+// digits is put before tonumber: big numbers take quadratic time.
+func digits(_ *run, v any, _ []any) any {
+	if s, ok := v.(string); ok && len(s) > maxNumber {
+		return fault("tonumber takes at most 64 digits")
+	}
+	return v
+}
+
+// subscript is put before what stands in .[…]: an array there is looked for.
+func subscript(_ *run, v any, _ []any) any {
+	a, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	if len(a) > maxFind {
+		return fault("array to look for is too long; use indices")
+	}
+	for _, e := range a {
+		switch e.(type) {
+		case []any, map[string]any:
+			return fault("array to look for is nested; use indices")
+		}
+	}
+	return v
+}
+
+// steps is put before the path of getpath.
+func steps(r *run, v any, _ []any) any {
+	path, _ := v.([]any)
+	for _, step := range path {
+		if err, ok := subscript(r, step, nil).(fault); ok {
+			return err
+		}
+	}
+	return v
+}
+
+// checked lets a tree within limits pass.
+func checked(r *run, v any, _ []any) any {
+	r.spend(16 * r.tree(v))
+	return v
+}
+
+// tree counts the values of a tree, a shared one each time that it is met, and
+// ends the run when there are too many or they are too deep. It does not recurse.
+func (r *run) tree(v any) int {
+	type level struct {
+		items  []any
+		object map[string]any
+		keys   []string
+	}
+	n := 1
+	var stack []level
+	push := func(v any) {
+		switch v := v.(type) {
+		case []any:
+			n += len(v)
+			stack = append(stack, level{items: v})
+		case map[string]any:
+			n += len(v)
+			keys := make([]string, 0, len(v))
+			for k := range v {
+				keys = append(keys, k)
+			}
+			stack = append(stack, level{object: v, keys: keys})
+		case string:
+			n += len(v) >> 10
+			return
+		default:
+			return
+		}
+		if n > maxNodes || len(stack) > maxDepth {
+			panic(abort{ErrTooLarge})
+		}
+	}
+	push(v)
+	for len(stack) > 0 {
+		r.step(1)
+		top := &stack[len(stack)-1]
+		switch {
+		case len(top.items) > 0:
+			v, top.items = top.items[0], top.items[1:]
+		case len(top.keys) > 0:
+			v, top.keys = top.object[top.keys[0]], top.keys[1:]
+		default:
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		push(v)
+	}
+	return n
+}
+
+// whole gives a number that is a whole one, as an int64.
+func whole(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int:
+		return int64(v), true
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i, true
+		}
+	}
+	f, ok := gojq.ToFloat64(v)
+	if !ok || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
+		return 0, false
+	}
+	return int64(f), true
+}
