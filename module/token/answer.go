@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -132,8 +131,6 @@ func code(doc any, sent []any) string {
 			text = v
 		case json.Number:
 			text = v.String()
-		case int, float64, *big.Int:
-			text, _ = scalar(v)
 		}
 		if text == "" {
 			continue

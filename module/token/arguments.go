@@ -4,8 +4,6 @@ import (
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
 // The forms that the arguments of a subdirective take in the Caddyfile.
@@ -46,7 +44,7 @@ func (p *parser) programAnd(to, second *string) error {
 	if !p.d.NextArg() {
 		return p.d.ArgErr()
 	}
-	text, err := program.Arg(p.d, p.d.Val())
+	text, err := p.argument()
 	if err != nil {
 		return err
 	}
@@ -166,7 +164,7 @@ func (p *parser) tokenExpired() error {
 			rule.Status = append(rule.Status, status)
 			continue
 		}
-		text, err := program.Arg(p.d, p.d.Val())
+		text, err := p.argument()
 		if err != nil {
 			return err
 		}
@@ -183,7 +181,7 @@ func (p *parser) keep() error {
 	if !p.d.NextArg() {
 		return p.d.ArgErr()
 	}
-	text, err := program.Arg(p.d, p.d.Val())
+	text, err := p.argument()
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ var (
 // sent, and will fail again until the configuration is changed.
 func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*http.Request, *Failure) {
 	fail := func(program, why string) (*http.Request, *Failure) {
+		if ctx.Err() != nil {
+			why = reason(ctx, ctx.Err())
+		}
 		return nil, &Failure{Kind: Invalid, Reason: r.setting + " " + program + ": " + why + "; nothing was sent"}
 	}
 	header := http.Header{

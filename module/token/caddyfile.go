@@ -20,7 +20,7 @@ var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 //
 //	token <name> {
 //		dialect        <name>
-//		define         <jq...>
+//		define         <jq>
 //		credential     <name> <value>
 //		optional       <names...>
 //		obtain         [<method>] <url> {
@@ -90,10 +90,14 @@ type parser struct {
 	dialect bool
 	// at remembers where each setting is written; "" is the block itself.
 	at map[string]*caddyfile.Dispenser
+	// setting is the one that is being read, and file remembers the program file
+	// that each names.
+	setting string
+	file    map[string]string
 }
 
 func newParser(d *caddyfile.Dispenser, s *Source) *parser {
-	p := &parser{d: d, s: s, at: make(map[string]*caddyfile.Dispenser)}
+	p := &parser{d: d, s: s, at: make(map[string]*caddyfile.Dispenser), file: make(map[string]string)}
 	p.mark("")
 	return p
 }
@@ -102,7 +106,7 @@ func newParser(d *caddyfile.Dispenser, s *Source) *parser {
 func (p *parser) mark(setting string) {
 	here := caddyfile.NewDispenser([]caddyfile.Token{p.d.Token()})
 	here.Next()
-	p.at[setting] = here
+	p.at[setting], p.setting = here, setting
 }
 
 // once marks a setting and refuses a second one.
@@ -149,8 +153,21 @@ func (p *parser) locate(err error) error {
 		} else if at, ok := p.at[wrong.parent()]; ok {
 			where = at
 		}
+		if file, ok := p.file[wrong.setting]; ok {
+			err = wrongf(wrong.setting, "%s, %w", file, wrong.err)
+		}
 	}
 	return where.WrapErr(err)
+}
+
+// argument gives the text of the program that the current argument is or names.
+func (p *parser) argument() (string, error) {
+	raw := p.d.Val()
+	text, err := program.Arg(p.d, raw)
+	if err == nil && program.IsFile(raw) {
+		p.file[p.setting] = raw[1:]
+	}
+	return text, err
 }
 
 func (p *parser) credential() error {
@@ -174,7 +191,7 @@ func (p *parser) subdirective(word string) error {
 	case "dialect":
 		return p.word(&s.Dialect)
 	case "define":
-		return p.define()
+		return p.program(&s.Define)
 	case "optional":
 		return p.words(&s.Optional)
 	case "obtain":
@@ -218,21 +235,6 @@ func (p *parser) subdirective(word string) error {
 	default:
 		return p.d.Errf("unrecognized subdirective '%s' of a token source", word)
 	}
-}
-
-func (p *parser) define() error {
-	args := p.d.RemainingArgs()
-	if len(args) == 0 {
-		return p.d.ArgErr()
-	}
-	for _, raw := range args {
-		text, err := program.Arg(p.d, raw)
-		if err != nil {
-			return err
-		}
-		p.s.Define = program.Join(p.s.Define, text)
-	}
-	return nil
 }
 
 func (p *parser) refreshBefore() error {

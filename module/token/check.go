@@ -60,9 +60,6 @@ func (p *plan) checkTimes() error {
 	if p.ExpiresInUnit != "" && p.ExpiresIn == "" {
 		return wrongf("expires_in", "there is a unit, but no program")
 	}
-	if p.TimestampZone != "" && p.Timestamp == "" {
-		return wrongf("timestamp", "there is a zone, but no layout")
-	}
 	return nil
 }
 
@@ -76,7 +73,7 @@ func (s *Source) checkWindow() error {
 		return wrongf(setting, "a duration and a fraction are two windows; write one of them")
 	case window < 0:
 		return wrongf(setting, "%s is below 0; the window lies before the token's end, so write it without a sign", window)
-	case s.RefreshFraction < 0, s.RefreshFraction > maxRefreshFraction:
+	case s.RefreshFraction != 0 && !(s.RefreshFraction > 0 && s.RefreshFraction <= maxRefreshFraction): // NaN, too
 		return wrongf(setting, "%g is out of 0 to 0.5; the window is at most half of the lifetime", s.RefreshFraction)
 	case lifetime > 0 && window > lifetime/2:
 		return wrongf(setting, "the window of %s is more than half of the lifetime of %s; write at most %s", window, lifetime, lifetime/2)

@@ -79,6 +79,9 @@ func (s *Source) newPlan(define string) (*plan, error) {
 		return nil, wrong("dialect", err)
 	}
 	p := &plan{Source: s.over(base)}
+	if err := checkDefinitions(p.Define, define); err != nil {
+		return nil, err
+	}
 	p.hasEndpoint = s.Obtain != nil || s.Refresh != nil
 	p.Define = program.Join(define, p.Define)
 	for _, check := range []func() error{

@@ -38,7 +38,6 @@ func (r *requestPrograms) uses(variable string) bool {
 // leaves those of its dialect alone.
 func (p *plan) compile() error {
 	c := compiler{define: p.Define}
-	c.compile("define", ".", jq.Any, nil, nil)
 	c.compile("token_expired", p.expired.Program, jq.Predicate, apiVars, &p.isExpired)
 	var unused *jq.Program // the api handler compiles it with its own definitions
 	c.compile("api_success", p.AnswerSuccess, jq.Predicate, apiVars, &unused)
@@ -59,6 +58,16 @@ func (p *plan) compile() error {
 	p.obtainCall = c.request("obtain", p.Obtain, vars)
 	p.refreshCall = c.request("refresh", p.Refresh, vars)
 	return c.err
+}
+
+// checkDefinitions compiles text, which may use the definitions before it, as if
+// it were a program: so an error's line is one of text.
+func checkDefinitions(text, before string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := jq.Compile(text+"\n.", jq.Spec{Define: before})
+	return wrong("define", err)
 }
 
 // compiler compiles the programs of a plan and stops at the first error.
@@ -95,9 +104,7 @@ func (c *compiler) compile(setting, text string, want jq.Kind, vars []string, to
 		c.err = wrong(setting, err)
 		return
 	}
-	if to != nil {
-		*to = compiled
-	}
+	*to = compiled
 }
 
 var variableInText = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)

@@ -58,15 +58,12 @@ func replace(repl *caddy.Replacer, value string) (string, error) {
 	resolved, err := repl.ReplaceOrErr(value, true, true)
 	switch {
 	case err == nil:
+		return resolved, nil
 	case onePlaceholder.MatchString(value):
 		return "", fmt.Errorf("%s is not set, or is empty", value)
 	default:
 		return "", errors.New("the value holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
 	}
-	if resolved == "" {
-		return "", errors.New("the value is empty")
-	}
-	return resolved, nil
 }
 
 // maxToken is the size in bytes up to which tokens are taken; Feishu asks for 4

@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
 // Source is the configuration of a token source: how to sign in to an API, how
@@ -193,7 +192,7 @@ func (s *Source) APISuccess() string {
 	if s.plan.AnswerSuccess == "" {
 		return ""
 	}
-	return program.Join(s.plan.Define) + s.plan.AnswerSuccess
+	return s.plan.Define + s.plan.AnswerSuccess
 }
 
 // Credentials gives the resolved credentials for programs, sorted by name. An

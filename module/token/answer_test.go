@@ -1,0 +1,203 @@
+package token
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnswers(t *testing.T) {
+	const (
+		signed = signedSource
+		plain  = "dialect none\naccess_token .access_token\nexpires_in .expires_in\nobtain https://a.example/token"
+		at     = "dialect none\naccess_token .t\nexpires_in .e at\nobtain https://a.example/token"
+		ms     = "dialect none\naccess_token .t\nexpires_in .e ms\nobtain https://a.example/token"
+		kept   = "dialect none\naccess_token .t\nkeep `{url: .url}` hosts *.example.com\nobtain https://a.example/token"
+		header = "dialect none\nsuccess `$status == 200 and $headers[\"content-type\"] == \"application/json\"`\naccess_token `$headers[\"x-token\"] // .t`\nobtain https://a.example/token"
+		ok     = `"code":"000000","data":`
+	)
+	long := strings.Repeat("x", maxToken)
+	for name, test := range map[string]struct {
+		source string
+		status int
+		body   string
+		kind   FailureKind // 0: a grant
+		code   string
+		want   Grant
+	}{
+		"the document's":            {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r"}}`, 0, "", Grant{Access: "a", Refresh: "r"}},
+		"with a lifetime":           {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r","expires_in":7200}}`, 0, "", Grant{Access: "a", Refresh: "r", Lifetime: 2 * time.Hour}},
+		"lifetime null":             {signed, 200, `{` + ok + `{"access_token":"a","expires_in":null}}`, 0, "", Grant{Access: "a"}},
+		"lifetime a string":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"7200"}}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"lifetime with an exponent": {signed, 200, `{` + ok + `{"access_token":"a","expires_in":7.2e3}}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"lifetime too short":        {signed, 200, `{` + ok + `{"access_token":"a","expires_in":29}}`, Invalid, "000000", Grant{}},
+		"lifetime too long":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":1e11}}`, Invalid, "000000", Grant{}},
+		"lifetime negative":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":-1}}`, Invalid, "000000", Grant{}},
+		"lifetime a word":           {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"soon"}}`, Invalid, "000000", Grant{}},
+		"created":                   {signed, 201, `{` + ok + `{"access_token":"a"}}`, 0, "", Grant{Access: "a"}},
+		"token empty":               {signed, 200, `{` + ok + `{"access_token":""}}`, Invalid, "000000", Grant{}},
+		"token null":                {signed, 200, `{` + ok + `{"access_token":null}}`, Invalid, "000000", Grant{}},
+		"token a number":            {signed, 200, `{` + ok + `{"access_token":17}}`, Invalid, "000000", Grant{}},
+		"token with a line break":   {signed, 200, `{` + ok + `{"access_token":"a\r\nX-Evil: 1"}}`, Invalid, "000000", Grant{}},
+		"token with a blank end":    {signed, 200, `{` + ok + `{"access_token":"a "}}`, Invalid, "000000", Grant{}},
+		"token beyond ASCII":        {signed, 200, `{` + ok + `{"access_token":"é"}}`, Invalid, "000000", Grant{}},
+		"token of the limit":        {signed, 200, `{` + ok + `{"access_token":"` + long + `"}}`, 0, "", Grant{Access: long}},
+		"token over the limit":      {signed, 200, `{` + ok + `{"access_token":"` + long + `x"}}`, Invalid, "000000", Grant{}},
+		"refresh token a number":    {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":1}}`, Invalid, "000000", Grant{}},
+		"refresh token with a tab":  {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r\tr"}}`, Invalid, "000000", Grant{}},
+		"data of another kind":      {signed, 200, `{` + ok + `"a"}`, Invalid, "000000", Grant{}},
+		"another code":              {signed, 200, `{"code":"100001","data":{"access_token":"a"}}`, Refused, "100001", Grant{}},
+		"a code as a number":        {signed, 200, `{"code":0,"data":{"access_token":"a"}}`, Refused, "0", Grant{}},
+		"no code":                   {signed, 200, `{"data":{"access_token":"a"}}`, Refused, "", Grant{}},
+		"an array":                  {signed, 200, `[1]`, Refused, "", Grant{}},
+		"null":                      {signed, 200, `null`, Refused, "", Grant{}},
+		"HTML":                      {signed, 200, `<html>sign in</html>`, Ambiguous, "", Grant{}},
+		"nothing":                   {signed, 200, ``, Ambiguous, "", Grant{}},
+		"no content":                {signed, 204, ``, Ambiguous, "", Grant{}},
+		"half a document":           {signed, 200, `{"code":"000000","da`, Ambiguous, "", Grant{}},
+		"two documents":             {signed, 200, `{}{}`, Ambiguous, "", Grant{}},
+		"a refusal":                 {signed, 401, `{"code":"401000"}`, Refused, "401000", Grant{}},
+		"a refusal that looks good": {signed, 400, `{` + ok + `{"access_token":"a"}}`, Refused, "000000", Grant{}},
+		"a refusal in HTML":         {signed, 404, `<html>`, Refused, "", Grant{}},
+		"too many":                  {signed, 429, ``, Refused, "", Grant{}},
+		"a time-out over there":     {signed, 408, ``, Ambiguous, "", Grant{}},
+		"a redirect":                {signed, 302, ``, Refused, "", Grant{}},
+		"down":                      {signed, 503, `{"code":"busy"}`, Ambiguous, "busy", Grant{}},
+		"a gateway's page":          {signed, 502, `<html>`, Ambiguous, "", Grant{}},
+
+		"RFC 6749":             {plain, 200, `{"access_token":"a","expires_in":3600}`, 0, "", Grant{Access: "a", Lifetime: time.Hour}},
+		"RFC 6749's error":     {plain, 400, `{"error":"invalid_client"}`, Refused, "invalid_client", Grant{}},
+		"an error in a 200":    {plain, 200, `{"errcode":40013,"errmsg":"invalid appid"}`, Refused, "40013", Grant{}},
+		"nothing in a 200":     {plain, 200, `"a"`, Refused, "", Grant{}},
+		"no text in a 200":     {plain, 200, `{"access_token":{}}`, Invalid, "", Grant{}},
+		"milliseconds":         {ms, 200, `{"t":"a","e":"7200000"}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"a point in time, bad": {at, 200, `{"t":"a","e":7200}`, Invalid, "", Grant{}},
+		"kept":                 {kept, 200, `{"t":"a","url":"https://eu.example.com"}`, 0, "", Grant{Access: "a", Keep: map[string]any{"url": "https://eu.example.com"}}},
+		"kept, no object":      {strings.Replace(kept, "{url: .url}", ".url", 1), 200, `{"t":"a","url":"https://eu.example.com"}`, Invalid, "", Grant{}},
+		"a lifetime's failure": {"dialect none\naccess_token .t\nexpires_in `.e | tonumber`\nobtain https://a.example/token", 200, `{"t":"a","e":"x"}`, Invalid, "", Grant{}},
+		"status and headers":   {header, 200, `{"t":"a"}`, 0, "", Grant{Access: "a"}},
+		"status, not 200":      {header, 202, `{"t":"a"}`, Refused, "", Grant{}},
+
+		"a code of ours":         {signed, 401, `{"code":"sk"}`, Refused, "", Grant{}},
+		"a code with blanks":     {signed, 401, `{"code":"go away"}`, Refused, "", Grant{}},
+		"a long code":            {signed, 401, `{"code":"` + strings.Repeat("1", 65) + `"}`, Refused, "", Grant{}},
+		"a code of 64":           {signed, 401, `{"code":"` + strings.Repeat("1", 64) + `"}`, Refused, strings.Repeat("1", 64), Grant{}},
+		"an error object":        {signed, 401, `{"error":{"code":1},"ret_code":"900"}`, Refused, "900", Grant{}},
+		"a code with an escape":  {signed, 401, `{"code":"\u001b[31m"}`, Refused, "", Grant{}},
+		"a code of another name": {signed, 401, `{"err_no":2100005}`, Refused, "2100005", Grant{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := endpointOf(t, test.source, says(test.status, test.body)).obtain(t.Context(), 0)
+			if test.kind == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, _ := json.Marshal(got)
+				b, _ := json.Marshal(test.want)
+				if string(a) != string(b) {
+					t.Errorf("got %s, want %s", a, b)
+				}
+				return
+			}
+			failure, ok := errors.AsType[*Failure](err)
+			if !ok {
+				t.Fatalf("got %+v, %v", got, err)
+			}
+			if failure.Kind != test.kind || failure.Status != test.status || failure.Code != test.code {
+				t.Errorf("got %s, status %d, code %q", failure.Kind, failure.Status, failure.Code)
+			}
+			if want := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC); !failure.Date.Equal(want) {
+				t.Errorf("date %s", failure.Date)
+			}
+			if failure.Reason == "" {
+				t.Error("no reason")
+			}
+		})
+	}
+}
+
+// An absolute time is the endpoint's: it is left as it was given, and counts as
+// good or bad by the endpoint's clock.
+func TestAbsoluteExpiry(t *testing.T) {
+	const skew = 10 * time.Minute
+	there := time.Now().Add(skew)
+	for left, ok := range map[time.Duration]bool{2 * time.Hour: true, 5 * time.Minute: true, 10 * time.Second: false} {
+		expires := there.Add(left).UTC().Truncate(time.Second)
+		e := endpointOf(t, "dialect none\naccess_token .t\nexpires_in .e at\nobtain https://a.example/token",
+			says(200, `{"t":"a","e":"`+expires.Format(time.RFC3339)+`"}`))
+		grant, err := e.obtain(t.Context(), skew)
+		if (err == nil) != ok || ok && !grant.Expires.Equal(expires) {
+			t.Errorf("with %s left: %+v, %v", left, grant, err)
+		}
+	}
+}
+
+func TestFailureDate(t *testing.T) {
+	e := endpointOf(t, signedSource, trip(func(req *http.Request) (*http.Response, error) {
+		resp, err := says(401, `{}`)(req)
+		resp.Header.Set("Date", "yesterday")
+		return resp, err
+	}))
+	_, err := e.obtain(t.Context(), 0)
+	if failure, ok := errors.AsType[*Failure](err); !ok || !failure.Date.IsZero() {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzTokenAnswer(f *testing.F) {
+	for _, body := range []string{
+		`{"code":"000000","data":{"access_token":"a","refresh_token":"r","expires_in":7200}}`,
+		`{"code":"000000","data":{"access_token":"a","expires_in":"7.2e3"}}`,
+		`{"code":"000000","data":{"access_token":"","expires_in":-1}}`,
+		`{"code":"000000","data":"x"}`, `{"code":1e400}`, `null`, `[[[`, `{"a":1}{}`, "\xff", `<html>`, ``,
+		`{"code":"000000","data":{"access_token":"a\n","expires_in":1700000000}}`,
+	} {
+		for _, status := range []int{200, 302, 401, 503} {
+			f.Add(status, body, "Sun, 01 Mar 2026 12:00:00 GMT")
+		}
+	}
+	s := new(Source)
+	s.CredentialValues = map[string]string{"app_key": "canary-key", "app_secret": "canary-secret"}
+	s.Obtain = &Request{URL: "https://crm.example.com/token/get"}
+	s.ExpiresIn = `.data.expires_in`
+	s.Keep = &Keep{Program: `{all: .data}`, Hosts: []string{"a.example.com"}}
+	plan, err := s.newPlan("")
+	if err != nil {
+		f.Fatal(err)
+	}
+	s.plan = plan
+	if err := s.resolve(); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, status int, body, date string) {
+		s := *s
+		s.roundTripper = trip(func(req *http.Request) (*http.Response, error) {
+			resp, err := says(status, body)(req)
+			resp.Header.Set("Date", date)
+			return resp, err
+		})
+		grant, err := newEndpoint(&s).obtain(t.Context(), 0)
+		if err != nil {
+			failure, ok := errors.AsType[*Failure](err)
+			if !ok || failure.Kind < Refused || failure.Kind > Invalid || failure.Reason == "" {
+				t.Fatalf("no failure of ours: %v", err)
+			}
+			if len(failure.Code) > 64 || strings.Contains(err.Error(), "canary") {
+				t.Errorf("the failure shows too much: %v", err)
+			}
+			return
+		}
+		if checkToken(grant.Access) != nil || grant.Refresh != "" && checkToken(grant.Refresh) != nil {
+			t.Errorf("unusable tokens: %q, %q", grant.Access, grant.Refresh)
+		}
+		if grant.Lifetime != 0 && (grant.Lifetime < minLifetime || grant.Lifetime > maxLifetime) {
+			t.Errorf("a lifetime of %s", grant.Lifetime)
+		}
+		if grant.Keep == nil || status >= 300 {
+			t.Errorf("status %d gave %+v", status, grant)
+		}
+	})
+}

@@ -1,0 +1,119 @@
+package token
+
+import (
+	"encoding/json"
+	"math"
+	"math/big"
+	"testing"
+	"time"
+)
+
+func TestParseExpires(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	const out = -1 // refused
+	huge := new(big.Int).Lsh(big.NewInt(1), 100)
+	for name, test := range map[string]struct {
+		value any
+		unit  string
+		want  time.Duration // from now; 0: none stated
+	}{
+		"null":                      {nil, "", 0},
+		"blank":                     {"  ", "s", 0},
+		"a number":                  {json.Number("7200"), "", 2 * time.Hour},
+		"an int":                    {7200, "s", 2 * time.Hour},
+		"a float":                   {7200.5, "s", 7200*time.Second + 500*time.Millisecond},
+		"a float's spelling":        {json.Number("7200.0"), "s", 2 * time.Hour},
+		"an exponent":               {json.Number("7.2e3"), "s", 2 * time.Hour},
+		"a string":                  {"7200", "s", 2 * time.Hour},
+		"a string with blanks":      {" 600\n", "s", 10 * time.Minute},
+		"a string's exponent":       {"7.2e3", "s", 2 * time.Hour},
+		"milliseconds":              {7200000, "ms", 2 * time.Hour},
+		"a string of milliseconds":  {"7200000", "ms", 2 * time.Hour},
+		"the shortest":              {30, "s", 30 * time.Second},
+		"the longest":               {400 * 86400, "s", 400 * 24 * time.Hour},
+		"a second less":             {29, "s", out},
+		"a second more":             {400*86400 + 1, "s", out},
+		"zero":                      {0, "s", out},
+		"negative":                  {-1, "s", out},
+		"seconds for milliseconds":  {7200, "ms", out},
+		"a date for a duration":     {1772373600, "s", out},
+		"a millisecond date":        {1772373600000, "ms", out},
+		"1e11 overflows a Duration": {1e11, "s", out},
+		"bigger than any float":     {json.Number("1E400"), "s", out},
+		"a big integer":             {huge, "s", out},
+		"infinite":                  {math.Inf(1), "s", out},
+		"not a number":              {math.NaN(), "s", out},
+		"a word":                    {"soon", "s", out},
+		"infinity spelled":          {"inf", "s", out},
+		"hexadecimal":               {"0x1p10", "s", out},
+		"an underscore":             {"7_200", "s", out},
+		"many digits":               {json.Number("0000000000000000000000000000000000000000000000000000000000000007200"), "s", out},
+		"true":                      {true, "s", out},
+		"an object":                 {map[string]any{}, "s", out},
+		"an array":                  {[]any{7200}, "s", out},
+
+		"at, in seconds":         {int(now.Unix()) + 3600, "at", time.Hour},
+		"at, in milliseconds":    {int(now.UnixMilli()) + 3600000, "at", time.Hour},
+		"at, a string":           {"1772370000", "at", time.Hour},
+		"at, RFC 3339":           {"2026-03-01T13:00:00Z", "at", time.Hour},
+		"at, RFC 3339, a zone":   {"2026-03-01T21:00:00+08:00", "at", time.Hour},
+		"at, null":               {nil, "at", 0},
+		"at, past":               {int(now.Unix()) - 1, "at", out},
+		"at, now":                {int(now.Unix()), "at", out},
+		"at, in two years":       {int(now.AddDate(2, 0, 0).Unix()), "at", out},
+		"at, microseconds":       {int(now.UnixMicro()) + 3600e6, "at", out},
+		"at, nearly infinite":    {1e300, "at", out},
+		"at, far below zero":     {-1e300, "at", out},
+		"at, a date alone":       {"2026-03-02", "at", out},
+		"at, a duration instead": {7200, "at", out},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lifetime, at, err := parseExpires(test.value, test.unit, now)
+			if err != nil {
+				if test.want != out {
+					t.Fatal(err)
+				}
+				return
+			}
+			got := lifetime
+			if !at.IsZero() {
+				got = at.Sub(now)
+				if lifetime != 0 || test.unit != unitAt {
+					t.Errorf("a point in time beside %s, for unit %q", lifetime, test.unit)
+				}
+			}
+			if got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzParseExpires(f *testing.F) {
+	for _, value := range []string{`7200`, `"7200"`, `7.2e3`, `null`, `""`, `-1`, `1e400`, `"2026-03-01T13:00:00Z"`, `1772370000000`, `[1]`, `"0x10"`} {
+		for _, unit := range []string{"s", "ms", "at"} {
+			f.Add(value, unit)
+		}
+	}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text, unit string) {
+		var value any = text
+		var number json.Number
+		if json.Unmarshal([]byte(text), &number) == nil {
+			value = number
+		}
+		lifetime, at, err := parseExpires(value, unit, now)
+		if err != nil {
+			if lifetime != 0 || !at.IsZero() {
+				t.Error("an error with a value")
+			}
+			return
+		}
+		if !at.IsZero() {
+			lifetime = at.Sub(now)
+		}
+		if lifetime != 0 && (lifetime < minLifetime || lifetime > maxLifetime) {
+			t.Errorf("%s is out of bounds", lifetime)
+		}
+	})
+}
