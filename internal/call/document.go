@@ -19,7 +19,7 @@ func decodeObject(raw []byte, l Limits) (map[string]any, error) {
 	}
 	doc, err := jq.Decode(raw, jq.Limits{Bytes: len(raw), Depth: l.Depth})
 	if errors.Is(err, jq.ErrTooLarge) {
-		return nil, refuse(http.StatusBadRequest, "json: too deep or too large")
+		return nil, refuse(http.StatusBadRequest, "json: too deep, or a number is too long")
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "json: not one JSON document")

@@ -164,7 +164,7 @@ func TestRefused(t *testing.T) {
 		"JSON not UTF-8":             {"", jsonType, "{\"a\":\"\xff\"}", 400, "json: not UTF-8"},
 		"NUL in JSON":                {"", jsonType, `{"a":[{"b":"\u0000"}]}`, 400, "json: a NUL byte"},
 		"NUL in a JSON name":         {"", jsonType, `{"\u0000":1}`, 400, "json: a NUL byte"},
-		"deep JSON":                  {"", jsonType, deep, 400, "json: too deep or too large"},
+		"deep JSON":                  {"", jsonType, deep, 400, "json: too deep, or a number is too long"},
 		"many in JSON":               {"", jsonType, "{" + members(1001) + "}", 400, "json: more than 1000 parameters"},
 		"no type":                    {"", "", "a=1", 415, "body: no valid Content-Type"},
 		"another type":               {"", "text/xml", "<a/>", 415, "body: Content-Type must be a form or JSON"},
@@ -244,7 +244,7 @@ func TestOwnLimits(t *testing.T) {
 	wantRefused(t, request("GET", "a=123456789", "", ""), l, 414, "query: more than 10 bytes")
 	wantRefused(t, request("GET", "a&b&c", "", ""), l, 400, "query: more than 2 parameters")
 	wantRefused(t, request("POST", "", formType, strings.Repeat("a", 21)), l, 413, "body: more than 20 bytes")
-	wantRefused(t, request("POST", "", jsonType, `{"a":{"b":{}}}`), l, 400, "json: too deep or too large")
+	wantRefused(t, request("POST", "", jsonType, `{"a":{"b":{}}}`), l, 400, "json: too deep, or a number is too long")
 	if _, err := call.ReadInput(request("POST", "a=1&b=2", jsonType, `{"a":{},"b":1}`), l); err != nil {
 		t.Error(err)
 	}

@@ -1,0 +1,86 @@
+package answer
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// ErrCollision: two values of a document have the same flat key, as in
+// {"a_b": 1, "a": {"b": 2}}. Dropping one would be a guess.
+var ErrCollision = errors.New("answer: two values for one flat key")
+
+type pair struct{ key, value string }
+
+// flatten returns the values of a document as pairs of strings, sorted by key.
+// a.b becomes a_b, an array list_1 … list_n and list_count. An empty object is
+// "", so that a key of the contract never vanishes. A document that is no
+// object is called value.
+func flatten(doc any) ([]pair, error) {
+	f := flattener{pairs: make([]pair, 0, 16)}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		f.add("value", doc, 0)
+	}
+	for key, value := range object {
+		f.add(key, value, 1)
+	}
+	if f.err != nil {
+		return nil, f.err
+	}
+	slices.SortFunc(f.pairs, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
+	for i := 1; i < len(f.pairs); i++ {
+		if f.pairs[i].key == f.pairs[i-1].key {
+			return nil, ErrCollision
+		}
+	}
+	return f.pairs, nil
+}
+
+type flattener struct {
+	pairs []pair
+	bytes int
+	err   error
+}
+
+// add counts bytes and depth on the way: results of programs share parts, and
+// a small one can be long when written out (reliability J4).
+func (f *flattener) add(key string, v any, depth int) {
+	if f.err != nil {
+		return
+	}
+	if f.bytes += len(key) + 1; f.bytes > maxBytes || depth > maxDepth {
+		f.err = jq.ErrTooLarge
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			f.add(key+"_"+name, value, depth+1)
+		}
+		if len(v) == 0 {
+			f.put(key, "")
+		}
+	case []any:
+		for i, value := range v {
+			f.add(key+"_"+strconv.Itoa(i+1), value, depth+1)
+		}
+		f.put(key+"_count", strconv.Itoa(len(v)))
+	default:
+		s, ok := scalar(v)
+		if !ok {
+			f.err = jq.ErrFailed
+			return
+		}
+		f.put(key, s)
+	}
+}
+
+func (f *flattener) put(key, value string) {
+	f.bytes += len(value)
+	key, _ = scalar(key)
+	f.pairs = append(f.pairs, pair{key, value})
+}

@@ -1,0 +1,166 @@
+package answer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// Bounds of what is written. Handlers have tighter ones of their own: max_size
+// of an API's answer, and what the phone system takes.
+const (
+	maxBytes = 16 << 20
+	maxDepth = 1000
+)
+
+// ErrNotOneValue: the format text takes a single value.
+var ErrNotOneValue = errors.New("answer: not one value")
+
+// Format is how an answer is written.
+type Format uint8
+
+// The formats. All of them are one line of UTF-8 without a byte order mark.
+const (
+	// JSON is compact, keys sorted, numbers as they came.
+	JSON Format = iota
+	// Flat is a JSON object of one level whose values are all strings: a.b
+	// becomes a_b, an array list_1 … list_n and list_count, booleans true and
+	// false, numbers as written, null "". A document that is no object is
+	// called value (or value_1 … value_count).
+	Flat
+	// Form is the pairs of Flat as application/x-www-form-urlencoded, sorted,
+	// with %20 for a blank: phone systems don't all know +.
+	Form
+	// Text is one value: a document that is no object or array, or the only
+	// key of an object beside _status and _age. Line breaks become blanks.
+	Text
+)
+
+var formats = []struct{ name, contentType string }{
+	JSON: {"json", "application/json"},
+	Flat: {"flat", "application/json"},
+	Form: {"form", "application/x-www-form-urlencoded"},
+	Text: {"text", "text/plain; charset=utf-8"},
+}
+
+// ParseFormat returns the format with a name of the configuration.
+func ParseFormat(s string) (Format, error) {
+	for f, format := range formats {
+		if format.name == s {
+			return Format(f), nil
+		}
+	}
+	return JSON, fmt.Errorf("unknown format %q: want json, flat, form or text", s)
+}
+
+// String is the name in the configuration.
+func (f Format) String() string { return formats[f].name }
+
+// ContentType is the Content-Type of an answer in the format.
+func (f Format) ContentType() string { return formats[f].contentType }
+
+// Append appends doc to dst in the format. doc is of the types that jq works
+// with. Errors are ErrCollision (flat and form), ErrNotOneValue (text),
+// jq.ErrTooLarge and jq.ErrFailed (a value of another type); dst then comes
+// back as it was.
+func (f Format) Append(dst []byte, doc any) ([]byte, error) {
+	switch f {
+	case Flat:
+		return appendFlat(dst, doc)
+	case Form:
+		return appendForm(dst, doc)
+	case Text:
+		return appendText(dst, doc)
+	default:
+		return jq.Encode(dst, doc, jq.Limits{Bytes: maxBytes, Depth: maxDepth})
+	}
+}
+
+func appendFlat(dst []byte, doc any) ([]byte, error) {
+	pairs, err := flatten(doc)
+	if err != nil {
+		return dst, err
+	}
+	out := append(dst, '{')
+	for i, p := range pairs {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if out, err = jq.Encode(out, p.key, jq.Limits{Bytes: maxBytes}); err != nil {
+			return dst, err
+		}
+		out = append(out, ':')
+		if out, err = jq.Encode(out, p.value, jq.Limits{Bytes: maxBytes}); err != nil {
+			return dst, err
+		}
+	}
+	return append(out, '}'), nil
+}
+
+func appendForm(dst []byte, doc any) ([]byte, error) {
+	pairs, err := flatten(doc)
+	if err != nil {
+		return dst, err
+	}
+	for i, p := range pairs {
+		if i > 0 {
+			dst = append(dst, '&')
+		}
+		dst = appendEscaped(dst, p.key)
+		dst = append(dst, '=')
+		dst = appendEscaped(dst, p.value)
+	}
+	return dst, nil
+}
+
+// appendEscaped percent-encodes all but the unreserved of RFC 3986.
+func appendEscaped(dst []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
+}
+
+func appendText(dst []byte, doc any) ([]byte, error) {
+	if object, ok := doc.(map[string]any); ok {
+		if doc, ok = only(object); !ok {
+			return dst, ErrNotOneValue
+		}
+	}
+	s, ok := scalar(doc)
+	if !ok {
+		return dst, ErrNotOneValue
+	}
+	if len(s) > maxBytes {
+		return dst, jq.ErrTooLarge
+	}
+	return append(dst, oneLine.Replace(s)...), nil
+}
+
+// only returns the one value of an object that isn't about the call.
+func only(object map[string]any) (value any, ok bool) {
+	for key, v := range object {
+		if slices.Contains(aboutCall, key) {
+			continue
+		}
+		if ok {
+			return nil, false
+		}
+		value, ok = v, true
+	}
+	return value, ok
+}
+
+var aboutCall = []string{"_status", "_age"}
+
+// oneLine replaces what anything could take for the end of a line.
+var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\v", " ", "\f", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
