@@ -1,0 +1,208 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+)
+
+// Keeper holds one source's token and keeps it fresh: it renews ahead of time
+// in the background, shares the token with the fleet through the storage, and
+// makes at most one renewal at a time. All methods are safe for concurrent use.
+//
+// It lives in a caddy.UsagePool: a reload keeps it and its token. NewKeeper
+// makes it, Attach gives it the running configuration's surroundings, Start
+// its background loop, Destruct takes the loop away.
+type Keeper struct {
+	policy   policy
+	endpoint endpoint // nil for a static source
+	clock    func() time.Time
+	random   func() float64 // in [0, 1)
+
+	// current is the token to serve: nil when there is none or when the API
+	// refused it. It can be expired.
+	current atomic.Pointer[Token]
+
+	around   atomic.Pointer[surroundings]
+	attached chan struct{} // closed by the first Attach
+	wake     chan struct{} // tells the loop to look again
+
+	mu       sync.Mutex
+	record   record        // what the vault holds, or should
+	seen     uint64        // the highest generation seen in the vault
+	ownSkew  bool          // record.Skew is this machine's
+	unsaved  bool          // the vault lacks the record
+	saveAt   time.Time     // when to try again to save it
+	due      time.Time     // when to renew, jittered inside the window
+	pollAt   time.Time     // when to look into the vault again
+	holdTill time.Time     // back-off: no call before
+	failures int           // in a row
+	lastErr  error         // of the last renewal, nil after a success
+	wanted   bool          // somebody needs a token: renew even without one
+	ownMark  time.Time     // what this keeper wrote into record.Asking
+	flight   *flight       // the renewal that runs, or nil
+	changed  chan struct{} // closed and replaced when a token is published
+	stop     context.CancelFunc
+	stopped  bool
+	tested   string // the type of the storage whose lock was tested
+
+	staticWarned atomic.Int64 // Unix nanoseconds
+	unreadable   atomic.Bool  // the record couldn't be read last time
+}
+
+// Env is what the running configuration gives a keeper; each may be nil.
+type Env struct {
+	// Storage holds the sealed record. Without one, tokens are in memory only.
+	Storage certmagic.Storage
+	Logger  *zap.Logger
+	Events  Observer
+}
+
+// Observer hears what becomes of tokens, for metrics and events. It is called
+// outside of locks, one call at a time per renewal, and must not block.
+type Observer interface {
+	// Renewed: a new token is served. how is "refresh", "obtain", or "adopt"
+	// when it was found in the storage (after a restart, or because another
+	// instance renewed). took is the time from the start of the renewal.
+	Renewed(name string, t *Token, how string, took time.Duration)
+	// Failed: a renewal gave no token. how is what was tried last.
+	Failed(name string, err error, how string)
+}
+
+// How a token was come by.
+const (
+	howRefresh = "refresh"
+	howObtain  = "obtain"
+	howAdopt   = "adopt"
+)
+
+type surroundings struct {
+	Env
+	vault *vault // nil without a storage
+}
+
+// attachGrace is how long a keeper that is asked for a token waits for its
+// first Attach. Caddy starts apps in any order: requests can come first, and
+// a token call that the record would have saved must not be made for that.
+const attachGrace = 2 * time.Second
+
+// NewKeeper makes the keeper of a provisioned source. It starts nothing and
+// reads nothing; that is for Start and the first Token.
+func NewKeeper(s *Source) *Keeper { return newKeeper(newPolicy(s), newEndpoint(s)) }
+
+func newKeeper(p policy, e endpoint) *Keeper {
+	k := &Keeper{
+		policy:   p,
+		endpoint: e,
+		clock:    time.Now,
+		random:   rand.Float64,
+		attached: make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+		changed:  make(chan struct{}),
+	}
+	k.around.Store(&surroundings{Env: Env{Logger: zap.NewNop()}})
+	if k.static() {
+		k.current.Store(&Token{Access: p.static, Generation: 1, Obtained: k.now()})
+	}
+	k.wanted = p.warm
+	return k
+}
+
+// now is the wall clock: expiries are wall-clock times, and a monotonic clock
+// stands still while a machine sleeps (T14).
+func (k *Keeper) now() time.Time { return k.clock().Round(0) }
+
+func (k *Keeper) static() bool { return k.policy.static != "" }
+
+// able tells whether there is anything to renew with. A source may hold
+// credentials only.
+func (k *Keeper) able() bool {
+	return !k.static() && k.endpoint != nil && (k.endpoint.canObtain() || k.endpoint.canRefresh())
+}
+
+// Attach gives the keeper the surroundings of the configuration that is about
+// to run. It is called at each load; the latest wins.
+func (k *Keeper) Attach(env Env) {
+	if env.Logger == nil {
+		env.Logger = zap.NewNop()
+	}
+	env.Logger = env.Logger.With(zap.String("token", k.policy.name))
+	k.around.Store(&surroundings{Env: env, vault: newVault(env.Storage, &k.policy)})
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pollAt, k.saveAt = time.Time{}, time.Time{}
+	select {
+	case <-k.attached:
+	default:
+		close(k.attached)
+	}
+	k.nudge()
+}
+
+// Token gives a token that is valid now. While one is held this costs one
+// atomic load, whatever the endpoint and the storage are doing. Otherwise it
+// waits, bounded by ctx, for the renewal that all callers share. When no call
+// may be made before ctx ends, because the endpoint is failing or has refused
+// the credentials, it doesn't wait at all.
+//
+// An error is always a *NoTokenError.
+func (k *Keeper) Token(ctx context.Context) (*Token, error) {
+	if t := k.current.Load(); t.Valid(k.clock()) {
+		return t, nil
+	}
+	return k.await(ctx)
+}
+
+// Current gives the token if a valid one is held, else nil. It never waits.
+func (k *Keeper) Current() *Token {
+	if t := k.current.Load(); t.Valid(k.clock()) {
+		return t
+	}
+	return nil
+}
+
+// Renew renews now, although the token may be valid and the source may be
+// waiting after failures: an operator wants it. It joins a renewal that runs.
+func (k *Keeper) Renew(ctx context.Context) error {
+	if !k.able() {
+		return fmt.Errorf("token source %s has nothing to renew", k.policy.name)
+	}
+	k.Start()
+	for {
+		k.mu.Lock()
+		f := k.join(true)
+		k.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if !f.aside && !errors.Is(f.err, errHeld) && !errors.Is(f.err, errElsewhere) {
+			return f.err
+		}
+	}
+}
+
+// NoTokenError says that a source has no valid token and why. Its text holds
+// no secret.
+type NoTokenError struct {
+	Source string
+	// RetryAfter is when asking again makes sense.
+	RetryAfter time.Duration
+	Cause      error
+}
+
+func (e *NoTokenError) Error() string {
+	return fmt.Sprintf("no token from %s: %v", e.Source, e.Cause)
+}
+
+// Unwrap gives the cause: a *Failure, the context's error, …
+func (e *NoTokenError) Unwrap() error { return e.Cause }

@@ -1,0 +1,410 @@
+package token
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// issuer is a token endpoint in memory. Unless told otherwise each token call
+// gives a new token and kills the old one, and refresh tokens are single-use.
+type issuer struct {
+	mu       sync.Mutex
+	latency  time.Duration
+	lifetime time.Duration // stated; 0 states none
+	ledger   []tokenCall
+	live     string          // the access token that the API accepts
+	unused   map[string]bool // refresh tokens
+	made     int
+
+	noObtain, noRefresh bool
+	// before runs before a call is processed, after when it was: an error of
+	// the latter is a lost answer.
+	before, after func(ctx context.Context, c tokenCall) error
+	// grant changes what is given.
+	grant func(g *Grant)
+}
+
+type tokenCall struct {
+	at   time.Time
+	how  string
+	sent string // the refresh token
+	skew time.Duration
+}
+
+func newIssuer() *issuer {
+	return &issuer{latency: 150 * time.Millisecond, lifetime: 2 * time.Hour, unused: make(map[string]bool)}
+}
+
+func (i *issuer) canObtain() bool  { return !i.noObtain }
+func (i *issuer) canRefresh() bool { return !i.noRefresh }
+
+func (i *issuer) obtain(ctx context.Context, skew time.Duration) (Grant, error) {
+	return i.answer(ctx, tokenCall{how: howObtain, skew: skew})
+}
+
+func (i *issuer) refresh(ctx context.Context, prev *Token, skew time.Duration) (Grant, error) {
+	return i.answer(ctx, tokenCall{how: howRefresh, sent: prev.refresh, skew: skew})
+}
+
+func (i *issuer) answer(ctx context.Context, c tokenCall) (Grant, error) {
+	c.at = time.Now()
+	i.mu.Lock()
+	i.ledger = append(i.ledger, c)
+	before, after := i.before, i.after
+	i.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, c); err != nil {
+			return Grant{}, err
+		}
+	}
+	if err := pause(ctx, i.latency/2); err != nil {
+		return Grant{}, err
+	}
+	g, err := i.process(c)
+	if err != nil {
+		return g, err
+	}
+	if err := pause(ctx, i.latency/2); err != nil {
+		return Grant{}, err
+	}
+	if after != nil {
+		if err := after(ctx, c); err != nil {
+			return Grant{}, err
+		}
+	}
+	return g, nil
+}
+
+func (i *issuer) process(c tokenCall) (Grant, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if c.how == howRefresh && !i.unused[c.sent] {
+		return Grant{}, &Failure{Kind: Refused, Status: 200, Code: "400001", Reason: "unknown refresh token"}
+	}
+	delete(i.unused, c.sent)
+	i.made++
+	g := Grant{Access: fmt.Sprintf("access-%d", i.made), Refresh: fmt.Sprintf("refresh-%d", i.made), Lifetime: i.lifetime}
+	if i.noRefresh {
+		g.Refresh = ""
+	}
+	if i.grant != nil {
+		i.grant(&g)
+	}
+	i.live = g.Access
+	i.unused[g.Refresh] = true
+	return g, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return &Failure{Kind: Ambiguous, Reason: "timed out"}
+	}
+}
+
+func (i *issuer) calls(how ...string) (n int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, c := range i.ledger {
+		if len(how) == 0 || c.how == how[0] {
+			n++
+		}
+	}
+	return n
+}
+
+// resent gives the refresh tokens that were sent more than once.
+func (i *issuer) resent() (all []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	sent := make(map[string]int)
+	for _, c := range i.ledger {
+		if sent[c.sent]++; c.how == howRefresh && sent[c.sent] == 2 {
+			all = append(all, c.sent)
+		}
+	}
+	return all
+}
+
+// log gives the calls so far.
+func (i *issuer) log() []tokenCall {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.ledger)
+}
+
+func (i *issuer) accepts(t *Token) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return t.Access == i.live
+}
+
+func (i *issuer) kill() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.live = ""
+}
+
+func (i *issuer) set(f func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	f()
+}
+
+// down makes every call fail like a dead host.
+func down(context.Context, tokenCall) error {
+	return &Failure{Kind: Ambiguous, Reason: "connecting"}
+}
+
+// storage is a certmagic.Storage in memory with a real lock.
+type storage struct {
+	certmagic.Storage // nil: what isn't implemented must not be called
+
+	mu    sync.Mutex
+	data  map[string][]byte
+	locks map[string]chan struct{}
+	ops   []string
+
+	noLock bool // Lock gives the lock to everybody
+	noop   bool // nothing is kept
+	// hook runs before each operation: "Load", "Store", "Lock", "Unlock".
+	hook func(ctx context.Context, op string) error
+}
+
+func newStorage() *storage {
+	return &storage{data: make(map[string][]byte), locks: make(map[string]chan struct{})}
+}
+
+func (s *storage) begin(ctx context.Context, op string) error {
+	s.mu.Lock()
+	s.ops = append(s.ops, op)
+	hook := s.hook
+	s.mu.Unlock()
+	if hook != nil {
+		return hook(ctx, op)
+	}
+	return nil
+}
+
+func (s *storage) setHook(f func(ctx context.Context, op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = f
+}
+
+func (s *storage) Load(ctx context.Context, key string) ([]byte, error) {
+	if err := s.begin(ctx, "Load"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.data[key]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return b, nil
+}
+
+func (s *storage) Store(ctx context.Context, key string, value []byte) error {
+	if err := s.begin(ctx, "Store"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.noop {
+		s.data[key] = value
+	}
+	return nil
+}
+
+func (s *storage) Lock(ctx context.Context, name string) error {
+	if err := s.begin(ctx, "Lock"); err != nil {
+		return err
+	}
+	if s.noLock {
+		return nil
+	}
+	for {
+		s.mu.Lock()
+		held, ok := s.locks[name]
+		if !ok {
+			s.locks[name] = make(chan struct{})
+			s.mu.Unlock()
+			return nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *storage) Unlock(ctx context.Context, name string) error {
+	if err := s.begin(ctx, "Unlock"); err != nil {
+		return err
+	}
+	s.free(name)
+	return nil
+}
+
+func (s *storage) free(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held, ok := s.locks[name]; ok {
+		close(held)
+		delete(s.locks, name)
+	}
+}
+
+func (s *storage) held() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.locks)
+}
+
+func (s *storage) count(op string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.ops {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}
+
+// stored gives the record that lies in s.
+func (s *storage) stored(t *testing.T, p policy) *record {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := newVault(s, &p)
+	b, ok := s.data[v.key]
+	if !ok {
+		return nil
+	}
+	r, err := v.seal.open(b, v.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+var errDisk = errors.New("no space left on device")
+
+func testPolicy() policy {
+	return policy{
+		name: "crm", refreshBefore: 10 * time.Minute, mustDiffer: true, warm: true,
+		retryRefused: 5 * time.Minute, timeout: 10 * time.Second,
+		identity: "an identity", sealKey: [32]byte{1, 2, 3},
+	}
+}
+
+// seeded gives a keeper random numbers that are the same in each run.
+func (k *Keeper) seeded(seed uint64) *Keeper {
+	var mu sync.Mutex
+	r := rand.New(rand.NewPCG(seed, 1))
+	k.random = func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return r.Float64()
+	}
+	return k
+}
+
+// logbook is an Observer, and a log.
+type logbook struct {
+	mu      sync.Mutex
+	renewed []string
+	failed  []string
+	logs    *observer.ObservedLogs
+	logger  *zap.Logger
+}
+
+func newLogbook() *logbook {
+	core, logs := observer.New(zapcore.DebugLevel)
+	return &logbook{logs: logs, logger: zap.New(core)}
+}
+
+func (l *logbook) Renewed(_ string, _ *Token, how string, _ time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = append(l.renewed, how)
+}
+
+func (l *logbook) Failed(_ string, _ error, how string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, how)
+}
+
+// heard gives what was observed so far.
+func (l *logbook) heard() (renewed, failed []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.renewed), slices.Clone(l.failed)
+}
+
+func (l *logbook) count(level zapcore.Level, message string) int {
+	return l.logs.FilterLevelExact(level).FilterMessageSnippet(message).Len()
+}
+
+// keeping gives a keeper on s (nil: memory only) that the test destructs.
+func keeping(t *testing.T, p policy, e endpoint, s certmagic.Storage) (*Keeper, *logbook) {
+	t.Helper()
+	k := newKeeper(p, e).seeded(1)
+	l := newLogbook()
+	k.Attach(Env{Storage: s, Logger: l.logger, Events: l})
+	t.Cleanup(func() {
+		_ = k.Destruct()
+		time.Sleep(2 * time.Minute) // fake: a renewal that runs goes on to its end
+	})
+	return k, l
+}
+
+// within gives a context for a request with that budget.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// must gives the token that a request with a budget of 2 s gets.
+func must(t *testing.T, k *Keeper) *Token {
+	t.Helper()
+	tok, err := k.Token(within(t, 2*time.Second))
+	if err != nil {
+		t.Fatalf("Token: %v", err)
+	}
+	if !tok.Valid(time.Now()) {
+		t.Fatalf("Token gave an expired token")
+	}
+	return tok
+}
+
+// bubble runs a test in fake time.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func base64of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

@@ -1,0 +1,386 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+func TestTokenIsObtainedOnceForAHundredRequests(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, l := keeping(t, testPolicy(), i, newStorage())
+		hundred(t, k, 1)
+		if n := i.calls(); n != 1 {
+			t.Errorf("%d calls, want 1", n)
+		}
+
+		// the same when the token has expired: the endpoint was down meanwhile
+		i.set(func() { i.before = down })
+		time.Sleep(2 * time.Hour)
+		if k.Current() != nil {
+			t.Fatal("an expired token is served")
+		}
+		i.set(func() { i.before = nil; i.ledger = nil })
+		synctest.Wait()
+		hundred(t, k, 2)
+		if n := i.calls(); n != 1 {
+			t.Errorf("after the expiry: %d calls, want 1", n)
+		}
+		synctest.Wait()
+		if renewed, failed := l.heard(); fmt.Sprint(renewed) != "[obtain obtain]" || len(failed) == 0 {
+			t.Errorf("observed %v, %v", renewed, failed)
+		}
+	})
+}
+
+// hundred asks a hundred times at once and wants the same generation each time.
+func hundred(t *testing.T, k *Keeper, generation uint64) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			tok, err := k.Token(within(t, 2*time.Minute))
+			if err != nil {
+				t.Error(err)
+			} else if tok.Generation != generation || !tok.Valid(time.Now()) {
+				t.Errorf("generation %d, want %d", tok.Generation, generation)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestTokenIsRenewedInTheWindow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, l := keeping(t, testPolicy(), i, newStorage())
+		k.Start()
+		k.Start()
+		last := must(t, k)
+		for range 50 {
+			for k.Current().Generation == last.Generation {
+				time.Sleep(time.Second)
+				if k.Current() == nil {
+					t.Fatal("there is a time without a token")
+				}
+			}
+			now := time.Now()
+			if left := last.Expires.Sub(now); left > 10*time.Minute || left < 2*time.Minute-2*time.Second {
+				t.Errorf("renewed %v before the expiry", left)
+			}
+			last = k.Current()
+		}
+		if _, failed := l.heard(); i.calls(howObtain) != 1 || i.calls(howRefresh) != 50 || len(failed) != 0 {
+			t.Errorf("%d obtained, %d refreshed, failed %v", i.calls(howObtain), i.calls(howRefresh), failed)
+		}
+		if last.Generation != 51 {
+			t.Errorf("generation %d", last.Generation)
+		}
+	})
+}
+
+func TestValidTokenIsServedWhileTheEndpointHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, _ := keeping(t, testPolicy(), i, newStorage())
+		first := must(t, k)
+		i.set(func() {
+			i.before = func(ctx context.Context, _ tokenCall) error {
+				_ = pause(ctx, 30*time.Second)
+				return &Failure{Kind: Ambiguous, Reason: "timed out"}
+			}
+		})
+		for time.Until(first.Expires) > 2*time.Second {
+			before := time.Now()
+			if must(t, k) != first {
+				t.Fatal("another token")
+			}
+			if time.Since(before) != 0 {
+				t.Fatal("a request waited while a valid token was held")
+			}
+			time.Sleep(time.Second)
+		}
+		if s := k.State(); s.Phase != "failing" && s.Phase != "renewing" {
+			t.Errorf("phase %s", s.Phase)
+		}
+		time.Sleep(3 * time.Second)
+		_, err := k.Token(within(t, time.Second))
+		none, ok := errors.AsType[*NoTokenError](err)
+		if !ok || none.RetryAfter <= 0 || none.Source != "crm" {
+			t.Fatalf("after the expiry: %v", err)
+		}
+	})
+}
+
+// T13: at most 30 calls in 10 minutes, and requests neither cause calls nor
+// wait for one that they can't live to see.
+func TestEndpointIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		i.before = down
+		k, l := keeping(t, testPolicy(), i, newStorage())
+		k.Start()
+		var waited atomic.Int64
+		for range 600 {
+			go func() {
+				began := time.Now()
+				_, err := k.Token(within(t, 500*time.Millisecond))
+				if _, ok := errors.AsType[*NoTokenError](err); !ok {
+					t.Errorf("Token: %v", err)
+				}
+				if time.Since(began) > 0 {
+					waited.Add(1)
+				}
+			}()
+			time.Sleep(time.Second)
+		}
+		if n := i.calls(); n < 10 || n > 30 {
+			t.Errorf("%d calls in 10 minutes", n)
+		}
+		log := i.log()
+		for n := range len(log) - 1 {
+			if gap := log[n+1].at.Sub(log[n].at); gap < time.Second {
+				t.Errorf("two calls within %v", gap)
+			}
+		}
+		if waited.Load() > 60 {
+			t.Errorf("%d of 600 requests waited in vain", waited.Load())
+		}
+		if n := l.count(zapcore.WarnLevel, "renewal failed"); n > 4 {
+			t.Errorf("%d warnings", n)
+		}
+
+		i.set(func() { i.before = nil })
+		time.Sleep(time.Minute)
+		must(t, k)
+		if s := k.State(); s.Phase != "fresh" || s.LastError != "" {
+			t.Errorf("state %+v", s)
+		}
+	})
+}
+
+func TestRequestWaitsForTheNextAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		i.before = down
+		k, _ := keeping(t, testPolicy(), i, nil)
+		_, err := k.Token(within(t, time.Second)) // the first attempt fails, the next is too far
+		if none, ok := errors.AsType[*NoTokenError](err); !ok || none.RetryAfter < time.Second {
+			t.Fatalf("Token: %v", err)
+		}
+		i.set(func() { i.before = nil })
+		if tok, err := k.Token(t.Context()); err != nil || tok.Generation != 1 {
+			t.Fatalf("Token: %v, %v", tok, err)
+		}
+		if n := i.calls(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}
+
+func TestRequestEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		i.latency = 5 * time.Second
+		k, _ := keeping(t, testPolicy(), i, newStorage())
+		began := time.Now()
+		_, err := k.Token(within(t, time.Second))
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+		if !strings.HasPrefix(err.Error(), "no token from crm: ") {
+			t.Errorf("error %q", err)
+		}
+		// the flight goes on for others
+		time.Sleep(5 * time.Second)
+		if k.Current() == nil || i.calls() != 1 {
+			t.Errorf("%v after %d calls", k.Current(), i.calls())
+		}
+	})
+}
+
+func TestColdSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := testPolicy()
+		p.warm = false
+		i, s := newIssuer(), newStorage()
+		k, _ := keeping(t, p, i, s)
+		if st := k.State(); st.Phase != "none" || !st.NextAttempt.IsZero() {
+			t.Errorf("state %+v", st)
+		}
+		k.Start()
+		time.Sleep(time.Hour)
+		if i.calls() != 0 || s.count("Load") != 1 {
+			t.Errorf("unused, but %d calls and %d loads", i.calls(), s.count("Load"))
+		}
+		must(t, k)
+		time.Sleep(24 * time.Hour)
+		if k.Current() == nil {
+			t.Error("used, but not kept fresh")
+		}
+	})
+}
+
+func TestWarmSourceObtainsBeforeTheFirstRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k.Start()
+		time.Sleep(75 * time.Millisecond)
+		synctest.Wait()
+		if s := k.State(); s.Phase != "obtaining" {
+			t.Errorf("phase %s", s.Phase)
+		}
+		time.Sleep(time.Second)
+		if k.Current() == nil {
+			t.Fatal("no token")
+		}
+		s := k.State()
+		if s.Phase != "fresh" || s.Name != "crm" || s.Generation != 1 || len(s.Fingerprint) != 8 || s.Expires != k.Current().Expires || s.NextAttempt.IsZero() {
+			t.Errorf("state %+v", s)
+		}
+		for k.State().Phase == "fresh" {
+			time.Sleep(time.Second)
+		}
+		if p := k.State().Phase; p != "due" {
+			t.Errorf("phase %s", p)
+		}
+	})
+}
+
+func TestStaticToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := testPolicy()
+		p.static = "fixed"
+		k, l := keeping(t, p, nil, newStorage())
+		k.Start()
+		for range 5 {
+			tok := must(t, k)
+			if tok.Access != "fixed" || tok != k.Current() {
+				t.Fatalf("token %v", tok)
+			}
+			k.Invalidate(tok.Generation, "status 401")
+		}
+		if n := l.count(zapcore.WarnLevel, "static"); n != 1 {
+			t.Errorf("%d warnings in a minute", n)
+		}
+		if err := k.Renew(t.Context()); err == nil {
+			t.Error("Renew of a static token gave no error")
+		}
+		if s := k.State(); !s.Static || s.Phase != "fresh" || !s.NextAttempt.IsZero() {
+			t.Errorf("state %+v", s)
+		}
+		if err := k.Destruct(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSourceWithoutEndpoint(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k, _ := keeping(t, testPolicy(), &issuer{noObtain: true, noRefresh: true}, nil)
+		k.Start()
+		if _, err := k.Token(t.Context()); !errors.Is(err, errNothing) {
+			t.Errorf("Token: %v", err)
+		}
+		if err := k.Renew(t.Context()); err == nil {
+			t.Error("Renew gave no error")
+		}
+	})
+}
+
+func TestAttachComesLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		before, _ := keeping(t, testPolicy(), i, s)
+		must(t, before)
+
+		// a request before the app started: the record saves the call
+		k := newKeeper(testPolicy(), i)
+		defer func() { _ = k.Destruct() }()
+		time.AfterFunc(time.Second, func() { k.Attach(Env{Storage: s}) })
+		if tok := must(t, k); tok.Generation != 1 || i.calls() != 1 {
+			t.Errorf("generation %d after %d calls", tok.Generation, i.calls())
+		}
+
+		// nobody attaches: memory only, after the grace
+		alone := newKeeper(testPolicy(), i)
+		defer func() { _ = alone.Destruct() }()
+		if tok, err := alone.Token(within(t, 5*time.Second)); err != nil || tok.Generation != 1 || i.calls() != 2 {
+			t.Errorf("%v, %v", tok, err)
+		}
+		// what it got is stored as soon as there is a storage
+		other := newStorage()
+		alone.Attach(Env{Storage: other})
+		time.Sleep(time.Second)
+		if r := other.stored(t, testPolicy()); r == nil || r.Access != alone.Current().Access {
+			t.Error("not stored after the storage came")
+		}
+	})
+}
+
+func TestDestruct(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, _ := keeping(t, testPolicy(), i, newStorage())
+		first := must(t, k)
+		began := time.Now()
+		if err := errors.Join(k.Destruct(), k.Destruct()); err != nil || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		k.Start()
+		if must(t, k) != first {
+			t.Error("the token is gone")
+		}
+		time.Sleep(2 * time.Hour)
+		if i.calls() != 1 {
+			t.Error("the loop lives on")
+		}
+		if tok := must(t, k); tok.Generation != 2 {
+			t.Errorf("generation %d on demand", tok.Generation)
+		}
+	})
+}
+
+func TestRenew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		k, _ := keeping(t, testPolicy(), i, newStorage())
+		must(t, k)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if err := k.Renew(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if tok := must(t, k); tok.Generation != 2 || i.calls() != 2 {
+			t.Errorf("generation %d after %d calls", tok.Generation, i.calls())
+		}
+
+		// it doesn't mind the back-off
+		i.set(func() { i.before = down })
+		if err := k.Renew(t.Context()); err == nil {
+			t.Error("no error from a dead endpoint")
+		}
+		i.set(func() { i.before = nil })
+		if err := k.Renew(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := k.Renew(within(t, time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Renew: %v", err)
+		}
+		time.Sleep(time.Second)
+	})
+}

@@ -1,0 +1,83 @@
+package token
+
+import (
+	"context"
+	"time"
+)
+
+// renew is one renewal, from looking into the vault to publishing a token.
+// The vault comes first: a token that another instance or an earlier process
+// got costs no call (T3). The lock keeps instances apart where it can; what
+// makes the renewal right without it is reading again at each turn.
+func (k *Keeper) renew(ctx context.Context, f *flight) outcome {
+	v := k.vault(ctx)
+	if o, done := k.look(ctx, v, f); done {
+		return o
+	}
+	if v != nil {
+		unlock, o, done := k.exclusive(ctx, v, f)
+		if done {
+			return o
+		}
+		defer unlock()
+		if o, done := k.afterMark(ctx, v, f); done {
+			return o
+		}
+	}
+	return k.call(ctx, v, f)
+}
+
+// vault gives the vault, after the first Attach or a grace for it.
+func (k *Keeper) vault(ctx context.Context) *vault {
+	select {
+	case <-k.attached:
+	default:
+		t := time.NewTimer(attachGrace)
+		defer t.Stop()
+		select {
+		case <-k.attached:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return k.around.Load().vault
+}
+
+// look reads the vault, adopts what is newer, and tells whether that settles
+// the matter.
+func (k *Keeper) look(ctx context.Context, v *vault, f *flight) (outcome, bool) {
+	adopted := k.read(ctx, v)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	r := &k.record
+	if t := k.current.Load(); t.Valid(now) {
+		// The question is whether what is stored still needs a renewal, not
+		// whether it is newer than what this instance had.
+		if r.Generation > f.basis || !f.forced && now.Before(windowStart(r.Obtained, r.Expires, &k.policy)) {
+			return outcome{how: howAdopt, token: adopted}, true
+		}
+		if !f.forced && k.marked(now) < k.policy.timeout {
+			return outcome{how: howAdopt, err: errElsewhere}, true
+		}
+	}
+	if wait, _ := k.hold(now); wait > 0 && !f.forced {
+		return outcome{how: howAdopt, err: errHeld}, true
+	}
+	return outcome{}, false
+}
+
+// publish serves a record's token. The caller holds k.mu.
+func (k *Keeper) publish(r record) *Token {
+	now := k.now()
+	t := r.token()
+	k.record = r
+	k.failures, k.lastErr, k.holdTill = 0, nil, time.Time{}
+	k.due = startWithin(windowStart(r.Obtained, r.Expires, &k.policy), r.Expires, now, k.random())
+	k.wanted = true
+	k.current.Store(t)
+	close(k.changed)
+	k.changed = make(chan struct{})
+	k.nudge()
+	return t
+}

@@ -1,0 +1,174 @@
+package token
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// This file is how instances that share a storage keep out of each other's way:
+// by its lock where it is one, by marks in the record, by reading again.
+
+const (
+	// lockPatience bounds the wait for the storage's lock (T5).
+	lockPatience = 15 * time.Second
+	// lockErrorPatience bounds it when the storage gives errors: some storages
+	// answer so when the lock is held, others when they are broken.
+	lockErrorPatience = 5 * time.Second
+	// markPatience is how long a caller without a token is kept waiting because
+	// another instance has begun a call; with a token it is the call's time-out.
+	markPatience = 2 * time.Second
+)
+
+// exclusive waits for the storage's lock, bounded, and reads the vault while
+// it waits: usually the holder of the lock is getting the very token. Without
+// the lock at the end, the renewal goes on without it (T5).
+func (k *Keeper) exclusive(ctx context.Context, v *vault, f *flight) (unlock func(), o outcome, done bool) {
+	nothing := func() {}
+	if v.down() {
+		return nothing, o, false
+	}
+	log := k.around.Load().Logger
+	patience := time.NewTimer(lockPatience)
+	defer patience.Stop()
+	began := time.Now()
+	l := v.lock(v.mutex)
+	for {
+		poll := time.NewTimer(k.napTime())
+		select {
+		case err := <-l.got:
+			poll.Stop()
+			if err == nil {
+				v.lockDoubt.Store(false)
+				return func() {
+					if err := l.release(); err != nil {
+						log.Warn("token lock not released", zap.Error(err))
+					}
+				}, o, false
+			}
+			l.drop()
+			if v.lockDoubt.Load() || time.Since(began) > lockErrorPatience {
+				v.lockDoubt.Store(true)
+				log.Warn("renewing without the storage's lock", zap.Error(err))
+				return nothing, o, false
+			}
+		case <-poll.C:
+			if o, done := k.look(ctx, v, f); done {
+				l.abandon()
+				return nothing, o, true
+			}
+			if l.got == nil {
+				l = v.lock(v.mutex)
+			}
+		case <-patience.C:
+			poll.Stop()
+			l.abandon()
+			log.Warn("renewing without the storage's lock: it is held for too long")
+			return nothing, o, false
+		case <-ctx.Done():
+			poll.Stop()
+			l.abandon()
+			return nothing, outcome{how: howAdopt, err: ctx.Err()}, true
+		}
+	}
+}
+
+// marked is how long ago another instance began a call that it hasn't ended
+// with a new record; very long when there is none. The caller holds k.mu.
+func (k *Keeper) marked(now time.Time) time.Duration {
+	if k.record.Asking.Equal(k.ownMark) {
+		return math.MaxInt64
+	}
+	return now.Sub(k.record.Asking).Abs()
+}
+
+// afterMark looks until no other instance is in the middle of a call, or has
+// been for too long. With a lock that excludes, this is one look.
+func (k *Keeper) afterMark(ctx context.Context, v *vault, f *flight) (outcome, bool) {
+	for {
+		if o, done := k.look(ctx, v, f); done {
+			return o, true
+		}
+		k.mu.Lock()
+		free := f.forced || k.marked(k.now()) >= markPatience
+		k.mu.Unlock()
+		if free {
+			return outcome{}, false
+		}
+		if err := k.nap(ctx); err != nil {
+			return outcome{how: howAdopt, err: err}, true
+		}
+	}
+}
+
+// nap waits 50 to 250 ms, the time between two looks into the vault.
+func (k *Keeper) nap(ctx context.Context) error {
+	t := time.NewTimer(k.napTime())
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (k *Keeper) napTime() time.Duration {
+	return 50*time.Millisecond + part(200*time.Millisecond, k.random())
+}
+
+// read loads the record and adopts it if it is newer; then it gives its token.
+// A record that can't be read is as good as none: it is replaced in time.
+func (k *Keeper) read(ctx context.Context, v *vault) *Token {
+	stored, err := v.load(ctx)
+	if err != nil && ctx.Err() == nil {
+		log := k.around.Load().Logger.Debug
+		if k.unreadable.CompareAndSwap(false, true) {
+			log = k.around.Load().Logger.Warn
+		}
+		log("token record not usable", zap.Error(err))
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	k.unreadable.Store(false)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.adopt(stored)
+}
+
+// adopt takes over what the vault knows better. The caller holds k.mu.
+func (k *Keeper) adopt(stored *record) *Token {
+	if stored == nil {
+		return nil
+	}
+	defer func() { k.ownSkew = true }()
+	k.seen = max(k.seen, stored.Generation)
+	now := k.now()
+	if !stored.newer(&k.record) {
+		if stored.Generation == k.record.Generation {
+			k.record.heed(stored)
+		}
+		return nil
+	}
+	if !stored.valid(now) && k.record.valid(now) {
+		return nil
+	}
+	r := *stored
+	if k.ownSkew {
+		r.Skew = k.record.Skew // each machine has its own clock
+	}
+	r.Died = later(r.Died, k.record.Died)
+	if r.Generation == k.record.Generation {
+		r.Generation++ // here, the generation names another token already
+	}
+	k.unsaved = false
+	if r.valid(now) {
+		return k.publish(r)
+	}
+	k.record = r
+	return nil
+}
