@@ -117,8 +117,13 @@ func (r *run) ordered(v, by any) ([]item, any) {
 	}
 	r.spend(64 * len(values))
 	items := make([]item, len(values))
+	single := !slices.ContainsFunc(keys, func(k any) bool { a, ok := k.([]any); return !ok || len(a) != 1 })
 	for i, v := range values {
-		items[i] = item{v, number(keys[i])}
+		k := keys[i]
+		if single { // sort_by and the like give [key]
+			k = k.([]any)[0]
+		}
+		items[i] = item{v, number(k)}
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return r.compare(a.key, b.key, 0) })
 	return items, nil
@@ -177,9 +182,10 @@ func uniques(r *run, v any, args []any) any {
 		return err
 	}
 	out := []any{}
+	var last any
 	for i, it := range items {
-		if i == 0 || !r.equal(items[i-1].key, it.key, 0) {
-			out = append(out, it.value)
+		if i == 0 || !r.equal(last, it.key, 0) {
+			out, last = append(out, it.value), it.key
 		}
 	}
 	return out

@@ -188,6 +188,9 @@ func (d *decoder) object() any {
 		v := d.value()
 		d.keys, d.values = append(d.keys, k), append(d.values, v)
 	}
+	if d.err != nil {
+		return nil // a member that failed may have left keys behind
+	}
 	m := make(map[string]any, len(d.keys)-keys)
 	for i, k := range d.keys[keys:] {
 		m[k] = d.values[base+i]

@@ -96,8 +96,12 @@ func done(r *run, v any, _ []any) any {
 	}
 	if len(e.deleted) > 0 {
 		// In order, so that what is within a deleted part is left alone.
-		paths := slices.Clone(e.deleted)
-		slices.SortStableFunc(paths, func(a, b any) int { return r.compare(a, b, 0) })
+		paths := e.deleted
+		inOrder := func(a, b any) int { return r.compare(a, b, 0) }
+		if !slices.IsSortedFunc(paths, inOrder) {
+			paths = slices.Clone(paths)
+			slices.SortStableFunc(paths, inOrder)
+		}
 		for _, p := range paths {
 			path, ok := p.([]any)
 			if !ok {
@@ -421,6 +425,10 @@ func (r *run) updateSlice(v any, slice map[string]any, path []any, x any) (any, 
 	with, err := elements(part)
 	if err != nil || part == nil {
 		return nil, errReplace
+	}
+	if len(with) == end-start {
+		copy(n.items[start:], with)
+		return n, nil
 	}
 	if len(n.items)+len(with) > 2*maxItems {
 		panic(abort{ErrTooLarge})

@@ -165,7 +165,7 @@ func e164(r *run, v any, args []any) any {
 	default:
 		return nil
 	}
-	r.step(100)
+	r.step(1000) // some ten microseconds
 	if n, ok := phone.E164(r.text(v), region); ok {
 		return n
 	}
