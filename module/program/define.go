@@ -1,6 +1,10 @@
 package program
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
 
 // defineKey names the definitions in a dispenser's context.
 const defineKey = "switchboard.define"
@@ -15,13 +19,12 @@ func Define(d *caddyfile.Dispenser) string { return d.GetContextString(defineKey
 
 // Join puts texts with function definitions one after the other.
 func Join(texts ...string) string {
-	joined := ""
+	var joined strings.Builder
 	for _, text := range texts {
-		if text == "" {
-			continue
+		if text != "" {
+			joined.WriteString(text)
+			joined.WriteByte('\n') // a text may end in a comment
 		}
-		// a line break, because a text may end in a comment
-		joined += text + "\n"
 	}
-	return joined
+	return joined.String()
 }

@@ -173,7 +173,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		line string
 		want []string
 	}{
-		"unknown":              {keys + signIn + "sucess .ok", ":5", []string{"sucess"}},
+		"unknown":              {keys + signIn + "succes_if .ok", ":5", []string{"succes_if"}},
 		"repeated":             {keys + signIn + "warm on\nwarm off", ":6", []string{"warm", "line 5"}},
 		"a credential twice":   {keys + "credential app_key other", ":4", []string{"credential app_key", "line 2"}},
 		"empty":                {"", ":1", []string{"empty", "obtain URL"}},

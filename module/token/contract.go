@@ -35,13 +35,13 @@ type endpoint interface {
 type FailureKind uint8
 
 const (
-	// Refused: the endpoint understood and said no. The token that was sent, if
+	// Refused says that the endpoint understood and said no. The token that was sent, if
 	// any, was not used up by an unseen success.
 	Refused FailureKind = iota + 1
-	// Ambiguous: nobody knows what the endpoint did (transport error, time-out,
+	// Ambiguous says that nobody knows what the endpoint did (transport error, time-out,
 	// truncated or unreadable answer, 5xx). A refresh token may be spent.
 	Ambiguous
-	// Invalid: the endpoint said yes, but what it gave can't be used.
+	// Invalid says that the endpoint said yes, but what it gave can't be used.
 	Invalid
 )
 
@@ -60,7 +60,7 @@ func (k FailureKind) String() string {
 }
 
 // Failure is why a token call gave no token. Nothing in it is secret.
-type Failure struct {
+type Failure struct { //nolint:errname // what it is called in logs and papers
 	Kind FailureKind
 	// Status is the HTTP status, or 0 when there was no answer.
 	Status int

@@ -97,8 +97,8 @@ const signedSource = `credential app_key ak
 	obtain https://crm.example.com/token/get
 	refresh https://crm.example.com/token/refresh`
 
-// at is the skew with which $timestamp is the given time.
-func skewTo(ms int64) time.Duration { return time.UnixMilli(ms).Sub(time.Now()) }
+// skewTo is the skew with which $timestamp is the given time.
+func skewTo(ms int64) time.Duration { return time.Until(time.UnixMilli(ms)) }
 
 func TestSigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

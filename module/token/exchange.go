@@ -71,7 +71,7 @@ func send(rt http.RoundTripper, req *http.Request) (*reply, *Failure) {
 }
 
 func readBody(ctx context.Context, resp *http.Response) (body []byte, broken string) {
-	var from io.Reader = io.LimitReader(resp.Body, maxAnswer+1)
+	from := io.LimitReader(resp.Body, maxAnswer+1)
 	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
 	case "", "identity":
 	case "gzip", "x-gzip":

@@ -360,19 +360,19 @@ func TestDialectGivesWay(t *testing.T) {
 		refresh_before 5m
 		must_differ off`)
 	p := s.plan
-	if p.Obtain.JSON != "" || p.Obtain.Query == "" || p.Obtain.Method != "GET" {
+	if p.Obtain.JSON != "" || p.Obtain.Query == "" || p.Obtain.Method != http.MethodGet {
 		t.Errorf("the request is mixed: %+v", p.Obtain)
 	}
 	if p.Success != ".ok" || p.AccessToken != ".t" || p.RefreshToken != ".r" || p.ExpiresIn != ".e" || p.ExpiresInUnit != "ms" ||
 		p.Timestamp != "s" || time.Duration(p.RefreshBefore) != 5*time.Minute || *p.MustDiffer {
 		t.Errorf("got %+v", p.Source)
 	}
-	if s.Success != ".ok" || s.Obtain.Method != "GET" || s.RefreshBefore != caddy.Duration(5*time.Minute) {
+	if s.Success != ".ok" || s.Obtain.Method != http.MethodGet || s.RefreshBefore != caddy.Duration(5*time.Minute) {
 		t.Errorf("the configuration itself changed: %+v", s)
 	}
 	// a method by itself keeps the rest
 	s = provision(t, keys+"obtain PUT https://a.example")
-	if s.plan.Obtain.Method != "PUT" || s.plan.Obtain.JSON == "" {
+	if s.plan.Obtain.Method != http.MethodPut || s.plan.Obtain.JSON == "" {
 		t.Errorf("got %+v", s.plan.Obtain)
 	}
 	// as a fraction replaces a dialect's duration

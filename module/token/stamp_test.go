@@ -38,9 +38,18 @@ func TestStamp(t *testing.T) {
 
 func TestStampRefuses(t *testing.T) {
 	for _, test := range [][2]string{
-		{"yyyy-MM-dd", ""}, {"%Y-%m-%d", ""}, {"seconds", ""}, {"YYYY2006", ""}, {".000", ""},
-		{"2006-01-02", "Mars"}, {"2006-01-02", "+8"}, {"2006-01-02", "+25:00"}, {"2006-01-02", "Local"}, {"2006-01-02", "../etc"},
-		{"ms", "UTC"}, {"s", "UTC"},
+		{"yyyy-MM-dd", ""},
+		{"%Y-%m-%d", ""},
+		{"seconds", ""},
+		{"YYYY2006", ""},
+		{".000", ""},
+		{"2006-01-02", "Mars"},
+		{"2006-01-02", "+8"},
+		{"2006-01-02", "+25:00"},
+		{"2006-01-02", "Local"},
+		{"2006-01-02", "../etc"},
+		{"ms", "UTC"},
+		{"s", "UTC"},
 	} {
 		if _, err := newStamp(test[0], test[1]); err == nil {
 			t.Errorf("%q is taken", test)
