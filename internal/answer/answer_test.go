@@ -162,7 +162,7 @@ func TestErrors(t *testing.T) {
 	for range 40 {
 		wide = []any{wide, wide}
 	}
-	long := strings.Repeat("x", 17<<20)
+	long, longer := strings.Repeat("x", 17<<20), strings.Repeat("x", 65<<20)
 	for _, c := range []struct {
 		format answer.Format
 		doc    any
@@ -176,10 +176,10 @@ func TestErrors(t *testing.T) {
 		{answer.Form, deep, jq.ErrTooLarge},
 		{answer.JSON, wide, jq.ErrTooLarge},
 		{answer.Flat, wide, jq.ErrTooLarge},
-		{answer.JSON, long, jq.ErrTooLarge},
+		{answer.JSON, longer, jq.ErrTooLarge},
 		{answer.Flat, long, jq.ErrTooLarge},
 		{answer.Form, m{"a": m{"b": long}, "c": 1}, jq.ErrTooLarge},
-		{answer.Text, long, jq.ErrTooLarge},
+		{answer.Text, longer, jq.ErrTooLarge},
 		{answer.JSON, m{"a": int64(1)}, jq.ErrFailed},
 		{answer.Flat, m{"a": int64(1)}, jq.ErrFailed},
 		{answer.Text, int64(1), answer.ErrNotOneValue},

@@ -52,7 +52,7 @@ func (f *flattener) add(key string, v any, depth int) {
 	if f.err != nil {
 		return
 	}
-	if f.bytes += len(key) + 1; f.bytes > maxBytes || depth > maxDepth {
+	if f.bytes += len(key) + 1; f.bytes > maxFlat || depth > maxDepth {
 		f.err = jq.ErrTooLarge
 		return
 	}
@@ -80,7 +80,10 @@ func (f *flattener) add(key string, v any, depth int) {
 }
 
 func (f *flattener) put(key, value string) {
-	f.bytes += len(value)
+	if f.bytes += len(value); f.bytes > maxFlat {
+		f.err = jq.ErrTooLarge
+		return
+	}
 	key, _ = scalar(key)
 	f.pairs = append(f.pairs, pair{key, value})
 }

@@ -10,9 +10,10 @@ import (
 )
 
 // Bounds of what is written. Handlers have tighter ones of their own: max_size
-// of an API's answer, and what the phone system takes.
+// of an API's answer (64 MiB at most), and what the phone system takes.
 const (
-	maxBytes = 16 << 20
+	maxBytes = 64 << 20
+	maxFlat  = 16 << 20 // names of deep values are long
 	maxDepth = 1000
 )
 
