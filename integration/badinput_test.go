@@ -37,8 +37,7 @@ func TestBadInput(t *testing.T) {
 		{"an oversized body", url, "application/json", `{"tel":"` + strings.Repeat("1", 2<<20) + `"}`, 413},
 		{"a broken escape in the query", url + "?tel=%zz", "", "", 400},
 		{"invalid UTF-8 in the query", url + "?tel=%ff%fe", "", "", 400},
-		{"an absurd query", url + "?" + strings.Repeat("a=b&", 30000), "", "", 414},
-		{"too many parameters", url + "?" + manyParameters(3000), "", "", 400},
+		{"too many parameters", url + "?" + manyParameters(1500), "", "", 400},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			req := harness.Request(t, http.MethodPost, url, tc.contentType, tc.body)
@@ -57,6 +56,11 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an absurd query", func(t *testing.T) { // Caddy's own limit on a request's head comes first
+		if got := harness.Get(t, url+"?"+strings.Repeat("a=b&", 30000)); got.Status != 431 {
+			t.Errorf("got %d, want 431", got.Status)
+		}
+	})
 	if calls := api.Ledger().Since(before); len(calls) != 0 {
 		t.Errorf("the provider was called %d times", len(calls))
 	}
@@ -65,7 +69,7 @@ func TestBadInput(t *testing.T) {
 func manyParameters(n int) string {
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, "p%d=1&", i)
+		fmt.Fprintf(&b, "p%d&", i)
 	}
 	return b.String()
 }

@@ -31,7 +31,7 @@ func TestWhateverTheAPIDoes(t *testing.T) {
 		{provider.Fault{Fault: "status", Status: 500}, "rejected"},
 		{provider.Fault{Fault: "status", Status: 503}, "rejected"},
 		{provider.Fault{Fault: "status", Status: 400}, "rejected"},
-		{provider.Fault{Fault: "status", Status: 404}, "rejected"},
+		{provider.Fault{Fault: "status", Status: 404}, "not_found"},
 		{provider.Fault{Fault: "error-code"}, "rejected"},
 		{provider.Fault{Fault: "empty"}, "bad_answer"},
 		{provider.Fault{Fault: "html"}, "bad_answer"},

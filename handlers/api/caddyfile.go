@@ -330,6 +330,9 @@ func (p *parser) finish() error {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")
 		return p.at(subdirective, err)
 	}
+	if _, err := a.parseFormat(); err != nil {
+		return p.at("format", err)
+	}
 	if a.Default != "" {
 		if _, err := a.runDefault(context.Background()); err != nil {
 			return p.at("default", err)
@@ -365,7 +368,7 @@ func (p *parser) shared() (names []string, define string, err error) {
 	if !ok {
 		return nil, "", fmt.Errorf("token %s is not defined; add `token %s { … }` to `switchboard` in the global options", p.api.Token, p.api.Token)
 	}
-	return source.CredentialNames(), app.Define, nil
+	return source.CredentialNames(app.Define), app.Define, nil
 }
 
 // reverseProxy parses the nested block as Caddy does, with `to` as its upstream.

@@ -119,6 +119,9 @@ func outcomeOf(err error) (call.Outcome, string) {
 	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
 		return call.Unreachable, "no connection could be made"
 	}
+	if broken, ok := errors.AsType[*transport.ReadError](err); ok && !broken.Timeout() {
+		return call.BadAnswer, "the answer broke off"
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return call.Timeout, "the API took too long"
 	}

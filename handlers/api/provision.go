@@ -113,7 +113,7 @@ func (a *API) check() error {
 		return errors.New("on_failure default needs a default; write `default `{…}``")
 	case a.target.keep != "" && a.source == nil:
 		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
-	case a.target.keep != "" && a.source.Keep == "":
+	case a.target.keep != "" && a.source.KeepHosts() == nil:
 		return fmt.Errorf("`to {token.%s}/…` needs `keep` in token %s", a.target.keep, a.Token)
 	}
 	return nil
@@ -149,10 +149,11 @@ func (a *API) provisionPrograms(define string) error {
 // provisionContract runs `default` once, and makes sure that it can be written
 // in the format: it is what remains when everything else has failed.
 func (a *API) provisionContract(ctx context.Context) error {
-	var err error
-	if a.format, err = answer.ParseFormat(a.Format); err != nil {
+	format, err := a.parseFormat()
+	if err != nil {
 		return err
 	}
+	a.format = format
 	a.onError = a.Default == "" || a.OnFailure == "error"
 	if a.Default == "" {
 		return nil
@@ -165,6 +166,13 @@ func (a *API) provisionContract(ctx context.Context) error {
 		return fmt.Errorf("default can't be written as %s: %w", a.format, err)
 	}
 	return nil
+}
+
+func (a *API) parseFormat() (answer.Format, error) {
+	if a.Format == "" {
+		return answer.JSON, nil
+	}
+	return answer.ParseFormat(a.Format)
 }
 
 // runDefault makes the contract of the program.

@@ -132,13 +132,5 @@ func isStream(status int, header http.Header) bool {
 		return true
 	}
 	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	if err != nil {
-		return false
-	}
-	switch kind {
-	case "text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson",
-		"application/ndjson", "application/jsonl", "application/x-jsonlines":
-		return true
-	}
-	return strings.HasPrefix(kind, "application/grpc")
+	return err == nil && transport.IsStream(kind)
 }

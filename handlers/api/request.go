@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Body says how the request's body is made.
@@ -118,7 +119,7 @@ func (c *run) variables() ([]any, bool) {
 		vars[1] = held.Access
 	}
 	if a.programs.signs {
-		vars[2], vars[3] = a.source.Stamp(time.Now())
+		vars[2], vars[3] = a.source.Stamp(time.Now()), token.Nonce()
 	}
 	return append(vars, a.programs.credentials...), true
 }

@@ -1,0 +1,74 @@
+// Package tokenauth lets any handler of Caddy be guarded by an issuer's access
+// tokens: the authentication provider `switchboard_token` and the directive
+// `token_auth`.
+package tokenauth
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/switchboard-ivr/switchboard/module/issuer"
+)
+
+func init() {
+	caddy.RegisterModule(Provider{})
+}
+
+// Provider authenticates requests by an access token of an issuer, wherever
+// the issuer's `accept` says that it is. `{http.auth.user.id}` is then the
+// client's app_key. Everybody else gets a 401 with `WWW-Authenticate: Bearer`.
+//
+// The token stays in the request.
+type Provider struct {
+	// The name of the issuer in the app `switchboard`.
+	Issuer string `json:"issuer,omitempty"`
+
+	tokens    authenticator
+	challenge string
+}
+
+// authenticator is what the provider needs of an issuer.
+type authenticator interface {
+	Authenticate(r *http.Request) (principal string, ok bool)
+}
+
+// CaddyModule returns the Caddy module information.
+func (Provider) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authentication.providers.switchboard_token",
+		New: func() caddy.Module { return new(Provider) },
+	}
+}
+
+// Provision finds the issuer.
+func (p *Provider) Provision(ctx caddy.Context) error {
+	if p.Issuer == "" {
+		return errors.New("the issuer's name is missing; write `token_auth NAME`")
+	}
+	found, err := issuer.Find(ctx, p.Issuer)
+	if err != nil {
+		return err
+	}
+	p.tokens = found
+	p.challenge = `Bearer realm="` + found.Name() + `"` // a name has no quotes in it
+	return nil
+}
+
+// Authenticate implements caddyauth.Authenticator.
+func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	principal, ok := p.tokens.Authenticate(r)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", p.challenge)
+		return caddyauth.User{}, false, nil
+	}
+	return caddyauth.User{ID: principal}, true, nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner       = (*Provider)(nil)
+	_ caddyauth.Authenticator = (*Provider)(nil)
+)
