@@ -53,6 +53,7 @@ func TestFields(t *testing.T) {
 		"secret name": {[]zap.Field{zap.String("app_secret", "s3cret")}, `"app_secret":"REDACTED"`},
 		"empty":       {[]zap.Field{zap.String("app_secret", "")}, `"app_secret":""`},
 		"source name": {[]zap.Field{zap.String("token", "crm"), zap.String("key", "oauth/ab")}, `"token":"crm","key":"oauth/ab"`},
+		"fingerprint": {[]zap.Field{zap.String("fingerprint", "12345678")}, `"fingerprint":"12345678"`},
 		"error":       {[]zap.Field{zap.Error(errors.New(`Get "http://h/x?sign=ab&tel=1": EOF`))}, `"error":"Get \"http://h/x?sign=***&tel=***\": EOF"`},
 		"errors":      {[]zap.Field{zap.Errors("errs", []error{errors.New("a@example.com")})}, `"errs":[{"error":"***@***"}]`},
 		"strings":     {[]zap.Field{zap.Strings("to", []string{"a@example.com", "b"})}, `"to":["***@***","b"]`},

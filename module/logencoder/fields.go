@@ -91,7 +91,7 @@ func field(key, value string) string {
 // hideFor says how the values of a header or a field are masked.
 func hideFor(key string) func(string) string {
 	switch key {
-	case "Content-Length", "Content-Range":
+	case "Content-Length", "Content-Range", "fingerprint": // a digest, sometimes of digits alone
 		return asIs
 	case "uri", "url", "Referer", "Location":
 		return mask.URI
