@@ -17,9 +17,9 @@ import (
 //		"ip":      "192.0.2.1"
 //	}
 //
-// A header that comes more than once is an array. NUL and bytes that are not UTF-8
-// become U+FFFD in headers, where old clients still send Latin-1. The result
-// shares parts with in and is read-only.
+// A header that comes more than once is an array. NUL and bytes that are not
+// UTF-8 become U+FFFD in headers, where old clients still send Latin-1. The
+// result shares parts with in and is read-only.
 func (in *Input) Request(r *http.Request, ip string) map[string]any {
 	return map[string]any{
 		"method":  r.Method,

@@ -45,8 +45,8 @@ func init() {
 //
 // What stays: fields that are numbers, times or durations (status, size, ts);
 // UUIDs and hex ids, such as most call ids; Asterisk's unique ids; IP
-// addresses, dates, versions; Content-Length; a token's fingerprint. A call id made of digits alone
-// is masked like a number.
+// addresses, dates, versions; Content-Length; a token's fingerprint. A call id
+// made of digits alone is masked like a number.
 //
 // The fields token and key hold names in Caddy's and Switchboard's own lines
 // and are treated as text.
