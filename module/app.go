@@ -4,6 +4,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
@@ -43,6 +45,9 @@ type App struct {
 	// The token sources by name.
 	Tokens map[string]*token.Source `json:"tokens,omitempty"`
 
+	// The issuers by name: those who call us sign in with them.
+	Issuers map[string]*issuer.Issuer `json:"issuers,omitempty"`
+
 	// Definitions of jq functions, put before every program of every route and
 	// token source. In a Caddyfile: `define @lib.jq`.
 	Define string `json:"define,omitempty"`
@@ -50,7 +55,7 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	sources map[string]*TokenSource
-	apis    registry
+	apis    *registry
 	metrics *Metrics
 	events  *emitter
 }
@@ -69,6 +74,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.sources = make(map[string]*TokenSource, len(a.Tokens))
+	a.apis = new(registry)
 	a.metrics = newMetrics(ctx.GetMetricsRegistry())
 	a.metrics.watch(a.states)
 	if a.Define != "" {
@@ -100,6 +106,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 			a.logger.Warn(warning, zap.String("token", name))
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(a.Issuers)) {
+		if a.Issuers[name] == nil {
+			return fmt.Errorf("issuer %s: is null; give it a client, or leave it out", name)
+		}
+		if err := a.Issuers[name].Provision(ctx, name); err != nil {
+			return fmt.Errorf("issuer %s: %w", name, err)
+		}
+	}
 	return nil
 }
 
@@ -118,24 +132,41 @@ func (a *App) Start() error {
 // Stop does nothing: a keeper ends when no configuration holds it any more.
 func (a *App) Stop() error { return nil }
 
-// Cleanup lets the keepers go. Requests in flight keep theirs.
+// Cleanup lets the keepers go. Requests in flight keep theirs. It is called
+// after a failed Provision, too.
 func (a *App) Cleanup() error {
 	for _, source := range a.sources {
 		source.release()
 	}
-	return nil
+	var errs []error
+	for _, i := range a.Issuers {
+		if i != nil {
+			errs = append(errs, i.Cleanup())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Token returns the token source of that name. The error says which exist.
 func (a *App) Token(name string) (*TokenSource, error) {
-	if source, ok := a.sources[name]; ok {
-		return source, nil
+	return find(a.sources, "token", name)
+}
+
+// Issuer returns the issuer of that name. The error says which exist.
+func (a *App) Issuer(name string) (*issuer.Issuer, error) {
+	return find(a.Issuers, "issuer", name)
+}
+
+func find[T any](all map[string]T, kind, name string) (T, error) {
+	if found, ok := all[name]; ok {
+		return found, nil
 	}
-	known := slices.Sorted(maps.Keys(a.sources))
+	var none T
+	known := slices.Sorted(maps.Keys(all))
 	if len(known) == 0 {
-		return nil, fmt.Errorf("token %s is not defined; add `switchboard { token %s { … } }` to the global options", name, name)
+		return none, fmt.Errorf("%s %s is not defined; add `switchboard { %s %s { … } }` to the global options", kind, name, kind, name)
 	}
-	return nil, fmt.Errorf("token %s is not defined; defined are: %s", name, strings.Join(known, ", "))
+	return none, fmt.Errorf("%s %s is not defined; defined are: %s", kind, name, strings.Join(known, ", "))
 }
 
 // TokenHolder returns the token source of that name to a transport.

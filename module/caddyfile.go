@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -29,6 +30,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //
 //	switchboard {
 //		token <name> {
+//			…
+//		}
+//		issuer <name> {
 //			…
 //		}
 //		define <jq>
@@ -56,10 +60,22 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				a.Tokens = make(map[string]*token.Source)
 			}
 			a.Tokens[name] = src
+		case "issuer":
+			name, i, err := issuer.Parse(d)
+			if err != nil {
+				return err
+			}
+			if _, ok := a.Issuers[name]; ok {
+				return d.Errf("issuer %s is already defined; each issuer has a name of its own", name)
+			}
+			if a.Issuers == nil {
+				a.Issuers = make(map[string]*issuer.Issuer)
+			}
+			a.Issuers[name] = i
 		case "define":
 			d.RemainingArgs() // read already
 		default:
-			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token and define", d.Val())
+			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer and define", d.Val())
 		}
 	}
 	return nil

@@ -22,9 +22,9 @@ type TokenSource struct {
 	*token.Source
 	*token.Keeper
 
-	key    string
-	fresh  bool
-	letGo  sync.Once
+	key   string
+	fresh bool
+	letGo sync.Once
 }
 
 // acquire provisions src and finds its keeper, the one of the configuration

@@ -8,8 +8,9 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
+
+	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
 // recorder stands between the chain and the phone system. It holds an answer
