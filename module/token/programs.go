@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto/fips140"
 	"fmt"
 	"regexp"
 	"slices"
@@ -96,6 +97,10 @@ func (c *compiler) compile(setting, text string, want jq.Kind, vars []string, to
 	if text == "" || c.err != nil {
 		return
 	}
+	if fips140.Enforced() && weakHash.MatchString(c.define+text) {
+		c.err = wrongf(setting, "md5 and sha1 are forbidden by GODEBUG=fips140=only; use sha256 where the API knows it, or run without that setting")
+		return
+	}
 	compiled, err := jq.Compile(text, jq.Spec{Vars: vars, Want: want, Define: c.define})
 	if err != nil {
 		if missing := c.missing(text, vars); len(missing) > 0 {
@@ -106,6 +111,9 @@ func (c *compiler) compile(setting, text string, want jq.Kind, vars []string, to
 	}
 	*to = compiled
 }
+
+// weakHash finds the functions that FIPS 140 does not approve (reliability X9).
+var weakHash = regexp.MustCompile(`\b(md5|sha1)\b`)
 
 var variableInText = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)
 

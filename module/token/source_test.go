@@ -1,11 +1,14 @@
 package token
 
 import (
+	"bytes"
+	"crypto/fips140"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -109,6 +112,29 @@ func TestProvisionErrorIsASyntaxError(t *testing.T) {
 	err := load(t, &Source{Static: "a", AnswerSuccess: ".a ++"})
 	if _, ok := errors.AsType[*jq.SyntaxError](err); !ok {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A program that would fail at each sign-in is refused at load. The mode is one
+// of the whole process, so the test runs itself again.
+func TestFIPS(t *testing.T) {
+	if fips140.Enforced() {
+		for body, want := range map[string]string{
+			signedSource: "obtain json: md5",
+			"static t\ndefine `def f: sha1;`\napi_success `.a | f`": "api_success: md5 and sha1",
+			"static t\napi_success `.a | sha256`":                   "",
+		} {
+			_, err := parse(t, body)
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v", body, err)
+			}
+		}
+		return
+	}
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFIPS$", "-test.v")
+	again.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	if out, err := again.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestFIPS")) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
