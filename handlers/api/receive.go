@@ -23,7 +23,7 @@ func (c *run) receive() bool {
 		input, err := call.ReadInput(c.r, call.Limits{})
 		if err != nil {
 			c.identify()
-			if bad, ok := errors.AsType[*call.BadInput](err); ok {
+			if bad, ok := errors.AsType[*call.InputError](err); ok {
 				return c.refuse(bad.Status, call.BadRequest, bad.Message)
 			}
 			return c.ended("the request could not be read")

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// ErrNotObject: a document that is no object can't keep a contract.
+// ErrNotObject says that a document is no object and can't keep a contract.
 var ErrNotObject = errors.New("answer: not an object")
 
 // Contract is the keys that every answer of a route has, with their defaults.

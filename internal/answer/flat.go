@@ -9,8 +9,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
-// ErrCollision: two values of a document have the same flat key, as in
-// {"a_b": 1, "a": {"b": 2}}. Dropping one would be a guess.
+// ErrCollision says that two values of a document have the same flat key, as
+// in {"a_b": 1, "a": {"b": 2}}. Dropping one would be a guess.
 var ErrCollision = errors.New("answer: two values for one flat key")
 
 type pair struct{ key, value string }

@@ -17,7 +17,7 @@ const (
 	maxDepth = 1000
 )
 
-// ErrNotOneValue: the format text takes a single value.
+// ErrNotOneValue says that a document can't be text, which is a single value.
 var ErrNotOneValue = errors.New("answer: not one value")
 
 // Format is how an answer is written.

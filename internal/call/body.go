@@ -97,7 +97,7 @@ func readAll(r *http.Request, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-func readError(err error) *BadInput {
+func readError(err error) *InputError {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok { // of an earlier handler
 		return refuse(http.StatusRequestEntityTooLarge, "body: more than %d bytes", tooLarge.Limit)
 	}

@@ -23,13 +23,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve answers with the status of ReadInput's refusal, as a handler does that
 // has little time for the body.
 func serve(t *testing.T, budget time.Duration) (addr string) {
+	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), budget)
 		defer cancel()
 		stop := call.AbortReads(ctx, w)
 		in, err := call.ReadInput(r.WithContext(ctx), call.Limits{})
 		stop()
-		if bad, ok := errors.AsType[*call.BadInput](err); ok {
+		if bad, ok := errors.AsType[*call.InputError](err); ok {
 			http.Error(w, bad.Message, bad.Status)
 			return
 		}
@@ -41,6 +42,7 @@ func serve(t *testing.T, budget time.Duration) (addr string) {
 
 // send writes half of a request by hand.
 func send(t *testing.T, addr, raw string) net.Conn {
+	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +57,7 @@ func send(t *testing.T, addr, raw string) net.Conn {
 const head = "POST /?a=1 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
 
 func response(t *testing.T, c net.Conn) (int, string) {
+	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

@@ -30,7 +30,7 @@ type Input struct {
 // form without files, a JSON object), or in both. Everything in the query of a
 // POST is as good as a GET with a body.
 //
-// Every error is a *BadInput. Reading ends when r's context does; see
+// Every error is a *InputError. Reading ends when r's context does; see
 // [AbortReads] for a body that stalls.
 func ReadInput(r *http.Request, l Limits) (*Input, error) {
 	l = l.orDefaults()

@@ -192,7 +192,7 @@ func TestRefused(t *testing.T) {
 func wantRefused(t *testing.T, r *http.Request, l call.Limits, status int, message string) {
 	t.Helper()
 	in, err := call.ReadInput(r, l)
-	bad, ok := errors.AsType[*call.BadInput](err)
+	bad, ok := errors.AsType[*call.InputError](err)
 	if !ok || in != nil {
 		t.Fatalf("got error %v, want %d %s", err, status, message)
 	}
@@ -330,7 +330,7 @@ func FuzzReadInput(f *testing.F) {
 		}
 		in, err := call.ReadInput(r, call.Limits{Params: 50, Body: 4 << 10, Depth: 20})
 		if err != nil {
-			bad, ok := errors.AsType[*call.BadInput](err)
+			bad, ok := errors.AsType[*call.InputError](err)
 			if !ok || bad.Status < 400 || bad.Status > 499 || bad.Message == "" || strings.ContainsAny(bad.Message, "\r\n") {
 				t.Fatalf("error %#v", err)
 			}
@@ -357,6 +357,7 @@ func FuzzReadInput(f *testing.F) {
 }
 
 func checkSafe(t *testing.T, v any) {
+	t.Helper()
 	switch v := v.(type) {
 	case nil, bool, json.Number:
 	case string:

@@ -23,9 +23,9 @@ func (l Limits) orDefaults() Limits {
 	}
 }
 
-// BadInput is a request that is refused before anything is done for it; its
+// InputError is a request that is refused before anything is done for it; its
 // outcome is [BadRequest].
-type BadInput struct {
+type InputError struct {
 	// Status is what the phone system gets: 400, 408, 413, 414 or 415.
 	Status int
 	// Message is one line that says what is wrong. It holds nothing of what
@@ -33,8 +33,8 @@ type BadInput struct {
 	Message string
 }
 
-func (e *BadInput) Error() string { return e.Message }
+func (e *InputError) Error() string { return e.Message }
 
-func refuse(status int, format string, args ...any) *BadInput {
-	return &BadInput{Status: status, Message: fmt.Sprintf(format, args...)}
+func refuse(status int, format string, args ...any) *InputError {
+	return &InputError{Status: status, Message: fmt.Sprintf(format, args...)}
 }

@@ -1,5 +1,7 @@
 package mask
 
+import "slices"
+
 // Names are compared in lower case and without punctuation, so that appKey,
 // app_key and X-App-Key are one name.
 var (
@@ -36,10 +38,8 @@ const nameSize = 128
 func matches(name string, parts, ends, names []string) bool {
 	var buf [nameSize]byte
 	n := squash(buf[:0], name)
-	for _, x := range names {
-		if string(n) == x {
-			return true
-		}
+	if slices.Contains(names, string(n)) {
+		return true
 	}
 	for _, x := range ends {
 		if len(n) >= len(x) && string(n[len(n)-len(x):]) == x {

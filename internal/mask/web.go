@@ -76,11 +76,11 @@ func userinfo(s string) string {
 // parameter masks "name=value", or a piece of a path when there is no name.
 // Personal names count only within a query: elsewhere "from=cache" is prose.
 func parameter(s string, query bool, depth int) string {
-	eq := strings.IndexByte(s, '=')
-	if eq < 0 {
+	head, value, ok := strings.Cut(s, "=")
+	if !ok {
 		return encoded(s, query, depth)
 	}
-	name, value := unescape(s[:eq], query), s[eq+1:]
+	name := unescape(head, query)
 	if !query {
 		name = name[lastWord(name):]
 	}
@@ -96,8 +96,8 @@ func parameter(s string, query bool, depth int) string {
 	default:
 		masked = encoded(value, query, depth)
 	}
-	if head := encoded(s[:eq], query, depth); head != s[:eq] || masked != value {
-		return head + "=" + masked
+	if decoded := encoded(head, query, depth); decoded != head || masked != value {
+		return decoded + "=" + masked
 	}
 	return s
 }

@@ -1,10 +1,9 @@
 package logencoder
 
 import (
-	"go.uber.org/zap/zapcore"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap/zapcore"
 )
 
 // UnmarshalCaddyfile sets up the encoder from Caddyfile tokens. Syntax:

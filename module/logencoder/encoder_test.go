@@ -8,15 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile" // the adapter
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/logging"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // load provisions an encoder as Caddy does for a log.
@@ -140,6 +139,7 @@ func TestMessageAndFieldsOfTheLogger(t *testing.T) {
 // accessLine is what Caddy writes for a request, with everything in it that
 // it should not write.
 func accessLine(t testing.TB, enc zapcore.Encoder) string {
+	t.Helper()
 	r := httptest.NewRequest(http.MethodGet,
 		"/ivr/order/13700137000?tel=%2B8613800138000&email=zhang%40example.com&access_token=t0k3n&call_id=CA00ff00ff00ff00ff", nil)
 	r.Header.Set("X-Access-Token", "t0k3n")
