@@ -95,7 +95,7 @@ func (t *TokenIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 		return fail(w, http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, "use GET or POST")
 	}
 	params, err := read(w, r)
-	if bad, ok := errors.AsType[*call.BadInput](err); ok {
+	if bad, ok := errors.AsType[*call.InputError](err); ok {
 		return fail(w, bad.Status, bad.Status, bad.Message)
 	}
 	if err != nil {
