@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,7 +34,7 @@ type fixedHolder struct {
 	tok *token.Token
 }
 
-func (h fixedHolder) Token(context.Context) (*token.Token, error) { return h.tok, nil }
+func (h fixedHolder) Current() *token.Token { return h.tok }
 
 // BenchmarkRoundTrip tells what the transport adds to a call: `bare` is the
 // canned API alone.

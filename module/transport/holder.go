@@ -15,6 +15,8 @@ import (
 // Holder is what the transport needs of a token source: its keeper and its
 // rules. It is safe for concurrent use.
 type Holder interface {
+	// Current returns a token that may be sent now, or nil. It never waits.
+	Current() *token.Token
 	// Token returns a token that may be sent now. It waits for one as long as
 	// ctx lives. The error is a *token.NoTokenError or that of ctx.
 	Token(ctx context.Context) (*token.Token, error)

@@ -15,6 +15,10 @@ import (
 // connection; a longer one costs the connection.
 const maxDiscard = 64 << 10
 
+// maxWait is how long a request without a deadline waits for a token. It is as
+// long as a call of the token endpoint may take (reliability T15).
+const maxWait = 10 * time.Second
+
 // RoundTrip sends a request with the token in it, and once more with a new one
 // when the answer says that the token is dead. The request itself is not
 // changed. Errors are those of the http transport, as they are.
@@ -105,7 +109,17 @@ func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Res
 	return resp, nil
 }
 
+// token gets a token to send. A request that has all the time in the world
+// waits maxWait: its client has less.
 func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error) {
+	if tok := t.holder.Current(); tok != nil {
+		return tok, nil
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, maxWait)
+		defer cancel()
+	}
 	start := time.Now()
 	tok, err := t.holder.Token(ctx)
 	a.TokenWait += time.Since(start)

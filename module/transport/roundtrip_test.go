@@ -219,7 +219,7 @@ func TestReplay(t *testing.T) {
 			if resp.Header.Get("Set-Cookie")+resp.Header.Get("WWW-Authenticate") != "" {
 				t.Errorf("the first answer shows: %v", resp.Header)
 			}
-			if !a.Replayed || a.Expired || a.Used.Generation != 2 || a.Upstream == 0 || a.TokenWait == 0 {
+			if !a.Replayed || a.Expired || a.Used.Generation != 2 || a.Upstream == 0 {
 				t.Errorf("%+v", a)
 			}
 		})
@@ -409,10 +409,30 @@ func TestOutOfTime(t *testing.T) {
 	h := newHolder()
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
+	h.slow = true
 	req := httptest.NewRequestWithContext(ctx, "GET", "http://127.0.0.1:1/", nil)
 	resp, err := newTransport(t, h).RoundTrip(req)
 	if resp != nil || err != context.DeadlineExceeded { //nolint:errorlint // reverse_proxy doesn't unwrap
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// A wait for a token ends with the request's time, or after a while.
+func TestTokenWait(t *testing.T) {
+	api := serve(t, func(http.ResponseWriter, *http.Request) {})
+	h := newHolder()
+	h.slow = true
+	tr := newTransport(t, h)
+	req, a := watch(request(t, "GET", api, nil))
+	do(t, tr, req)
+	if left := time.Until(h.deadline); left <= 0 || left > maxWait || a.TokenWait == 0 {
+		t.Errorf("%v left of %v, waited %v", left, maxWait, a.TokenWait)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	do(t, tr, request(t, "GET", api, nil).WithContext(ctx))
+	if want, _ := ctx.Deadline(); h.deadline != want {
+		t.Errorf("the deadline was %v, want %v", h.deadline, want)
 	}
 }
 
