@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,8 +87,8 @@ func (s *Source) deriveSealKey() (key [32]byte, err error) {
 func (s *Source) Warnings() []string {
 	p := s.plan
 	var all []string
-	for name, value := range s.CredentialValues {
-		if isSecret(name) && !strings.Contains(value, "{") {
+	for _, name := range slices.Sorted(maps.Keys(s.CredentialValues)) {
+		if isSecret(name) && !strings.Contains(s.CredentialValues[name], "{") {
 			all = append(all, "credential "+name+" is a secret in clear in the configuration; write {env.NAME} or {file./path}")
 		}
 	}

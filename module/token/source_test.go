@@ -245,6 +245,7 @@ func TestWarnings(t *testing.T) {
 		"the dialect has one":        {"dialect oauth2\ncredential client_id i\ncredential client_secret {env.TEST_SECRET}\nobtain https://a.example", nil},
 		"a literal secret":           {"credential app_secret canary", []string{"credential app_secret is a secret in clear"}},
 		"a literal key":              {"credential api_key canary\ncredential app_key a\ncredential corpid a", []string{"credential api_key is a secret in clear"}},
+		"two of them, in order":      {"credential b_secret canary\ncredential a_secret canary", []string{"a_secret", "b_secret"}},
 		"a literal token":            {"static canary", []string{"static is a secret in clear"}},
 		"in clear":                   {strings.Replace(clean, "https", "http", 1) + "lifetime 2h", []string{"in clear to a.example"}},
 		"renewal in clear":           {clean + "lifetime 2h\nrefresh http://b.example", []string{"in clear to b.example"}},
