@@ -1,0 +1,101 @@
+package issuer
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Accept says where a request carries its access token.
+type Accept struct {
+	// `header` or `query`.
+	In string `json:"in,omitempty"`
+
+	// The name of the header or of the query parameter. Default: `Authorization`
+	// for a header.
+	Name string `json:"name,omitempty"`
+
+	// For `header`: the value, with `{token}` for the token. Letter case counts in
+	// the token only. Default: `Bearer {token}` in Authorization, else `{token}`.
+	Template string `json:"template,omitempty"`
+}
+
+const (
+	inHeader = "header"
+	inQuery  = "query"
+	hole     = "{token}"
+)
+
+// headerName is a token of RFC 9110, section 5.6.2.
+var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+
+// finder is an Accept at work.
+type finder struct {
+	header, query  string
+	before, behind string
+}
+
+func newFinder(a *Accept) (finder, error) {
+	if a == nil {
+		a = &Accept{In: inHeader}
+	}
+	switch a.In {
+	case inHeader:
+		return newHeaderFinder(a.Name, a.Template)
+	case inQuery:
+		if a.Name == "" || a.Template != "" {
+			return finder{}, errors.New("query takes the name of the parameter, and nothing else")
+		}
+		return finder{query: a.Name}, nil
+	default:
+		return finder{}, fmt.Errorf("%q is unknown; use `header` or `query`", a.In)
+	}
+}
+
+func newHeaderFinder(name, template string) (f finder, err error) {
+	if name == "" {
+		name = "Authorization"
+	}
+	if !headerName.MatchString(name) {
+		return f, fmt.Errorf("%q can't be the name of a header", name)
+	}
+	f.header = textproto.CanonicalMIMEHeaderKey(name)
+	if template == "" {
+		template = hole
+		if f.header == "Authorization" {
+			template = "Bearer " + hole
+		}
+	}
+	if strings.Count(template, hole) != 1 {
+		return f, errors.New("the template holds {token} once")
+	}
+	f.before, f.behind, _ = strings.Cut(template, hole)
+	f.before, f.behind = strings.TrimLeft(f.before, " \t"), strings.TrimRight(f.behind, " \t")
+	return f, nil
+}
+
+// find returns what the request carries where the token should be. What is
+// there twice is not there: nobody could tell which one counts.
+func (f *finder) find(r *http.Request) (raw string, ok bool) {
+	if f.query != "" {
+		values, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil || len(values[f.query]) != 1 {
+			return "", false
+		}
+		return values[f.query][0], true
+	}
+	values := r.Header[f.header]
+	if len(values) != 1 {
+		return "", false
+	}
+	raw = values[0]
+	inner := len(raw) - len(f.behind)
+	if inner < len(f.before) || !strings.EqualFold(raw[:len(f.before)], f.before) || !strings.EqualFold(raw[inner:], f.behind) {
+		return "", false
+	}
+	return raw[len(f.before):inner], true
+}

@@ -1,0 +1,211 @@
+package issuer
+
+import (
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // the document's signature
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+)
+
+// Client is somebody who may sign in. Both fields may hold the placeholders
+// `{env.*}` and `{file.*}`, which are resolved once, when the configuration is
+// loaded.
+type Client struct {
+	// The client's app_key: up to 64 letters, digits, `-` and `_`.
+	Key string `json:"key,omitempty"`
+
+	// The client's app_secret.
+	Secret string `json:"secret,omitempty"`
+}
+
+const (
+	// mostSecrets of one client: the one that comes and the one that goes.
+	mostSecrets = 2
+	// shortSecret is below 128 bits even if it is random hex. Whoever sees one
+	// sign-in can try out short secrets at leisure.
+	shortSecret = 16
+)
+
+// appKey is what a key consists of. With a fixed charset, and a timestamp of 10
+// or 13 digits, what is signed has one reading only (X9).
+var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// clientID names a client inside a token.
+type clientID [8]byte
+
+// client is a Client at work.
+type client struct {
+	key     string
+	id      clientID
+	secrets []*secret
+}
+
+// secret is one app_secret and the key of the tokens that are given for it.
+// With the secret, all tokens that were obtained with it go.
+type secret struct {
+	value string
+	macs  sync.Pool // of *macer
+}
+
+// macer is a keyed hash with room for what goes in and out of it, so that a
+// check allocates nothing.
+type macer struct {
+	hash.Hash
+	in  [atCode]byte
+	out [sha256.Size]byte
+}
+
+// clients are all of an issuer's, by what requests name them.
+type clients struct {
+	byKey map[string]*client
+	byID  map[clientID]*client
+	dummy *client // stands in for who is unknown
+}
+
+func newClients(issuer string, configured []Client, repl *caddy.Replacer, logger *zap.Logger) (clients, error) {
+	all := clients{byKey: make(map[string]*client), byID: make(map[clientID]*client)}
+	if len(configured) == 0 {
+		return all, errors.New("no client; write `client KEY SECRET`")
+	}
+	for n, c := range configured {
+		key, err := resolve(repl, c.Key)
+		if err != nil {
+			return all, fmt.Errorf("client %d: key: %w", n+1, err)
+		}
+		if !appKey.MatchString(key) {
+			return all, fmt.Errorf("client %d: a key is 1 to 64 letters, digits, `-` and `_`", n+1)
+		}
+		value, err := resolve(repl, c.Secret)
+		if err != nil {
+			return all, fmt.Errorf("client %d: secret: %w", n+1, err)
+		}
+		if err := all.add(issuer, key, value); err != nil {
+			return all, fmt.Errorf("client %d: %w", n+1, err)
+		}
+		if len(value) < shortSecret {
+			logger.Warn("a client's secret has less than 16 characters; it can be guessed from one sign-in", zap.String("client", key))
+		}
+		if !strings.Contains(c.Secret, "{") {
+			logger.Warn("a client's secret stands in the configuration; use {env.*} or {file.*}", zap.String("client", key))
+		}
+	}
+	stranger, err := newSecret(issuer, "", "nobody's secret")
+	if err != nil {
+		return all, err
+	}
+	all.dummy = &client{secrets: []*secret{stranger}}
+	return all, nil
+}
+
+func (all *clients) add(issuer, key, value string) error {
+	s, err := newSecret(issuer, key, value)
+	if err != nil {
+		return err
+	}
+	c := all.byKey[key]
+	if c == nil {
+		c = &client{key: key, id: newClientID(issuer, key)}
+		all.byKey[key], all.byID[c.id] = c, c
+	}
+	switch {
+	case slices.ContainsFunc(c.secrets, func(old *secret) bool { return old.value == value }):
+		return errors.New("the same key with the same secret stands above; a second line is for another secret")
+	case len(c.secrets) == mostSecrets:
+		return errors.New("a third secret for the same key; remove the one that is no longer used")
+	}
+	c.secrets = append(c.secrets, s)
+	return nil
+}
+
+func newClientID(issuer, key string) (id clientID) {
+	sum := sha256.Sum256([]byte("switchboard issuer client\x00" + issuer + "\x00" + key))
+	copy(id[:], sum[:])
+	return id
+}
+
+func newSecret(issuer, key, value string) (*secret, error) {
+	macKey, err := hkdf.Key(sha256.New, []byte(value), nil, "switchboard issuer token\x00"+issuer+"\x00"+key, sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("deriving the key of tokens: %w", err)
+	}
+	s := &secret{value: value}
+	s.macs.New = func() any { return &macer{Hash: hmac.New(sha256.New, macKey)} }
+	return s, nil
+}
+
+// mac is the code that makes a token ours.
+func (s *secret) mac(body []byte) [sha256.Size]byte {
+	m := s.macs.Get().(*macer)
+	defer s.macs.Put(m)
+	copy(m.in[:], body)
+	m.Reset()
+	_, _ = m.Write(m.in[:])
+	m.Sum(m.out[:0])
+	return m.out
+}
+
+// signer tells which secret made the signature of an obtain; nil for none. It
+// takes as long for a client that has one secret as for one that has two, and
+// as long for the dummy (X8).
+func (c *client) signer(key, timestamp, sign string) *secret {
+	var found *secret
+	for n := range mostSecrets {
+		s := c.secrets[n%len(c.secrets)]
+		sum := md5.Sum([]byte(key + timestamp + s.value)) //nolint:gosec // the document's signature
+		var want [2 * md5.Size]byte
+		hex.Encode(want[:], sum[:])
+		if hmac.Equal([]byte(sign), want[:]) {
+			found = s
+		}
+	}
+	return found
+}
+
+// maker tells with which secret's key a token was made; nil for none.
+func (c *client) maker(t *token) *secret {
+	body := t.body()
+	for _, s := range c.secrets {
+		if code := s.mac(body); hmac.Equal(code[:], t.code()) {
+			return s
+		}
+	}
+	return nil
+}
+
+// onePlaceholder is a value that is nothing but a placeholder.
+var onePlaceholder = regexp.MustCompile(`^\{[a-z_]+\.[^{}]*\}$`)
+
+// resolve replaces the placeholders of a value. Its errors quote a value only
+// where it is a placeholder as a whole: a secret may have braces in it.
+func resolve(repl *caddy.Replacer, value string) (string, error) {
+	resolved, err := repl.ReplaceOrErr(value, true, true)
+	switch {
+	case err == nil && resolved != "":
+		return resolved, nil
+	case err == nil:
+		return "", errors.New("it is empty")
+	case onePlaceholder.MatchString(value):
+		return "", fmt.Errorf("%s is not set, or is empty", value)
+	default:
+		return "", errors.New("it holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
+	}
+}
+
+// md5Allowed tells whether MD5 works at all: GODEBUG=fips140=only makes it
+// panic (X9).
+func md5Allowed() (ok bool) {
+	defer func() { ok = recover() == nil }()
+	md5.Sum(nil) //nolint:gosec // see above
+	return true
+}

@@ -1,0 +1,137 @@
+// Package issuer is the provider's half of the document's token protocol: it
+// signs partners in, renews their tokens and checks them. Read issuer.go for
+// what is configured, obtain.go, refresh.go and check.go for what is done, and
+// record.go for the rules of a family of tokens.
+package issuer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+)
+
+// Issuer is the configuration of an issuer: who may ask it for tokens, and how
+// they come back.
+//
+// A sign-in (`obtain`) begins a family of tokens: one access token and one
+// refresh token at a time. Every `refresh` replaces both. Tokens are valid on
+// every instance that shares Caddy's storage and has the same clients.
+type Issuer struct {
+	// Who may sign in. A key that stands here twice has two secrets, so that a
+	// secret can be replaced without downtime.
+	Clients []Client `json:"clients,omitempty"`
+
+	// How long an access token is good, 30 s to 400 days. A refresh token is good
+	// for 24 hours longer. Default: 2h.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// Where a request carries its access token. Default: the header
+	// `Authorization: Bearer {token}`.
+	Accept *Accept `json:"accept,omitempty"`
+
+	// The HTTP status of refusals at the token endpoints: 401, or 200 for clients
+	// that can't read the body of anything else. Default: 401.
+	Errors int `json:"errors,omitempty"`
+
+	name    string
+	clients clients
+	accept  finder
+	storage func() certmagic.Storage
+	state   *state
+	logger  *zap.Logger
+	holds   bool // a reference in states
+	letGo   sync.Once
+}
+
+const (
+	defaultLifetime  = 2 * time.Hour
+	shortestLifetime = 30 * time.Second
+	longestLifetime  = 400 * 24 * time.Hour
+)
+
+var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// states outlive a reload, so that a storage that fails during one doesn't turn
+// away those who hold a token. An issuer's name is all that gives its state a
+// meaning: the keys that tokens are checked with are not in it.
+var states = caddy.NewUsagePool()
+
+// Provision resolves the clients' placeholders and derives their keys. It does
+// nothing else: the storage is used when the first request comes.
+func (i *Issuer) Provision(ctx caddy.Context, name string) error {
+	i.logger = ctx.Logger().With(zap.String("issuer", name))
+	i.storage = ctx.Storage
+	if err := i.prepare(name); err != nil {
+		return err
+	}
+	value, _, err := states.LoadOrNew(name, func() (caddy.Destructor, error) { return newState(), nil })
+	if err != nil {
+		return err
+	}
+	i.state, i.holds = value.(*state), true
+	return nil
+}
+
+// prepare checks the configuration and makes of it what requests need.
+func (i *Issuer) prepare(name string) error {
+	i.name = name
+	if !md5Allowed() {
+		return errors.New("the token protocol signs with MD5, which GODEBUG=fips140=only forbids; use fips140=on, or leave the issuer out")
+	}
+	if err := i.validate(); err != nil {
+		return err
+	}
+	var err error
+	if i.accept, err = newFinder(i.Accept); err != nil {
+		return fmt.Errorf("accept: %w", err)
+	}
+	i.clients, err = newClients(name, i.Clients, caddy.NewReplacer(), i.logger)
+	return err
+}
+
+func (i *Issuer) validate() error {
+	switch {
+	case !issuerName.MatchString(i.name):
+		return fmt.Errorf("%q can't be the name of an issuer; use up to 64 letters, digits, `-`, `_` and `.`", i.name)
+	case i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized:
+		return fmt.Errorf("errors: status %d; use 401 or 200", i.Errors)
+	}
+	return checkLifetime(time.Duration(i.Lifetime))
+}
+
+func checkLifetime(d time.Duration) error {
+	if d != 0 && (d < shortestLifetime || d > longestLifetime) {
+		return fmt.Errorf("lifetime: %s; use 30s to 400d", d)
+	}
+	return nil
+}
+
+func (i *Issuer) lifetime() time.Duration {
+	return cmp.Or(time.Duration(i.Lifetime), defaultLifetime)
+}
+
+// Name is the issuer's name.
+func (i *Issuer) Name() string { return i.name }
+
+// RefusalStatus is the HTTP status of a refusal at the token endpoints.
+func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauthorized) }
+
+// Cleanup lets go of what the issuer shares with the configurations before and
+// after. Requests in flight may still use the issuer. It may be called again,
+// and after a failed Provision.
+func (i *Issuer) Cleanup() error {
+	i.letGo.Do(func() {
+		if i.holds {
+			_, _ = states.Delete(i.name)
+		}
+	})
+	return nil
+}

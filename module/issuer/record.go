@@ -1,0 +1,148 @@
+package issuer
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+const (
+	// overlap is how long the access token before still works after a refresh:
+	// calls that are under way, and phone flows that hold it, end in peace.
+	overlap = time.Minute
+	// grace is how long the same refresh token gives the same new pair again: its
+	// answer may be lost.
+	grace = 30 * time.Second
+	// refreshExtra is how much longer than the access token a refresh token is
+	// good.
+	refreshExtra = 24 * time.Hour
+)
+
+// record is what all instances know of a family. It is in the storage, and
+// holds nothing that opens anything: tokens are made again from it and the
+// client's secret. What it says counts, not what the token says: a client can
+// make tokens with its own secret, but no record.
+//
+// Times are Unix milliseconds, so that they survive the storage exactly.
+type record struct {
+	Version int `json:"version"`
+	// Generation is the number of the current pair; the first is 1.
+	Generation uint32 `json:"generation"`
+	// Issued is when the current pair was made, and the refresh token before was
+	// spent.
+	Issued int64 `json:"issued"`
+	// Expires is the end of the current access token, Until the one of the
+	// current refresh token and of the record.
+	Expires int64 `json:"expires"`
+	Until   int64 `json:"until"`
+	// Before is the end of the access token before.
+	Before int64 `json:"before,omitempty"`
+	// Revoked: a refresh token was used again. Nothing of the family works.
+	Revoked bool `json:"revoked,omitempty"`
+}
+
+const recordVersion = 1
+
+var (
+	errDamaged = errors.New("the record is damaged")
+	errVersion = errors.New("the record has another version")
+)
+
+func firstRecord(now time.Time, lifetime time.Duration) *record {
+	return (&record{}).next(now, lifetime)
+}
+
+// next is the record after a refresh.
+func (r *record) next(now time.Time, lifetime time.Duration) *record {
+	return &record{
+		Version:    recordVersion,
+		Generation: r.Generation + 1,
+		Issued:     now.UnixMilli(),
+		Expires:    now.Add(lifetime).UnixMilli(),
+		Until:      now.Add(lifetime + refreshExtra).UnixMilli(),
+		Before:     min(r.Expires, now.Add(overlap).UnixMilli()),
+	}
+}
+
+// revoked is the record after a reuse.
+func (r *record) revoked() *record {
+	c := *r
+	c.Revoked = true
+	return &c
+}
+
+// admits tells whether an access token works, and why not. A nil record is one
+// that isn't in the storage.
+func (r *record) admits(t *token, now time.Time) error {
+	at := now.UnixMilli()
+	switch {
+	case r == nil:
+		return unknownFamily
+	case r.Revoked:
+		return revokedFamily
+	case t.generation() == r.Generation && at < r.Expires:
+		return nil
+	case t.generation() == r.Generation:
+		return expired
+	case t.generation()+1 == r.Generation && at < r.Before:
+		return nil
+	default:
+		return superseded
+	}
+}
+
+// verdict is what a refresh token is good for.
+type verdict int
+
+const (
+	refuse verdict = iota
+	rotate         // a new pair
+	repeat         // the current pair, once more
+	revoke         // the end of the family
+)
+
+// judge tells what a refresh token is good for, and why not.
+func (r *record) judge(t *token, now time.Time) (verdict, error) {
+	at := now.UnixMilli()
+	switch {
+	case r == nil:
+		return refuse, unknownFamily
+	case r.Revoked:
+		return refuse, revokedFamily
+	case t.generation() > r.Generation:
+		return refuse, unknownGeneration
+	case t.generation() == r.Generation && at < r.Until:
+		return rotate, nil
+	case t.generation() == r.Generation:
+		return refuse, expired
+	case t.generation()+1 == r.Generation && at <= r.Issued+grace.Milliseconds():
+		return repeat, nil
+	default:
+		return revoke, reused
+	}
+}
+
+// pair makes the record's pair.
+func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
+	return &Pair{
+		AccessToken:  mint(accessToken, of, r.Generation, time.UnixMilli(r.Expires), with),
+		RefreshToken: mint(refreshToken, of, r.Generation, time.UnixMilli(r.Until), with),
+		ExpiresIn:    max(0, (r.Expires-now.UnixMilli())/1000),
+	}
+}
+
+func (r *record) encode() ([]byte, error) { return json.Marshal(r) }
+
+func decodeRecord(b []byte) (*record, error) {
+	r := new(record)
+	if err := json.Unmarshal(b, r); err != nil {
+		return nil, errDamaged
+	}
+	if r.Version != recordVersion {
+		return nil, errVersion
+	}
+	if r.Generation == 0 {
+		return nil, errDamaged
+	}
+	return r, nil
+}
