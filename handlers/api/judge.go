@@ -86,12 +86,9 @@ func (c *run) read() bool {
 	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
 	body, err := transport.Decompress(body, encoding, c.api.MaxSize)
 	if err == nil {
-		var release func()
-		var ok bool
-		if release, ok = jq.Reserve(len(body)); !ok {
+		if !c.reserve(len(body)) {
 			return c.fail(call.TooLarge, "too many large answers at once")
 		}
-		c.release = release
 		c.doc, err = jq.Decode(body, jq.Limits{Bytes: int(c.api.MaxSize)})
 	}
 	switch {

@@ -20,15 +20,21 @@ func (c *run) receive() bool {
 	defer func() { c.timing.receive = time.Since(begin) }()
 	a := c.api
 	if a.readsInput() {
-		input, err := call.ReadInput(c.r, call.Limits{})
+		input, err := c.readInput()
 		if err != nil {
 			c.identify()
+			if c.r.Context().Err() != nil {
+				return c.ended("")
+			}
 			if bad, ok := errors.AsType[*call.InputError](err); ok {
 				return c.refuse(bad.Status, call.BadRequest, bad.Message)
 			}
 			return c.ended("the request could not be read")
 		}
 		c.input = input
+		if !c.reserve(len(input.Raw)) {
+			return c.refuse(http.StatusServiceUnavailable, call.BadRequest, "too many large requests at once")
+		}
 		c.attempt.Params = input.Params
 		if a.programs.request || a.asksRequest() {
 			ip, _ := caddyhttp.GetVar(c.r.Context(), caddyhttp.ClientIPVarKey).(string)
@@ -38,6 +44,26 @@ func (c *run) receive() bool {
 	}
 	c.identify()
 	return true
+}
+
+// readInput reads a body inside the budget: one that stalls half-way is refused
+// in time.
+func (c *run) readInput() (*call.Input, error) {
+	if c.r.Body != nil && c.r.Body != http.NoBody {
+		stop := call.AbortReads(c.ctx, c.w)
+		defer stop()
+	}
+	return call.ReadInput(c.r, call.Limits{})
+}
+
+// reserve claims the memory that n bytes of JSON take once decoded, until the
+// call ends (reliability J9).
+func (c *run) reserve(n int) bool {
+	release, ok := jq.Reserve(n)
+	if ok {
+		c.reserved = append(c.reserved, release)
+	}
+	return ok
 }
 
 // readsInput tells whether params are needed. An API call always has some; a

@@ -41,7 +41,8 @@ type run struct {
 	reason  string // why, for the log; safe to show
 	status  int    // HTTP status of a refusal, when not the outcome's own
 	timing  timing
-	release func() // gives back the memory reserved for a large answer
+	// reserved gives back the memory of large documents
+	reserved []func()
 }
 
 // timing is where the time of a call went.
@@ -74,8 +75,8 @@ func (c *run) refuse(status int, outcome call.Outcome, reason string) bool {
 func (c *run) end() {
 	c.clock.stop()
 	c.recorder.free()
-	if c.release != nil {
-		c.release()
+	for _, release := range c.reserved {
+		release()
 	}
 	took := time.Since(c.start)
 	a := c.api

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
@@ -42,7 +43,7 @@ func (c *run) fit() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.StatusField != "off" {
+	if a.StatusField != "off" && a.format != answer.Text { // text is one value
 		object[a.StatusField] = string(c.outcome)
 	}
 	return object, nil
