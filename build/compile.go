@@ -43,7 +43,7 @@ func compile(ctx context.Context, b xcaddy.Builder, output string, build buildFu
 }
 
 // muffled runs f while what this process and its children print goes to a file.
-// It returns the end of that, for an error message, and f's error.
+// It returns what matters of that, for an error message, and f's error.
 func muffled(f func() error) (said string, err error) {
 	file, err := os.CreateTemp("", "build-*.log")
 	if err != nil {
@@ -59,8 +59,16 @@ func muffled(f func() error) (said string, err error) {
 	os.Stdout, os.Stderr = stdout, stderr
 	log.SetOutput(logger)
 
-	said, unread := tail(file, 4<<10)
-	return said, errors.Join(err, unread)
+	said, unread := tail(file, 16<<10)
+	return last(said), errors.Join(err, unread)
+}
+
+// last leaves the last command that xcaddy ran, with its output.
+func last(said string) string {
+	if i := strings.LastIndex(said, "[INFO] exec "); i >= 0 {
+		return said[strings.LastIndex(said[:i], "\n")+1:]
+	}
+	return said
 }
 
 // tail returns the end of f, most bytes at the most, from the start of a line on.
