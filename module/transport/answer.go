@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"net"
@@ -28,7 +29,7 @@ func (e *ReadError) Unwrap() error { return e.Err }
 
 // Timeout tells whether the time ran out.
 func (e *ReadError) Timeout() bool {
-	err, ok := e.Err.(net.Error)
+	err, ok := errors.AsType[net.Error](e.Err)
 	return ok && err.Timeout()
 }
 

@@ -150,7 +150,7 @@ func TestLookVariables(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Add("X-Reason", "token")
 		w.Header().Add("X-Reason", "dead")
-		w.WriteHeader(403)
+		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{}`)
 	})
 	for text, want := range map[string]bool{

@@ -22,7 +22,7 @@ func (c canned) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return &http.Response{
-		StatusCode: 200, ContentLength: int64(len(c.body)), Request: req,
+		StatusCode: http.StatusOK, ContentLength: int64(len(c.body)), Request: req,
 		Header: http.Header{"Content-Type": {c.kind}},
 		Body:   io.NopCloser(strings.NewReader(c.body)),
 	}, nil
@@ -40,8 +40,8 @@ func (h fixedHolder) Current() *token.Token { return h.tok }
 // canned API alone.
 func BenchmarkRoundTrip(b *testing.B) {
 	api := canned{"application/json", `{"code":"0","data":{"nick":"` + strings.Repeat("x", 1000) + `"}}`}
-	get := httptest.NewRequest("GET", "/order?tel=13800138000", nil)
-	post := httptest.NewRequest("POST", "/order", nil)
+	get := httptest.NewRequest(http.MethodGet, "/order?tel=13800138000", nil)
+	post := httptest.NewRequest(http.MethodPost, "/order", nil)
 	for _, req := range []*http.Request{get, post} {
 		for _, field := range []string{
 			"Accept", "Accept-Encoding", "Accept-Language", "Cookie", "Referer", "User-Agent", "Via",

@@ -366,7 +366,7 @@ func TestReplayOnTheWire(t *testing.T) {
 				}
 			}
 			// a request that wasn't repeated has told of the dead token
-			if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != 200 || text != "GET 0" {
+			if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != http.StatusOK || text != "GET 0" {
 				t.Errorf("then status %d, %q", resp.StatusCode, text)
 			}
 			if err := caddy.Stop(); err != nil {
@@ -383,7 +383,7 @@ func TestNoTokenAtTheSite(t *testing.T) {
 	api.refuses.Store(true)
 	s := start(t, api, "retry_refused 90s", "reverse_proxy {API} {\n transport switchboard {\n token crm\n }\n}")
 	resp, text := s.do(t, "POST", "/", strings.NewReader("x"))
-	if resp.StatusCode != 503 || text != `{"error":{"message":"no token from crm","outcome":"no_token"}}` {
+	if resp.StatusCode != http.StatusServiceUnavailable || text != `{"error":{"message":"no token from crm","outcome":"no_token"}}` {
 		t.Errorf("status %d, %s", resp.StatusCode, text)
 	}
 	if resp.Header.Get("Retry-After") == "" || resp.Header.Get("Proxy-Status") != "switchboard; error=proxy_internal_response" {
@@ -397,8 +397,7 @@ func TestNoTokenAtTheSite(t *testing.T) {
 // Streams pass as they come, with the token, beside a body predicate.
 func TestStreamsAtTheSite(t *testing.T) {
 	goOn := make(chan struct{})
-	var api *issuer
-	api = newIssuer(t, func(w http.ResponseWriter, r *http.Request) {
+	api := newIssuer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+secret(1) {
 			t.Errorf("the API got %v", r.Header)
 		}
@@ -425,7 +424,7 @@ func TestStreamsAtTheSite(t *testing.T) {
 	})
 	s := start(t, api, "token_expired 401 `.code == 40001`", "reverse_proxy {API} {\n transport switchboard {\n token crm\n }\n}")
 
-	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://site/events", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://site/events", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,7 +443,7 @@ func TestStreamsAtTheSite(t *testing.T) {
 	}
 
 	dialer := websocket.Dialer{NetDialContext: s.dial}
-	conn, _, err := dialer.DialContext(t.Context(), "ws://site/socket", nil) //nolint:bodyclose // it is the connection
+	conn, _, err := dialer.DialContext(t.Context(), "ws://site/socket", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +467,7 @@ func TestTruncatedAtTheSite(t *testing.T) {
 		_, _ = io.WriteString(w, `{"code":`)
 	})
 	s := start(t, api, "token_expired `.code == 40001`", "reverse_proxy {API} {\n transport switchboard {\n token crm\n }\n}")
-	if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != 502 || strings.Contains(text, "code\":") {
+	if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != http.StatusBadGateway || strings.Contains(text, "code\":") {
 		t.Errorf("status %d, %s", resp.StatusCode, text)
 	}
 }
@@ -490,7 +489,7 @@ func TestOwnRuleAtTheSite(t *testing.T) {
 	s := start(t, api, "token_expired 401", "reverse_proxy {API} {\n transport switchboard {\n token crm\n"+
 		"token_expired `.code == 42 and $headers[\"x-reason\"] == \"stale\" and $status == 200`\n }\n}")
 	api.minimum.Store(2)
-	if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != 200 || text != "{\"id\": 9007199254740993 }\n" || api.issued.Load() != 2 {
+	if resp, text := s.do(t, "GET", "/", nil); resp.StatusCode != http.StatusOK || text != "{\"id\": 9007199254740993 }\n" || api.issued.Load() != 2 {
 		t.Errorf("status %d, %q, %d tokens", resp.StatusCode, text, api.issued.Load())
 	}
 }

@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"math"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/dustin/go-humanize"
@@ -86,8 +84,8 @@ func (t *Transport) unmarshalMaxSize(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	size, err := humanize.ParseBytes(raw)
-	if err != nil || size == 0 || size > math.MaxInt32 {
-		return d.Errf("max_size: %q is no size; write it like 512KiB or 1MiB, up to 2GiB", raw)
+	if err != nil || size == 0 || size > maxMaxSize {
+		return d.Errf("max_size: %q is no size that makes sense here; write it like 512KiB or 1MiB, up to 64MiB", raw)
 	}
 	t.MaxSize = int64(size)
 	return nil

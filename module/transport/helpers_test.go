@@ -95,10 +95,13 @@ func (h *fakeHolder) fail(err error) {
 	h.err = err
 }
 
-func (h *fakeHolder) Injection() token.Injection          { return h.injection }
-func (h *fakeHolder) ExpiredRule() ([]int, *jq.Program)   { return h.statuses, h.program }
-func (h *fakeHolder) HasToken() bool                      { return !h.bare }
-func (h *fakeHolder) predicate(t testing.TB, text string) { h.program = predicate(t, text) }
+func (h *fakeHolder) Injection() token.Injection        { return h.injection }
+func (h *fakeHolder) ExpiredRule() ([]int, *jq.Program) { return h.statuses, h.program }
+func (h *fakeHolder) HasToken() bool                    { return !h.bare }
+func (h *fakeHolder) predicate(t testing.TB, text string) {
+	t.Helper()
+	h.program = predicate(t, text)
+}
 
 func predicate(t testing.TB, text string) *jq.Program {
 	t.Helper()

@@ -101,7 +101,7 @@ type view struct {
 // Read implements io.Reader.
 func (v *view) Read(p []byte) (int, error) {
 	n, err := v.read(p)
-	if err == io.EOF && v.trailer != nil {
+	if errors.Is(err, io.EOF) && v.trailer != nil {
 		maps.Copy(v.trailer, v.r.trailer())
 		v.trailer = nil // what is sent must not change any more
 	}

@@ -140,7 +140,7 @@ func TestDeadTokenOfAHandler(t *testing.T) {
 			a := &test.a
 			req := request(t, "POST", api, strings.NewReader("x"))
 			resp, body := do(t, newTransport(t, test.h), req.WithContext(WithAttempt(req.Context(), a)))
-			if resp.StatusCode != 401 || body != "dead" || !a.Expired || calls.Load() != 1 || test.h.renewals() != 1 {
+			if resp.StatusCode != http.StatusUnauthorized || body != "dead" || !a.Expired || calls.Load() != 1 || test.h.renewals() != 1 {
 				t.Errorf("status %d %q, %d calls, %+v", resp.StatusCode, body, calls.Load(), a)
 			}
 		})
@@ -208,12 +208,12 @@ func TestReplay(t *testing.T) {
 				t.Errorf("%d renewals", h.renewals())
 			}
 			if !test.again {
-				if resp.StatusCode != 401 || got != "the first answer" || a.Replayed || !a.Expired || api.calls.Load() != 1 {
+				if resp.StatusCode != http.StatusUnauthorized || got != "the first answer" || a.Replayed || !a.Expired || api.calls.Load() != 1 {
 					t.Errorf("status %d, %d calls, %+v", resp.StatusCode, api.calls.Load(), a)
 				}
 				return
 			}
-			if resp.StatusCode != 200 || got != test.body || api.calls.Load() != 2 {
+			if resp.StatusCode != http.StatusOK || got != test.body || api.calls.Load() != 2 {
 				t.Errorf("status %d, %d bytes, %d calls", resp.StatusCode, len(got), api.calls.Load())
 			}
 			if resp.Header.Get("Set-Cookie")+resp.Header.Get("WWW-Authenticate") != "" {
@@ -230,11 +230,11 @@ func TestReplay(t *testing.T) {
 func TestReplayByGetBody(t *testing.T) {
 	api, h := newFlaky(2), newHolder()
 	body := strings.Repeat("x", maxReplay+1)
-	req, err := http.NewRequestWithContext(t.Context(), "POST", serve(t, api.ServeHTTP), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serve(t, api.ServeHTTP), strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, got := do(t, newTransport(t, h), req); resp.StatusCode != 200 || got != body {
+	if resp, got := do(t, newTransport(t, h), req); resp.StatusCode != http.StatusOK || got != body {
 		t.Errorf("status %d, %d bytes", resp.StatusCode, len(got))
 	}
 }
@@ -261,7 +261,7 @@ func TestReplayOfAnUpload(t *testing.T) {
 	}()
 	req := request(t, "POST", url, pr)
 	resp, got := do(t, newTransport(t, newHolder()), req)
-	if resp.StatusCode != 200 || len(got) != 200_000 || api.calls.Load() != 2 {
+	if resp.StatusCode != http.StatusOK || len(got) != 200_000 || api.calls.Load() != 2 {
 		t.Errorf("status %d, %d bytes, %d calls", resp.StatusCode, len(got), api.calls.Load())
 	}
 }
@@ -271,7 +271,7 @@ func TestNoThirdTry(t *testing.T) {
 	api, h := newFlaky(99), newHolder()
 	req, a := watch(request(t, "GET", serve(t, api.ServeHTTP), nil))
 	resp, body := do(t, newTransport(t, h), req)
-	if resp.StatusCode != 401 || body != "the first answer" || api.calls.Load() != 2 || !a.Expired || !a.Replayed {
+	if resp.StatusCode != http.StatusUnauthorized || body != "the first answer" || api.calls.Load() != 2 || !a.Expired || !a.Replayed {
 		t.Errorf("status %d, %d calls, %+v", resp.StatusCode, api.calls.Load(), a)
 	}
 	if h.renewals() != 2 {
@@ -287,7 +287,7 @@ func TestRetryAfterReplay(t *testing.T) {
 	a.Token = &token.Token{Access: tokenNumber(1), Generation: 1}
 	tr := newTransport(t, h)
 	do(t, tr, req)
-	if resp, _ := do(t, tr, req); resp.StatusCode != 200 || api.calls.Load() != 3 {
+	if resp, _ := do(t, tr, req); resp.StatusCode != http.StatusOK || api.calls.Load() != 3 {
 		t.Errorf("status %d, %d calls", resp.StatusCode, api.calls.Load())
 	}
 }
@@ -317,7 +317,7 @@ func TestParallel(t *testing.T) {
 			for range 100 {
 				wg.Go(func() {
 					req, a := watch(request(t, "POST", url, strings.NewReader("order")))
-					if resp, body := do(t, tr, req); resp.StatusCode != 200 || body != "order" || !a.Replayed {
+					if resp, body := do(t, tr, req); resp.StatusCode != http.StatusOK || body != "order" || !a.Replayed {
 						t.Errorf("status %d, %q, %+v", resp.StatusCode, body, a)
 					}
 				})
@@ -336,7 +336,7 @@ func TestSameTokenAgain(t *testing.T) {
 	h.static = true
 	req, a := watch(request(t, "POST", serve(t, api.ServeHTTP), strings.NewReader("x")))
 	resp, body := do(t, newTransport(t, h), req)
-	if resp.StatusCode != 401 || body != "the first answer" || api.calls.Load() != 1 || a.Replayed || !a.Expired {
+	if resp.StatusCode != http.StatusUnauthorized || body != "the first answer" || api.calls.Load() != 1 || a.Replayed || !a.Expired {
 		t.Errorf("status %d %q, %d calls, %+v", resp.StatusCode, body, api.calls.Load(), a)
 	}
 }
@@ -372,7 +372,7 @@ func TestNoToken(t *testing.T) {
 				body.closed = 1
 			}
 			resp, text := do(t, newTransport(t, holder), req)
-			if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "2" || resp.Header.Get("Proxy-Status") != test.proxyStatus {
+			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "2" || resp.Header.Get("Proxy-Status") != test.proxyStatus {
 				t.Errorf("status %d, %v", resp.StatusCode, resp.Header)
 			}
 			want := `{"error":{"message":"no token from crm","outcome":"no_token"}}`
@@ -498,7 +498,7 @@ func TestIdleConnectionCloses(t *testing.T) {
 	for _, order := range []string{"one", "two"} {
 		req := request(t, "POST", "http://"+addr, strings.NewReader(order))
 		req.Header.Set("Idempotency-Key", order)
-		if resp, body := do(t, tr, req); resp.StatusCode != 200 || body != "ok" {
+		if resp, body := do(t, tr, req); resp.StatusCode != http.StatusOK || body != "ok" {
 			t.Fatalf("status %d, %q", resp.StatusCode, body)
 		}
 	}
@@ -536,7 +536,7 @@ func TestTrailers(t *testing.T) {
 	})))
 	req.ContentLength = -1
 	resp, body := do(t, newTransport(t, newHolder()), req)
-	if resp.StatusCode != 200 || body != "answer" || resp.Trailer.Get("Checksum") != "c" || calls.Load() != 2 {
+	if resp.StatusCode != http.StatusOK || body != "answer" || resp.Trailer.Get("Checksum") != "c" || calls.Load() != 2 {
 		t.Errorf("status %d %q, trailer %v, %d calls", resp.StatusCode, body, resp.Trailer, calls.Load())
 	}
 }

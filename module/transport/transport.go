@@ -16,8 +16,11 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// defaultMaxSize is how much of an answer a token_expired program sees.
-const defaultMaxSize = 1 << 20
+// How much of an answer a token_expired program sees, at most.
+const (
+	defaultMaxSize = 1 << 20
+	maxMaxSize     = 64 << 20
+)
 
 func init() {
 	caddy.RegisterModule(Transport{})
@@ -54,7 +57,7 @@ type Transport struct {
 	TokenExpired *token.Expired `json:"token_expired,omitempty"`
 
 	// How many bytes of an answer, decompressed, the program of token_expired may
-	// see. A larger answer goes on unseen. Default: 1 MiB.
+	// see. A larger answer goes on unseen. Default: 1 MiB; at most 64 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// Leave Host as it is. Default: false, which means that an API behind TLS gets
@@ -87,8 +90,8 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		return err
 	}
 	t.next, t.logger = t.HTTPTransport, ctx.Logger()
-	if t.MaxSize < 0 {
-		return fmt.Errorf("max_size: %d is below 0", t.MaxSize)
+	if t.MaxSize < 0 || t.MaxSize > maxMaxSize {
+		return fmt.Errorf("max_size: %d is out of 1 to %d bytes", t.MaxSize, maxMaxSize)
 	}
 	if t.MaxSize == 0 {
 		t.MaxSize = defaultMaxSize

@@ -52,6 +52,7 @@ func TestJSON(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"tokens": "crm"}`:                       "unknown field",
+		`{"max_size": 67108865}`:                  "max_size",
 		`{"max_size": -1}`:                        "max_size",
 		`{"token_expired": {"status": [401]}}`:    "name the token source",
 		`{"versions": ["9"]}`:                     "unsupported HTTP version",
