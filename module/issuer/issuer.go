@@ -126,8 +126,11 @@ func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauth
 
 // Cleanup lets go of what the issuer shares with the configurations before and
 // after. Requests in flight may still use the issuer. It may be called again,
-// and after a failed Provision.
+// after a failed Provision, and on nil.
 func (i *Issuer) Cleanup() error {
+	if i == nil {
+		return nil
+	}
 	i.letGo.Do(func() {
 		if i.holds {
 			_, _ = states.Delete(i.name)

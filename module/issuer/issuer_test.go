@@ -42,7 +42,7 @@ func TestProvision(t *testing.T) {
 	if first.Clients[0].Secret != "{env.PARTNER_SECRET}" {
 		t.Error("the secret was written into the configuration")
 	}
-	for _, i := range []*Issuer{first, first, second, other, new(Issuer)} {
+	for _, i := range []*Issuer{first, first, second, other, new(Issuer), nil} {
 		if err := i.Cleanup(); err != nil {
 			t.Error(err)
 		}
