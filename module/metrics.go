@@ -90,9 +90,9 @@ func (m *APIMetrics) Ended(outcome call.Outcome, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 }
 
-// Step notes the time of one step of a call.
+// Step notes the time of one step of a call; one that was not taken has none.
 func (m *APIMetrics) Step(step string, took time.Duration) {
-	if m == nil {
+	if m == nil || took <= 0 {
 		return
 	}
 	m.steps.WithLabelValues(step).Observe(took.Seconds())

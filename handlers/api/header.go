@@ -59,7 +59,7 @@ func (c *run) describe(header http.Header) {
 		}
 		b.WriteString(step.name)
 		b.WriteString(";dur=")
-		b.WriteString(strconv.FormatFloat(float64(step.took.Microseconds())/1e3, 'f', -1, 64))
+		b.Write(strconv.AppendFloat(nil, float64(step.took)/1e6, 'f', 1, 64))
 	}
 	header.Add("Server-Timing", b.String())
 }
