@@ -148,7 +148,8 @@ func init() {
 		"indices": {args: 1, call: indices}, "index": {args: 1, call: index}, "rindex": {args: 1, call: rindex},
 		"pairs": {call: pairs},
 
-		"edit": {call: edit}, "get": {args: 1, call: get}, "put": {args: 2, call: put}, "done": {call: done},
+		"edit": {call: edit}, "get": {args: 1, call: get}, "put": {args: 2, call: put},
+		"drop": {args: 1, call: drop}, "done": {call: done},
 		"setpath": {args: 2, call: setpath}, "delpaths": {args: 1, call: delpaths},
 
 		"test": {args: 1, call: test}, "match": {args: 1, call: match}, "capture": {args: 1, call: capture},

@@ -3,6 +3,7 @@ package jq
 import (
 	"errors"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
@@ -115,9 +116,10 @@ func (w *rewriter) special(t *gojq.Term, name string) {
 		*t = *w.native("test", i).Term
 	case "split/2":
 		*t = *w.native("splits", i).Term
-	default: // several results
-		*t = *w.native(f.Name, i).Term
-		t.SuffixList = []*gojq.Suffix{{Iter: true}}
+	default: // several results; in parentheses, so that a ? means all of it
+		list := w.native(f.Name, i)
+		list.Term.SuffixList = []*gojq.Suffix{{Iter: true}}
+		*t = *paren(list).Term
 	}
 }
 
@@ -140,20 +142,16 @@ func (w *rewriter) substitution(i, str *gojq.Query) gojq.Term {
 // regex compiles the pattern of a call and gives its number as a query. Its flags
 // are the argument at index flags.
 func (w *rewriter) regex(f *gojq.Func, flags int) *gojq.Query {
-	var expr, flag string
-	var ok bool
-	first := f.Args[0]
-	if list := literalList(first); len(list) == 2 && flags == 1 && len(f.Args) == 1 { // test(["re", "flags"])
-		expr, ok = literalString(list[0])
-		flag, _ = literalString(list[1])
-	} else {
-		expr, ok = literalString(first)
+	first, second := f.Args[0], (*gojq.Query)(nil)
+	list := literalList(first)
+	if len(list) == 2 && len(f.Args) == 1 && slices.Contains([]string{"test", "match", "capture"}, f.Name) {
+		first, second = list[0], list[1] // test(["re", "flags"])
+	} else if len(f.Args) > flags {
+		second = f.Args[flags]
 	}
-	if ok && len(f.Args) > flags {
-		if flag, ok = literalString(f.Args[flags]); !ok {
-			ok = literal(f.Args[flags]) && f.Args[flags].Term.Type == gojq.TermTypeNull
-		}
-	}
+	expr, ok := literalString(first)
+	flag, ok2 := literalString(second)
+	ok = ok && (ok2 || second == nil || literal(second) && second.Term.Type == gojq.TermTypeNull)
 	if !ok {
 		w.mistake(f.Name, "regular expressions and their flags must be string literals without \\(…)", "")
 	}

@@ -64,28 +64,43 @@ func get(_ *run, v any, args []any) any {
 	return at
 }
 
-// put sets the value at a path to the one that args[1] holds, or notes the path
-// for deletion when it holds none.
+// put sets the value at a path.
 func put(r *run, v any, args []any) any {
 	e, ok := v.(*editor)
-	path, ok2 := args[0].([]any)
-	value, ok3 := args[1].([]any)
-	if !ok || !ok2 || !ok3 {
+	if !ok {
 		return errPath
 	}
-	if len(path) > maxDepth {
+	if err := e.set(r, args[0], args[1]); err != nil {
+		return err
+	}
+	return e
+}
+
+// drop notes a path for deletion: until it is done, paths mean the same.
+func drop(_ *run, v any, args []any) any {
+	e, ok := v.(*editor)
+	if !ok {
+		return errPath
+	}
+	e.deleted = append(e.deleted, args[0])
+	return e
+}
+
+// set sets the value at a path to x, which is gone to delete it.
+func (e *editor) set(r *run, path, x any) error {
+	steps, ok := path.([]any)
+	if !ok {
+		return errPath
+	}
+	if len(steps) > maxDepth {
 		panic(abort{ErrTooLarge})
 	}
-	if len(value) == 0 {
-		e.deleted = append(e.deleted, path)
-		return e
-	}
-	root, err := r.update(e.root, path, value[0])
+	root, err := r.update(e.root, steps, x)
 	if err != nil {
 		return err
 	}
 	e.root = root
-	return e
+	return nil
 }
 
 // done is the changed value.
@@ -102,19 +117,10 @@ func done(r *run, v any, _ []any) any {
 			paths = slices.Clone(paths)
 			slices.SortStableFunc(paths, inOrder)
 		}
-		for _, p := range paths {
-			path, ok := p.([]any)
-			if !ok {
-				return errPath
-			}
-			if len(path) > maxDepth {
-				panic(abort{ErrTooLarge})
-			}
-			root, err := r.update(e.root, path, gone{})
-			if err != nil {
+		for _, path := range paths {
+			if err := e.set(r, path, gone{}); err != nil {
 				return err
 			}
-			e.root = root
 		}
 	}
 	e.root = plainValue(e.root)
@@ -125,11 +131,11 @@ func done(r *run, v any, _ []any) any {
 }
 
 func setpath(r *run, v any, args []any) any {
-	e := put(r, &editor{root: v}, []any{args[0], args[1:2]})
-	if err, ok := e.(error); ok {
+	e := &editor{root: v}
+	if err := e.set(r, args[0], args[1]); err != nil {
 		return err
 	}
-	return done(r, e, nil)
+	return plainValue(e.root)
 }
 
 func delpaths(r *run, v any, args []any) any {

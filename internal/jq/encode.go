@@ -18,7 +18,7 @@ import (
 // given back as it came. Depth, nodes and bytes are counted on the way, so that
 // neither a deep value nor a shared one can take the stack or the memory.
 func Encode(dst []byte, v any, l Limits) ([]byte, error) {
-	e := encoder{Limits: l.orDefaults(), b: dst, start: len(dst)}
+	e := encoder{Limits: l.orDefaults(), b: dst, start: len(dst), keys: make([]string, 0, 32)}
 	e.value(v, 0)
 	if e.err != nil {
 		return dst, e.err

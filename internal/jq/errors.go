@@ -88,9 +88,9 @@ func errorAt(src string, offset int, reason, hint string) *SyntaxError {
 	return &SyntaxError{Line: line + 1, Column: column + 1, Reason: reason, Hint: hint}
 }
 
-// find is the offset of the first occurrence of an identifier, a variable or a
-// format in src outside of literals and comments; gojq's tree has no positions.
-// Without one it is where the program begins.
+// find is the offset of the first occurrence of a function, a variable or a
+// format in src; gojq's tree has no positions. Without one it is where the
+// program begins.
 func find(src, token string) int {
 	for _, at := range tokens.FindAllStringIndex(src, -1) {
 		if src[at[0]:at[1]] == token {
@@ -100,10 +100,10 @@ func find(src, token string) int {
 	return len(src) - len(strings.TrimLeft(src, " \t\r\n"))
 }
 
-// tokens matches comments, stretches of strings up to an interpolation, and
-// names. It takes the rest of an interpolated string for code, which is near
-// enough for a position.
-var tokens = regexp.MustCompile(`#[^\n]*|"(?:[^"\\]|\\[^(])*"?|[$@]?[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)?|[0-9.]+(?:[eE][-+]?[0-9]+)?`)
+// tokens matches comments, strings up to an interpolation, fields, keys, names
+// and numbers. It takes the rest of an interpolated string for code, which is
+// near enough for a position.
+var tokens = regexp.MustCompile(`#[^\n]*|"(?:[^"\\]|\\[^(])*"?|\.[A-Za-z_]\w*|[A-Za-z_]\w*\s*:|[$@]?[A-Za-z_]\w*(?:::\w+)?|[0-9.]+(?:[eE][-+]?[0-9]+)?`)
 
 // A fault is an error of our own functions: a text without values.
 type fault string
@@ -112,7 +112,12 @@ func (f fault) Error() string { return string(f) }
 
 // failed wraps what a program stopped with. gojq's errors quote values, so only
 // words of a known list get through.
-func failed(err error) error {
+func failed(err error) (wrapped error) {
+	defer func() {
+		if recover() != nil { // gojq's Error panics on types that it does not know
+			wrapped = ErrFailed
+		}
+	}()
 	if f, ok := errors.AsType[fault](err); ok {
 		return fmt.Errorf("%w: %s", ErrFailed, string(f))
 	}

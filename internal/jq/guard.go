@@ -239,6 +239,9 @@ func subscript(_ *run, v any, _ []any) any {
 // steps is put before the path of getpath.
 func steps(r *run, v any, _ []any) any {
 	path, _ := v.([]any)
+	if len(path) > maxDepth {
+		panic(abort{ErrTooLarge})
+	}
 	for _, step := range path {
 		if err, ok := subscript(r, step, nil).(fault); ok {
 			return err

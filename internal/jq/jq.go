@@ -114,7 +114,9 @@ func (k Kind) accepts(v any) bool {
 		return k == String || k == Any || k == Predicate
 	case int, float64, *big.Int, json.Number:
 		return k == Number || k == Any || k == Predicate
-	default:
+	case nil, bool:
 		return k == Any || k == Predicate
+	default: // not a type of ours
+		return false
 	}
 }

@@ -1,21 +1,353 @@
 package jq
 
-import "testing"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func compile(t testing.TB, src string, s Spec) *Program {
+	t.Helper()
+	p, err := Compile(src, s)
+	if err != nil {
+		t.Fatalf("%s: %v", src, err)
+	}
+	return p
+}
+
+func decode(t testing.TB, doc string) any {
+	t.Helper()
+	v, err := Decode([]byte(doc), Limits{})
+	if err != nil {
+		t.Fatalf("%s: %v", doc, err)
+	}
+	return v
+}
+
+func encode(t testing.TB, v any) string {
+	t.Helper()
+	b, err := Encode(nil, v, Limits{Bytes: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
 
 func TestRun(t *testing.T) {
-	p, err := Compile(`{app_key: $app_key, sign: ("a" | md5)}`, Spec{Vars: []string{"app_key"}, Want: Object})
-	if err != nil {
-		t.Fatal(err)
+	t.Parallel()
+	tests := []struct{ src, in, want string }{
+		{`.`, `{"b":1,"a":[null,true,"x"]}`, `{"a":[null,true,"x"],"b":1}`},
+		{`{name: .data.nick, vip: .data.isVip}`, `{"data":{"nick":"Ann","isVip":"1"}}`, `{"name":"Ann","vip":"1"}`},
+		{`{app_key: $app_key, sign: ($app_key + "x" | md5)}`, `null`, `{"app_key":"k","sign":"7cd783981c6e1d370e89a87ea7f609f1"}`},
+		{`{ $app_key }`, `null`, `{"app_key":"k"}`},
+		{`# a comment
+		 .a # another`, `{"a":1}`, `1`},
+		{`def f(x): x * 2; f(.a)`, `{"a":21}`, `42`},
+
+		// Numbers stay what they are as long as nobody computes with them.
+		{`.id`, `{"id":9007199254740993}`, `9007199254740993`},
+		{`.[0]`, `[1.10]`, `1.10`},
+		{`.[0]`, `[1E400]`, `1E400`},
+		{`.[0] + 0`, `[9007199254740993]`, `9007199254740993`},
+		{`.[0] == 9007199254740992`, `[9007199254740993]`, `false`},
+		{`.[0] | tostring`, `[1.10]`, `"1.10"`},
+		{`"\(.[0])"`, `[12345678901234567890]`, `"12345678901234567890"`},
+		{`.[0] + 0`, `[1.10]`, `1.1`},
 	}
-	out, err := p.Run(t.Context(), nil, "k")
-	if err != nil {
-		t.Fatal(err)
+	for _, tt := range tests {
+		p := compile(t, tt.src, Spec{Vars: []string{"app_key"}})
+		if p.String() != tt.src {
+			t.Errorf("String() = %q, want %q", p, tt.src)
+		}
+		out, err := p.Run(t.Context(), decode(t, tt.in), "k")
+		if err != nil {
+			t.Errorf("%s: %v", tt.src, err)
+		} else if got := encode(t, out); got != tt.want {
+			t.Errorf("%s of %s = %s, want %s", tt.src, tt.in, got, tt.want)
+		}
 	}
-	b, err := Encode(nil, out, Limits{})
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestRunErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		src  string
+		want Kind
+		in   any
+		err  error
+	}{
+		{`empty`, Any, nil, ErrResults},
+		{`1, 2`, Any, nil, ErrResults},
+		{`.[]`, Any, []any{}, ErrResults},
+		{`repeat(1)`, Any, nil, ErrResults},
+		{`1, error("secret")`, Any, nil, ErrResults},
+		{`error("secret")`, Any, nil, ErrFailed},
+		{`error({a: "secret"})`, Any, nil, ErrFailed},
+		{`error(null)`, Any, nil, ErrFailed},
+		{`halt`, Any, nil, ErrFailed},
+		{`"secret" | halt_error`, Any, nil, ErrFailed},
+		{`.a`, Any, "secret", ErrFailed},
+		{`.[]`, Any, "secret", ErrFailed},
+		{`. + 1`, Any, "secret", ErrFailed},
+		{`tonumber`, Any, "secret", ErrFailed},
+		{`fromjson`, Any, "secret", ErrFailed},
+		{`strptime("%Y")`, Any, "secret", ErrFailed},
+		{`ltrimstr("secret")`, Any, map[string]any{"secret": "secret"}, ErrFailed},
+		{`{(.a): 1}`, Any, map[string]any{"a": []any{"secret"}}, ErrFailed},
+		{`. + 1`, Any, int64(7), ErrFailed}, // gojq panics
+		{`.`, Any, int64(7), ErrKind},
+		{`.a + 1`, Any, map[string]any{"a": []byte("secret")}, ErrFailed},
+		{`type`, Any, time.Now(), ErrFailed},
+		{`"x" * 1e9`, Any, nil, ErrTooLarge},
+		{`try ("x" * 1e9) catch "caught"`, Any, nil, ErrTooLarge},
+		{`def f: f; f`, Any, nil, ErrDeadline},
+		{`try (def f: f; f) catch 1`, Any, nil, ErrDeadline},
+
+		{`.`, Object, []any{}, ErrKind},
+		{`.`, Object, nil, ErrKind},
+		{`.`, Array, map[string]any{}, ErrKind},
+		{`.`, Array, nil, ErrKind},
+		{`.`, String, 1, ErrKind},
+		{`.`, String, nil, ErrKind},
+		{`.`, Number, "1", ErrKind},
+		{`.`, Number, nil, ErrKind},
+		{`.`, Number, true, ErrKind},
+		{`.`, Object, map[string]any{}, nil},
+		{`.`, Array, []any{}, nil},
+		{`.`, String, "", nil},
+		{`.`, Number, 1, nil},
+		{`.`, Number, 1.5, nil},
+		{`.`, Number, json.Number("1.10"), nil},
+		{`.`, Number, big.NewInt(1), nil},
+		{`.`, Any, nil, nil},
+		{`.`, Predicate, nil, nil},
+		{`.`, Predicate, "x", nil},
 	}
-	if got, want := string(b), `{"app_key":"k","sign":"0cc175b9c0f1b6a831c399e269772661"}`; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for _, tt := range tests {
+		p := compile(t, tt.src, Spec{Want: tt.want})
+		out, err := p.Run(t.Context(), tt.in)
+		if !errors.Is(err, tt.err) {
+			t.Errorf("%s as %v: error %v, want %v", tt.src, tt.want, err, tt.err)
+		}
+		if err != nil && (out != nil || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%s: %v, %v", tt.src, out, err)
+		}
+	}
+}
+
+// An operator has to see what went wrong, without values.
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		src  string
+		in   any
+		want string
+	}{
+		{`.a`, "secret", "jq: program failed: expected an object but got: string"},
+		{`.[]`, nil, "jq: program failed: cannot iterate over: null"},
+		{`.a + 1`, map[string]any{"a": "secret"}, "jq: program failed: cannot add: string"},
+		{`ltrimstr("x")`, 1, "jq: program failed"},
+		{`split(",")`, 1, "jq: program failed: split needs strings"},
+		{`error("secret")`, nil, "jq: program failed: it called error"},
+		{`error("expected an object but got: string (secret)")`, nil, "jq: program failed: it called error"},
+	}
+	for _, tt := range tests {
+		if _, err := compile(t, tt.src, Spec{}).Run(t.Context(), tt.in); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: %v, want %s", tt.src, err, tt.want)
+		}
+	}
+}
+
+func TestWrongNumberOfValues(t *testing.T) {
+	t.Parallel()
+	p := compile(t, `$a`, Spec{Vars: []string{"a"}})
+	for _, vars := range [][]any{nil, {1, 2}} {
+		if _, err := p.Run(t.Context(), nil, vars...); !errors.Is(err, ErrFailed) {
+			t.Errorf("%d values: %v", len(vars), err)
+		}
+	}
+}
+
+func TestTrue(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		src  string
+		want bool
+	}{
+		{`true`, true}, {`1`, true}, {`0`, true}, {`""`, true}, {`[]`, true}, {`{}`, true},
+		{`false`, false}, {`null`, false}, {`empty`, false}, {`error("x")`, false}, {`halt`, false},
+		{`true, true`, false}, {`.a`, false}, {`def f: f; f`, false}, {`$status < 400`, true}, {`$status == 404`, false},
+	}
+	for _, tt := range tests {
+		p := compile(t, tt.src, Spec{Vars: []string{"status"}, Want: Predicate})
+		if got := p.True(t.Context(), "not an object", 200); got != tt.want {
+			t.Errorf("%s is %v", tt.src, got)
+		}
+	}
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	p := compile(t, `def f: f; f`, Spec{})
+
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := compile(t, `1`, Spec{}).Run(canceled, nil); !errors.Is(err, ErrDeadline) || !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled before: %v", err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := p.Run(ctx, nil); !errors.Is(err, ErrDeadline) {
+		t.Errorf("a shorter deadline: %v", err)
+	}
+	if took := time.Since(start); took >= Deadline {
+		t.Errorf("a deadline of 1 ms took %v", took)
+	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	time.AfterFunc(time.Millisecond, cancel)
+	start = time.Now()
+	if _, err := p.Run(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled meanwhile: %v", err)
+	}
+	if took := time.Since(start); took >= Deadline {
+		t.Errorf("canceling took %v", took)
+	}
+
+	if _, err := p.Run(context.Background(), nil); !errors.Is(err, ErrDeadline) { //nolint:usetesting // gojq ignores this one
+		t.Errorf("without a deadline: %v", err)
+	}
+}
+
+// The run's own context answers like any other.
+func TestRunContext(t *testing.T) {
+	t.Parallel()
+	var r run
+	r.begin(t.Context())
+	if end, ok := r.Deadline(); !ok || time.Until(end) > Deadline {
+		t.Errorf("Deadline() = %v, %v", end, ok)
+	}
+	if r.Err() != nil || r.Value("x") != nil {
+		t.Errorf("Err() = %v, Value() = %v", r.Err(), r.Value("x"))
+	}
+}
+
+// J7: gojq's results share constants and input; nothing of ours may write them.
+func TestNothingIsMutated(t *testing.T) {
+	t.Parallel()
+	const doc = `{"a":{"b":[1,2,{"c":3}],"d":"x"},"e":[3,1,2],"f":{"g":null}}`
+	programs := []string{
+		`.a.b[0] = 9`, `.a.b[2].c |= . + 1`, `.e |= sort`, `.e += [4]`, `del(.a.b)`, `del(.a.b[0], .e[1])`,
+		`del(.. | select(. == null))`, `.a.b |= empty`, `.e[] |= empty`, `map_values(empty)`, `walk(if . == null then empty else . end)`,
+		`delpaths([["a","b",0],["e"]])`, `setpath(["a","d"]; 1)`, `to_entries`, `with_entries(.value |= tostring)`,
+		`.a.b[0:2] = ["x"]`, `.a.b[:1] |= map(. + 1)`, `[.e | sort, unique, group_by(.), reverse]`, `.a * {d: {e: 1}}`, `. + {a: 1}`,
+		`[.a.b, .e] | add`, `flat`, `{x: {y: [1, {z: 2}]}} | del(.x.y[1].z)`, `[[1, [2, 3]]] | .[0][1][0] |= empty`,
+		`pick(.a.b[2].c)`, `. as $v | {p: $v, q: $v} | del(.p.a)`, `[.e, .e] | .[0][0] = 7`, `(.a, .a.d) |= .`,
+		`(.a.d, .a) |= [.]`, `.a | .b as [$x] | .b[2] = $x`,
+	}
+	in := decode(t, doc)
+	for _, src := range programs {
+		p := compile(t, src, Spec{})
+		first, err := p.Run(t.Context(), in)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		before := encode(t, first)
+		for range 3 {
+			again, err := p.Run(t.Context(), in)
+			if err != nil || encode(t, again) != before || encode(t, first) != before {
+				t.Errorf("%s: %s, then %s, %v", src, before, encode(t, again), err)
+			}
+		}
+		if got := encode(t, in); got != doc {
+			t.Fatalf("%s made %s of its input", src, got)
+		}
+	}
+}
+
+// J7: gojq's del ends the process when two goroutines share an input.
+func TestConcurrentRuns(t *testing.T) {
+	t.Parallel()
+	in := decode(t, `{"a":1,"b":{"c":1,"d":[1,2,{"e":null}]},"s":"a1b2c3"}`)
+	programs := []*Program{
+		compile(t, `del(.a)`, Spec{}),
+		compile(t, `{"k":{"l":[1,2]},"m":1} | del(.m)`, Spec{}),
+		compile(t, `walk(if type == "object" then map_values(select(. != null)) else . end)`, Spec{}),
+		compile(t, `.b.d[2].e |= empty | .s |= gsub("[0-9]"; "-")`, Spec{}),
+		compile(t, `[.b.d[0:2] | sort_by(-.), group_by(. % 2)] | tojson | md5`, Spec{}),
+	}
+	var want []string
+	for _, p := range programs {
+		out, err := p.Run(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, encode(t, out))
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 100 {
+				n := i % len(programs)
+				out, err := programs[n].Run(t.Context(), in)
+				if errors.Is(err, ErrDeadline) {
+					continue // a busy machine
+				}
+				if err != nil || encode(t, out) != want[n] {
+					t.Errorf("%s: %v, %v", programs[n], out, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// One run's limits are not another's.
+func TestBudgetIsPerRun(t *testing.T) {
+	t.Parallel()
+	p := compile(t, `[range(14) | "x" * 8000000] | length`, Spec{}) // 112 MB
+	for range 3 {
+		if out, err := p.Run(t.Context(), nil); err != nil && !errors.Is(err, ErrDeadline) || err == nil && out != 14 {
+			t.Fatalf("%v, %v", out, err)
+		}
+	}
+	runtime.GC()
+}
+
+// J8: each pattern is compiled once, with the program; none comes from data.
+func TestPatternsAreLiterals(t *testing.T) {
+	t.Parallel()
+	for _, src := range []string{
+		`test(.re)`, `test($re)`, `"x" as $x | test($x)`, `test("a\(.)")`, `test("a" + "b")`, `test(["a", .flags])`, `test("a"; .flags)`,
+		`[match(.re)]`, `capture(.re)`, `[scan(.re)]`, `[splits(.re)]`, `split(.re; null)`, `sub(.re; "x")`, `gsub(.re; "x")`,
+		`gsub("a"; "b"; .flags)`, `def f(re): test(re); f("a")`, `def f($re): test($re); f("a")`, `test(("a", "b"))`, `test(["a"][0])`,
+	} {
+		if _, err := Compile(src, Spec{Vars: []string{"re"}}); err == nil || !strings.Contains(err.Error(), "literals") {
+			t.Errorf("%s: %v", src, err)
+		}
+	}
+	p := compile(t, `gsub("[0-9]+"; "-")`, Spec{})
+	for i := range 1000 {
+		if out, err := p.Run(t.Context(), fmt.Sprint("a", i)); err != nil && !errors.Is(err, ErrDeadline) || err == nil && out != "a-" {
+			t.Fatalf("%v, %v", out, err)
+		}
+	}
+	if len(p.patterns) != 1 {
+		t.Errorf("%d patterns", len(p.patterns))
 	}
 }

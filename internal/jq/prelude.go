@@ -18,12 +18,13 @@ def map(f): [_iter[] | f];
 def any(f): isempty(_iter[] | select(f)) | not;
 def all(f): isempty(_iter[] | select(f | not));
 
-def assign(p; $x): _edit as $e | reduce path(p) as $q ($e; _put($q; [$x])) | _done;
-def modify(p; f): _edit as $e | reduce path(p) as $q ($e; _put($q; [first(_get($q) | f)])) | _done;
+def assign(p; $x): _edit as $e | reduce path(p) as $q ($e; _put($q; $x)) | _done;
+def modify(p; f): _edit as $e
+  | reduce path(p) as $q ($e; label $out | ((_get($q) | f) as $v | _put($q; $v), break $out), _drop($q)) | _done;
 def map_values(f): _modify(.[]; f);
 def walk(f): def w: if type == "object" then _map_values(w) elif type == "array" then _map(w) else . end | f; w;
 def del(f): _delpaths([path(f)]);
-def pick(f): . as $v | (null | _edit) as $e | reduce path(f) as $q ($e; _put($q; [$v | getpath($q)])) | _done;
+def pick(f): . as $v | (null | _edit) as $e | reduce path(f) as $q ($e; _put($q; $v | getpath($q))) | _done;
 def fromstream(f):
   foreach f as $event (null;
     (if .whole then null else .v end) as $v

@@ -132,8 +132,7 @@ func (r *run) find(v any, p *pattern, all bool) (s string, matches [][]int, err 
 		if m == nil {
 			break
 		}
-		// What the search read is at least what it found.
-		r.step(1 + (m[1]-at)*p.cost>>6)
+		r.step(pace) // a search can read all the rest for a short match
 		matches = append(matches, m)
 		if len(matches) > maxMatches {
 			panic(abort{ErrTooLarge})

@@ -314,7 +314,7 @@ func (w *rewriter) operator(q *gojq.Query) {
 			w.before(q, "minus")
 		}
 	case gojq.OpMul:
-		if !(literal(q.Left) && literal(q.Right)) {
+		if !literalNumber(q.Left) || !literalNumber(q.Right) {
 			w.before(q, "times")
 			*q = *pipe(moved(q), w.native("post"))
 		}

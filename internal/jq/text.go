@@ -248,6 +248,15 @@ func index(r *run, v any, args []any) any {
 }
 
 func rindex(r *run, v any, args []any) any {
+	if s, ok := v.(string); ok {
+		if x, ok := args[0].(string); ok {
+			r.step(len(s) >> 8)
+			if i := strings.LastIndex(s, x); i >= 0 && x != "" {
+				return utf8.RuneCountInString(s[:i])
+			}
+			return nil
+		}
+	}
 	var last any
 	if err := r.places(v, args[0], func(i int) bool { last = i; return true }); err != nil {
 		return err

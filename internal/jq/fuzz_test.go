@@ -1,0 +1,54 @@
+package jq
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzProgram compiles and runs any text over any document: no panic, no hang,
+// and nothing of the input in an error.
+func FuzzProgram(f *testing.F) {
+	for i, src := range differential {
+		f.Add(src, samples[i%len(samples)])
+	}
+	for _, src := range []string{`"x"*1e9`, `def f: f; f`, `[range(1e9)]`, `$a`, `{$a}`, `flat`, `hmac("md5"; .)`, `date("2006"; "UTC")`, `e164("CN")`, `uuid | mask`} {
+		f.Add(src, `{"secret":"secret"}`)
+	}
+	f.Fuzz(func(t *testing.T, src, doc string) {
+		in, err := Decode([]byte(doc), Limits{})
+		if err != nil {
+			return
+		}
+		start := time.Now()
+		p, err := Compile(src, Spec{Vars: []string{"a"}})
+		if took := time.Since(start); took > 5*time.Second*slowdown {
+			t.Fatalf("compiling takes %v", took)
+		}
+		if err != nil {
+			e, ok := errors.AsType[*SyntaxError](err)
+			if !ok || e.Line < 1 || e.Column < 1 || strings.Contains(e.Reason, "cannot be compiled") {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		before := encode(t, in)
+		start = time.Now()
+		out, err := p.Run(t.Context(), in, "secret")
+		if took := time.Since(start); took > Deadline+3*time.Second*slowdown {
+			t.Fatalf("takes %v", took)
+		}
+		if err != nil && len(err.Error()) > 120 {
+			t.Fatalf("long error: %v", err)
+		}
+		if err == nil {
+			if _, err := Encode(nil, out, Limits{}); err != nil && !errors.Is(err, ErrTooLarge) {
+				t.Fatalf("cannot be written: %v", err)
+			}
+		}
+		if encode(t, in) != before {
+			t.Fatal("changes its input")
+		}
+	})
+}
