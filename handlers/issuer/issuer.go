@@ -167,7 +167,7 @@ func write(w http.ResponseWriter, status int, e envelope) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Signature") // RFC 9110, section 15.5.2, wants one
+		h.Set("Www-Authenticate", "Signature") // RFC 9110, section 15.5.2, wants one
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who is gone can't be told

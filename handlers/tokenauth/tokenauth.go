@@ -61,7 +61,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	principal, ok := p.tokens.Authenticate(r)
 	if !ok {
-		w.Header().Set("WWW-Authenticate", p.challenge)
+		w.Header().Set("Www-Authenticate", p.challenge)
 		return caddyauth.User{}, false, nil
 	}
 	return caddyauth.User{ID: principal}, true, nil

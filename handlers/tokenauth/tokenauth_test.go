@@ -163,13 +163,13 @@ func TestTokenAuth(t *testing.T) {
 	refused := func(when string, header ...string) {
 		t.Helper()
 		resp, body := get(t, base+"/api/x", header...)
-		if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") != `Bearer realm="partners"` || strings.Contains(body, "hello") {
+		if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") != `Bearer realm="partners"` || strings.Contains(body, "hello") {
 			t.Errorf("%s: %d %q %s", when, resp.StatusCode, resp.Header.Get("WWW-Authenticate"), body)
 		}
 	}
 	opens := func(when string) {
 		t.Helper()
-		if resp, body := get(t, base+"/api/x", "Authorization", "Bearer "+access); resp.StatusCode != 200 || body != "hello partner" {
+		if resp, body := get(t, base+"/api/x", "Authorization", "Bearer "+access); resp.StatusCode != http.StatusOK || body != "hello partner" {
 			t.Errorf("%s: %d %s", when, resp.StatusCode, body)
 		}
 	}
@@ -195,7 +195,7 @@ func TestTokenAuth(t *testing.T) {
 func TestTokenAuthAccept(t *testing.T) {
 	base, _ := start(t, "accept query access_token", guarded)
 	access, _ := obtain(t, base)
-	if resp, body := get(t, base+"/api/x?access_token="+access); resp.StatusCode != 200 || body != "hello partner" {
+	if resp, body := get(t, base+"/api/x?access_token="+access); resp.StatusCode != http.StatusOK || body != "hello partner" {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
@@ -227,7 +227,7 @@ func TestBothHalves(t *testing.T) {
 			t.Errorf("the same token, or one until %s", tok.Expires)
 		}
 		old = tok.Access
-		if resp, body := get(t, base+"/api/x", "Authorization", "Bearer "+tok.Access); resp.StatusCode != 200 {
+		if resp, body := get(t, base+"/api/x", "Authorization", "Bearer "+tok.Access); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
 		if err := keeper.Renew(t.Context()); err != nil {

@@ -40,18 +40,18 @@ func (i *Issuer) check(ctx context.Context, raw string) (*client, error) {
 func (i *Issuer) verify(raw string, want kind) (t token, c *client, with *secret, err error) {
 	t, ok := parseToken(raw)
 	if !ok {
-		return t, nil, nil, malformed
+		return t, nil, nil, errMalformed
 	}
 	if c = i.clients.byID[t.lineage().client]; c == nil {
-		return t, nil, nil, unknownClient
+		return t, nil, nil, errUnknownClient
 	}
 	switch with = c.maker(&t); {
 	case with == nil:
-		return t, c, nil, forged
+		return t, c, nil, errForged
 	case t.kind() != want:
-		return t, c, nil, wrongKind
+		return t, c, nil, errWrongKind
 	case !time.Now().Before(t.expires()):
-		return t, c, nil, expired
+		return t, c, nil, errExpired
 	}
 	return t, c, with, nil
 }

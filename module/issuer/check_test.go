@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -73,7 +74,8 @@ func (in *instance) withAccept(t *testing.T, a *Accept) *Issuer {
 }
 
 func TestAuthenticateRefusals(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -132,7 +134,8 @@ func TestAuthenticateOtherIssuer(t *testing.T) {
 }
 
 func TestAuthenticateAsksRarely(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		minter, in := start(t, storage), start(t, storage)
 		token := minter.obtain().AccessToken
@@ -150,7 +153,8 @@ func TestAuthenticateAsksRarely(t *testing.T) {
 }
 
 func TestAuthenticateFollowsARefreshElsewhere(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		a, b := start(t, storage), start(t, storage)
 		p := a.obtain()
@@ -172,7 +176,8 @@ func TestAuthenticateWithoutStorage(t *testing.T) {
 		"panics": func(context.Context) error { panic("storage") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inTime(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inOurDays(t)
 				storage := newMemory()
 				in := start(t, storage)
 				p, unseen := in.obtain(), start(t, storage).obtain()
@@ -209,7 +214,8 @@ func TestAuthenticateWithoutStorage(t *testing.T) {
 
 // Of a token that is in use nobody waits for the storage, however slow it is.
 func TestAuthenticateWithASlowStorage(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -228,7 +234,8 @@ func TestAuthenticateWithASlowStorage(t *testing.T) {
 }
 
 func TestAuthenticateSharesOneRead(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		minter, in := start(t, storage), start(t, storage)
 		token := minter.obtain().AccessToken
@@ -250,7 +257,8 @@ func TestAuthenticateSharesOneRead(t *testing.T) {
 }
 
 func TestAuthenticateEndsWithTheCaller(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		token := start(t, storage).obtain().AccessToken
@@ -269,7 +277,8 @@ func TestAuthenticateEndsWithTheCaller(t *testing.T) {
 
 // Whoever deletes a record ends its family.
 func TestAuthenticateWithoutARecord(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		token := in.obtain().AccessToken
@@ -371,7 +380,7 @@ func FuzzToken(f *testing.F) {
 	if err := i.prepare("partners"); err != nil {
 		f.Fatal(err)
 	}
-	p, err := i.Obtain(context.Background(), signedNow(testKey, testSecret))
+	p, err := i.Obtain(context.Background(), signedNow(testSecret))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -406,7 +415,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	if err := i.prepare("partners"); err != nil {
 		b.Fatal(err)
 	}
-	p, err := i.Obtain(b.Context(), signedNow(testKey, testSecret))
+	p, err := i.Obtain(b.Context(), signedNow(testSecret))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -427,7 +436,7 @@ func BenchmarkRefuseForged(b *testing.B) {
 	if err := i.prepare("partners"); err != nil {
 		b.Fatal(err)
 	}
-	p, err := i.Obtain(b.Context(), signedNow(testKey, testSecret))
+	p, err := i.Obtain(b.Context(), signedNow(testSecret))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -281,7 +280,7 @@ var lastStamp struct {
 
 // signedNow is a sign-in at this moment, or the next millisecond that no
 // sign-in of this process had yet.
-func signedNow(key, secret string) map[string]any {
+func signedNow(secret string) map[string]any {
 	lastStamp.Lock()
 	defer lastStamp.Unlock()
 	ms := time.Now().UnixMilli()
@@ -289,7 +288,7 @@ func signedNow(key, secret string) map[string]any {
 		ms = lastStamp.ms + 1
 	}
 	lastStamp.ms = ms
-	return signed(key, strconv.FormatInt(ms, 10), secret)
+	return signed(testKey, strconv.FormatInt(ms, 10), secret)
 }
 
 func (in *instance) obtain() *Pair {
@@ -299,7 +298,7 @@ func (in *instance) obtain() *Pair {
 
 func (in *instance) obtainWith(secret string) *Pair {
 	in.t.Helper()
-	p, err := in.Obtain(in.t.Context(), signedNow(testKey, secret))
+	p, err := in.Obtain(in.t.Context(), signedNow(secret))
 	if err != nil {
 		in.t.Fatalf("obtain: %v (%s)", err, in.lastReason())
 	}
@@ -338,14 +337,13 @@ func (in *instance) takes(token string) bool {
 	return ok
 }
 
-// inTime runs f where time is fake, at a time that has as many digits as ours.
-func inTime(t *testing.T, f func(t *testing.T)) {
+// inOurDays moves the fake time of a test, which begins in the year 2000, to one
+// that has as many digits as ours. At the test's end, whatever still runs in the
+// background ends.
+func inOurDays(t *testing.T) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
-		f(t)
-		time.Sleep(2 * sweepLimit) // whatever still runs in the background ends
-	})
+	time.Sleep(time.Until(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)))
+	t.Cleanup(func() { time.Sleep(2 * sweepLimit) })
 }
 
 // Interface guards

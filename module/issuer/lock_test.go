@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -24,7 +25,8 @@ func TestLockIsFreed(t *testing.T) {
 
 // A process that died holds the lock for ever.
 func TestLockThatNeverComes(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -51,7 +53,8 @@ func TestLockThatNeverComes(t *testing.T) {
 
 // A lock that ignores its context and comes after nobody waits for it.
 func TestLockThatComesLate(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -78,7 +81,8 @@ func TestLockThatFails(t *testing.T) {
 }
 
 func TestUnlockThatHangs(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		storage.fault(hangs, "unlock")
@@ -92,7 +96,8 @@ func TestUnlockThatHangs(t *testing.T) {
 
 // A caller who leaves while the lock is awaited ends nothing but his own wait.
 func TestLockOutlivesTheCaller(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -111,7 +116,8 @@ func TestLockOutlivesTheCaller(t *testing.T) {
 
 // Locks that never end pile up to a bound.
 func TestLooseLocksAreBounded(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		free := make(chan struct{})

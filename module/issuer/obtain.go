@@ -26,27 +26,27 @@ func (i *Issuer) obtain(ctx context.Context, params map[string]any) (*Pair, *cli
 	sign, signOK := params["sign"].(string)
 	timestamp, at, timeOK := parseTimestamp(params["timestamp"])
 	if !keyOK || !signOK || !timeOK || !appKey.MatchString(key) {
-		return nil, nil, malformed
+		return nil, nil, errMalformed
 	}
 	c := i.clients.byKey[key]
 	if c == nil {
 		i.clients.dummy.signer(key, timestamp, sign)
-		return nil, nil, unknownClient
+		return nil, nil, errUnknownClient
 	}
 	with := c.signer(key, timestamp, sign)
 	if with == nil {
-		return nil, c, wrongSign
+		return nil, c, errWrongSign
 	}
 	if off := time.Since(at).Round(0); off > window || off < -window {
-		return nil, c, wrongTime
+		return nil, c, errWrongTime
 	}
 	of := lineage{client: c.id, family: newFamily(at, sign)}
 	if !i.state.guard.first(of) {
-		return nil, c, replayed
+		return nil, c, errReplayed
 	}
 	pair, err := i.state.works.do(ctx, workKey{lineage: of}, func(ctx context.Context) (*Pair, error) {
 		pair, err := i.begin(ctx, of, with)
-		if err != nil && !errors.Is(err, replayed) {
+		if err != nil && !errors.Is(err, errReplayed) {
 			i.state.guard.forget(of) // the storage failed: the client may try again
 		}
 		return pair, err
@@ -78,7 +78,7 @@ func (i *Issuer) begin(ctx context.Context, of lineage, with *secret) (*Pair, er
 	case err != nil:
 		return nil, err
 	case old != nil:
-		return nil, replayed
+		return nil, errReplayed
 	}
 	now := time.Now()
 	rec := firstRecord(now, i.lifetime())

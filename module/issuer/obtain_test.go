@@ -9,13 +9,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestObtain(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		in := start(t, newMemory())
-		p, err := in.Obtain(t.Context(), signedNow(testKey, testSecret))
+		p, err := in.Obtain(t.Context(), signedNow(testSecret))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +63,8 @@ func TestObtainWindow(t *testing.T) {
 		{"too late s", 301 * time.Second, time.Second, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inTime(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inOurDays(t)
 				in := start(t, newMemory())
 				stamp := strconv.FormatInt(time.Now().Add(c.off).UnixNano()/int64(c.unit), 10)
 				for _, as := range []any{stamp, json.Number(stamp)} { // the second is a replay
@@ -89,7 +92,7 @@ func TestObtainWindow(t *testing.T) {
 
 func TestObtainNumber(t *testing.T) {
 	in := start(t, newMemory())
-	params := signedNow(testKey, testSecret)
+	params := signedNow(testSecret)
 	params["timestamp"] = json.Number(params["timestamp"].(string))
 	if _, err := in.Obtain(t.Context(), params); err != nil {
 		t.Errorf("a JSON number as it is written: %v (%s)", err, in.lastReason())
@@ -209,10 +212,11 @@ func TestRefusalNamesOnlyKnownClients(t *testing.T) {
 }
 
 func TestReplay(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		first, second := start(t, storage), start(t, storage)
-		captured := signedNow(testKey, testSecret)
+		captured := signedNow(testSecret)
 		if _, err := first.Obtain(t.Context(), captured); err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +241,8 @@ func TestReplay(t *testing.T) {
 
 // A timestamp of tomorrow's side of the window is good for 600 s.
 func TestReplayOfAnEarlyRequest(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		captured := signed(testKey, strconv.FormatInt(time.Now().Add(window).UnixMilli(), 10), testSecret)
@@ -255,7 +260,7 @@ func TestReplayOfAnEarlyRequest(t *testing.T) {
 func TestParallelReplays(t *testing.T) {
 	storage := newMemory()
 	fleet := []*instance{start(t, storage), start(t, storage)}
-	captured := signedNow(testKey, testSecret)
+	captured := signedNow(testSecret)
 	var granted atomic.Int32
 	var wg sync.WaitGroup
 	for n := range 50 {
@@ -277,7 +282,7 @@ func TestObtainWithoutStorage(t *testing.T) {
 			storage := newMemory()
 			in := start(t, storage)
 			storage.fault(fails, op)
-			params := signedNow(testKey, testSecret)
+			params := signedNow(testSecret)
 			if p, err := in.Obtain(t.Context(), params); p != nil || !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("%v, %v; want ErrUnavailable", p, err)
 			}
@@ -290,12 +295,13 @@ func TestObtainWithoutStorage(t *testing.T) {
 }
 
 func TestObtainGivesUp(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		storage.fault(hangs)
 		began := time.Now()
-		if _, err := in.Obtain(t.Context(), signedNow(testKey, testSecret)); !errors.Is(err, ErrUnavailable) {
+		if _, err := in.Obtain(t.Context(), signedNow(testSecret)); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%v", err)
 		}
 		if took := time.Since(began); took > workLimit {
@@ -303,7 +309,7 @@ func TestObtainGivesUp(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := in.Obtain(ctx, signedNow(testKey, testSecret)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := in.Obtain(ctx, signedNow(testSecret)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a caller who leaves: %v", err)
 		}
 		time.Sleep(time.Minute)
@@ -317,7 +323,7 @@ func TestObtainSurvivesPanics(t *testing.T) {
 			storage := newMemory()
 			in := start(t, storage)
 			storage.fault(func(context.Context) error { panic("storage") }, op)
-			_, err := in.Obtain(t.Context(), signedNow(testKey, testSecret))
+			_, err := in.Obtain(t.Context(), signedNow(testSecret))
 			if want := op == "load" || op == "store"; errors.Is(err, ErrUnavailable) != want {
 				t.Errorf("%v", err)
 			}
@@ -326,7 +332,8 @@ func TestObtainSurvivesPanics(t *testing.T) {
 }
 
 func TestObtainIsBounded(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		free := make(chan struct{})
@@ -335,7 +342,7 @@ func TestObtainIsBounded(t *testing.T) {
 		var busy atomic.Int32
 		for range mostFlights + 10 {
 			wg.Go(func() {
-				if _, err := in.Obtain(t.Context(), signedNow(testKey, testSecret)); !errors.Is(err, ErrUnavailable) {
+				if _, err := in.Obtain(t.Context(), signedNow(testSecret)); !errors.Is(err, ErrUnavailable) {
 					busy.Add(1)
 				}
 			})
@@ -352,7 +359,8 @@ func TestObtainIsBounded(t *testing.T) {
 }
 
 func TestGuardForgetsTheOldest(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		var g guard
 		sign := func(n int) (l lineage) {
 			l.family = newFamily(time.Now(), strconv.Itoa(n))

@@ -77,17 +77,17 @@ func (r *record) admits(t *token, now time.Time) error {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
-		return unknownFamily
+		return errUnknownFamily
 	case r.Revoked:
-		return revokedFamily
+		return errRevoked
 	case t.generation() == r.Generation && at < r.Expires:
 		return nil
 	case t.generation() == r.Generation:
-		return expired
+		return errExpired
 	case t.generation()+1 == r.Generation && at < r.Before:
 		return nil
 	default:
-		return superseded
+		return errSuperseded
 	}
 }
 
@@ -106,19 +106,19 @@ func (r *record) judge(t *token, now time.Time) (verdict, error) {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
-		return refuse, unknownFamily
+		return refuse, errUnknownFamily
 	case r.Revoked:
-		return refuse, revokedFamily
+		return refuse, errRevoked
 	case t.generation() > r.Generation:
-		return refuse, unknownGeneration
+		return refuse, errUnknownGeneration
 	case t.generation() == r.Generation && at < r.Until:
 		return rotate, nil
 	case t.generation() == r.Generation:
-		return refuse, expired
+		return refuse, errExpired
 	case t.generation()+1 == r.Generation && at <= r.Issued+grace.Milliseconds():
 		return repeat, nil
 	default:
-		return revoke, reused
+		return revoke, errReused
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -12,7 +13,8 @@ import (
 )
 
 func TestRefresh(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		in := start(t, newMemory())
 		seen := map[string]bool{}
 		p := in.obtain()
@@ -34,7 +36,8 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestRefreshRefusals(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		p := in.obtain()
@@ -73,7 +76,8 @@ func TestRefreshRefusals(t *testing.T) {
 
 // What a client could make with its own secret leads nowhere either.
 func TestRefreshOfOnesOwnMaking(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		in := start(t, newMemory())
 		p, victim := in.obtain(), in.obtain()
 		client := in.clients.byKey[testKey]
@@ -105,7 +109,8 @@ func TestRefreshOfOnesOwnMaking(t *testing.T) {
 }
 
 func TestRefreshGrace(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in, other := start(t, storage), start(t, storage)
 		old := in.obtain()
@@ -147,7 +152,8 @@ func TestRefreshGraceIsForTheLastOne(t *testing.T) {
 }
 
 func TestReuseRevokesTheFamily(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in, other := start(t, storage), start(t, storage)
 		stranger := in.obtain() // another family of the same client
@@ -189,7 +195,8 @@ func TestReuseRevokesTheFamily(t *testing.T) {
 }
 
 func TestOverlap(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in, other := start(t, storage), start(t, storage)
 		old := in.obtain()
@@ -210,7 +217,8 @@ func TestOverlap(t *testing.T) {
 }
 
 func TestOverlapEndsWithTheToken(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		in := start(t, newMemory())
 		old := in.obtain()
 		time.Sleep(2*time.Hour - time.Second)
@@ -265,7 +273,8 @@ func TestParallelRefreshes(t *testing.T) {
 // One storage's lock excludes nobody, and both instances have read the record
 // before one writes it. Both answers must work.
 func TestParallelRefreshesWithoutALock(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		storage.noLock = true
 		fleet := []*instance{start(t, storage), start(t, storage)}
@@ -341,7 +350,8 @@ func (l *liar) Store(ctx context.Context, key string, value []byte) error {
 
 // A thief's reuse must not pass for nothing because the storage is full.
 func TestRevocationThatIsNotStored(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		first := in.obtain()
@@ -368,7 +378,8 @@ func TestRevocationThatIsNotStored(t *testing.T) {
 }
 
 func TestRotationOfSecrets(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		with := func(secrets ...string) func(*Issuer) {
 			return func(i *Issuer) {
@@ -404,14 +415,15 @@ func TestRotationOfSecrets(t *testing.T) {
 		if _, err := after.refreshToken(old.RefreshToken); !errors.Is(err, ErrRefused) {
 			t.Error("a family of the removed secret goes on")
 		}
-		if _, err := after.Obtain(t.Context(), signedNow(testKey, testSecret)); !errors.Is(err, ErrRefused) {
+		if _, err := after.Obtain(t.Context(), signedNow(testSecret)); !errors.Is(err, ErrRefused) {
 			t.Error("the removed secret signs in")
 		}
 	})
 }
 
 func TestLifetime(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		in := start(t, newMemory(), func(i *Issuer) { i.Lifetime = caddy.Duration(30 * time.Second) })
 		p := in.obtain()
 		if p.ExpiresIn != 30 {

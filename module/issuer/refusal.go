@@ -18,8 +18,8 @@ type Pair struct {
 // keeps somebody who tries from learning what was right already.
 var ErrRefused = errors.New("refused")
 
-// ErrUnavailable: the storage doesn't answer, so nobody can tell. The same
-// request may work a moment later; an obtain with a new timestamp.
+// ErrUnavailable says that the storage doesn't answer, so nobody can tell. The
+// client may come again a moment later.
 var ErrUnavailable = errors.New("the storage of tokens doesn't answer")
 
 // refusedError is why something was refused, as the log says it. It is never
@@ -27,19 +27,19 @@ var ErrUnavailable = errors.New("the storage of tokens doesn't answer")
 type refusedError string
 
 const (
-	malformed         refusedError = "malformed"
-	unknownClient     refusedError = "unknown_client"
-	wrongSign         refusedError = "wrong_sign"
-	wrongTime         refusedError = "wrong_time"
-	replayed          refusedError = "replayed"
-	forged            refusedError = "forged"
-	wrongKind         refusedError = "wrong_kind"
-	expired           refusedError = "expired"
-	superseded        refusedError = "superseded"
-	reused            refusedError = "reused"
-	unknownFamily     refusedError = "unknown_family"
-	unknownGeneration refusedError = "unknown_generation"
-	revokedFamily     refusedError = "revoked"
+	errMalformed         refusedError = "malformed"
+	errUnknownClient     refusedError = "unknown_client"
+	errWrongSign         refusedError = "wrong_sign"
+	errWrongTime         refusedError = "wrong_time"
+	errReplayed          refusedError = "replayed"
+	errForged            refusedError = "forged"
+	errWrongKind         refusedError = "wrong_kind"
+	errExpired           refusedError = "expired"
+	errSuperseded        refusedError = "superseded"
+	errReused            refusedError = "reused"
+	errUnknownFamily     refusedError = "unknown_family"
+	errUnknownGeneration refusedError = "unknown_generation"
+	errRevoked           refusedError = "revoked"
 )
 
 func (r refusedError) Error() string { return "refused: " + string(r) }

@@ -55,7 +55,7 @@ func (s store) sweep(ctx context.Context, now time.Time) (gone int, err error) {
 			old = append(old, name)
 		}
 	}
-	rand.Shuffle(len(old), func(a, b int) { old[a], old[b] = old[b], old[a] })
+	rand.Shuffle(len(old), func(a, b int) { old[a], old[b] = old[b], old[a] }) //nolint:gosec // so that none is always left over
 	for _, name := range old[:min(len(old), mostSwept)] {
 		r, err := s.loadName(ctx, name)
 		over := errors.Is(err, errDamaged) || err == nil && r != nil && r.Until <= now.UnixMilli()

@@ -3,13 +3,15 @@ package issuer
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 )
 
 func TestSweep(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		alive := in.obtain()
@@ -51,7 +53,8 @@ func TestSweep(t *testing.T) {
 }
 
 func TestSweepIsRare(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := newMemory()
 		in := start(t, storage)
 		for range 120 {
@@ -85,7 +88,8 @@ func TestSweepIsBounded(t *testing.T) {
 func TestSweepFails(t *testing.T) {
 	for _, op := range []string{"list", "load", "delete"} {
 		t.Run(op, func(t *testing.T) {
-			inTime(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inOurDays(t)
 				storage := newMemory()
 				in := start(t, storage)
 				in.obtain()
@@ -102,7 +106,8 @@ func TestSweepFails(t *testing.T) {
 }
 
 func TestSweepFiles(t *testing.T) {
-	inTime(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
 		storage := &certmagic.FileStorage{Path: t.TempDir()}
 		in := start(t, storage)
 		in.obtain()
