@@ -6,12 +6,25 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/handlers/api"
+	"github.com/switchboard-ivr/switchboard/handlers/issuer"
+	"github.com/switchboard-ivr/switchboard/handlers/tokenauth"
 )
 
 // Directives that answer stand after `route`, so that a site's `respond` or
 // `handle` can go before them where it is more specific. Directives that pass
 // a request on stand before `invoke`.
 func init() {
-	httpcaddyfile.RegisterDirective("api", api.Parse)
-	httpcaddyfile.RegisterDirectiveOrder("api", httpcaddyfile.After, "route")
+	for _, directive := range []struct {
+		name     string
+		parse    httpcaddyfile.UnmarshalFunc
+		position httpcaddyfile.Positional
+		other    string
+	}{
+		{"api", api.Parse, httpcaddyfile.After, "route"},
+		{"token_issuer", issuer.ParseDirective, httpcaddyfile.After, "route"},
+		{"token_auth", tokenauth.ParseDirective, httpcaddyfile.Before, "invoke"},
+	} {
+		httpcaddyfile.RegisterDirective(directive.name, directive.parse)
+		httpcaddyfile.RegisterDirectiveOrder(directive.name, directive.position, directive.other)
+	}
 }
