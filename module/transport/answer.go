@@ -126,9 +126,6 @@ func (t *Transport) read(resp *http.Response) ([]byte, error) {
 	_, err := buf.ReadFrom(io.LimitReader(resp.Body, t.MaxSize+1))
 	if err != nil {
 		_ = resp.Body.Close()
-		if ctxErr := resp.Request.Context().Err(); ctxErr != nil {
-			err = ctxErr
-		}
 		return nil, &ReadError{err}
 	}
 	body := buf.Bytes()

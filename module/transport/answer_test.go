@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -264,31 +265,41 @@ func rawServer(t *testing.T, answer func(net.Conn, *http.Request) bool) (addr st
 	return ln.Addr().String()
 }
 
-// The first event of a stream passes at once, also beside a body predicate
-// (reliability H3).
+// What isn't looked into passes as it comes: the first part of a stream, or of
+// an answer that is too large, at once (reliability H3).
 func TestStream(t *testing.T) {
-	received := make(chan struct{})
-	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: 1\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-received
-		_, _ = io.WriteString(w, "data: 2\n\n")
-	})
-	h := newHolder()
-	h.predicate(t, "true")
-	resp, err := newTransport(t, h).RoundTrip(request(t, "GET", api, nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	first := make([]byte, len("data: 1\n\n"))
-	if _, err := io.ReadFull(resp.Body, first); err != nil || string(first) != "data: 1\n\n" {
-		t.Fatalf("%q, %v", first, err)
-	}
-	close(received)
-	if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "data: 2\n\n" {
-		t.Errorf("%q, %v", rest, err)
+	for name, header := range map[string]http.Header{
+		"events":          {"Content-Type": {"text/event-stream"}},
+		"marked as such":  {"Content-Type": {"application/json"}, "Incremental": {"?1"}},
+		"known too large": {"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(defaultMaxSize + 1)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			received := make(chan struct{})
+			api := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				maps.Copy(w.Header(), header)
+				_, _ = io.WriteString(w, "[")
+				_ = http.NewResponseController(w).Flush()
+				<-received
+				_, _ = io.WriteString(w, strings.Repeat(" ", defaultMaxSize))
+			})
+			h := newHolder()
+			h.predicate(t, "true")
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			resp, err := newTransport(t, h).RoundTrip(request(t, "GET", api, nil).WithContext(ctx))
+			if err != nil {
+				close(received)
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
+				t.Error(err)
+			}
+			close(received)
+			if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != defaultMaxSize {
+				t.Errorf("%d bytes, %v", len(rest), err)
+			}
+		})
 	}
 }
 

@@ -239,6 +239,23 @@ func TestReplayByGetBody(t *testing.T) {
 	}
 }
 
+// The first answer is read to its end, so the second try needs no new connection.
+func TestReplayKeepsTheConnection(t *testing.T) {
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(newFlaky(2))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	do(t, newTransport(t, newHolder()), request(t, "GET", server.URL, nil))
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // An API may refuse by the headers alone, while the client still sends.
 func TestReplayOfAnUpload(t *testing.T) {
 	api := newFlaky(2)
@@ -459,6 +476,23 @@ func TestBadBody(t *testing.T) {
 	req.Header.Set("Content-Type", "application/json")
 	if resp, err := newTransport(t, h).RoundTrip(req.WithContext(ctx)); resp != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, %v", resp, err)
+	}
+}
+
+// A body that only holds the token is JSON, and says so.
+func TestBodyOfTheTokenAlone(t *testing.T) {
+	api := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if string(body) != `{"tok":"s3cret-1"}` || r.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("the API got %v %q, %v", r.Header, body, err)
+		}
+	})
+	h := newHolder()
+	h.injection = token.Injection{Where: token.InBody, Name: "tok"}
+	for _, header := range []http.Header{nil, {"Accept": {"*/*"}}} {
+		req := request(t, "POST", api, nil)
+		req.Header = header
+		do(t, newTransport(t, h), req)
 	}
 }
 
