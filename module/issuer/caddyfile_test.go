@@ -103,7 +103,11 @@ func FuzzParse(f *testing.F) {
 	f.Add("issuer p {\n client a b {\n c\n }\n accept query `x`\n}")
 	f.Add("issuer {")
 	f.Fuzz(func(t *testing.T, text string) {
-		d := caddyfile.NewTestDispenser(text)
+		tokens, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
+		if err != nil {
+			return
+		}
+		d := caddyfile.NewDispenser(tokens)
 		if !d.Next() {
 			return
 		}
