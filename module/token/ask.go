@@ -140,9 +140,9 @@ func (k *Keeper) take(ctx context.Context, v *vault, g Grant, asked time.Time, h
 		return outcome{}, &Failure{Kind: Invalid, Reason: "the endpoint gave an empty token"}
 	case !k.now().Before(r.Expires):
 		return outcome{}, &Failure{Kind: Invalid, Reason: "the endpoint gave a token that has expired"}
-	case same && (k.policy.mustDiffer || prev.Dead):
+	case same && k.policy.mustDiffer:
 		return outcome{}, errSame
-	case same && !r.Expires.After(prev.Expires.Add(extension)):
+	case same && !prev.Dead && !r.Expires.After(prev.Expires.Add(extension)):
 		k.unchanged(ctx, v, &r)
 		return outcome{how: how, err: errUnchanged}, nil
 	}

@@ -20,6 +20,11 @@ type flight struct {
 	aside  bool   // not a renewal: it changes nothing in the schedule
 }
 
+// settles tells, when the flight is done, whether it tried to renew.
+func (f *flight) settles() bool {
+	return !f.aside && !errors.Is(f.err, errHeld) && !errors.Is(f.err, errElsewhere)
+}
+
 // outcome is how a flight ended.
 type outcome struct {
 	how   string
@@ -141,7 +146,11 @@ func (k *Keeper) land(f *flight, o *outcome) {
 	case errors.Is(o.err, errElsewhere):
 		k.due = now.Add(time.Second + part(k.policy.timeout, k.random()))
 	case errors.Is(o.err, errUnchanged):
-		k.due = now.Add(unchangedPause(k.record.Expires.Sub(now), k.random()))
+		pause := unchangedPause(k.record.Expires.Sub(now), k.random())
+		if k.record.Suspect {
+			pause = min(pause, suspectPause)
+		}
+		k.due = now.Add(pause)
 		k.lastErr, k.failures, k.holdTill = nil, 0, time.Time{}
 	case errors.Is(o.err, errHeld):
 	default:

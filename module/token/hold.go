@@ -8,14 +8,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// pingPong is the least time between two renewals that are due to refused
-// tokens. Two systems that sign in with the same credentials at an API that
-// knows one token only would otherwise throw each other out without end.
-const pingPong = 30 * time.Second
-
 var (
 	errRefusedBefore = errors.New("signing in was refused")
-	errPingPong      = errors.New("the API refused the token right after it was renewed; another system may sign in with the same credentials")
 	errBackingOff    = errors.New("backing off")
 )
 
@@ -23,17 +17,13 @@ var (
 // longer than it can be means that the wall clock was set back; it is over
 // then. The caller holds k.mu.
 func (k *Keeper) hold(now time.Time) (wait time.Duration, cause error) {
-	r := &k.record
 	consider := func(until time.Time, limit time.Duration, why error) {
 		if w := until.Sub(now); w > wait && w <= limit {
 			wait, cause = w, why
 		}
 	}
 	consider(k.holdTill, longestBackoff, cmp.Or(k.lastErr, errBackingOff))
-	if r.Dead {
-		consider(r.Died.Add(pingPong), pingPong, errPingPong)
-	}
-	consider(r.RefusedUntil, longestRefusal, k.refusedCause())
+	consider(k.record.RefusedUntil, longestRefusal, k.refusedCause())
 	return wait, cause
 }
 
@@ -56,7 +46,11 @@ func (k *Keeper) refusedNow() bool {
 // any number of calls for one generation cause one renewal (T11). reason is
 // for the log: a status or a business code.
 //
-// A static token stays what it is.
+// A generation that replaced a refused one less than 30 s ago goes on being
+// served, and is renewed when the 30 s are over: the renewal didn't help, so
+// either another system takes the token away each time, or the API answers so
+// for another reason, and then others' requests need the token. A static token
+// stays what it is.
 func (k *Keeper) Invalidate(generation uint64, reason string) {
 	log := k.around.Load().Logger
 	if k.static() {
@@ -68,27 +62,32 @@ func (k *Keeper) Invalidate(generation uint64, reason string) {
 	}
 	k.mu.Lock()
 	r := &k.record
-	if generation != r.Generation || r.Access == "" || r.Dead {
+	if generation != r.Generation || r.Access == "" || r.Dead || r.Suspect {
 		k.mu.Unlock()
 		return
 	}
 	now := k.now()
-	learned := r.die(now)
-	t := r.token()
-	pause, cause := k.hold(now)
-	k.current.Store(nil)
+	learned := r.refuse(now)
+	if r.Suspect {
+		k.due = earlier(k.due, r.Died.Add(pingPong))
+		k.pollAt = now
+	} else {
+		k.current.Store(nil)
+	}
+	suspect, t := r.Suspect, r.token()
 	k.wanted = true
 	k.nudge()
 	k.mu.Unlock()
 
 	log = log.With(zap.Uint64("generation", generation), zap.String("fingerprint", t.Fingerprint()),
 		zap.String("reason", reason), zap.Duration("age", now.Sub(t.Obtained)))
-	log.Warn("the API refused the token")
-	if learned > 0 {
+	switch {
+	case suspect:
+		log.Error("the API refused a token that had just replaced a refused one; " +
+			"another system may sign in with the same credentials, or token_expired matches too much")
+	case learned > 0:
 		log.Warn("tokens die before their time; taking their lifetime to be shorter", zap.Duration("lifetime", learned))
-	}
-	if errors.Is(cause, errPingPong) {
-		log.Error("the token died right after it was renewed; another system may sign in with the same credentials",
-			zap.Duration("next_attempt", pause))
+	default:
+		log.Warn("the API refused the token")
 	}
 }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -178,14 +177,16 @@ func (k *Keeper) Renew(ctx context.Context) error {
 	k.Start()
 	for {
 		k.mu.Lock()
+		mine := k.flight == nil
 		f := k.join(true)
+		was := k.record.Generation
 		k.mu.Unlock()
 		select {
 		case <-f.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if !f.aside && !errors.Is(f.err, errHeld) && !errors.Is(f.err, errElsewhere) {
+		if mine || f.settles() && (f.err != nil || k.snapshot().Generation != was) {
 			return f.err
 		}
 	}

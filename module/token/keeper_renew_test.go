@@ -271,10 +271,10 @@ func TestExtendedToken(t *testing.T) {
 		if next.Access != first.Access || next.Generation != 2 || !next.Expires.After(first.Expires.Add(time.Hour)) {
 			t.Errorf("token %d until %v", next.Generation, next.Expires)
 		}
-		// but not when the API has refused it
+		// and when the API has refused it, the endpoint has the last word
 		k.Invalidate(2, "status 401")
-		if _, err := k.Token(within(t, time.Second)); !errors.Is(err, errSame) {
-			t.Errorf("Token: %v", err)
+		if tok := must(t, k); tok.Access != first.Access || tok.Generation != 3 {
+			t.Errorf("generation %d", tok.Generation)
 		}
 	})
 }
@@ -292,12 +292,19 @@ func TestTokenThatNeverDiffers(t *testing.T) {
 		if must(t, k) != first {
 			t.Error("not served to its end")
 		}
+		log := i.log()
+		if gap := log[2].at.Sub(log[1].at); gap < time.Second {
+			t.Errorf("signed in %v after the refresh, with a valid token in hand", gap)
+		}
 		if i.calls(howRefresh) != 1 || i.calls() > 30 {
 			t.Errorf("%d refreshed of %d calls", i.calls(howRefresh), i.calls())
 		}
 		time.Sleep(2 * time.Second)
 		if k.Current() != nil {
 			t.Error("served beyond its end")
+		}
+		if _, err := k.Token(within(t, time.Second)); !errors.Is(err, errSame) {
+			t.Errorf("Token: %v", err)
 		}
 	})
 }
@@ -428,4 +435,14 @@ func TestWallClockJumps(t *testing.T) {
 			t.Error("waiting for a time that is hours ahead")
 		}
 	})
+}
+
+// An absolute expiry is the endpoint's time.
+func TestAbsoluteExpiryWithSkew(t *testing.T) {
+	ours := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	theirs := ours.Add(10 * time.Minute)
+	at, assumed := expiry(Grant{Expires: theirs.Add(time.Hour)}, &policy{}, ours, 10*time.Minute)
+	if !at.Equal(ours.Add(time.Hour)) || assumed {
+		t.Errorf("expires %v, assumed %v", at, assumed)
+	}
 }

@@ -351,11 +351,32 @@ func TestDestruct(t *testing.T) {
 	})
 }
 
-func TestRenew(t *testing.T) {
+// A keeper that was let go before it was used gives tokens, but has no loop.
+func TestDestructBeforeStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		k, _ := keeping(t, testPolicy(), i, newStorage())
+		_ = k.Destruct()
 		must(t, k)
+		time.Sleep(3 * time.Hour)
+		if i.calls() != 1 {
+			t.Errorf("%d calls", i.calls())
+		}
+	})
+}
+
+func TestRenew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		s := newStorage()
+		s.hook = func(ctx context.Context, op string) error {
+			if op == "Unlock" {
+				return pause(ctx, 100*time.Millisecond)
+			}
+			return nil
+		}
+		k, _ := keeping(t, testPolicy(), i, s)
+		must(t, k) // the renewal that gave it still has to give the lock back
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {

@@ -126,7 +126,13 @@ func (k *Keeper) waiting(v *vault, valid bool, now time.Time) bool {
 	if !valid {
 		return k.wanted || k.pollAt.IsZero()
 	}
-	return !now.Before(windowStart(k.record.Obtained, k.record.Expires, &k.policy))
+	return k.inWindow(now)
+}
+
+// inWindow tells whether the token that is held should be replaced. The caller
+// holds k.mu.
+func (k *Keeper) inWindow(now time.Time) bool {
+	return k.record.Suspect || !now.Before(windowStart(k.record.Obtained, k.record.Expires, &k.policy))
 }
 
 // poll looks into the vault when that is due. The first time is the warm

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,126 @@ func TestFleetColdStart(t *testing.T) {
 		}
 		if s.held() != 0 {
 			t.Errorf("%d locks left", s.held())
+		}
+	})
+}
+
+// Without a lock, the mark in the record keeps an instance that is not in a
+// hurry back while another is in the middle of its call.
+func TestInstanceLeavesTheCallToAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		s.noLock = true
+		k, _ := keeping(t, testPolicy(), i, s)
+		k.Start()
+		must(t, k)
+		other, l := keeping(t, testPolicy(), i, s)
+		other.seeded(2)
+		other.Start()
+		must(t, other)
+		i.set(func() { i.latency = 8 * time.Second })
+		for i.calls() == 1 {
+			time.Sleep(time.Second)
+		}
+		// whoever didn't start falls due now
+		for _, k := range []*Keeper{k, other} {
+			k.mu.Lock()
+			k.due = k.now()
+			k.nudge()
+			k.mu.Unlock()
+		}
+		time.Sleep(20 * time.Second)
+		if n := i.calls(); n != 2 {
+			t.Errorf("%d calls", n)
+		}
+		if k.Current().Access != other.Current().Access {
+			t.Error("two tokens")
+		}
+		if _, failed := l.heard(); len(failed) != 0 {
+			t.Errorf("failed %v", failed)
+		}
+	})
+}
+
+// A refresh token that another instance has used: what that got is in the
+// vault, so nobody signs in.
+func TestRefreshTokenUsedByAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		s.noLock = true
+		k, _ := keeping(t, testPolicy(), i, s)
+		first := must(t, k)
+		late := make(chan struct{})
+		i.set(func() {
+			i.before = func(ctx context.Context, c tokenCall) error {
+				if c.how == howRefresh {
+					<-late
+				}
+				return nil
+			}
+		})
+		k.Invalidate(first.Generation, "status 401")
+		time.Sleep(3 * time.Second) // longer than the mark holds others back
+		other, _ := keeping(t, testPolicy(), i, s)
+		other.Invalidate(1, "") // unknown yet: nothing happens
+		if err := other.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(late)
+		if tok, err := k.Token(within(t, time.Second)); err != nil || tok.Access != other.Current().Access {
+			t.Errorf("%v, %v", tok, err)
+		}
+		time.Sleep(time.Second)
+		if n := i.calls(howObtain); n != 2 {
+			t.Errorf("%d sign-ins", n)
+		}
+	})
+}
+
+// A token that was obtained while the vault couldn't be read is later than
+// what the vault holds, whatever the numbers say.
+func TestTokenObtainedBlind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		before, _ := keeping(t, testPolicy(), i, s)
+		must(t, before)
+		if err := before.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = before.Destruct()
+
+		s.setHook(func(context.Context, string) error { return errDisk })
+		k, _ := keeping(t, testPolicy(), i, s)
+		tok, err := k.Token(within(t, lockErrorPatience+time.Second))
+		if err != nil || tok.Generation != 1 {
+			t.Fatalf("%v, %v", tok, err)
+		}
+		s.setHook(nil)
+		time.Sleep(time.Minute)
+		if now := k.Current(); now.Access != tok.Access || now.Generation != 3 || !i.accepts(now) {
+			t.Errorf("generation %d", now.Generation)
+		}
+		if r := s.stored(t, testPolicy()); r.Access != tok.Access || r.Generation != 3 {
+			t.Errorf("stored is generation %d", r.Generation)
+		}
+	})
+}
+
+// The number of a dead record isn't given away a second time.
+func TestGenerationsOnlyGrow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		k, _ := keeping(t, testPolicy(), i, s)
+		k.Start()
+		must(t, k)
+		p := testPolicy()
+		theirs := k.snapshot()
+		theirs.Generation, theirs.Access, theirs.Dead = 9, "theirs", true
+		if err := newVault(s, &p).save(t.Context(), &theirs); err != nil {
+			t.Fatal(err)
+		}
+		if tok := untilDue(t, k); tok.Generation != 10 {
+			t.Errorf("generation %d", tok.Generation)
 		}
 	})
 }

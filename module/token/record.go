@@ -36,10 +36,12 @@ type record struct {
 	// Asking is when an instance last began a call for a new token. Where the
 	// storage's lock excludes nobody, this mark keeps the others back a little.
 	Asking time.Time `json:"asking,omitzero"`
-	// Dead: the API has refused this generation.
+	// Dead: the API has refused this generation; it isn't served any more.
 	Dead bool `json:"dead,omitempty"`
-	// Died is when a dead token was last replaced; it bounds the ping-pong with
-	// another system that signs in with the same credentials.
+	// Suspect: the API has refused this generation right after it replaced a
+	// refused one. It is served, and replaced after a pause.
+	Suspect bool `json:"suspect,omitempty"`
+	// Died is when a refused token was last replaced.
 	Died time.Time `json:"died,omitzero"`
 	// Deaths counts early deaths in a row.
 	Deaths int `json:"deaths,omitempty"`
@@ -105,12 +107,22 @@ func (r *record) heed(stored *record) {
 	if stored.RefusedUntil.After(r.RefusedUntil) {
 		r.RefusedUntil, r.RefusedCount = stored.RefusedUntil, stored.RefusedCount
 	}
-	r.Died = later(r.Died, stored.Died)
 }
 
-// die notes that the API refused the token, and returns the lifetime that
-// this teaches, or 0.
-func (r *record) die(now time.Time) time.Duration {
+// pingPong is the least time between two renewals that are due to refused
+// tokens. Two systems that sign in with the same credentials at an API that
+// knows one token only would otherwise throw each other out without end.
+const pingPong = 30 * time.Second
+
+// refuse notes that the API refused the token, and returns the lifetime that
+// this teaches, or 0. A token that replaced a refused one a moment ago becomes
+// suspect only: a renewal didn't help then, so the reason may be another one,
+// and requests that the API would accept must not go without a token.
+func (r *record) refuse(now time.Time) time.Duration {
+	if since := now.Sub(r.Died); since >= 0 && since < pingPong {
+		r.Suspect = true
+		return 0
+	}
 	r.Dead = true
 	age, lifetime := now.Sub(r.Obtained), r.Expires.Sub(r.Obtained)
 	if age < youngDeath || age >= lifetime/10*8 {
@@ -136,7 +148,7 @@ func (r *record) successor(g Grant, how string, asked time.Time, p *policy) reco
 	if asked.Sub(r.LearnedAt) < learnedFor {
 		n.Learned, n.LearnedAt = r.Learned, r.LearnedAt
 	}
-	if r.Dead {
+	if r.Dead || r.Suspect {
 		n.Died, n.Deaths = asked, r.Deaths
 	}
 	n.Expires, n.Assumed = expiry(g, p, asked, r.Skew)

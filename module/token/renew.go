@@ -52,9 +52,7 @@ func (k *Keeper) look(ctx context.Context, v *vault, f *flight) (outcome, bool) 
 	now := k.now()
 	r := &k.record
 	if t := k.current.Load(); t.Valid(now) {
-		// The question is whether what is stored still needs a renewal, not
-		// whether it is newer than what this instance had.
-		if r.Generation > f.basis || !f.forced && now.Before(windowStart(r.Obtained, r.Expires, &k.policy)) {
+		if r.Generation > f.basis {
 			return outcome{how: howAdopt, token: adopted}, true
 		}
 		if !f.forced && k.marked(now) < k.policy.timeout {

@@ -39,6 +39,7 @@ func (k *Keeper) store(ctx context.Context, v *vault, prev, r record, how string
 func (k *Keeper) save(ctx context.Context, v *vault, r record) error {
 	k.mu.Lock()
 	late := r.Generation < k.seen
+	k.unsaved = k.unsaved && !late
 	k.mu.Unlock()
 	if late {
 		return nil

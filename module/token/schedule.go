@@ -16,6 +16,8 @@ const (
 	// shortestBackoff and longestBackoff bound the wait after any other failure (T13).
 	shortestBackoff = time.Second
 	longestBackoff  = time.Minute
+	// suspectPause bounds the wait after an unchanged token that is suspect.
+	suspectPause = 5 * time.Minute
 	// extension is by how much an unchanged token's expiry must move to count:
 	// remaining lifetimes come in whole seconds and over a network.
 	extension = 5 * time.Second

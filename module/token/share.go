@@ -145,9 +145,17 @@ func (k *Keeper) adopt(stored *record) *Token {
 	if stored == nil {
 		return nil
 	}
+	blind := k.seen == 0
 	defer func() { k.ownSkew = true }()
 	k.seen = max(k.seen, stored.Generation)
 	now := k.now()
+	if blind && k.record.valid(now) {
+		// Ours was made while the vault couldn't be read, so it is the later
+		// one. It takes the number after the stored one's, and is stored.
+		k.record.Generation = max(k.record.Generation, stored.Generation+1)
+		k.current.Store(k.record.token())
+		return nil
+	}
 	if !stored.newer(&k.record) {
 		if stored.Generation == k.record.Generation {
 			k.record.heed(stored)

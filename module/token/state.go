@@ -62,9 +62,9 @@ func (k *Keeper) phase(valid, held bool, now time.Time) string {
 		return "failing"
 	case !valid:
 		return "none"
-	case now.Before(windowStart(k.record.Obtained, k.record.Expires, &k.policy)):
-		return "fresh"
-	default:
+	case k.inWindow(now):
 		return "due"
+	default:
+		return "fresh"
 	}
 }

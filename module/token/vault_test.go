@@ -164,6 +164,22 @@ func TestUnreadableRecord(t *testing.T) {
 	}
 }
 
+// What a token call gave is stored although the renewal's time is over.
+func TestSaveOutlivesTheRenewal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, p := newStorage(), testPolicy()
+		s.hook = func(ctx context.Context, _ string) error { return ctx.Err() }
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := newVault(s, &p).save(ctx, &record{Generation: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.stored(t, p); r == nil || r.Generation != 4 {
+			t.Errorf("stored %+v", r)
+		}
+	})
+}
+
 // T9: a storage that can't be written costs nobody a token.
 func TestStoreFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
