@@ -43,7 +43,7 @@ func (c *run) exchange() bool {
 		if again && c.attempt.Expired && c.ctx.Err() == nil && !c.recorder.passing {
 			again = false
 			c.attempt = transport.Attempt{
-				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request,
+				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part,
 				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream,
 			}
 			continue

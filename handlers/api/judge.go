@@ -89,7 +89,7 @@ func (c *run) read() bool {
 		if !c.reserve(len(body)) {
 			return c.fail(call.TooLarge, "too many large answers at once")
 		}
-		c.doc, err = jq.Decode(body, jq.Limits{Bytes: int(c.api.MaxSize)})
+		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize)}, c.api.programs.part)
 	}
 	switch {
 	case err == nil:

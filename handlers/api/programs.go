@@ -11,7 +11,10 @@ type programs struct {
 	path, query, body, headers *jq.Program
 	callID                     *jq.Program
 	success, notFound          *jq.Program
-	unhealthy, output          *jq.Program
+	unhealthy, output, expired *jq.Program
+
+	// part is what of an answer they look at; nil is everything.
+	part *jq.Projection
 
 	credentials   []any // values of the credentials, after the fixed variables
 	signs         bool  // a request depends on the token or the time
@@ -41,6 +44,10 @@ func (a *API) compile(names []string, define string) (programs, error) {
 	if a.Body != nil {
 		bodySource, bodyKind = a.Body.Program, a.Body.kind()
 	}
+	var expired string
+	if a.TokenExpired != nil {
+		expired = a.TokenExpired.Program
+	}
 	for _, it := range []struct {
 		name   string
 		source string
@@ -57,6 +64,7 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		{"not_found", a.NotFound, answerVars, jq.Predicate, &p.notFound},
 		{"unhealthy", a.Unhealthy, answerVars, jq.Predicate, &p.unhealthy},
 		{"output", a.Output, answerVars, jq.Any, &p.output},
+		{"token_expired", expired, answerVars, jq.Predicate, &p.expired},
 	} {
 		if it.source == "" {
 			continue

@@ -125,25 +125,46 @@ func (a *API) provisionPrograms(define string) error {
 	if a.source != nil {
 		names, values = a.source.Credentials()
 	}
-	if a.source != nil && a.Success == "" && !a.target.sidecar() {
-		// the source's own word on success, for every API that names it
-		if text := a.source.APISuccess(); text != "" {
-			program, err := jq.Compile(text, jq.Spec{Vars: answerVars, Want: jq.Predicate, Define: a.source.Define})
-			if err != nil {
-				return fmt.Errorf("api_success of token %s: %w", a.Token, err)
-			}
-			defer func() { a.programs.success = program }()
-			a.buffered = true
-		}
-	}
 	var err error
 	if a.programs, err = a.compile(names, define); err != nil {
 		return err
 	}
 	a.programs.credentials = values
-	a.buffered = a.buffered || a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" ||
-		a.Unhealthy != "" || a.Format != ""
+	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != ""
+	if err := a.inheritSuccess(); err != nil {
+		return err
+	}
+	a.programs.part = a.looksAt()
 	return nil
+}
+
+// inheritSuccess takes over the token source's own word on success, which holds
+// for every API call that names it.
+func (a *API) inheritSuccess() error {
+	if a.source == nil || a.Success != "" || a.target.sidecar() || a.source.APISuccess() == "" {
+		return nil
+	}
+	program, err := jq.Compile(a.source.APISuccess(), jq.Spec{Vars: answerVars, Want: jq.Predicate})
+	if err != nil {
+		return fmt.Errorf("api_success of token %s: %w", a.Token, err)
+	}
+	a.programs.success, a.buffered = program, true
+	a.programs.request = a.programs.request || program.Uses("request")
+	a.programs.answerHeaders = a.programs.answerHeaders || program.Uses("headers")
+	return nil
+}
+
+// looksAt is the part of an answer that any program looks at: nothing else of
+// it has to be decoded. Without output, that is everything.
+func (a *API) looksAt() *jq.Projection {
+	p := a.programs
+	if p.output == nil {
+		return nil
+	}
+	if p.expired == nil && a.source != nil && a.source.HasToken() {
+		_, p.expired = a.source.ExpiredRule()
+	}
+	return jq.Project(p.success, p.notFound, p.unhealthy, p.output, p.expired)
 }
 
 // provisionContract runs `default` once, and makes sure that it can be written

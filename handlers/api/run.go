@@ -53,6 +53,7 @@ type timing struct {
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{api: a, w: w, r: r, start: time.Now()}
 	c.repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	c.attempt.Part = a.programs.part
 	c.clock = startBudget(r.Context(), time.Duration(a.Budget))
 	c.ctx = c.clock
 	return c

@@ -33,11 +33,13 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	if !yields.canBe(s.Want) {
 		w.mistake("", fmt.Sprintf("program yields %s where %s is needed", yields, s.Want), hintFor(src))
 	}
+	reads := new(Projection)
+	reader{defined: len(defs) > 0}.query(query, reads, s.Want.need())
 	main := newUnit(nil)
 	w.unit = main
 	w.query(query)
 
-	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, reads: reads, patterns: *w.patterns}
 	used := map[*unit]bool{}
 	p.reach(main, used)
 	w.known(p, s.Vars)

@@ -19,6 +19,11 @@ import (
 // It is a third of the time of encoding/json with UseNumber, and has the limits
 // built in.
 func Decode(data []byte, l Limits) (any, error) {
+	return document(data, l, (*decoder).value)
+}
+
+// document reads one document, whose value is read by read.
+func document(data []byte, l Limits, read func(*decoder) any) (any, error) {
 	d := decoder{Limits: l.orDefaults()}
 	if len(data) > d.Bytes {
 		return nil, ErrTooLarge
@@ -30,7 +35,7 @@ func Decode(data []byte, l Limits) (any, error) {
 	if d.blank(); d.i == len(d.s) {
 		return nil, ErrEmpty
 	}
-	v := d.value()
+	v := read(&d)
 	if d.blank(); d.err == nil && d.i < len(d.s) {
 		d.err = ErrSyntax
 	}
@@ -122,6 +127,15 @@ func (d *decoder) digits() bool {
 
 func (d *decoder) number() any {
 	start := d.i
+	if !d.scanNumber() {
+		return nil
+	}
+	return json.Number(d.s[start:d.i])
+}
+
+// scanNumber goes to the end of a number.
+func (d *decoder) scanNumber() bool {
+	start := d.i
 	if d.peek() == '-' {
 		d.i++
 	}
@@ -144,11 +158,11 @@ func (d *decoder) number() any {
 	}
 	switch {
 	case !ok:
-		return d.fail(ErrSyntax)
+		d.fail(ErrSyntax)
 	case d.i-start > maxNumber:
-		return d.fail(ErrTooLarge)
+		d.fail(ErrTooLarge)
 	}
-	return json.Number(d.s[start:d.i])
+	return d.err == nil
 }
 
 func (d *decoder) array() any {

@@ -58,6 +58,7 @@ type Program struct {
 	want     Kind
 	vars     []string
 	uses     map[string]bool
+	reads    *Projection
 	query    *gojq.Query
 	natives  []string
 	patterns []*pattern

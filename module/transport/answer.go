@@ -59,7 +59,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 		return "", nil
 	}
 	defer release()
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: int(t.MaxSize)})
+	doc, err := jq.DecodePart(raw, jq.Limits{Bytes: int(t.MaxSize)}, a.Part)
 	if err != nil {
 		return "", nil //nolint:nilerr // a predicate on what is no JSON is false
 	}

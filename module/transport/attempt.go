@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -17,6 +18,9 @@ type Attempt struct {
 	// NoReplay leaves the replay to the handler, because the request itself
 	// depends on the token (a signature over it, say).
 	NoReplay bool
+	// Part is what of an answer the handler's programs and the rule for dead
+	// tokens look at, when it has to be decoded; nil is everything.
+	Part *jq.Projection
 	// Params and Request are what a token_expired program sees as $params and
 	// $request: values for jq, null when nil.
 	Params, Request any
@@ -33,7 +37,7 @@ type Attempt struct {
 	// TokenWait is the time spent on getting a token, Upstream the time from
 	// sending the request to the answer's headers, replay included.
 	TokenWait, Upstream time.Duration
-	// Raw and Doc are the answer's decoded body and its JSON value, when the
+	// Raw and Doc are the answer's decoded body and its JSON value, or Part of it, when the
 	// transport had to look into it. Raw is nil when it had not, or when the
 	// body is no JSON or too large. Doc must not be changed.
 	Raw []byte

@@ -23,7 +23,7 @@ const maxWait = 10 * time.Second
 // when the answer says that the token is dead. The request itself is not
 // changed. Errors are those of the http transport, as they are.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	var own Attempt
+	own := Attempt{Part: t.part}
 	a := attemptOf(req.Context())
 	if a == nil {
 		a = &own

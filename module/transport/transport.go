@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -68,6 +69,7 @@ type Transport struct {
 	holder Holder // nil: nothing to inject
 	inject token.Injection
 	rule   rule
+	part   *jq.Projection // of an answer, that the rule looks at
 	logger *zap.Logger
 }
 
@@ -120,6 +122,7 @@ func (t *Transport) use(holder Holder, define string) error {
 	}
 	t.holder, t.inject = holder, holder.Injection()
 	t.rule.statuses, t.rule.program = holder.ExpiredRule()
+	defer func() { t.part = jq.Project(t.rule.program) }()
 	if t.TokenExpired == nil {
 		return nil
 	}

@@ -1,0 +1,84 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// reply is a guest that answers as an API does, without a connection.
+type reply struct{}
+
+const orderAnswer = `{"code":"000000","msg":"success","data":{"orderId":9007199254740993,"amount":1.10,"currency":"CNY",` +
+	`"status":"shipped","paid":true,"cancelled":false,"coupon":null,"id":"C1001","tel":"13800138000","nick":"Ann","isVip":"1",` +
+	`"level":"gold","city":"Dalian","items":[{"sku":"A-1001","title":"wireless headset","quantity":1,"price":0.60,"tags":["audio","new"]},` +
+	`{"sku":"B-2002","title":"USB cable, 1 m","quantity":2,"price":0.25,"tags":[]}],"shipping":{"carrier":"SF Express",` +
+	`"number":"SF1234567890123","address":{"city":"Dalian","street":"1 Jianguo Road","postcode":"100000"}},` +
+	`"history":[{"at":1656143373000,"event":"created"},{"at":1656146973000,"event":"paid"},{"at":1656233373000,"event":"shipped"}]}}`
+
+func init() { caddy.RegisterModule(reply{}) }
+
+func (reply) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_reply", New: func() caddy.Module { return new(reply) }}
+}
+
+func (reply) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write([]byte(orderAnswer))
+	return err
+}
+
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
+
+// BenchmarkCall is everything that a call costs besides the exchange itself.
+func BenchmarkCall(b *testing.B) {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: b.Context()})
+	defer cancel()
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+		b.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := &API{
+		Name: "order", To: "http://127.0.0.1:1/order", Method: "GET",
+		Query: "{tel: .tel}", Success: `.code == "000000"`, NotFound: ".data == null",
+		Output:    "{name: .data.nick, vip: .data.isVip, order: .data.orderId}",
+		Default:   `{name: "", vip: "2", order: ""}`,
+		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_reply"}`)},
+	}
+	if err := a.Provision(ctx); err != nil {
+		b.Fatal(err)
+	}
+	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := discard{make(http.Header)}
+		r := caddyhttp.PrepareRequest(original, caddy.NewReplacer(), w, new(caddyhttp.Server))
+		if err := a.ServeHTTP(w, r, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPrepare is the part of BenchmarkCall that is Caddy's own.
+func BenchmarkPrepare(b *testing.B) {
+	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		w := discard{make(http.Header)}
+		_ = caddyhttp.PrepareRequest(original, caddy.NewReplacer(), w, new(caddyhttp.Server))
+	}
+}

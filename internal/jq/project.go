@@ -1,0 +1,306 @@
+package jq
+
+import (
+	"strings"
+
+	"github.com/itchyny/gojq"
+)
+
+// A Projection is the part of a document that programs look at. Decoding that
+// part alone costs a fraction: most of an API's answer is of no use to a flow.
+//
+// It is found by reading the programs, and errs on the large side: a program
+// that does more than follow names through `.` needs everything below.
+type Projection struct {
+	whole   bool
+	members map[string]*Projection
+}
+
+// Project is the part of a document that the programs need, all taken together;
+// nil, which stands for everything, when one of them needs that. A nil program
+// needs nothing.
+func Project(programs ...*Program) *Projection {
+	all := new(Projection)
+	for _, p := range programs {
+		if p != nil {
+			all.add(p.reads)
+		}
+	}
+	if all.whole {
+		return nil
+	}
+	return all
+}
+
+// add makes p cover q, too.
+func (p *Projection) add(q *Projection) {
+	p.whole = p.whole || q.whole
+	for name, part := range q.members {
+		p.member(name).add(part)
+	}
+}
+
+func (p *Projection) member(name string) *Projection {
+	if p.members == nil {
+		p.members = make(map[string]*Projection)
+	}
+	part, ok := p.members[name]
+	if !ok {
+		part = new(Projection)
+		p.members[name] = part
+	}
+	return part
+}
+
+// need is how much of a value an expression asks for.
+type need bool
+
+const (
+	glance need = false // what it is: a scalar with its value, or some array or object
+	all    need = true
+)
+
+// need is how much of a program's result is asked for.
+func (k Kind) need() need {
+	if k == Predicate {
+		return glance
+	}
+	return all
+}
+
+func (p *Projection) ask(n need) { p.whole = p.whole || n == all }
+
+// reader finds what a query reads. With definitions of their own, programs may
+// have given a builtin's name to something else.
+type reader struct{ defined bool }
+
+// query reads q, whose input is the value at p.
+func (r reader) query(q *gojq.Query, p *Projection, n need) {
+	if part, ok := r.path(q, p); ok {
+		part.ask(n)
+		return
+	}
+	switch {
+	case q == nil:
+	case len(q.FuncDefs) > 0, len(q.Patterns) > 0:
+		p.whole = true
+	case q.Term != nil:
+		r.term(q.Term, p, n)
+	default:
+		r.operation(q, p, n)
+	}
+}
+
+func (r reader) operation(q *gojq.Query, p *Projection, n need) {
+	switch q.Op {
+	case gojq.OpPipe:
+		if part, ok := r.path(q.Left, p); ok {
+			r.query(q.Right, part, n)
+			return
+		}
+		r.query(q.Left, p, all) // the right side sees nothing else of the input
+	case gojq.OpComma, gojq.OpAlt:
+		r.query(q.Left, p, n)
+		r.query(q.Right, p, n)
+	case gojq.OpAnd, gojq.OpOr:
+		r.query(q.Left, p, glance)
+		r.query(q.Right, p, glance)
+	case gojq.OpEq, gojq.OpNe, gojq.OpGt, gojq.OpLt, gojq.OpGe, gojq.OpLe:
+		// values of different types compare by their types alone
+		n = all
+		if isScalar(q.Left) || isScalar(q.Right) {
+			n = glance
+		}
+		r.query(q.Left, p, n)
+		r.query(q.Right, p, n)
+	case gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv, gojq.OpMod:
+		r.query(q.Left, p, all)
+		r.query(q.Right, p, all)
+	default: // assignments change the input itself
+		p.whole = true
+	}
+}
+
+func (r reader) term(t *gojq.Term, p *Projection, n need) {
+	for _, suffix := range t.SuffixList {
+		if i := suffix.Index; i != nil && (i.Start != nil || i.End != nil || (i.Str != nil && len(i.Str.Queries) > 0)) {
+			p.whole = true // an index may be computed from the input
+			return
+		}
+	}
+	if len(t.SuffixList) > 0 {
+		n = all
+	}
+	switch t.Type {
+	case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNumber:
+	case gojq.TermTypeString:
+		r.text(t.Str, p)
+	case gojq.TermTypeFormat:
+		if t.Str == nil {
+			p.whole = true
+			return
+		}
+		r.text(t.Str, p)
+	case gojq.TermTypeFunc:
+		r.call(t.Func, p)
+	case gojq.TermTypeObject:
+		r.object(t.Object, p)
+	case gojq.TermTypeArray:
+		r.query(t.Array.Query, p, all)
+	case gojq.TermTypeUnary:
+		r.query(&gojq.Query{Term: t.Unary.Term}, p, all)
+	case gojq.TermTypeIf:
+		r.choice(t.If, p, n)
+	case gojq.TermTypeQuery:
+		r.query(t.Query, p, n)
+	default:
+		p.whole = true
+	}
+}
+
+func (r reader) text(s *gojq.String, p *Projection) {
+	for _, q := range s.Queries {
+		r.query(q, p, all)
+	}
+}
+
+func (r reader) call(f *gojq.Func, p *Projection) {
+	switch {
+	case strings.HasPrefix(f.Name, "$"):
+	case !r.defined && len(f.Args) == 0 && f.Name == "not":
+		p.ask(glance)
+	default:
+		p.whole = true
+	}
+}
+
+func (r reader) object(o *gojq.Object, p *Projection) {
+	for _, kv := range o.KeyVals {
+		switch {
+		case kv.KeyQuery != nil:
+			r.query(kv.KeyQuery, p, all)
+		case kv.KeyString != nil:
+			r.text(kv.KeyString, p)
+		}
+		switch {
+		case kv.Val != nil:
+			r.query(kv.Val, p, all)
+		case kv.Key != "" && !strings.HasPrefix(kv.Key, "$"): // {name} is {name: .name}
+			p.member(kv.Key).ask(all)
+		case kv.Key == "":
+			p.whole = true
+		}
+	}
+}
+
+func (r reader) choice(c *gojq.If, p *Projection, n need) {
+	r.query(c.Cond, p, glance)
+	r.query(c.Then, p, n)
+	for _, elif := range c.Elif {
+		r.query(elif.Cond, p, glance)
+		r.query(elif.Then, p, n)
+	}
+	if c.Else == nil {
+		p.ask(n) // the input itself
+		return
+	}
+	r.query(c.Else, p, n)
+}
+
+// path follows `.a.b`, in all its spellings, to the part of the input that it
+// leads to.
+func (r reader) path(q *gojq.Query, p *Projection) (*Projection, bool) {
+	if q == nil || len(q.FuncDefs) > 0 || len(q.Patterns) > 0 {
+		return nil, false
+	}
+	if q.Term == nil {
+		if q.Op != gojq.OpPipe {
+			return nil, false
+		}
+		// nothing may be marked before both sides are known to be paths
+		if !isPath(q.Left) || !isPath(q.Right) {
+			return nil, false
+		}
+		left, _ := r.path(q.Left, p)
+		return r.path(q.Right, left)
+	}
+	if !isPath(q) {
+		return nil, false
+	}
+	t := q.Term
+	switch t.Type {
+	case gojq.TermTypeIndex:
+		p = p.member(name(t.Index))
+	case gojq.TermTypeQuery:
+		p, _ = r.path(t.Query, p)
+	}
+	for _, suffix := range t.SuffixList {
+		if suffix.Index != nil {
+			p = p.member(name(suffix.Index))
+		}
+	}
+	return p, true
+}
+
+// isPath tells whether a query is names after `.` and nothing else.
+func isPath(q *gojq.Query) bool {
+	switch {
+	case q == nil, len(q.FuncDefs) > 0, len(q.Patterns) > 0:
+		return false
+	case q.Term == nil:
+		return q.Op == gojq.OpPipe && isPath(q.Left) && isPath(q.Right)
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIdentity:
+	case gojq.TermTypeIndex:
+		if !isName(t.Index) {
+			return false
+		}
+	case gojq.TermTypeQuery:
+		if !isPath(t.Query) {
+			return false
+		}
+	default:
+		return false
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Iter || (suffix.Index != nil && !isName(suffix.Index)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isName tells whether an index is a name that stands in the program: `.a`,
+// `."a"` or `["a"]`.
+func isName(i *gojq.Index) bool {
+	if i.Start != nil {
+		return i.End == nil && !i.IsSlice && isScalar(i.Start) && i.Start.Term.Type == gojq.TermTypeString
+	}
+	return !i.IsSlice && (i.Str == nil || len(i.Str.Queries) == 0)
+}
+
+func name(i *gojq.Index) string {
+	switch {
+	case i.Start != nil:
+		return i.Start.Term.Str.Str
+	case i.Str != nil:
+		return i.Str.Str
+	default:
+		return i.Name
+	}
+}
+
+func isScalar(q *gojq.Query) bool {
+	if q == nil || q.Term == nil || len(q.Term.SuffixList) > 0 || len(q.FuncDefs) > 0 {
+		return false
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNumber:
+		return true
+	case gojq.TermTypeString:
+		return len(t.Str.Queries) == 0
+	default:
+		return false
+	}
+}

@@ -1,0 +1,172 @@
+package jq
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// String writes a projection for tests: `.a{b !c}`, ! for whole parts.
+func (p *Projection) String() string {
+	if p == nil {
+		return "everything"
+	}
+	if p.whole {
+		return "!"
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(p.members)) {
+		parts = append(parts, name+p.members[name].String())
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(parts, " ") + "}"
+}
+
+func TestProject(t *testing.T) {
+	for _, tc := range []struct {
+		program string
+		want    Kind
+		reads   string
+	}{
+		{".", Any, "everything"},
+		{".data.nick", Any, "{data{nick!}}"},
+		{`.data["nick"]."x y"`, Any, "{data{nick{x y!}}}"},
+		{".data | .nick", Any, "{data{nick!}}"},
+		{".data | {name: .nick, vip: .isVip}", Any, "{data{isVip! nick!}}"},
+		{"{name: .data.nick, vip: .data.isVip}", Any, "{data{isVip! nick!}}"},
+		{"{code, $status}", Any, "{code!}"},
+		{`{"a": .b, "\(.c)": 1}`, Any, "{b! c!}"},
+		{`.code == "000000"`, Predicate, "{code}"},
+		{".data == null", Predicate, "{data}"},
+		{".data == .other", Predicate, "{data! other!}"},
+		{".ok and (.errors | not)", Predicate, "{errors ok}"},
+		{".ok", Predicate, "{ok}"},
+		{".a // .b", Any, "{a! b!}"},
+		{"if .a then .b elif .c then .d else .e end", Any, "{a b! c d! e!}"},
+		{"if .a then .b end", Any, "everything"},
+		{".items[0].x", Any, "everything"},
+		{".items | length", Any, "{items!}"},
+		{".items | map(.x)", Any, "{items!}"},
+		{".items[]", Any, "everything"},
+		{".a.b?", Any, "{a{b!}}"},
+		{`"x\(.a)" + .b`, Any, "{a! b!}"},
+		{`@base64 "\(.a)"`, Any, "{a!}"},
+		{"[.a, .b]", Any, "{a! b!}"},
+		{"-.a", Any, "{a!}"},
+		{".a as $x | .b", Any, "everything"},
+		{"def f: .x; f", Any, "everything"},
+		{"..", Any, "everything"},
+		{".a = 1", Any, "everything"},
+		{".[.k]", Any, "everything"},
+		{"$status < 400", Predicate, ""},
+		{"(.a | tostring) | .b", Any, "{a!}"},
+		{"try .a catch .", Any, "everything"},
+	} {
+		p, err := Compile(tc.program, Spec{Vars: []string{"status"}, Want: tc.want})
+		if err != nil {
+			t.Errorf("%s: %v", tc.program, err)
+			continue
+		}
+		if got := Project(p).String(); got != tc.reads {
+			t.Errorf("%s reads %s, want %s", tc.program, got, tc.reads)
+		}
+	}
+}
+
+func TestProjectSeveral(t *testing.T) {
+	a, b := compiled(t, ".data.nick"), compiled(t, ".data.vip")
+	if got := Project(a, nil, b).String(); got != "{data{nick! vip!}}" {
+		t.Errorf("got %s", got)
+	}
+	if got := Project(a, compiled(t, ".")); got != nil {
+		t.Errorf("got %s, want everything", got)
+	}
+	if got := Project(compiled(t, ".data"), a).String(); got != "{data!{...}}" && got != "{data!}" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func compiled(t testing.TB, program string) *Program {
+	t.Helper()
+	p, err := Compile(program, Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDecodePart(t *testing.T) {
+	p := Project(compiled(t, "{a: .a.x, b: .b}"))
+	for _, tc := range []struct{ in, want string }{
+		{`{"a":{"x":1,"y":[1,{"z":"\u00e9\n"}]},"b":[true],"c":{"d":[]}}`, `{"a":{"x":1},"b":[true]}`},
+		{`{"a":[1,2],"b":null}`, `{"a":[],"b":null}`},
+		{`{"a":7,"a":{"x":2}}`, `{"a":{"x":2}}`},
+		{`[1,{"x":2}]`, `[]`},
+		{`"x"`, `"x"`},
+		{`1.10`, `1.10`},
+	} {
+		v, err := DecodePart([]byte(tc.in), Limits{}, p)
+		if err != nil {
+			t.Errorf("%s: %v", tc.in, err)
+			continue
+		}
+		if got, _ := Encode(nil, v, Limits{}); string(got) != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.in, got, tc.want)
+		}
+	}
+}
+
+// FuzzDecodePart holds the part against the whole: the same documents are
+// refused, for the same reason, and programs can't tell them apart.
+func FuzzDecodePart(f *testing.F) {
+	programs := []string{
+		"{a: .a.b, c}", ".a == null", ".a.b | not", `.a // .c | tostring`, "if .a then .c.b else .d end", "[.a, .c.d] | length",
+	}
+	for i := range programs {
+		for _, doc := range []string{
+			`{"a":{"b":1,"z":[]},"c":"x","d":{"e":{}}}`, `{"a":[{"b":2}]}`, `[1,2]`, `{"a":null,"x":"\ud83d\ude00\""}`, `{"a":1e5,"b":[01]}`,
+			`{"q":"\x"}`, `{"a":{"b":[[[]]]},"a":false}`, `{"x":tru}`, ` 7 `, `{"x":"` + "\xff" + `"}`,
+		} {
+			f.Add(i, []byte(doc))
+		}
+	}
+	f.Fuzz(func(t *testing.T, i int, doc []byte) {
+		p := compiled(t, programs[((i%len(programs))+len(programs))%len(programs)])
+		limits := Limits{Depth: 8, Nodes: 64}
+		whole, wholeErr := Decode(doc, limits)
+		part, partErr := DecodePart(doc, limits, Project(p))
+		if fmt.Sprint(wholeErr) != fmt.Sprint(partErr) {
+			t.Fatalf("%q: whole %v, part %v", doc, wholeErr, partErr)
+		}
+		if wholeErr != nil {
+			return
+		}
+		want, wantErr := p.Run(t.Context(), whole)
+		got, gotErr := p.Run(t.Context(), part)
+		if fmt.Sprint(wantErr) != fmt.Sprint(gotErr) || !reflect.DeepEqual(want, got) {
+			t.Errorf("%s on %q: whole gives %v %v, the part %v %v", p, doc, want, wantErr, got, gotErr)
+		}
+	})
+}
+
+func BenchmarkDecodePart(b *testing.B) {
+	doc := []byte(`{"code":"000000","data":{"orderId":9007199254740993,"amount":1.10,"status":"shipped","nick":"Ann","isVip":"1",` +
+		`"items":[{"sku":"A-1001","title":"wireless headset","price":0.60,"tags":["audio","new"]},{"sku":"B-2002","title":"cable"}],` +
+		`"history":[{"at":1656143373000,"event":"created"},{"at":1656146973000,"event":"paid"}]}}`)
+	part := Project(compiled(b, `{name: .data.nick, vip: .data.isVip}`), compiled(b, `.code == "000000"`))
+	for name, p := range map[string]*Projection{"whole": nil, "part": part} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := DecodePart(doc, Limits{}, p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
