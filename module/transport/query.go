@@ -1,9 +1,9 @@
 package transport
 
 import (
+	"encoding/hex"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -101,13 +101,13 @@ func unescapeKey(key string) string {
 			out.WriteByte(' ')
 			continue
 		case '%':
-			if n, ok := hex(key, i+1, 2); ok {
-				out.WriteByte(byte(n))
+			if b := unhex(key, i+1, 2); b != nil {
+				out.Write(b)
 				i += 2
 				continue
 			}
-			if n, ok := hex(key, i+2, 4); ok && key[i+1]|0x20 == 'u' {
-				out.WriteRune(rune(n))
+			if b := unhex(key, i+2, 4); b != nil && key[i+1]|0x20 == 'u' {
+				out.WriteRune(rune(b[0])<<8 | rune(b[1]))
 				i += 5
 				continue
 			}
@@ -117,11 +117,14 @@ func unescapeKey(key string) string {
 	return out.String()
 }
 
-// hex reads n hexadecimal digits of s from start.
-func hex(s string, start, n int) (uint64, bool) {
+// unhex decodes n hexadecimal digits of s from start; nil when there are none.
+func unhex(s string, start, n int) []byte {
 	if start+n > len(s) {
-		return 0, false
+		return nil
 	}
-	v, err := strconv.ParseUint(s[start:start+n], 16, 32)
-	return v, err == nil
+	b, err := hex.DecodeString(s[start : start+n])
+	if err != nil {
+		return nil
+	}
+	return b
 }
