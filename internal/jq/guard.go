@@ -21,7 +21,7 @@ const (
 	maxPairs = 10_000_000
 	maxMade  = 128 << 20 // bytes that the functions of one run make in all
 	maxKey   = 64 << 10  // bytes of a key that is put together
-	maxFind  = 16        // values in an array that is looked for by .[…]
+	maxFind  = 16        // values in an array that .[…] looks for, itself included
 )
 
 // What is guarded, and how. "After" looks at a result that is at most the sum of
@@ -218,22 +218,26 @@ func digits(_ *run, v any, _ []any) any {
 	return v
 }
 
-// subscript is put before what stands in .[…]: an array there is looked for.
+// subscript is put before what stands in .[…]: an array there is looked for, by
+// comparing it at each place.
 func subscript(_ *run, v any, _ []any) any {
-	a, ok := v.([]any)
-	if !ok {
-		return v
-	}
-	if len(a) > maxFind {
-		return fault("array to look for is too long; use indices")
-	}
-	for _, e := range a {
-		switch e.(type) {
-		case []any, map[string]any:
-			return fault("array to look for is nested; use indices")
-		}
+	if _, ok := v.([]any); ok && fewer(v, maxFind) < 0 {
+		return fault("array to look for is too large; use indices")
 	}
 	return v
+}
+
+// fewer takes the values in v off n, and gives up below zero.
+func fewer(v any, n int) int {
+	if n--; n < 0 {
+		return n
+	}
+	each(v, func(e any) {
+		if n >= 0 {
+			n = fewer(e, n)
+		}
+	})
+	return n
 }
 
 // steps is put before the path of getpath.

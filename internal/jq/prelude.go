@@ -29,7 +29,7 @@ def fromstream(f):
   foreach f as $event (null;
     (if .whole then null else .v end) as $v
     | if $event | length == 2
-      then {v: ($v | _setpath($event[0]; $event[1])), whole: ($event[0] | length == 0)}
+      then {v: ($v | _setpath([] + $event[0]; $event[1])), whole: ($event[0] | length == 0)}
       else {v: $v, whole: ($event[0] | length == 1)} end;
     if .whole then .v else empty end);
 
@@ -48,7 +48,7 @@ def max_by(f): _greatest(_map([f]));
 
 def IN(s): any(_equal(s; .); .);
 def IN(src; s): any(_equal(src; s); .);
-def INDEX(stream; f): [stream as $row | [($row | f | _tostring), $row]] | _pairs;
+def INDEX(stream; f): [stream as $row | ($row | f | _tostring) as $key | [$key, $row]] | _pairs;
 def INDEX(f): _INDEX(_iter[]; f);
 def JOIN($index; f): [_iter[] | [., $index[f | _subscript]]];
 def JOIN($index; stream; f): stream | [., $index[f | _subscript]];
