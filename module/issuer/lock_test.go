@@ -9,18 +9,21 @@ import (
 )
 
 func TestLockIsFreed(t *testing.T) {
-	storage := newMemory()
-	in := start(t, storage)
-	p := in.obtain()
-	for range 3 {
-		p = in.refreshed(p.RefreshToken)
-	}
-	if n := storage.heldLocks(); n != 0 {
-		t.Errorf("%d locks are still held", n)
-	}
-	if n := storage.count("lock"); n != 4 {
-		t.Errorf("%d locks taken, want 4", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		inOurDays(t)
+		storage := newMemory()
+		in := start(t, storage)
+		p := in.obtain()
+		for range 3 {
+			p = in.refreshed(p.RefreshToken)
+		}
+		if n := storage.heldLocks(); n != 0 {
+			t.Errorf("%d locks are still held", n)
+		}
+		if n := storage.count("lock"); n != 4 {
+			t.Errorf("%d locks taken, want 4", n)
+		}
+	})
 }
 
 // A process that died holds the lock for ever.
@@ -45,6 +48,7 @@ func TestLockThatNeverComes(t *testing.T) {
 				t.Errorf("another's lock was freed: %v", err)
 			}
 		}
+		synctest.Wait()
 		if n := in.state.loose.Load(); n != 0 {
 			t.Errorf("%d waits are left", n)
 		}
@@ -60,6 +64,7 @@ func TestLockThatComesLate(t *testing.T) {
 		p := in.obtain()
 		storage.fault(func(context.Context) error { time.Sleep(time.Minute); return nil }, "lock")
 		in.refreshed(p.RefreshToken)
+		synctest.Wait()
 		if n := in.state.loose.Load(); n != 1 {
 			t.Errorf("%d waits, want 1", n)
 		}
