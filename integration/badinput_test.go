@@ -104,9 +104,14 @@ func TestTheFilterHolds(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	caddy := start(t, api, setup{})
 	for _, header := range []http.Header{
-		{"Accept-Encoding": {"gzip"}}, {"Accept-Encoding": {"br"}}, {"Accept-Encoding": {"zstd"}},
-		{"Range": {"bytes=0-9"}}, {"If-None-Match": {"*"}}, {"If-Range": {`"x"`}, "Range": {"bytes=0-1"}},
-		{"Connection": {"Authorization"}}, {"Te": {"trailers"}},
+		{"Accept-Encoding": {"gzip"}},
+		{"Accept-Encoding": {"br"}},
+		{"Accept-Encoding": {"zstd"}},
+		{"Range": {"bytes=0-9"}},
+		{"If-None-Match": {"*"}},
+		{"If-Range": {`"x"`}, "Range": {"bytes=0-1"}},
+		{"Connection": {"Authorization"}},
+		{"Te": {"trailers"}},
 	} {
 		req := harness.Request(t, http.MethodGet, caddy.URL("/ivr/order?tel=13800138000"), "", "")
 		req.Header = header

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,9 +137,7 @@ func TestWhoMayCall(t *testing.T) {
 			caddy := start(t, api, setup{more: tc.more, env: []string{"IVR_KEY=open"}})
 			before := api.Ledger().Last()
 			req := harness.Request(t, "GET", caddy.URL("/ivr/order?tel=13800138000"), "", "")
-			for name, v := range tc.header {
-				req.Header[name] = v
-			}
+			maps.Copy(req.Header, tc.header)
 			got := harness.Do(t, req)
 			if got.Status != tc.want {
 				t.Fatalf("got %d %s, want %d", got.Status, got.Body, tc.want)

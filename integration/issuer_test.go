@@ -16,12 +16,14 @@ import (
 // An api opens to those who hold a token of its issuer, and to nobody else.
 func TestAnIssuersTokenOpens(t *testing.T) {
 	api := startProvider(t, provider.Options{})
-	caddy := start(t, api, setup{tokens: `
+	caddy := start(t, api, setup{
+		tokens: `
 		issuer partner {
 			client {env.PARTNER_KEY} {env.PARTNER_SECRET}
 		}`, site: `
 	token_issuer /token/* partner` + orderBlock, more: "auth issuer partner",
-		env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"}})
+		env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"},
+	})
 	order := func(bearer string) harness.Answer {
 		req := harness.Request(t, "GET", caddy.URL("/ivr/order?tel=13800138000"), "", "")
 		if bearer != "" {
@@ -66,13 +68,15 @@ func TestAnIssuersTokenOpens(t *testing.T) {
 // Switchboard signs in to Switchboard: both halves speak the same protocol.
 func TestBothHalvesOfTheProtocol(t *testing.T) {
 	api := startProvider(t, provider.Options{})
-	partner := start(t, api, setup{tokens: `
+	partner := start(t, api, setup{
+		tokens: `
 		issuer partner {
 			client {env.PARTNER_KEY} {env.PARTNER_SECRET}
 			lifetime 30s
 		}`, site: `
 	token_issuer /token/* partner` + orderBlock, more: "auth issuer partner",
-		env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"}})
+		env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"},
+	})
 	caller := harness.Start(t, harness.Config{Env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"}, Caddyfile: `{
 	admin {ADMIN}
 	switchboard {

@@ -27,7 +27,7 @@ func TestTheTour(t *testing.T) {
 		block, _, _ = strings.Cut(block, "```")
 		for _, step := range strings.Split(block, "$ ")[1:] {
 			command, want, _ := strings.Cut(step, "\n")
-			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "curl ", "curl -s ", 1)) //nolint:gosec // of our README
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "curl ", "curl -s ", 1))
 			out, err := cmd.Output()
 			if err != nil {
 				t.Errorf("block %d: %s: %v", i+1, command, err)

@@ -16,7 +16,6 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/token"
-	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
 func init() {
@@ -168,12 +167,6 @@ func find[T any](all map[string]T, kind, name string) (T, error) {
 	}
 	return none, fmt.Errorf("%s %s is not defined; defined are: %s", kind, name, strings.Join(known, ", "))
 }
-
-// TokenHolder returns the token source of that name to a transport.
-func (a *App) TokenHolder(name string) (transport.Holder, error) { return a.Token(name) }
-
-// Definitions returns the jq functions that every program may use.
-func (a *App) Definitions() string { return a.Define }
 
 // Metrics returns the counters of this configuration.
 func (a *App) Metrics() *Metrics { return a.metrics }

@@ -42,8 +42,6 @@ func (d discard) WriteHeader(int)             {}
 
 // BenchmarkCall is everything that a call costs besides the exchange itself.
 func BenchmarkCall(b *testing.B) {
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: b.Context()})
-	defer cancel()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
 		b.Fatal(err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -39,7 +40,7 @@ func (b *budget) lift() {
 }
 
 // spent tells whether the budget ended the call.
-func (b *budget) spent() bool { return context.Cause(b.Context) == errBudget }
+func (b *budget) spent() bool { return errors.Is(context.Cause(b.Context), errBudget) }
 
 func (b *budget) stop() {
 	b.timer.Stop()

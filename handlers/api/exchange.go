@@ -59,9 +59,9 @@ func replayable(req *http.Request) bool {
 // send runs the chain. A truncated answer arrives as a panic (caddy-notes 4).
 func (c *run) send(req *http.Request) (err error) {
 	defer func() {
-		switch p := recover(); {
-		case p == nil:
-		case p == http.ErrAbortHandler: //nolint:errorlint // a panic's value is compared as it is
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
 			err = http.ErrAbortHandler
 		default:
 			c.api.logger.Error("a handler of the chain panicked",
@@ -94,6 +94,9 @@ func (c *run) settle(err error) bool {
 		}
 		return false
 	case c.attempt.Err != nil && !c.hungUp():
+		if body, ok := errors.AsType[*transport.BodyError](c.attempt.Err); ok {
+			return c.refuse(body.Status, call.BadRequest, body.Error())
+		}
 		return c.fail(call.NoToken, c.attempt.Err.Error())
 	case c.ctx.Err() != nil:
 		return c.ended("")

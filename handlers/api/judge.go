@@ -79,7 +79,7 @@ func (c *run) read() bool {
 		return c.fail(call.BadAnswer, "the answer is a part of one (status 206)")
 	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
 		return true
-	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body):
+	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && c.reserve(len(body)):
 		c.doc = c.attempt.Doc // the transport has looked into it
 		return true
 	}

@@ -31,8 +31,6 @@ var (
 	answerVars  = []string{"status", "headers", "params", "request"}
 )
 
-const defaultSuccess = "$status < 400"
-
 // compile compiles all programs of an API. The names are those of the
 // credentials that request programs may use; define is put before each.
 func (a *API) compile(names []string, define string) (programs, error) {

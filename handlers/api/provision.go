@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -226,9 +227,8 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 		return fmt.Errorf("loading handle: %w", err)
 	}
 	var next caddyhttp.Handler = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	list := guests.([]any)
-	for i := len(list) - 1; i >= 0; i-- {
-		handler, after := list[i].(caddyhttp.MiddlewareHandler), next
+	for _, guest := range slices.Backward(guests.([]any)) {
+		handler, after := guest.(caddyhttp.MiddlewareHandler), next
 		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 			return handler.ServeHTTP(w, r, after)
 		})

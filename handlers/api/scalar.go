@@ -3,11 +3,10 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
-
-	"maps"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )

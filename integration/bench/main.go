@@ -151,7 +151,7 @@ func start(binary, upstream string) (urls []string, pid int, stop func(), err er
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		return nil, 0, nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // named by who runs it
+	cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--adapter", "caddyfile")
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "GOMAXPROCS=2")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
@@ -230,7 +230,7 @@ func cpu(pid int) (int64, error) {
 	}
 	var sum int64
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // of /proc
+		text, err := os.ReadFile(file)
 		if err != nil {
 			continue // the thread has ended
 		}

@@ -89,7 +89,7 @@ func Start(t testing.TB, c Config) *Caddy {
 	caddy.Port = FreePort(t)
 	caddy.Admin = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	file := caddy.write(c.Caddyfile)
-	caddy.cmd = exec.CommandContext(context.Background(), Binary(t), "run", "--config", file, "--adapter", "caddyfile") //nolint:gosec // the binary under test
+	caddy.cmd = exec.CommandContext(context.Background(), Binary(t), "run", "--config", file, "--adapter", "caddyfile")
 	caddy.cmd.Env = append(environment(caddy.Dir), c.Env...)
 	caddy.cmd.Stdout, caddy.cmd.Stderr = caddy.Logs, caddy.Logs
 	if err := caddy.cmd.Start(); err != nil {
@@ -182,7 +182,7 @@ func (c *Caddy) Command(args ...string) (string, error) {
 // Command runs a command of the binary to its end.
 func Command(t testing.TB, dir string, env []string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), Binary(t), args...) //nolint:gosec // the binary under test
+	cmd := exec.CommandContext(t.Context(), Binary(t), args...)
 	cmd.Env = append(environment(dir), env...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
@@ -192,7 +192,7 @@ func Command(t testing.TB, dir string, env []string, args ...string) (string, er
 // Kill ends the process at once, as a crash does.
 func (c *Caddy) Kill() {
 	_ = c.cmd.Process.Kill()
-	<-c.ended
+	_ = <-c.ended
 	c.ended <- nil
 }
 
@@ -201,7 +201,7 @@ func (c *Caddy) Kill() {
 func (c *Caddy) Stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-c.ended:
+	case _ = <-c.ended:
 		c.ended <- nil
 	case <-time.After(20 * time.Second):
 		_ = c.cmd.Process.Kill()

@@ -2,13 +2,13 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -36,25 +36,15 @@ type Holder interface {
 // their values.
 var ExpiredVars = []string{"status", "headers", "params", "request"}
 
-// app is the part of the app `switchboard` that the transport uses.
-type app interface {
-	// TokenHolder returns the token source of that name. The error says which
-	// names there are.
-	TokenHolder(name string) (Holder, error)
-	// Definitions returns the jq functions that every program may use.
-	Definitions() string
-}
-
-func findApp(ctx caddy.Context) (app, error) {
-	module, err := ctx.App("switchboard")
+// find gives the token source of that name, and the jq functions that every
+// program may use. The error says which names there are.
+func find(ctx caddy.Context, name string) (Holder, string, error) {
+	app, err := ctx.App("switchboard")
 	if err != nil {
-		return nil, fmt.Errorf("getting the app switchboard: %w", err)
+		return nil, "", fmt.Errorf("getting the app switchboard: %w", err)
 	}
-	found, ok := module.(app)
-	if !ok {
-		return nil, errors.New("the app switchboard holds no token sources")
-	}
-	return found, nil
+	holder, err := app.(*module.App).Token(name)
+	return holder, app.(*module.App).Define, err
 }
 
 // rule tells which answers mean that the token is dead.

@@ -104,15 +104,11 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		}
 		return nil
 	}
-	app, err := findApp(ctx)
+	holder, define, err := find(ctx, t.Token)
 	if err != nil {
 		return err
 	}
-	holder, err := app.TokenHolder(t.Token)
-	if err != nil {
-		return err
-	}
-	return t.use(holder, app.Definitions())
+	return t.use(holder, define)
 }
 
 // use takes over the rules of a token source.
