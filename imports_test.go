@@ -110,16 +110,21 @@ func TestNoTestSleeps(t *testing.T) {
 		if !ours(p.ImportPath) {
 			continue
 		}
+		var sleepers []string
+		fake := false // a package with fake time has helpers for it in several files
 		for _, name := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
 			files++
 			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fake := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` })
-			if !fake && sleeps(file) {
-				t.Errorf("%s/%s sleeps: wait for a signal, or use testing/synctest", p.ImportPath, name)
+			fake = fake || slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` })
+			if sleeps(file) {
+				sleepers = append(sleepers, name)
 			}
+		}
+		if !fake && len(sleepers) > 0 {
+			t.Errorf("%s: %s sleeps: wait for a signal, or use testing/synctest", p.ImportPath, strings.Join(sleepers, ", "))
 		}
 	}
 	if files == 0 {
