@@ -66,23 +66,25 @@ func (k *Keeper) obtain(ctx context.Context, v *vault) outcome {
 	return o
 }
 
-// mark writes down, in memory and in the vault, that a call is about to be
-// made. A refresh token counts as spent from then on, so a process that finds
-// the mark after a crash doesn't send it again (T7).
-func (k *Keeper) mark(ctx context.Context, v *vault, how string) {
+// mark writes down, in memory and in the vault, that this instance is about to
+// make a call. A refresh token counts as spent from then on, so a process that
+// finds the mark after a crash doesn't send it again (T7). It tells whether the
+// mark is in the vault.
+func (k *Keeper) mark(ctx context.Context, v *vault, how string) bool {
 	k.mu.Lock()
-	k.ownMark = k.now()
 	r := &k.record
-	r.Asking = k.ownMark
+	r.Asking, r.Asker = k.now(), k.id
 	if how == howRefresh {
 		r.Refresh = cmp.Or(r.Refresh, k.policy.seed)
-		r.Spent = k.ownMark
+		r.Spent = r.Asking
 	}
 	c := *r
 	k.mu.Unlock()
-	if err := k.save(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
+	err := k.save(ctx, v, c)
+	if err != nil && !errors.Is(err, errNoStorage) {
 		k.around.Load().Logger.Debug("token call not marked", zap.Error(err))
 	}
+	return err == nil
 }
 
 // ask makes one call, or two when the first was refused and the endpoint's

@@ -24,6 +24,7 @@ type Keeper struct {
 	endpoint endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
+	id       uint64         // this instance in record.Asker
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
@@ -45,7 +46,6 @@ type Keeper struct {
 	failures int           // in a row
 	lastErr  error         // of the last renewal, nil after a success
 	wanted   bool          // somebody needs a token: renew even without one
-	ownMark  time.Time     // what this keeper wrote into record.Asking
 	flight   *flight       // the renewal that runs, or nil
 	changed  chan struct{} // closed and replaced when a token is published
 	stop     context.CancelFunc
@@ -53,6 +53,7 @@ type Keeper struct {
 	tested   string // the type of the storage whose lock was tested
 
 	staticWarned atomic.Int64 // Unix nanoseconds
+	excludes     atomic.Bool  // the storage's lock is one, by its self-test
 	unreadable   atomic.Bool  // the record couldn't be read last time
 }
 
@@ -102,6 +103,7 @@ func newKeeper(p policy, e endpoint) *Keeper {
 		endpoint: e,
 		clock:    time.Now,
 		random:   rand.Float64,
+		id:       rand.Uint64(),
 		attached: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),

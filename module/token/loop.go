@@ -170,9 +170,12 @@ func (k *Keeper) testLock(ctx context.Context, v *vault) {
 	if known {
 		return
 	}
+	k.excludes.Store(false)
 	go func() {
 		log := k.around.Load().Logger.With(zap.String("storage", kind))
-		switch err := v.testLock(ctx); {
+		err := v.testLock(ctx)
+		k.excludes.Store(err == nil)
+		switch {
 		case errors.Is(err, errNoExclusion):
 			log.Warn("the storage's lock excludes nobody; instances keep apart by chance and by reading again", zap.Error(err))
 		case err != nil && ctx.Err() == nil:

@@ -24,15 +24,16 @@ func TestFleetWeek(t *testing.T) {
 				const instances, week = 16, 7 * 24 * time.Hour
 				i, s := newIssuer(), newStorage()
 				s.noLock = tt.noLock
+				delay := newKeeper(testPolicy(), nil).seeded(99).random
+				s.hook = func(ctx context.Context, _ string) error {
+					return pause(ctx, part(20*time.Millisecond, delay()))
+				}
 				var fleet []*Keeper
 				for n := range instances {
 					k := newKeeper(testPolicy(), i).seeded(uint64(n))
 					k.Attach(Env{Storage: s})
 					t.Cleanup(func() { _ = k.Destruct() })
 					fleet = append(fleet, k)
-				}
-				if tt.noLock { // they start one after the other, as in a rolling update
-					must(t, fleet[0])
 				}
 				var mu sync.Mutex
 				requests, dead := 0, 0
@@ -78,40 +79,43 @@ func TestFleetWeek(t *testing.T) {
 				for _, k := range fleet {
 					_ = k.Destruct()
 				}
-				time.Sleep(time.Minute)
+				time.Sleep(2 * time.Minute)
 			})
 		})
 	}
 }
 
-// T2 in one process, with a cold start: the lock's holder obtains, the others
-// find the token while they wait for the lock.
+// T2 in one process, with a cold start: one obtains, the others find the token
+// while they wait for the lock; or, where that is none, because of the mark.
 func TestFleetColdStart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
-		var wg sync.WaitGroup
-		for n := range 16 {
-			k, _ := keeping(t, testPolicy(), i, s)
-			k.seeded(uint64(n))
-			wg.Go(func() {
-				began := time.Now()
-				if tok := must(t, k); tok.Generation != 1 {
-					t.Errorf("generation %d", tok.Generation)
-				}
-				if took := time.Since(began); took > time.Second {
-					t.Errorf("took %v", took)
-				}
-			})
-		}
-		wg.Wait()
-		time.Sleep(time.Minute)
-		if n := i.calls(); n != 1 {
-			t.Errorf("%d calls", n)
-		}
-		if s.held() != 0 {
-			t.Errorf("%d locks left", s.held())
-		}
-	})
+	for _, noLock := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			i, s := newIssuer(), newStorage()
+			s.noLock = noLock
+			var wg sync.WaitGroup
+			for n := range 16 {
+				k, _ := keeping(t, testPolicy(), i, s)
+				k.seeded(uint64(n))
+				wg.Go(func() {
+					began := time.Now()
+					if tok := must(t, k); tok.Generation != 1 {
+						t.Errorf("generation %d", tok.Generation)
+					}
+					if took := time.Since(began); took > time.Second {
+						t.Errorf("took %v", took)
+					}
+				})
+			}
+			wg.Wait()
+			time.Sleep(time.Minute)
+			if n := i.calls(); n != 1 {
+				t.Errorf("no lock: %v, %d calls", noLock, n)
+			}
+			if s.held() != 0 {
+				t.Errorf("%d locks left", s.held())
+			}
+		})
+	}
 }
 
 // Without a lock, the mark in the record keeps an instance that is not in a
@@ -164,6 +168,7 @@ func TestRefreshTokenUsedByAnother(t *testing.T) {
 			i.before = func(ctx context.Context, c tokenCall) error {
 				if c.how == howRefresh {
 					<-late
+					return &Failure{Kind: Refused, Reason: "used"}
 				}
 				return nil
 			}

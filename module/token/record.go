@@ -33,9 +33,11 @@ type record struct {
 	// Spent is when the refresh token was sent last. Unless the answer came and
 	// cleared it, the token counts as used up (T7).
 	Spent time.Time `json:"spent,omitzero"`
-	// Asking is when an instance last began a call for a new token. Where the
-	// storage's lock excludes nobody, this mark keeps the others back a little.
+	// Asking is when an instance last began a call for a new token, Asker which
+	// one. Where the storage's lock excludes nobody, this mark keeps the others
+	// back.
 	Asking time.Time `json:"asking,omitzero"`
+	Asker  uint64    `json:"asker,omitempty"`
 	// Dead: the API has refused this generation; it isn't served any more.
 	Dead bool `json:"dead,omitempty"`
 	// Suspect: the API has refused this generation right after it replaced a
@@ -103,7 +105,7 @@ func (r *record) heed(stored *record) {
 	if stored.Refresh == r.Refresh {
 		r.Spent = later(r.Spent, stored.Spent)
 	}
-	r.Asking = later(r.Asking, stored.Asking)
+	r.Asking, r.Asker = stored.Asking, stored.Asker // whoever wrote last
 	if stored.RefusedUntil.After(r.RefusedUntil) {
 		r.RefusedUntil, r.RefusedCount = stored.RefusedUntil, stored.RefusedCount
 	}

@@ -20,7 +20,7 @@ func (k *Keeper) renew(ctx context.Context, f *flight) outcome {
 			return o
 		}
 		defer unlock()
-		if o, done := k.afterMark(ctx, v, f); done {
+		if o, done := k.turn(ctx, v, f); done {
 			return o
 		}
 	}

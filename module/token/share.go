@@ -20,6 +20,9 @@ const (
 	// markPatience is how long a caller without a token is kept waiting because
 	// another instance has begun a call; with a token it is the call's time-out.
 	markPatience = 2 * time.Second
+	// markSettles is longer than an instance takes from reading the record to
+	// writing its mark.
+	markSettles = 100 * time.Millisecond
 )
 
 // exclusive waits for the storage's lock, bounded, and reads the vault while
@@ -78,14 +81,42 @@ func (k *Keeper) exclusive(ctx context.Context, v *vault, f *flight) (unlock fun
 // marked is how long ago another instance began a call that it hasn't ended
 // with a new record; very long when there is none. The caller holds k.mu.
 func (k *Keeper) marked(now time.Time) time.Duration {
-	if k.record.Asking.Equal(k.ownMark) {
+	if k.record.Asker == k.id {
 		return math.MaxInt64
 	}
 	return now.Sub(k.record.Asking).Abs()
 }
 
+// turn looks whether a renewal is still needed, now that others may have had
+// the lock. Unless the lock is known to be one, it then makes sure in another
+// way that this instance is alone: it leaves its mark, waits longer than a read
+// and a write take, and goes on only if the mark is still its own. Of all who
+// saw no mark at the same time, the last to write goes on.
+func (k *Keeper) turn(ctx context.Context, v *vault, f *flight) (outcome, bool) {
+	for {
+		if o, done := k.afterMark(ctx, v, f); done || f.forced || k.excludes.Load() {
+			return o, done
+		}
+		if !k.mark(ctx, v, "") {
+			return outcome{}, false // not stored: nobody sees it
+		}
+		if err := nap(ctx, markSettles); err != nil {
+			return outcome{how: howAdopt, err: err}, true
+		}
+		if o, done := k.look(ctx, v, f); done {
+			return o, true
+		}
+		k.mu.Lock()
+		mine := k.record.Asker == k.id
+		k.mu.Unlock()
+		if mine {
+			return outcome{}, false
+		}
+	}
+}
+
 // afterMark looks until no other instance is in the middle of a call, or has
-// been for too long. With a lock that excludes, this is one look.
+// been for too long.
 func (k *Keeper) afterMark(ctx context.Context, v *vault, f *flight) (outcome, bool) {
 	for {
 		if o, done := k.look(ctx, v, f); done {
@@ -97,15 +128,14 @@ func (k *Keeper) afterMark(ctx context.Context, v *vault, f *flight) (outcome, b
 		if free {
 			return outcome{}, false
 		}
-		if err := k.nap(ctx); err != nil {
+		if err := nap(ctx, k.napTime()); err != nil {
 			return outcome{how: howAdopt, err: err}, true
 		}
 	}
 }
 
-// nap waits 50 to 250 ms, the time between two looks into the vault.
-func (k *Keeper) nap(ctx context.Context) error {
-	t := time.NewTimer(k.napTime())
+func nap(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -115,6 +145,7 @@ func (k *Keeper) nap(ctx context.Context) error {
 	}
 }
 
+// napTime is the time between two looks into the vault: 50 to 250 ms.
 func (k *Keeper) napTime() time.Duration {
 	return 50*time.Millisecond + part(200*time.Millisecond, k.random())
 }

@@ -211,6 +211,41 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// While a token couldn't be stored, somebody stored a later one that is dead
+// by now. Ours isn't put in its place, and nobody tries again and again.
+func TestLateRecordIsNotStored(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		k, _ := keeping(t, testPolicy(), i, s)
+		must(t, k)
+		time.Sleep(time.Second)
+		s.setHook(func(_ context.Context, op string) error {
+			if op == "Store" {
+				return errDisk
+			}
+			return nil
+		})
+		if err := k.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.setHook(nil)
+		p := testPolicy()
+		theirs := k.snapshot()
+		theirs.Generation, theirs.Access, theirs.Dead = 9, "theirs", true
+		if err := newVault(s, &p).save(t.Context(), &theirs); err != nil {
+			t.Fatal(err)
+		}
+		before := s.count("Load")
+		time.Sleep(10 * time.Minute)
+		if n := s.count("Load") - before; n > 2 {
+			t.Errorf("%d loads in 10 minutes", n)
+		}
+		if r := s.stored(t, p); r.Generation != 9 {
+			t.Errorf("generation %d was stored over 9", r.Generation)
+		}
+	})
+}
+
 // Whatever a storage does, there are tokens, within the time that it may take.
 func TestBadStorage(t *testing.T) {
 	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
