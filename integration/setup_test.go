@@ -41,6 +41,7 @@ type setup struct {
 	lifetime, window string // of tokens
 	global, tokens   string // more of the global options, and token sources
 	more             string // more of the order api
+	before           string // what stands before the site, such as snippets
 	site             string // the site; default: the order api
 	env              []string
 	dir              string
@@ -60,6 +61,7 @@ func (s setup) caddyfile(api *provider.Server) string {
 	switchboard {` + tokenBlock + s.tokens + `
 	}
 }
+` + s.before + `
 http://localhost:{PORT} {
 	bind 127.0.0.1
 	` + or(s.site, orderBlock) + `
