@@ -28,16 +28,20 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	defs, units := w.definitions(s.Define)
 
 	w.inDefine, w.src = false, src
+	main := newUnit(nil)
+	w.unit = main
 	query := w.parse(src)
-	yields := inference{own: ownNames(defs)}.query(query, kAny)
+	w.query(query)
+
+	// What only looks at a program has it as it is written; by now it is known
+	// not to be nested too deeply.
+	written := w.parse(src)
+	yields := inference{own: ownNames(defs)}.query(written, kAny)
 	if !yields.canBe(s.Want) {
 		w.mistake("", fmt.Sprintf("program yields %s where %s is needed", yields, s.Want), hintFor(src))
 	}
 	reads := new(Projection)
-	reader{defined: len(defs) > 0}.query(query, reads, s.Want.need())
-	main := newUnit(nil)
-	w.unit = main
-	w.query(query)
+	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
 	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, reads: reads, patterns: *w.patterns}
 	used := map[*unit]bool{}

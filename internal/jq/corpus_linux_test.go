@@ -210,6 +210,7 @@ func TestCorpus(t *testing.T) {
 }
 
 func runCorpus(t *testing.T) {
+	t.Helper()
 	limit := syscall.Rlimit{Cur: 4 << 30, Max: 4 << 30}
 	if slowdown == 1 { // the race detector reserves more than that
 		if err := syscall.Setrlimit(syscall.RLIMIT_AS, &limit); err != nil {
@@ -258,6 +259,7 @@ func say(l corpusLine) {
 
 // peak is the largest resident set so far, in KiB.
 func peak(t *testing.T) int {
+	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,9 @@ package jq
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // what partners' protocols sign with
+	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha1" //nolint:gosec // what partners' protocols sign with
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -277,4 +277,21 @@ func flat(r *run, v any, _ []any) any {
 		return err
 	}
 	return out
+}
+
+// whole gives a number that is a whole one, as an int64.
+func whole(v any) (int64, bool) {
+	switch v := v.(type) {
+	case int:
+		return int64(v), true
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i, true
+		}
+	}
+	f, ok := gojq.ToFloat64(v)
+	if !ok || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
+		return 0, false
+	}
+	return int64(f), true
 }

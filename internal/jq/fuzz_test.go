@@ -54,8 +54,9 @@ func FuzzProgram(f *testing.F) {
 		if err == nil || errors.Is(err, ErrFailed) {
 			// gojq is wrong about slices of slices, see TestSlicesOfSlices, and
 			// refuses some operands of arithmetic within a path, which is no path.
-			changes := strings.Contains(src, "=") || strings.Contains(src, "del") || strings.Contains(src, "path") || strings.Contains(src, "pick")
-			if !strings.Contains(src, "catch") && !strings.Contains(src, "now") && !(changes && strings.ContainsAny(src, ":*/-")) {
+			changed := strings.Contains(src, "=") || strings.Contains(src, "del") || strings.Contains(src, "path") || strings.Contains(src, "pick")
+			differs := changed && strings.ContainsAny(src, ":*/-") || strings.Contains(src, "catch") || strings.Contains(src, "now")
+			if !differs {
 				same(t, src, []any{in})
 			}
 		}

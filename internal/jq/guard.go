@@ -1,8 +1,6 @@
 package jq
 
 import (
-	"encoding/json"
-	"math"
 	"math/big"
 	"strings"
 
@@ -94,7 +92,7 @@ func times(r *run, v any, args []any) any {
 	switch l := v.(type) {
 	case string:
 		if n, ok := gojq.ToFloat64(args[0]); ok {
-			repeated(r, l, n)
+			repeated(l, n)
 		}
 	case map[string]any:
 		if m, ok := args[0].(map[string]any); ok { // merges, recursively
@@ -104,18 +102,16 @@ func times(r *run, v any, args []any) any {
 	default:
 		if s, ok := args[0].(string); ok {
 			if n, ok := gojq.ToFloat64(v); ok {
-				repeated(r, s, n)
+				repeated(s, n)
 			}
 		}
 	}
 	return v
 }
 
-func repeated(r *run, s string, n float64) {
-	if size := float64(len(s)) * n; size > maxText {
+func repeated(s string, n float64) {
+	if float64(len(s))*n > maxText {
 		panic(abort{ErrTooLarge})
-	} else if size > 0 {
-		r.spend(int(size))
 	}
 }
 
@@ -252,77 +248,4 @@ func steps(r *run, v any, _ []any) any {
 		}
 	}
 	return v
-}
-
-// checked lets a tree within limits pass.
-func checked(r *run, v any, _ []any) any {
-	r.spend(16 * r.tree(v))
-	return v
-}
-
-// tree counts the values of a tree, a shared one each time that it is met, and
-// ends the run when there are too many or they are too deep. It does not recurse.
-func (r *run) tree(v any) int {
-	type level struct {
-		items  []any
-		object map[string]any
-		keys   []string
-	}
-	n := 1
-	var stack []level
-	push := func(v any) {
-		switch v := v.(type) {
-		case []any:
-			n += len(v)
-			stack = append(stack, level{items: v})
-		case map[string]any:
-			n += len(v)
-			keys := make([]string, 0, len(v))
-			for k := range v {
-				keys = append(keys, k)
-			}
-			stack = append(stack, level{object: v, keys: keys})
-		case string:
-			n += len(v) >> 10
-			return
-		default:
-			return
-		}
-		if n > maxNodes || len(stack) > maxDepth {
-			panic(abort{ErrTooLarge})
-		}
-	}
-	push(v)
-	for len(stack) > 0 {
-		r.step(1)
-		top := &stack[len(stack)-1]
-		switch {
-		case len(top.items) > 0:
-			v, top.items = top.items[0], top.items[1:]
-		case len(top.keys) > 0:
-			v, top.keys = top.object[top.keys[0]], top.keys[1:]
-		default:
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		push(v)
-	}
-	return n
-}
-
-// whole gives a number that is a whole one, as an int64.
-func whole(v any) (int64, bool) {
-	switch v := v.(type) {
-	case int:
-		return int64(v), true
-	case json.Number:
-		if i, err := v.Int64(); err == nil {
-			return i, true
-		}
-	}
-	f, ok := gojq.ToFloat64(v)
-	if !ok || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
-		return 0, false
-	}
-	return int64(f), true
 }
