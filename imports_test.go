@@ -24,9 +24,10 @@ const (
 type listed struct {
 	ImportPath                string
 	Dir                       string
-	TestGoFiles, XTestGoFiles []string
 	Imports                   []string // its own
 	Deps                      []string // and what they import in turn
+	TestGoFiles, XTestGoFiles []string
+	TestImports, XTestImports []string
 	Module                    *struct{ Path string }
 }
 
@@ -103,31 +104,27 @@ func TestLeavesHaveOneLibrary(t *testing.T) {
 }
 
 // A test that waits in real time is slow on one machine and fails on another.
-// Within testing/synctest time is fake, so there Sleep is fine.
+// Within testing/synctest time is fake, so in packages that test with it Sleep
+// is fine.
 func TestNoTestSleeps(t *testing.T) {
-	files := 0
+	tests := 0
 	for _, p := range list(t) {
 		if !ours(p.ImportPath) {
 			continue
 		}
-		var sleepers []string
-		fake := false // a package with fake time has helpers for it in several files
+		fake := slices.Contains(slices.Concat(p.TestImports, p.XTestImports), "testing/synctest")
 		for _, name := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
-			files++
+			tests++
 			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}
-			fake = fake || slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` })
-			if sleeps(file) {
-				sleepers = append(sleepers, name)
+			if !fake && sleeps(file) {
+				t.Errorf("%s/%s sleeps: wait for a signal, or use testing/synctest", p.ImportPath, name)
 			}
 		}
-		if !fake && len(sleepers) > 0 {
-			t.Errorf("%s: %s sleeps: wait for a signal, or use testing/synctest", p.ImportPath, strings.Join(sleepers, ", "))
-		}
 	}
-	if files == 0 {
+	if tests == 0 {
 		t.Error("no test file was listed")
 	}
 }
@@ -166,7 +163,7 @@ func TestRootOnlyLinks(t *testing.T) {
 func list(t *testing.T) []listed {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags=nobadger,nomysql,nopgx",
-		"-json=ImportPath,Dir,TestGoFiles,XTestGoFiles,Imports,Deps,Module", "./...").Output()
+		"-json=ImportPath,Dir,Imports,Deps,TestGoFiles,XTestGoFiles,TestImports,XTestImports,Module", "./...").Output()
 	if err != nil {
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("%v\n%s", err, exit.Stderr)

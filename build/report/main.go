@@ -33,7 +33,12 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	short := func(pkg string) string { return strings.TrimPrefix(pkg, *root+"/") }
+	short := func(pkg string) string {
+		if pkg == *root {
+			return "."
+		}
+		return strings.TrimPrefix(pkg, *root+"/")
+	}
 
 	tests, err := watch(stdin, stdout, short)
 	if err != nil {

@@ -68,6 +68,7 @@ func TestVerdicts(t *testing.T) {
 		"timed out":          {good + hanging, false, []string{"panic: test timed out", "FAIL d TestHang: did not end\n"}, "chatter", "1 failed"},
 		"not built":          {good + unbuilt, false, []string{"e_test.go:3:30: undefined: x", "[build failed]", "FAIL e\n"}, "chatter", "1 failed"},
 		"cut short":          {good + cut, false, []string{"FAIL f: cut short\n"}, "chatter", "1 failed"},
+		"the root":           {strings.ReplaceAll(good+failing, "example.com/m/b", "example.com/m"), false, []string{"fail . ", "FAIL . TestX\n"}, "chatter", "2 failed"},
 		"nothing ran":        {"", false, []string{"0 packages"}, "FAIL", "no test passed"},
 		"not JSON":           {"go: updates to go.mod needed\n" + good, false, []string{"updates to go.mod needed"}, "FAIL", ""},
 		"last line unended":  {strings.TrimSuffix(good, "\n"), true, []string{"1 packages"}, "FAIL", ""},
