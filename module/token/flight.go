@@ -101,11 +101,15 @@ func (k *Keeper) await(ctx context.Context) (*Token, error) {
 // join gives the flight that runs, or starts one. The caller holds k.mu.
 func (k *Keeper) join(forced bool) *flight {
 	if k.flight == nil {
-		f := &flight{done: make(chan struct{}), basis: k.record.Generation, forced: forced}
-		k.flight = f
-		go k.fly(f, k.renew)
+		k.launch(&flight{done: make(chan struct{}), basis: k.record.Generation, forced: forced}, k.renew)
 	}
 	return k.flight
+}
+
+// launch starts a flight. The caller holds k.mu and has looked that none runs.
+func (k *Keeper) launch(f *flight, work func(context.Context, *flight) outcome) {
+	k.flight = f
+	go k.fly(f, work)
 }
 
 // fly does a flight's work. Its context holds nothing of the request that

@@ -24,7 +24,7 @@ type Keeper struct {
 	endpoint endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
-	id       uint64         // this instance in record.Asker
+	id       string         // this instance in record.Asker
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
@@ -103,7 +103,7 @@ func newKeeper(p policy, e endpoint) *Keeper {
 		endpoint: e,
 		clock:    time.Now,
 		random:   rand.Float64,
-		id:       rand.Uint64(),
+		id:       newID(),
 		attached: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
@@ -140,6 +140,7 @@ func (k *Keeper) Attach(env Env) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.pollAt, k.saveAt = time.Time{}, time.Time{}
+	k.unsaved = k.record.Access != "" // as far as is known of this storage
 	select {
 	case <-k.attached:
 	default:

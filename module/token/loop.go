@@ -92,8 +92,7 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	case hold <= 0 && valid && !now.Before(k.due), hold <= 0 && !valid && k.wanted:
 		k.join(false)
 	case k.unsaved && v != nil && !now.Before(k.saveAt):
-		k.flight = &flight{done: make(chan struct{}), aside: true}
-		go k.fly(k.flight, k.resave)
+		k.launch(&flight{done: make(chan struct{}), aside: true}, k.resave)
 	}
 
 	next := now.Add(longestSleep)

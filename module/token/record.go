@@ -37,7 +37,7 @@ type record struct {
 	// one. Where the storage's lock excludes nobody, this mark keeps the others
 	// back.
 	Asking time.Time `json:"asking,omitzero"`
-	Asker  uint64    `json:"asker,omitempty"`
+	Asker  string    `json:"asker,omitempty"`
 	// Dead: the API has refused this generation; it isn't served any more.
 	Dead bool `json:"dead,omitempty"`
 	// Suspect: the API has refused this generation right after it replaced a

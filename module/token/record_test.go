@@ -13,7 +13,7 @@ func TestRecordKeepsEverything(t *testing.T) {
 	r := record{
 		Version: recordVersion, Generation: 7, Obtained: at, Expires: at.Add(time.Hour),
 		Access: "a", Refresh: "r", Keep: map[string]any{"n": json.Number("9007199254740993")},
-		Assumed: true, Spent: at, Asking: at, Asker: 1 << 63, Dead: true, Suspect: true, Died: at, Deaths: 2,
+		Assumed: true, Spent: at, Asking: at, Asker: "i", Dead: true, Suspect: true, Died: at, Deaths: 2,
 		Learned: time.Minute, LearnedAt: at, RefusedUntil: at, RefusedCount: 3, Skew: -time.Minute,
 	}
 	for n, v := 0, reflect.ValueOf(r); n < v.NumField(); n++ {

@@ -61,7 +61,12 @@ func (k *Keeper) resave(ctx context.Context, _ *flight) outcome {
 	if adopted := k.read(ctx, v); adopted != nil {
 		return outcome{how: howAdopt, token: adopted}
 	}
-	r := k.snapshot()
+	k.mu.Lock()
+	r, unsaved := k.record, k.unsaved
+	k.mu.Unlock()
+	if !unsaved {
+		return outcome{} // it is there already
+	}
 	log := k.around.Load().Logger
 	switch err := k.save(ctx, v, r); {
 	case err == nil:

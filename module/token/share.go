@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/rand"
 	"math"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	// writing its mark.
 	markSettles = 100 * time.Millisecond
 )
+
+// newID tells instances apart, and a process from the one before a crash.
+func newID() string { return rand.Text() }
 
 // exclusive waits for the storage's lock, bounded, and reads the vault while
 // it waits: usually the holder of the lock is getting the very token. Without
@@ -190,6 +194,7 @@ func (k *Keeper) adopt(stored *record) *Token {
 	if !stored.newer(&k.record) {
 		if stored.Generation == k.record.Generation {
 			k.record.heed(stored)
+			k.unsaved = false
 		}
 		return nil
 	}

@@ -56,6 +56,34 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// A reload with another storage takes the token along; one with the same
+// storage writes nothing.
+func TestStorageChanges(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		k, l := keeping(t, testPolicy(), i, s)
+		tok := must(t, k)
+		time.Sleep(time.Second)
+		before := s.count("Store")
+		for range 60 {
+			k.Attach(Env{Storage: s, Logger: l.logger})
+			time.Sleep(time.Second)
+		}
+		if n := s.count("Store") - before; n != 0 {
+			t.Errorf("%d stores in 60 reloads", n)
+		}
+		other := newStorage()
+		k.Attach(Env{Storage: other, Logger: l.logger})
+		time.Sleep(time.Second)
+		if r := other.stored(t, testPolicy()); r == nil || r.Access != tok.Access {
+			t.Errorf("stored is %+v", r)
+		}
+		if k.Current() != tok || i.calls() != 1 {
+			t.Error("the reload cost a token")
+		}
+	})
+}
+
 // While a token couldn't be stored, somebody stored a later one that is dead
 // by now. Ours isn't put in its place, and nobody tries again and again.
 func TestLateRecordIsNotStored(t *testing.T) {
