@@ -296,7 +296,7 @@ func TestValidateCallsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := config(t, api, "", "")
-	broken.AppsRaw["http"] = json.RawMessage(`{"servers":{"s":{"listen":["nonsense:port:here"]}}}`)
+	broken.AppsRaw["http"] = json.RawMessage(`{"servers":{"s":{"routes":[{"handle":[{"handler":"nonsense"}]}]}}}`)
 	if err := caddy.Run(broken); err == nil {
 		t.Error("a broken configuration runs")
 		_ = caddy.Stop()
