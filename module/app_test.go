@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,11 +26,23 @@ import (
 
 func TestMain(m *testing.M) {
 	caddy.RegisterModule(spy{})
+	var err error
+	if storage, err = os.MkdirTemp("", "switchboard-"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) {
+			_ = os.RemoveAll(storage)
+			os.Exit(code)
+		}),
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"),
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
 }
+
+// storage holds a folder for each test, all removed at the end: a token may
+// still be stored when its test is over.
+var storage string
 
 // spy is an event handler that notes what it is told.
 type spy struct{}
@@ -56,6 +69,10 @@ var _ caddyevents.Handler = spy{}
 // into the global options.
 func config(t *testing.T, api *provider.Server, source, more string) *caddy.Config {
 	t.Helper()
+	dir, err := os.MkdirTemp(storage, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := fmt.Sprintf(`{
 	admin off
 	storage file_system %s
@@ -71,7 +88,7 @@ func config(t *testing.T, api *provider.Server, source, more string) *caddy.Conf
 		}
 	}
 }
-`, t.TempDir(), more, api.URL(), api.URL(), source)
+`, dir, more, api.URL(), api.URL(), source)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		t.Fatal(err)
