@@ -60,7 +60,7 @@ var builtins = func() map[string]builtin {
 		erf/0 erfc/0 j0/0 j1/0 y0/0 y1/0 atan2/2 copysign/2 drem/2 fdim/2 fmax/2 fmin/2 fmod/2 hypot/2
 		nextafter/2 nexttoward/2 remainder/2 ldexp/2 scalb/2 scalbln/2 pow/2 fma/3`)
 	add(plainly, kString, `type/0 ltrimstr/1 rtrimstr/1 trimstr/1 ltrim/0 rtrim/0 trim/0
-		strftime/1 strflocaltime/1 todate/0 todateiso8601/0`)
+		todate/0 todateiso8601/0`)
 	add(plainly, kArray, "frexp/0 modf/0 gmtime/0 localtime/0 strptime/1 to_entries/0 path/1 paths/0 paths/1 tostream/0")
 	add(plainly, kObject, "with_entries/1")
 	add(plainly, kObject, "from_entries/0")
@@ -93,6 +93,7 @@ var builtins = func() map[string]builtin {
 		JOIN/2 JOIN/3`)
 	add(defined, kBool, "any/1 all/1 IN/1 IN/2")
 	add(defined, kNumber, "tonumber/0")
+	add(defined, kString, "strftime/1 strflocaltime/1")
 	add(defined, kObject, "INDEX/1 INDEX/2")
 
 	add(specially, kAny, "getpath/1")
@@ -121,7 +122,8 @@ func init() {
 	natives = map[string]native{
 		"post": {call: post}, "iter": {call: iter}, "subscript": {call: subscript}, "steps": {call: steps},
 		"times": {args: 1, call: times}, "minus": {args: 1, call: minus}, "over": {args: 1, call: over},
-		"sum": {call: sum}, "row": {call: row}, "grid": {call: grid}, "digits": {call: digits}, "tree": {call: checked},
+		"sum": {call: sum}, "row": {call: row}, "grid": {call: grid}, "digits": {call: digits}, "layout": {call: layout},
+		"tree": {call: checked},
 
 		"equal":    {args: 2, call: func(r *run, _ any, a []any) any { return r.equal(a[0], a[1], 0) }},
 		"unequal":  {args: 2, call: func(r *run, _ any, a []any) any { return !r.equal(a[0], a[1], 0) }},

@@ -186,7 +186,7 @@ func date(r *run, v any, args []any) any {
 		}
 	}
 	t, ok := gojq.ToFloat64(v)
-	if !ok || math.IsNaN(t) || math.Abs(t) > 1e15 || len(layout) > 1024 {
+	if !ok || math.IsNaN(t) || math.Abs(t) > 1e15 || len(layout) > maxLayout {
 		return fault("date needs seconds or milliseconds since 1970")
 	}
 	zone, err := location(name)

@@ -11,15 +11,16 @@ import (
 // builtin is one instruction: without these limits a builtin can take seconds,
 // gigabytes, or the whole stack, which ends the process (reliability 1.1, 1.2).
 const (
-	maxText  = 8 << 20   // bytes of one string
-	maxItems = 1_000_000 // elements of one array or object
-	maxNodes = 1_000_000 // values in a tree, shared ones counted each time
-	maxDepth = 1000      // levels of a tree, steps of a path
-	maxBits  = 4096      // of an integer
-	maxPairs = 10_000_000
-	maxMade  = 128 << 20 // bytes that the functions of one run make in all
-	maxKey   = 64 << 10  // bytes of a key that is put together
-	maxFind  = 16        // values in an array that .[…] looks for, itself included
+	maxText   = 8 << 20   // bytes of one string
+	maxItems  = 1_000_000 // elements of one array or object
+	maxNodes  = 1_000_000 // values in a tree, shared ones counted each time
+	maxDepth  = 1000      // levels of a tree, steps of a path
+	maxBits   = 4096      // of an integer
+	maxPairs  = 10_000_000
+	maxMade   = 128 << 20 // bytes that the functions of one run make in all
+	maxKey    = 64 << 10  // bytes of a key that is put together
+	maxLayout = 1024      // bytes of a time's layout
+	maxFind   = 16        // values in an array that .[…] looks for, itself included
 )
 
 // What is guarded, and how. "After" looks at a result that is at most the sum of
@@ -38,6 +39,7 @@ const (
 //	flatten                                         before: nodes and depth
 //	transpose                                       before: rows × columns
 //	tonumber fromjson                               before: digits; own: Decode
+//	strftime strflocaltime                          before: length of the layout
 //	explode split/1                                 own: number of parts
 //	.[] map any all …                               before: memory of the iteration
 //	.[…] getpath                                    before: an array that is looked for
@@ -96,8 +98,7 @@ func times(r *run, v any, args []any) any {
 		}
 	case map[string]any:
 		if m, ok := args[0].(map[string]any); ok { // merges, recursively
-			r.tree(l)
-			r.tree(m)
+			r.spend(16 * (r.tree(l) + r.tree(m)))
 		}
 	default:
 		if s, ok := args[0].(string); ok {
@@ -210,6 +211,15 @@ func grid(r *run, v any, _ []any) any {
 func digits(_ *run, v any, _ []any) any {
 	if s, ok := v.(string); ok && len(s) > maxNumber {
 		return fault("tonumber takes at most 64 digits")
+	}
+	return v
+}
+
+// layout is put before the layout of a time, which can ask for a thousand blanks
+// with five characters.
+func layout(_ *run, v any, _ []any) any {
+	if s, ok := v.(string); ok && len(s) > maxLayout {
+		return fault("layout of a time is too long")
 	}
 	return v
 }

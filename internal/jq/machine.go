@@ -83,7 +83,7 @@ type abort struct{ why error }
 // instruction, on the goroutine of the run: so it needs no timer, no lock and
 // looks at the clock only now and then.
 type run struct {
-	caller   context.Context //nolint:containedctx // it is the run's own context
+	caller   context.Context
 	canceled <-chan struct{}
 	end      time.Time
 	left     int // instructions and steps until the next look at the clock

@@ -14,7 +14,7 @@ func (w *rewriter) operator(q *gojq.Query) {
 	q.FuncDefs = nil
 	switch q.Op {
 	case gojq.OpAdd:
-		if !simple {
+		if !literalNumber(q.Left) && !literalNumber(q.Right) {
 			*q = *pipe(moved(q), w.native("post"))
 		}
 	case gojq.OpSub:

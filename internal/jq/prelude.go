@@ -34,6 +34,8 @@ def fromstream(f):
     if .whole then .v else empty end);
 
 def tonumber: _digits | tonumber;
+def strftime(f): strftime(f | _layout);
+def strflocaltime(f): strflocaltime(f | _layout);
 def flatten: _tree | flatten | _post;
 def flatten($depth): _tree | flatten($depth) | _post;
 def transpose: _grid | transpose;

@@ -26,7 +26,7 @@ func regexProgram(pattern string) string {
 		return "." // not jq's escapes
 	}
 	var programs []string
-	for _, flags := range []string{"", `; "g"`, `; "gi"`, `; "gm"`, `; null`, `; "m"`} {
+	for _, flags := range []string{"", `; "g"`, `; "gim"`} {
 		for _, f := range []string{"match", "test", "capture", "scan", "splits", "split"} {
 			if f == "split" && flags == "" {
 				continue
@@ -36,7 +36,7 @@ func regexProgram(pattern string) string {
 		programs = append(programs, `sub(`+re+`; "<\(.)>"`+flags+`)`, `gsub(`+re+`; "-"`+flags+`)`)
 	}
 	programs = append(programs, `sub(`+re+`; .x // "x", "y"; "g")`, `gsub(`+re+`; empty)`, `gsub(`+re+`; null)`,
-		`gsub(`+re+`; if .x then "1", "2" else "3" end)`, `gsub(`+re+`; 1)`, `gsub(`+re+`; "\(.x)")`, `test([`+re+`, "i"])`, `match([`+re+`, "g"])`)
+		`gsub(`+re+`; if .x then "1", "2" else "3" end)`, `gsub(`+re+`; 1)`, `gsub(`+re+`; "\(.x)")`, `test([`+re+`, "i"])`, `match([`+re+`, "g"])`, `match(`+re+`; null)`)
 	for i, src := range programs {
 		programs[i] = `[try (` + src + `) catch "failed"]`
 	}

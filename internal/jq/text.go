@@ -2,6 +2,7 @@ package jq
 
 import (
 	"encoding/json"
+	"errors"
 	"math/big"
 	"strings"
 	"unicode/utf8"
@@ -56,7 +57,7 @@ func fromjson(r *run, v any, _ []any) any {
 	}
 	r.spend(len(s))
 	out, err := Decode([]byte(s), Limits{})
-	if err == ErrTooLarge { //nolint:errorlint // Decode gives it bare
+	if errors.Is(err, ErrTooLarge) {
 		panic(abort{ErrTooLarge})
 	}
 	if err != nil {
