@@ -3,6 +3,7 @@ package jq
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -243,7 +244,9 @@ func runCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			before, start := peak(t), time.Now()
-			_, err := p.Run(t.Context(), in)
+			ctx, cancel := context.WithTimeout(t.Context(), Deadline/slowdown)
+			_, err := p.Run(ctx, in)
+			cancel()
 			l.MS, l.MiB = time.Since(start).Milliseconds(), (peak(t)-before)>>10
 			if err != nil {
 				l.Err = err.Error()

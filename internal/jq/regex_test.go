@@ -49,8 +49,10 @@ func TestRegexDifferential(t *testing.T) {
 	for _, s := range subjectSeeds {
 		inputs = append(inputs, s)
 	}
-	for _, pattern := range patternSeeds {
-		same(t, regexProgram(pattern), inputs)
+	for i, pattern := range patternSeeds {
+		if i%slowdown == 0 {
+			same(t, regexProgram(pattern), inputs)
+		}
 	}
 }
 
