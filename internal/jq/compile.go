@@ -43,7 +43,7 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	reads := new(Projection)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, reads: reads, patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
 	used := map[*unit]bool{}
 	p.reach(main, used)
 	w.known(p, s.Vars)

@@ -59,6 +59,7 @@ type Program struct {
 	vars     []string
 	uses     map[string]bool
 	reads    *Projection
+	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query
 	natives  []string
 	patterns []*pattern

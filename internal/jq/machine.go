@@ -37,6 +37,11 @@ func (p *Program) run(ctx context.Context, in any, vars []any) (out any, err err
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
 	}
+	if p.direct != nil && len(vars) == len(p.vars) {
+		if v, ok := p.direct(in, vars); ok {
+			return v, nil
+		}
+	}
 	m, ok := p.machines.Get().(*machine)
 	if !ok {
 		if m, err = p.newMachine(); err != nil {

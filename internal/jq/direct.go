@@ -1,0 +1,301 @@
+package jq
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/itchyny/gojq"
+)
+
+// A direct is a program, or a part of one, that needs no machine: names after
+// `.`, variables, literals, objects of these, comparisons with literals, and
+// what puts them together. Most programs of a flow are nothing else, and for
+// them a machine costs more than the work.
+//
+// It gives a value, or leaves the run to the machine: whatever is an error, or
+// rare, is not its business. So there is one place that says what jq means.
+type direct func(in any, vars []any) (v any, ok bool)
+
+// director makes directs of a program as it is written.
+type director struct {
+	vars []string
+	// defined tells that definitions may have given a builtin's name to
+	// something else.
+	defined bool
+}
+
+// query returns nil for what needs a machine.
+func (c director) query(q *gojq.Query) direct {
+	switch {
+	case q == nil, len(q.FuncDefs) > 0, len(q.Patterns) > 0:
+		return nil
+	case isPath(q):
+		return follow(names(q, nil))
+	case q.Term != nil:
+		return c.term(q.Term)
+	}
+	switch q.Op {
+	case gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe:
+		return c.comparison(q)
+	case gojq.OpPipe, gojq.OpAnd, gojq.OpOr, gojq.OpAlt:
+		left, right := c.query(q.Left), c.query(q.Right)
+		if left == nil || right == nil {
+			return nil
+		}
+		return connect(q.Op, left, right)
+	default:
+		return nil
+	}
+}
+
+func connect(op gojq.Operator, left, right direct) direct {
+	return func(in any, vars []any) (any, bool) {
+		v, ok := left(in, vars)
+		if !ok {
+			return nil, false
+		}
+		switch op {
+		case gojq.OpPipe:
+			return right(v, vars)
+		case gojq.OpAlt:
+			if truthy(v) {
+				return v, true
+			}
+			return right(in, vars)
+		}
+		if truthy(v) == (op == gojq.OpOr) {
+			return op == gojq.OpOr, true
+		}
+		v, ok = right(in, vars)
+		return truthy(v), ok
+	}
+}
+
+func truthy(v any) bool { return v != nil && v != false }
+
+func (c director) term(t *gojq.Term) direct {
+	if len(t.SuffixList) > 0 {
+		return nil
+	}
+	switch t.Type {
+	case gojq.TermTypeNull:
+		return constant(nil)
+	case gojq.TermTypeTrue:
+		return constant(true)
+	case gojq.TermTypeFalse:
+		return constant(false)
+	case gojq.TermTypeString:
+		if len(t.Str.Queries) > 0 {
+			return nil
+		}
+		return constant(t.Str.Str)
+	case gojq.TermTypeQuery:
+		return c.query(t.Query)
+	case gojq.TermTypeFunc:
+		return c.call(t.Func)
+	case gojq.TermTypeObject:
+		return c.object(t.Object)
+	case gojq.TermTypeIf:
+		return c.choice(t.If)
+	default:
+		return nil
+	}
+}
+
+func constant(v any) direct { return func(any, []any) (any, bool) { return v, true } }
+
+func (c director) call(f *gojq.Func) direct {
+	if name, ok := strings.CutPrefix(f.Name, "$"); ok {
+		return c.variable(name)
+	}
+	if f.Name == "not" && len(f.Args) == 0 && !c.defined {
+		return func(in any, _ []any) (any, bool) { return !truthy(in), true }
+	}
+	return nil
+}
+
+func (c director) variable(name string) direct {
+	i := slices.Index(c.vars, name)
+	if i < 0 {
+		return nil
+	}
+	return func(_ any, vars []any) (any, bool) {
+		if i >= len(vars) {
+			return nil, false
+		}
+		return vars[i], true
+	}
+}
+
+func (c director) object(o *gojq.Object) direct {
+	keys, values := make([]string, len(o.KeyVals)), make([]direct, len(o.KeyVals))
+	for i, kv := range o.KeyVals {
+		name, isVariable := strings.CutPrefix(kv.Key, "$")
+		switch {
+		case kv.KeyQuery != nil, kv.KeyString != nil && len(kv.KeyString.Queries) > 0:
+			return nil
+		case kv.KeyString != nil:
+			name, isVariable = kv.KeyString.Str, false
+		}
+		keys[i] = name
+		switch {
+		case kv.Val != nil && !isVariable:
+			values[i] = c.query(kv.Val)
+		case isVariable:
+			values[i] = c.variable(name)
+		default:
+			values[i] = follow([]string{name})
+		}
+		if values[i] == nil {
+			return nil
+		}
+	}
+	return func(in any, vars []any) (any, bool) {
+		m := make(map[string]any, len(keys))
+		for i, key := range keys {
+			v, ok := values[i](in, vars)
+			if !ok {
+				return nil, false
+			}
+			m[key] = v
+		}
+		return m, true
+	}
+}
+
+func (c director) choice(f *gojq.If) direct {
+	type branch struct{ cond, then direct }
+	branches := []branch{{c.query(f.Cond), c.query(f.Then)}}
+	for _, elif := range f.Elif {
+		branches = append(branches, branch{c.query(elif.Cond), c.query(elif.Then)})
+	}
+	otherwise := direct(func(in any, _ []any) (any, bool) { return in, true })
+	if f.Else != nil {
+		otherwise = c.query(f.Else)
+	}
+	if otherwise == nil || slices.ContainsFunc(branches, func(b branch) bool { return b.cond == nil || b.then == nil }) {
+		return nil
+	}
+	return func(in any, vars []any) (any, bool) {
+		for _, b := range branches {
+			v, ok := b.cond(in, vars)
+			if !ok {
+				return nil, false
+			}
+			if truthy(v) {
+				return b.then(in, vars)
+			}
+		}
+		return otherwise(in, vars)
+	}
+}
+
+// comparison compares with a literal: a string, null or boolean for equality,
+// and small whole numbers with whole numbers of Go's, such as $status.
+func (c director) comparison(q *gojq.Query) direct {
+	left, literal, op := q.Left, q.Right, q.Op
+	if isScalar(left) && !isScalar(literal) {
+		left, literal, op = literal, left, mirrored(op)
+	}
+	value := c.query(left)
+	if value == nil || !isScalar(literal) {
+		return nil
+	}
+	if literal.Term.Type == gojq.TermTypeNumber {
+		n, err := strconv.Atoi(literal.Term.Number)
+		if err != nil || strconv.Itoa(n) != literal.Term.Number {
+			return nil
+		}
+		return func(in any, vars []any) (any, bool) {
+			v, ok := value(in, vars)
+			i, whole := v.(int)
+			if !ok || !whole {
+				return nil, false
+			}
+			return ordered(op, i, n), true
+		}
+	}
+	want := c.term(literal.Term)
+	if want == nil || (op != gojq.OpEq && op != gojq.OpNe) {
+		return nil
+	}
+	constant, _ := want(nil, nil)
+	return func(in any, vars []any) (any, bool) {
+		v, ok := value(in, vars)
+		switch v.(type) {
+		case nil, bool, string:
+			return (v == constant) == (op == gojq.OpEq), ok
+		default: // of another type than the constant
+			return op == gojq.OpNe, ok
+		}
+	}
+}
+
+func mirrored(op gojq.Operator) gojq.Operator {
+	switch op {
+	case gojq.OpLt:
+		return gojq.OpGt
+	case gojq.OpLe:
+		return gojq.OpGe
+	case gojq.OpGt:
+		return gojq.OpLt
+	case gojq.OpGe:
+		return gojq.OpLe
+	default:
+		return op
+	}
+}
+
+func ordered(op gojq.Operator, a, b int) bool {
+	switch op {
+	case gojq.OpEq:
+		return a == b
+	case gojq.OpNe:
+		return a != b
+	case gojq.OpLt:
+		return a < b
+	case gojq.OpLe:
+		return a <= b
+	case gojq.OpGt:
+		return a > b
+	default:
+		return a >= b
+	}
+}
+
+// follow goes from member to member. What is no object is left to the machine;
+// null has null members.
+func follow(path []string) direct {
+	return func(in any, _ []any) (any, bool) {
+		for _, name := range path {
+			switch v := in.(type) {
+			case nil:
+			case map[string]any:
+				in = v[name]
+			default:
+				return nil, false
+			}
+		}
+		return in, true
+	}
+}
+
+// names are those of a path, appended to before.
+func names(q *gojq.Query, before []string) []string {
+	if q.Term == nil {
+		return names(q.Right, names(q.Left, before))
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIndex:
+		before = append(before, name(t.Index))
+	case gojq.TermTypeQuery:
+		before = names(t.Query, before)
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Index != nil {
+			before = append(before, name(suffix.Index))
+		}
+	}
+	return before
+}
