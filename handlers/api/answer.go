@@ -15,9 +15,6 @@ import (
 // answer writes what the phone system gets: the API's answer, the default, or
 // an error in one line.
 func (c *run) answer() error {
-	c.repl.Set("http.api.name", c.api.Name)
-	c.repl.Set("http.api.call_id", c.id)
-	defer func() { c.repl.Set("http.api.outcome", string(c.outcome)) }()
 	if c.recorder.passing {
 		return nil
 	}

@@ -69,7 +69,6 @@ func (c *run) send(req *http.Request) (err error) {
 			err = errPanicked
 		}
 	}()
-	req = req.WithContext(transport.WithAttempt(req.Context(), &c.attempt))
 	return c.api.chain.ServeHTTP(&c.recorder, req)
 }
 

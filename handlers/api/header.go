@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -30,19 +29,18 @@ var proxyErrors = map[call.Outcome]string{
 // describe writes the headers that tell how the call went: Proxy-Status
 // (RFC 9209) and Server-Timing (W3C).
 func (c *run) describe(header http.Header) {
-	var b strings.Builder
-	b.WriteString("switchboard")
+	b := append(make([]byte, 0, 160), "switchboard"...)
 	if kind, ok := proxyErrors[c.outcome]; ok {
-		b.WriteString("; error=" + kind)
+		b = append(append(b, "; error="...), kind...)
 	}
 	if c.recorder.status != 0 {
-		b.WriteString("; received-status=" + strconv.Itoa(c.recorder.status))
+		b = strconv.AppendInt(append(b, "; received-status="...), int64(c.recorder.status), 10)
 	}
-	b.WriteString(`; details="` + string(c.outcome) + `"`)
-	header.Add("Proxy-Status", b.String())
+	b = append(append(append(b, `; details="`...), c.outcome...), '"')
+	header["Proxy-Status"] = append(header["Proxy-Status"], string(b))
 
-	b.Reset()
-	for _, step := range []struct {
+	b = b[:0]
+	for _, step := range [...]struct {
 		name string
 		took time.Duration
 	}{
@@ -54,12 +52,10 @@ func (c *run) describe(header http.Header) {
 		if step.took <= 0 {
 			continue
 		}
-		if b.Len() > 0 {
-			b.WriteString(", ")
+		if len(b) > 0 {
+			b = append(b, ", "...)
 		}
-		b.WriteString(step.name)
-		b.WriteString(";dur=")
-		b.Write(strconv.AppendFloat(nil, float64(step.took)/1e6, 'f', 1, 64))
+		b = strconv.AppendFloat(append(append(b, step.name...), ";dur="...), float64(step.took)/1e6, 'f', 1, 64)
 	}
-	header.Add("Server-Timing", b.String())
+	header["Server-Timing"] = append(header["Server-Timing"], string(b))
 }

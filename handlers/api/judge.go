@@ -57,15 +57,14 @@ func (c *run) holds(p *jq.Program, vars []any, otherwise bool) bool {
 // answerVars are the values of the variables of programs that look at an
 // answer.
 func (c *run) answerVars() []any {
-	var headers any
-	if c.api.programs.answerHeaders {
-		headers = program.Headers(c.recorder.header)
+	c.vars[0], c.vars[3] = c.recorder.status, c.request
+	if c.api.programs.answerHeaders && c.vars[1] == nil {
+		c.vars[1] = program.Headers(c.recorder.header)
 	}
-	var params any
 	if c.input != nil {
-		params = c.input.Params
+		c.vars[2] = c.input.Params
 	}
-	return []any{c.recorder.status, headers, params, c.request}
+	return c.vars[:]
 }
 
 // read decodes the answer: whole, in a known encoding, one JSON document, or

@@ -1,13 +1,15 @@
 package api
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/google/uuid"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
@@ -99,9 +101,17 @@ func (c *run) identify() {
 		id = id[:128]
 	}
 	if id == "" {
-		id = uuid.NewString()
+		id = newID()
 	}
 	c.id = id
+}
+
+// newID makes a call id: 32 hex digits. It is a name, not a secret.
+func newID() string {
+	var id [16]byte
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	return hex.EncodeToString(id[:])
 }
 
 func (c *run) knownID() string {

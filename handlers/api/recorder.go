@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/switchboard-ivr/switchboard/module/transport"
@@ -132,6 +133,10 @@ func isStream(status int, header http.Header) bool {
 	if status == http.StatusSwitchingProtocols {
 		return true
 	}
-	kind, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	announced := header.Get("Content-Type")
+	if strings.HasPrefix(announced, "application/json") {
+		return false // as most are, and as parsing would tell
+	}
+	kind, _, err := mime.ParseMediaType(announced)
 	return err == nil && transport.IsStream(kind)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
 // Body says how the request's body is made.
@@ -57,9 +58,7 @@ func (c *run) prepare() *http.Request {
 	begin := time.Now()
 	defer func() { c.timing.request += time.Since(begin) }()
 	a := c.api
-	req := new(http.Request)
-	*req = *c.r
-	req = req.WithContext(c.ctx)
+	req := c.r.WithContext(transport.WithAttempt(c.ctx, &c.attempt))
 	req.Method = a.method(c.r.Method)
 
 	vars, ok := c.variables()
@@ -74,7 +73,7 @@ func (c *run) prepare() *http.Request {
 			return nil
 		}
 		to = resolved
-		c.repl.Set("http.api.upstream", to.dial)
+		c.upstream = to.dial
 	}
 	req.Host = to.host
 	if !c.address(req, to, vars) || !c.fill(req, vars) || !c.addHeaders(req, vars) {
@@ -156,22 +155,22 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		if err != nil {
 			return c.failed("query", err)
 		}
-		query, err := values(object.(map[string]any))
+		query, err := encode(object.(map[string]any))
 		if err != nil {
 			return c.failed("query", err)
 		}
-		if !to.sidecar() && (a.Pass == nil || !a.Pass.Query) {
-			u.RawQuery = query.Encode()
-		} else {
-			u.RawQuery = overlay(u.RawQuery, query)
-		}
+		u.RawQuery = overlay(u.RawQuery, object.(map[string]any), query)
 	}
 	req.URL = u
 	return true
 }
 
-// overlay replaces parameters of a raw query by others of the same name.
-func overlay(raw string, by url.Values) string {
+// overlay replaces parameters of a raw query by others of the same name, which
+// come encoded, too.
+func overlay(raw string, by map[string]any, encoded string) string {
+	if raw == "" {
+		return encoded
+	}
 	var kept []string
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(pair, "=")
@@ -182,8 +181,8 @@ func overlay(raw string, by url.Values) string {
 			kept = append(kept, pair)
 		}
 	}
-	if added := by.Encode(); added != "" {
-		kept = append(kept, added)
+	if encoded != "" {
+		kept = append(kept, encoded)
 	}
 	return strings.Join(kept, "&")
 }
@@ -227,11 +226,8 @@ func (b *Body) encode(c *run, vars []any) ([]byte, error) {
 	}
 	switch b.Encoding {
 	case "form":
-		form, err := values(v.(map[string]any))
-		if err != nil {
-			return nil, err
-		}
-		return []byte(form.Encode()), nil
+		form, err := encode(v.(map[string]any))
+		return []byte(form), err
 	case "text":
 		return []byte(v.(string)), nil
 	default:

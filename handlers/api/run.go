@@ -30,13 +30,15 @@ type run struct {
 	start time.Time
 
 	id       string
+	upstream string // host:port of a target that is kept with the token
 	input    *call.Input
 	request  map[string]any // $request, once a program asks for it
 	attempt  transport.Attempt
 	recorder recorder
 
-	doc     any // the API's answer
-	output  any // ours
+	vars    [4]any // of programs that look at the answer; see answerVars
+	doc     any    // the API's answer
+	output  any    // ours
 	outcome call.Outcome
 	reason  string // why, for the log; safe to show
 	status  int    // HTTP status of a refusal, when not the outcome's own
@@ -50,10 +52,38 @@ type timing struct {
 	receive, request, output time.Duration
 }
 
+// logged are the fields that an access log line gets of a call.
+type logged struct{ api, outcome, callID string }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("api", l.api)
+	enc.AddString("outcome", l.outcome)
+	enc.AddString("call_id", l.callID)
+	return nil
+}
+
+// placeholder gives the placeholders of a call.
+func (c *run) placeholder(key string) (any, bool) {
+	switch key {
+	case "http.api.name":
+		return c.api.Name, true
+	case "http.api.outcome":
+		return string(c.outcome), true
+	case "http.api.call_id":
+		return c.id, true
+	case "http.api.upstream":
+		return c.upstream, true
+	default:
+		return nil, false
+	}
+}
+
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{api: a, w: w, r: r, start: time.Now()}
 	c.repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	c.attempt.Part = a.programs.part
+	c.repl.Map(c.placeholder)
 	c.clock = startBudget(r.Context(), time.Duration(a.Budget))
 	c.ctx = c.clock
 	return c
@@ -89,9 +119,7 @@ func (c *run) end() {
 	a.metrics.Step("output", c.timing.output)
 
 	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.String("api", a.Name))
-		extra.Add(zap.String("outcome", string(c.outcome)))
-		extra.Add(zap.String("call_id", c.id))
+		extra.Add(zap.Inline(logged{a.Name, string(c.outcome), c.id}))
 	}
 	level := zapcore.DebugLevel
 	if !c.outcome.Answered() && c.outcome != call.Canceled {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
@@ -31,10 +32,10 @@ func scalar(v any) (string, bool) {
 	}
 }
 
-// values makes the parameters of a query or form of a program's object. Null
-// leaves one out, an array repeats it.
-func values(object map[string]any) (url.Values, error) {
-	out := make(url.Values, len(object))
+// encode writes the parameters of a query or form, sorted by name, of a
+// program's object. Null leaves one out, an array repeats it.
+func encode(object map[string]any) (string, error) {
+	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		switch v := object[name].(type) {
 		case nil:
@@ -42,17 +43,26 @@ func values(object map[string]any) (url.Values, error) {
 			for _, item := range v {
 				s, ok := scalar(item)
 				if !ok {
-					return nil, fmt.Errorf("parameter %s holds something else than texts and numbers", name)
+					return "", fmt.Errorf("parameter %q holds something else than texts and numbers", name)
 				}
-				out.Add(name, s)
+				add(&b, name, s)
 			}
 		default:
 			s, ok := scalar(v)
 			if !ok {
-				return nil, fmt.Errorf("parameter %s is an object; a parameter is a text or number", name)
+				return "", fmt.Errorf("parameter %q is an object; a parameter is a text or number", name)
 			}
-			out.Set(name, s)
+			add(&b, name, s)
 		}
 	}
-	return out, nil
+	return b.String(), nil
+}
+
+func add(b *strings.Builder, name, value string) {
+	if b.Len() > 0 {
+		b.WriteByte('&')
+	}
+	b.WriteString(url.QueryEscape(name))
+	b.WriteByte('=')
+	b.WriteString(url.QueryEscape(value))
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/url"
 	"strings"
 	"testing"
 )
@@ -101,7 +100,7 @@ func TestOverlay(t *testing.T) {
 		{"a=%2f&%74el=2&b", "a=%2f&b&tel=1"},
 		{"a=1&&tel", "a=1&tel=1"},
 	} {
-		if got := overlay(tc.raw, url.Values{"tel": {"1"}}); got != tc.want {
+		if got := overlay(tc.raw, map[string]any{"tel": "1"}, "tel=1"); got != tc.want {
 			t.Errorf("%q: got %q, want %q", tc.raw, got, tc.want)
 		}
 	}
