@@ -225,8 +225,8 @@ func TestMetricsOfTokensAndCalls(t *testing.T) {
 	counters := app.Metrics().API("order")
 	counters.Ended(call.OK, time.Millisecond)
 	counters.Ended(call.Timeout, time.Second)
-	counters.Step("call", time.Millisecond)
-	counters.Step("token", 0)
+	counters.Step(module.StepCall, time.Millisecond)
+	counters.Step(module.StepToken, 0)
 	counters.Unhealthy()
 	found := map[string]int{}
 	active := caddy.ActiveContext()
@@ -238,7 +238,7 @@ func TestMetricsOfTokensAndCalls(t *testing.T) {
 		found[family.GetName()] = len(family.GetMetric())
 	}
 	for name, want := range map[string]int{
-		"switchboard_calls_total": 2, "switchboard_call_duration_seconds": 1, "switchboard_step_duration_seconds": 1,
+		"switchboard_calls_total": 2, "switchboard_call_duration_seconds": 1, "switchboard_step_duration_seconds": 5,
 		"switchboard_unhealthy_total": 1, "switchboard_token_state": 1, "switchboard_token_generation": 1,
 		"switchboard_token_expiry_timestamp_seconds": 1, "switchboard_token_renewals_total": 1,
 	} {
@@ -249,7 +249,7 @@ func TestMetricsOfTokensAndCalls(t *testing.T) {
 	var none *module.Metrics
 	quiet := none.API("order") // metrics that aren't there count nothing
 	quiet.Ended(call.OK, time.Second)
-	quiet.Step("call", time.Second)
+	quiet.Step(module.StepCall, time.Second)
 	quiet.Unhealthy()
 }
 

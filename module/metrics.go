@@ -65,19 +65,37 @@ func (m *Metrics) API(name string) *APIMetrics {
 	if m == nil {
 		return nil
 	}
-	return &APIMetrics{
+	bound := &APIMetrics{
 		calls:    m.calls.MustCurryWith(prometheus.Labels{"api": name}),
 		duration: m.duration.WithLabelValues(name),
-		steps:    m.steps.MustCurryWith(prometheus.Labels{"api": name}),
 		ailing:   m.ailing.WithLabelValues(name),
 	}
+	for step, word := range stepNames {
+		bound.steps[step] = m.steps.WithLabelValues(name, word)
+	}
+	return bound
 }
+
+// Step is a part of a call whose time is measured.
+type Step int
+
+// The steps of a call.
+const (
+	StepReceive Step = iota // reading what the phone system sent
+	StepRequest             // the programs that make the API's request
+	StepToken               // waiting for a token
+	StepCall                // the API, to the headers of its answer
+	StepOutput              // decoding, judging and shaping the answer
+	stepCount
+)
+
+var stepNames = [stepCount]string{"receive", "request", "token", "call", "output"}
 
 // APIMetrics counts the calls of one API.
 type APIMetrics struct {
 	calls    *prometheus.CounterVec
 	duration prometheus.Observer
-	steps    prometheus.ObserverVec
+	steps    [stepCount]prometheus.Observer
 	ailing   prometheus.Counter
 }
 
@@ -91,11 +109,11 @@ func (m *APIMetrics) Ended(outcome call.Outcome, took time.Duration) {
 }
 
 // Step notes the time of one step of a call; one that was not taken has none.
-func (m *APIMetrics) Step(step string, took time.Duration) {
+func (m *APIMetrics) Step(step Step, took time.Duration) {
 	if m == nil || took <= 0 {
 		return
 	}
-	m.steps.WithLabelValues(step).Observe(took.Seconds())
+	m.steps[step].Observe(took.Seconds())
 }
 
 // Unhealthy counts an answer that shows an ailing API.

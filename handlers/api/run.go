@@ -13,6 +13,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
@@ -112,11 +113,11 @@ func (c *run) end() {
 	took := time.Since(c.start)
 	a := c.api
 	a.metrics.Ended(c.outcome, took)
-	a.metrics.Step("receive", c.timing.receive)
-	a.metrics.Step("request", c.timing.request)
-	a.metrics.Step("token", c.attempt.TokenWait)
-	a.metrics.Step("call", c.attempt.Upstream)
-	a.metrics.Step("output", c.timing.output)
+	a.metrics.Step(module.StepReceive, c.timing.receive)
+	a.metrics.Step(module.StepRequest, c.timing.request)
+	a.metrics.Step(module.StepToken, c.attempt.TokenWait)
+	a.metrics.Step(module.StepCall, c.attempt.Upstream)
+	a.metrics.Step(module.StepOutput, c.timing.output)
 
 	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Inline(logged{a.Name, string(c.outcome), c.id}))
