@@ -146,6 +146,9 @@ func TestWhoMayCall(t *testing.T) {
 				if want := `{"error":{"message":"authentication required","outcome":"unauthorized"}}`; got.Body != want {
 					t.Errorf("got %s, want %s", got.Body, want)
 				}
+				if challenge := got.Header.Get("WWW-Authenticate"); strings.HasPrefix(tc.more, "auth key") != strings.HasPrefix(challenge, "ApiKey ") {
+					t.Errorf("WWW-Authenticate %q", challenge)
+				}
 				if n := len(api.Ledger().Since(before).Kind(provider.API)); n != 0 {
 					t.Errorf("the API was called %d times", n)
 				}

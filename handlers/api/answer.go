@@ -84,6 +84,9 @@ func (c *run) writeError() error {
 		status = c.outcome.Status()
 	}
 	message := messages[c.outcome]
+	if c.outcome == call.Unauthorized && c.api.auth.challenge() != "" {
+		c.w.Header().Set("WWW-Authenticate", c.api.auth.challenge())
+	}
 	if c.outcome == call.BadRequest {
 		message = c.reason
 	}

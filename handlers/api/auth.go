@@ -28,7 +28,7 @@ type Auth struct {
 	Issuer string `json:"issuer,omitempty"`
 }
 
-// Authenticator checks a request's token for an issuer. The principal names
+// authenticator checks a request's token for an issuer. The principal names
 // who asks.
 type authenticator interface {
 	Authenticate(r *http.Request) (principal string, ok bool)
@@ -107,6 +107,19 @@ func (g *gate) admits(r *http.Request, repl *caddy.Replacer) bool {
 		ok = hmac.Equal(given[:], g.keys[i][:]) || ok
 	}
 	return ok
+}
+
+// challenge tells a caller who is refused what to bring (RFC 9110, section
+// 11.6.1).
+func (g *gate) challenge() string {
+	switch g.mode {
+	case "issuer":
+		return `Bearer realm="switchboard"`
+	case "key":
+		return `ApiKey realm="switchboard", header="` + g.header + `"`
+	default:
+		return "" // whoever authenticates users has a scheme of its own
+	}
 }
 
 // authorize ends the call when the caller may not make it.
