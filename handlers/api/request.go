@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -245,74 +244,4 @@ func setBody(req *http.Request, text []byte) {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(text))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
-}
-
-// addHeaders sets the request's headers. Those of an API call are ours alone; a
-// sidecar's are the phone system's, less the key that opened the door.
-func (c *run) addHeaders(req *http.Request, vars []any) bool {
-	a := c.api
-	if a.target.sidecar() {
-		if a.auth != nil && a.auth.mode == "key" {
-			req.Header.Del(a.auth.header)
-		}
-	} else {
-		// present and empty: reverse_proxy leaves them out
-		req.Header["X-Forwarded-For"] = nil
-		req.Header["X-Forwarded-Host"] = nil
-		req.Header["X-Forwarded-Proto"] = nil
-		req.Header["User-Agent"] = []string{"switchboard"}
-		req.Header["Accept"] = []string{"application/json"}
-	}
-	if a.buffered {
-		// what is looked into has to be whole and readable (reliability H1)
-		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
-			delete(req.Header, name)
-		}
-	}
-	req.Header["X-Request-Id"] = []string{c.id}
-	if a.Pass != nil {
-		for _, name := range a.Pass.Headers {
-			if v := c.r.Header.Values(name); len(v) > 0 {
-				req.Header[http.CanonicalHeaderKey(name)] = v
-			}
-		}
-	}
-	for name, value := range a.SetHeaders {
-		req.Header.Set(name, c.repl.ReplaceAll(value, ""))
-	}
-	if a.programs.headers == nil {
-		return true
-	}
-	return c.computeHeaders(req, vars)
-}
-
-func (c *run) computeHeaders(req *http.Request, vars []any) bool {
-	body := ""
-	if req.GetBody != nil {
-		r, _ := req.GetBody()
-		text, _ := io.ReadAll(r)
-		body = string(text)
-	}
-	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
-	vars = append(vars, address.String(), req.URL.RawQuery, body)
-	object, err := c.api.programs.headers.Run(c.ctx, c.input.Params, vars...)
-	if err != nil {
-		return c.failed("headers", err)
-	}
-	for name, v := range object.(map[string]any) {
-		if v == nil {
-			req.Header.Del(name)
-			continue
-		}
-		s, ok := scalar(v)
-		if !ok || strings.ContainsAny(s, "\r\n\x00") || !validHeaderName(name) {
-			return c.failed("headers", fmt.Errorf("header %q is not a name with a text or number of one line", name))
-		}
-		if http.CanonicalHeaderKey(name) == "Host" {
-			req.Host = s
-			continue
-		}
-		req.Header.Set(name, s)
-	}
-	return true
 }

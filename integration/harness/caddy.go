@@ -3,18 +3,15 @@
 package harness
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -224,105 +221,6 @@ func FreePort(t testing.TB) int {
 	}
 	defer ln.Close()
 	return ln.Addr().(*net.TCPAddr).Port
-}
-
-// Eventually polls until ok, or fails the test.
-func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", within, what)
-		}
-		<-tick.C
-	}
-}
-
-// Log gathers what a process writes.
-type Log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String is everything so far.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// Tail is the last n bytes.
-func (l *Log) Tail(n int) string {
-	s := l.String()
-	return s[max(0, len(s)-n):]
-}
-
-// Answer is what came back.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   string
-}
-
-// Do sends a request and reads the answer whole.
-func Do(t testing.TB, req *http.Request) Answer {
-	t.Helper()
-	a, err := Try(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
-// Try is Do for tests that expect errors, or that run in goroutines.
-func Try(req *http.Request) (Answer, error) {
-	res, err := client.Do(req)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return Answer{res.StatusCode, res.Header, string(body)}, err
-}
-
-// client follows no redirect and takes its time: a hanging answer is to be
-// seen, not hidden.
-var client = &http.Client{
-	Timeout:       60 * time.Second,
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-}
-
-// Get fetches a URL.
-func Get(t testing.TB, url string) Answer {
-	t.Helper()
-	return Do(t, Request(t, http.MethodGet, url, "", ""))
-}
-
-// Request makes a request with a body of a type.
-func Request(t testing.TB, method, url, contentType, body string) *http.Request {
-	t.Helper()
-	var r io.Reader
-	if body != "" {
-		r = strings.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(context.Background(), method, url, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	return req
 }
 
 // RSS is the process's resident memory in bytes, and its peak.

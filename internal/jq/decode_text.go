@@ -69,7 +69,7 @@ func (d *decoder) escaped(start int) string {
 	return ""
 }
 
-// unit reads the digits of \uXXXX, and the second half of a surrogate pair.
+// unit reads the digits of \uHHHH, and the second half of a surrogate pair.
 func (d *decoder) unit() rune {
 	u := d.hex4(d.i)
 	if u < 0 {

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// What is done when an `api` block has been read.
+
+// finish checks what can be checked before Provision, so that the message
+// tells the line, and fills in the handler that makes the call.
+func (p *parser) finish() error {
+	a := p.api
+	var err error
+	if a.target, err = parseTarget(a.To); err != nil {
+		return p.at("to", err)
+	}
+	names, define, err := p.shared()
+	if err != nil {
+		return p.at("token", err)
+	}
+	if _, err := a.compile(names, define); err != nil {
+		subdirective, _, _ := strings.Cut(err.Error(), ":")
+		return p.at(subdirective, err)
+	}
+	if _, err := a.parseFormat(); err != nil {
+		return p.at("format", err)
+	}
+	if a.Default != "" {
+		if _, err := a.runDefault(context.Background()); err != nil {
+			return p.at("default", err)
+		}
+	}
+	var configured json.RawMessage
+	if p.proxy != nil {
+		if configured, err = p.reverseProxy(); err != nil {
+			return err
+		}
+	}
+	proxy, err := a.proxy(configured)
+	if err != nil {
+		return p.at("reverse_proxy", err)
+	}
+	a.HandleRaw = []json.RawMessage{proxy}
+	return nil
+}
+
+// shared finds what the global option `switchboard` holds for this API: the
+// names of the token source's credentials, and the definitions.
+func (p *parser) shared() (names []string, define string, err error) {
+	app := new(module.App)
+	if option, ok := p.Option("switchboard").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(option.Value, app); err != nil {
+			return nil, "", err
+		}
+	}
+	if p.api.Token == "" {
+		return nil, app.Define, nil
+	}
+	source, ok := app.Tokens[p.api.Token]
+	if !ok {
+		return nil, "", fmt.Errorf("token %s is not defined; add `token %s { … }` to `switchboard` in the global options", p.api.Token, p.api.Token)
+	}
+	return source.CredentialNames(app.Define), app.Define, nil
+}
+
+// reverseProxy parses the nested block as Caddy does, with `to` as its upstream.
+func (p *parser) reverseProxy() (json.RawMessage, error) {
+	upstream := p.proxy[0]
+	upstream.Text = p.api.target.scheme + "://" + p.api.target.dial
+	segment := append(caddyfile.Segment{p.proxy[0], upstream}, p.proxy[1:]...)
+	if p.api.target.keep != "" {
+		segment = p.proxy
+	}
+	d := caddyfile.NewDispenser(segment)
+	handler := new(reverseproxy.Handler)
+	if err := handler.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	if err := handler.FinalizeUnmarshalCaddyfile(p.WithDispenser(d)); err != nil {
+		return nil, err
+	}
+	return json.Marshal(handler)
+}
+
+// unique refuses a second API of the same name with other settings.
+func (p *parser) unique(head caddyfile.Token) error {
+	text, err := json.Marshal(p.api)
+	if err != nil {
+		return err
+	}
+	const key = "switchboard.apis"
+	seen, _ := p.State[key].(map[string]string)
+	if seen == nil {
+		seen = make(map[string]string)
+		p.State[key] = seen
+	}
+	if was, ok := seen[p.api.Name]; ok && was != string(text) {
+		return fmt.Errorf("api %s is defined twice with different settings; give the second one a name of its own, at %s:%d", p.api.Name, head.File, head.Line)
+	}
+	seen[p.api.Name] = string(text)
+	return nil
+}
+
+// at adds to an error where the subdirective stands that caused it.
+func (p *parser) at(subdirective string, err error) error {
+	where, ok := p.lines[subdirective]
+	if !ok {
+		return p.WrapErr(fmt.Errorf("api %s: %w", p.api.Name, err))
+	}
+	return fmt.Errorf("api %s: %w, at %s:%d", p.api.Name, err, where.file, where.line)
+}
