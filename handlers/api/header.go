@@ -15,7 +15,7 @@ func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(na
 // proxyErrors are the error types of RFC 9209, section 2.3, for the outcomes
 // without an answer.
 var proxyErrors = map[call.Outcome]string{
-	call.Timeout:      "connection_timeout",
+	call.Timeout:      "http_response_timeout",
 	call.Unreachable:  "destination_unavailable",
 	call.NoToken:      "proxy_internal_response",
 	call.BadAnswer:    "http_protocol_error",
