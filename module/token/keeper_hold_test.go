@@ -146,7 +146,11 @@ func TestDeadTokenIsReplacedInTheBackground(t *testing.T) {
 			return nil
 		}
 		k, _ := keeping(t, testPolicy(), i, s)
+		began := time.Now()
 		k.Invalidate(must(t, k).Generation, "code 401000")
+		if took := time.Since(began); took > 260*time.Millisecond { // the call and the mark
+			t.Errorf("the request waited %v", took)
+		}
 		if k.Current() != nil {
 			t.Error("a dead token is served")
 		}

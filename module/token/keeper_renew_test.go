@@ -117,6 +117,9 @@ func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 		k, _ := keeping(t, testPolicy(), i, s)
 		k.Start()
 		must(t, k)
+		mate, _ := keeping(t, testPolicy(), i, s)
+		mate.seeded(2).Start()
+		must(t, mate)
 		i.set(func() {
 			i.after = func(context.Context, tokenCall) error { return &Failure{Kind: Ambiguous, Reason: "reset"} }
 		})
@@ -130,7 +133,7 @@ func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 		_ = k.Destruct()
 		after, _ := keeping(t, testPolicy(), i, s)
 		after.Start()
-		time.Sleep(5 * time.Minute)
+		time.Sleep(10 * time.Minute)
 		i.set(func() { i.after = nil })
 		time.Sleep(10 * time.Minute)
 		must(t, after)

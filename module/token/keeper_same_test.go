@@ -38,8 +38,14 @@ func TestUnchangedToken(t *testing.T) {
 		if _, failed := l.heard(); len(failed) != 0 || l.count(zapcore.WarnLevel, "") != 0 {
 			t.Errorf("failed %v", failed)
 		}
-		if err := k.Renew(t.Context()); err != nil {
-			t.Errorf("Renew with an unchanged token: %v", err)
+		before, first := i.calls(), must(t, k)
+		for range 3 {
+			if err := k.Renew(t.Context()); err != nil {
+				t.Errorf("Renew with an unchanged token: %v", err)
+			}
+		}
+		if n := i.calls() - before; n != 3 || must(t, k) != first {
+			t.Errorf("%d calls for 3 renewals", n)
 		}
 	})
 }

@@ -118,6 +118,38 @@ func TestFleetColdStart(t *testing.T) {
 	}
 }
 
+// A whole fleet finds out in the same instant that its token is dead.
+func TestFleetInvalidatesTogether(t *testing.T) {
+	for _, noLock := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			i, s := newIssuer(), newStorage()
+			s.noLock = noLock
+			s.hook = func(ctx context.Context, _ string) error { return pause(ctx, 5*time.Millisecond) }
+			var fleet []*Keeper
+			for n := range 16 {
+				k, _ := keeping(t, testPolicy(), i, s)
+				k.seeded(uint64(n)).Start()
+				fleet = append(fleet, k)
+			}
+			time.Sleep(time.Hour)
+			i.kill()
+			var wg sync.WaitGroup
+			for _, k := range fleet {
+				wg.Go(func() {
+					k.Invalidate(1, "status 401")
+					if tok := must(t, k); tok.Generation != 2 || !i.accepts(tok) {
+						t.Errorf("generation %d", tok.Generation)
+					}
+				})
+			}
+			wg.Wait()
+			if n := i.calls(); n != 2 {
+				t.Errorf("no lock: %v, %d calls", noLock, n)
+			}
+		})
+	}
+}
+
 // Without a lock, the mark in the record keeps an instance that is not in a
 // hurry back while another is in the middle of its call.
 func TestInstanceLeavesTheCallToAnother(t *testing.T) {
@@ -233,7 +265,15 @@ func TestGenerationsOnlyGrow(t *testing.T) {
 		if err := newVault(s, &p).save(t.Context(), &theirs); err != nil {
 			t.Fatal(err)
 		}
-		if tok := untilDue(t, k); tok.Generation != 10 {
+		for k.State().Phase != "due" {
+			time.Sleep(time.Second)
+		}
+		time.Sleep(6 * time.Second) // the dead record is seen, and not taken for ours
+		if tok := must(t, k); tok.Generation != 1 {
+			t.Fatalf("generation %d", tok.Generation)
+		}
+		k.Invalidate(1, "status 401")
+		if tok := must(t, k); tok.Generation != 10 {
 			t.Errorf("generation %d", tok.Generation)
 		}
 	})

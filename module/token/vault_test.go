@@ -47,6 +47,29 @@ func TestRestartKeepsTheToken(t *testing.T) {
 	})
 }
 
+// A request that waits out a back-off takes what another instance stores.
+func TestWaitingRequestAdopts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newStorage()
+		k, _ := keeping(t, testPolicy(), i, s)
+		i.set(func() { i.before = down })
+		for time.Until(k.State().NextAttempt) < 20*time.Second {
+			time.Sleep(time.Second)
+			k.Start()
+		}
+		i.set(func() { i.before = nil })
+		other, _ := keeping(t, testPolicy(), i, s)
+		if _, err := other.Token(within(t, 3*time.Second)); err != nil { // it waits for k's mark first
+			t.Fatal(err)
+		}
+		began := time.Now()
+		tok, err := k.Token(t.Context())
+		if err != nil || tok.Access != other.Current().Access || time.Since(began) > pollEvery {
+			t.Errorf("%v, %v after %v", tok, err, time.Since(began))
+		}
+	})
+}
+
 // T8: nobody is served a token that isn't stored yet.
 func TestTokenIsStoredBeforeItIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
