@@ -208,3 +208,26 @@ func TestRenew(t *testing.T) {
 		time.Sleep(time.Second)
 	})
 }
+
+// The two halves together: a source as it is written, and its keeper.
+func TestNewKeeper(t *testing.T) {
+	t.Setenv("SWITCHBOARD_TEST_STATIC", "fixed")
+	k := NewKeeper(provision(t, `static {env.SWITCHBOARD_TEST_STATIC}`))
+	if k.Current() == nil || !k.State().Static {
+		t.Errorf("state %+v", k.State())
+	}
+	none := NewKeeper(provision(t, `credential app_key abc
+		dialect none`))
+	if _, err := none.Token(t.Context()); !errors.Is(err, errNothing) {
+		t.Errorf("a source with credentials only: %v", err)
+	}
+	signed := NewKeeper(provision(t, `credential app_key abc
+		credential app_secret def
+		obtain http://127.0.0.1:1/token/get`))
+	signed.Attach(Env{})
+	defer func() { _ = signed.Destruct() }()
+	_, err := signed.Token(within(t, 900*time.Millisecond))
+	if fail, ok := errors.AsType[*Failure](err); !ok || fail.Kind != Ambiguous {
+		t.Errorf("an endpoint that isn't there: %v", err)
+	}
+}
