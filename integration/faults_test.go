@@ -20,6 +20,7 @@ func TestWhateverTheAPIDoes(t *testing.T) {
 	if got := harness.Get(t, url); got.Body != known {
 		t.Fatalf("got %s", got.Body)
 	}
+	buildBomb(t, api)
 	for _, tc := range []struct {
 		fault provider.Fault
 		want  string
@@ -73,6 +74,16 @@ func TestWhateverTheAPIDoes(t *testing.T) {
 			t.Errorf("got %s", got.Body)
 		}
 	})
+}
+
+// buildBomb has the provider make its gzip bomb, which takes it longer than a
+// budget the first time.
+func buildBomb(t *testing.T, api *provider.Server) {
+	t.Helper()
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "gzip-bomb", Times: 1})
+	if got := harness.Get(t, api.URL()+"/free/open/order/query"); len(got.Body) > 1<<20 {
+		t.Fatalf("the bomb has %d bytes before it goes off", len(got.Body))
+	}
 }
 
 // wellFormed checks an answer of the order api: 200, one line, all keys,
@@ -200,6 +211,7 @@ func TestABombIsDefused(t *testing.T) {
 	for range 20 {
 		harness.Get(t, url)
 	}
+	buildBomb(t, api)
 	before, _, err := caddy.RSS()
 	if err != nil {
 		t.Fatal(err)
