@@ -31,7 +31,7 @@ func init() {
 //
 // Events (see Caddy's `events` option):
 //
-//   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `storage`),
+//   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `adopt`: taken from storage),
 //     `generation`, `expires` and `fingerprint`
 //   - `token_failed` with `token`, `how` and `error`
 //
