@@ -45,7 +45,7 @@ func (c *run) render() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.api.format.Append(make([]byte, 0, 512), v)
+	return c.api.format.Append(c.recorder.spare(), v)
 }
 
 func outcomeOfFormat(err error) call.Outcome {

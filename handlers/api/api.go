@@ -142,6 +142,7 @@ type API struct {
 	auth     *gate
 	chain    caddyhttp.Handler
 	metrics  *module.APIMetrics
+	budgets  *budgets
 	logger   *zap.Logger
 	onError  bool // on_failure error, or nothing to give instead
 	buffered bool // the answer is looked into, so it can't stream

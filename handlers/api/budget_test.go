@@ -10,7 +10,7 @@ import (
 
 func TestBudgetEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := startBudget(t.Context(), 2*time.Second)
+		b := (&budgets{each: 2 * time.Second}).start(t.Context())
 		defer b.stop()
 		child, cancel := context.WithCancel(b)
 		defer cancel()
@@ -27,7 +27,7 @@ func TestBudgetEndsTheCall(t *testing.T) {
 func TestALiftedBudgetLetsAStreamLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, hangUp := context.WithCancel(t.Context())
-		b := startBudget(parent, 2*time.Second)
+		b := (&budgets{each: 2 * time.Second}).start(parent)
 		defer b.stop()
 		b.lift()
 		time.Sleep(time.Hour)
@@ -43,4 +43,46 @@ func TestALiftedBudgetLetsAStreamLast(t *testing.T) {
 			t.Error("hanging up counts as a spent budget")
 		}
 	})
+}
+
+// Calls that overlap end each in its own time, whatever the others do.
+func TestOverlappingBudgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := &budgets{each: 2 * time.Second}
+		begin := time.Now()
+		running := make(map[time.Duration]*budget)
+		for i := range 10 {
+			running[time.Duration(i)*300*time.Millisecond] = all.start(t.Context())
+			if i == 0 || i == 4 || i == 5 {
+				running[time.Duration(i)*300*time.Millisecond].stop() // an answer came
+				delete(running, time.Duration(i)*300*time.Millisecond)
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+		for at, b := range running {
+			<-b.Done()
+			if !b.spent() {
+				t.Errorf("the call of %v ended because of %v", at, context.Cause(b))
+			}
+		}
+		if took := time.Since(begin); took != 4700*time.Millisecond {
+			t.Errorf("the last call ended after %v", took)
+		}
+		synctest.Wait()
+		// after a pause it begins anew
+		b := all.start(t.Context())
+		again := time.Now()
+		<-b.Done()
+		if took := time.Since(again); took != 2*time.Second {
+			t.Errorf("a later call ended after %v", took)
+		}
+	})
+}
+
+func BenchmarkBudget(b *testing.B) {
+	all := &budgets{each: 2 * time.Second}
+	b.ReportAllocs()
+	for b.Loop() {
+		all.start(b.Context()).stop()
+	}
 }

@@ -77,6 +77,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionChain(ctx); err != nil {
 		return err
 	}
+	a.budgets = &budgets{each: time.Duration(a.Budget)}
 	a.metrics = app.Metrics().API(a.Name)
 	a.warn(ctx)
 

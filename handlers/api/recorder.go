@@ -55,6 +55,16 @@ func (rec *recorder) reset(w http.ResponseWriter, limit int64) {
 	}
 }
 
+// spare is room to write our answer into, once the API's has been decoded. It is
+// good until free.
+func (rec *recorder) spare() []byte {
+	if rec.body == nil {
+		return make([]byte, 0, 512)
+	}
+	rec.body.Reset()
+	return rec.body.AvailableBuffer()
+}
+
 func (rec *recorder) free() {
 	if rec.body != nil && rec.body.Cap() <= maxPooled {
 		buffers.Put(rec.body)

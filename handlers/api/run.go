@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -16,9 +15,6 @@ import (
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
-
-// errBudget is the cause of a context whose budget has ended.
-var errBudget = errors.New("the budget ended")
 
 // run is one call on its way through the stages.
 type run struct {
@@ -53,6 +49,18 @@ type timing struct {
 	receive, request, output time.Duration
 }
 
+// noteForAccessLog adds the call's fields to the line of the access log, where
+// there is one.
+func (c *run) noteForAccessLog() {
+	ctx := c.r.Context()
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server == nil || server.Logs == nil {
+		return
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Inline(logged{c.api.Name, string(c.outcome), c.id}))
+	}
+}
+
 // logged are the fields that an access log line gets of a call.
 type logged struct{ api, outcome, callID string }
 
@@ -85,7 +93,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c.repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	c.attempt.Part = a.programs.part
 	c.repl.Map(c.placeholder)
-	c.clock = startBudget(r.Context(), time.Duration(a.Budget))
+	c.clock = a.budgets.start(r.Context())
 	c.ctx = c.clock
 	return c
 }
@@ -119,9 +127,7 @@ func (c *run) end() {
 	a.metrics.Step(module.StepCall, c.attempt.Upstream)
 	a.metrics.Step(module.StepOutput, c.timing.output)
 
-	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Inline(logged{a.Name, string(c.outcome), c.id}))
-	}
+	c.noteForAccessLog()
 	level := zapcore.DebugLevel
 	if !c.outcome.Answered() && c.outcome != call.Canceled {
 		level = zapcore.WarnLevel
