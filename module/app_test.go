@@ -69,7 +69,7 @@ var _ caddyevents.Handler = spy{}
 // into the global options.
 func config(t *testing.T, api *provider.Server, source, more string) *caddy.Config {
 	t.Helper()
-	dir, err := os.MkdirTemp(storage, "")
+	dir, err := os.MkdirTemp(storage, "") //nolint:usetesting // it outlives the test
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (c *run) writeError() error {
 	}
 	message := messages[c.outcome]
 	if c.outcome == call.Unauthorized && c.api.auth.challenge() != "" {
-		c.w.Header().Set("WWW-Authenticate", c.api.auth.challenge())
+		c.w.Header().Set("Www-Authenticate", c.api.auth.challenge())
 	}
 	if c.outcome == call.BadRequest {
 		message = c.reason

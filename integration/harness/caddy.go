@@ -53,7 +53,7 @@ func Root(t testing.TB) string {
 type Caddy struct {
 	t     testing.TB
 	cmd   *exec.Cmd
-	ended chan error
+	ended chan struct{} // closed when the process is gone
 	env   []string
 
 	// Port serves the site, Admin is the address of the admin API.
@@ -92,8 +92,11 @@ func Start(t testing.TB, c Config) *Caddy {
 	if err := caddy.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	caddy.ended = make(chan error, 1)
-	go func() { caddy.ended <- caddy.cmd.Wait() }()
+	caddy.ended = make(chan struct{})
+	go func() {
+		_ = caddy.cmd.Wait() // its log says why
+		close(caddy.ended)
+	}()
 	t.Cleanup(func() {
 		caddy.Stop()
 		if t.Failed() {
@@ -130,9 +133,8 @@ func (c *Caddy) wait() {
 	c.t.Helper()
 	Eventually(c.t, 30*time.Second, "caddy to answer on its admin address", func() bool {
 		select {
-		case err := <-c.ended:
-			c.ended <- err
-			c.t.Fatalf("caddy ended while starting: %v\n%s", err, c.Logs.Tail(4000))
+		case <-c.ended:
+			c.t.Fatalf("caddy ended while starting:\n%s", c.Logs.Tail(4000))
 		default:
 		}
 		res, err := http.Get("http://" + c.Admin + "/config/")
@@ -189,8 +191,7 @@ func Command(t testing.TB, dir string, env []string, args ...string) (string, er
 // Kill ends the process at once, as a crash does.
 func (c *Caddy) Kill() {
 	_ = c.cmd.Process.Kill()
-	_ = <-c.ended
-	c.ended <- nil
+	<-c.ended
 }
 
 // Stop ends the process as an operator does, and fails the test when it takes
@@ -198,8 +199,7 @@ func (c *Caddy) Kill() {
 func (c *Caddy) Stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case _ = <-c.ended:
-		c.ended <- nil
+	case <-c.ended:
 	case <-time.After(20 * time.Second):
 		_ = c.cmd.Process.Kill()
 		c.t.Error("caddy did not stop within 20 s")

@@ -136,7 +136,7 @@ func unescape(s string, query bool) string {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '%' && i+2 < len(s) && hex(s[i+1]) >= 0 && hex(s[i+2]) >= 0:
-			out = append(out, byte(hex(s[i+1])<<4|hex(s[i+2])))
+			out = append(out, byte(hex(s[i+1])<<4|hex(s[i+2]))) //nolint:gosec // two hex digits are a byte
 			i += 2
 		case c == '+' && query:
 			out = append(out, ' ')
