@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -238,8 +239,12 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	return nil
 }
 
-// warn tells of an API that hands out what its token opens to anyone.
+// warn tells of an API that hands out what its token opens to anyone, and of a
+// key that /config/ would show.
 func (a *API) warn(ctx caddy.Context) {
+	if a.Auth != nil && slices.ContainsFunc(a.Auth.Keys, func(key string) bool { return !strings.HasPrefix(key, "{") }) {
+		a.logger.Warn("a key is written in clear, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", a.Name))
+	}
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if a.Token == "" || a.Auth != nil || !ok || onLoopback(server.Listen) {
 		return
