@@ -25,10 +25,12 @@ func (c *run) receive() bool {
 		input, err := c.readInput()
 		if err != nil {
 			c.identify()
-			if c.r.Context().Err() != nil {
+			// a body that stalls ends the request's context, too
+			bad, ok := errors.AsType[*call.InputError](err)
+			if c.r.Context().Err() != nil && (!ok || bad.Status != http.StatusRequestTimeout) {
 				return c.ended("")
 			}
-			if bad, ok := errors.AsType[*call.InputError](err); ok {
+			if ok {
 				return c.refuse(bad.Status, call.BadRequest, bad.Message)
 			}
 			return c.ended("the request could not be read")
