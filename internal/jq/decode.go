@@ -18,19 +18,21 @@ import (
 // It takes half the time of encoding/json with UseNumber, and has the limits
 // built in.
 func Decode(data []byte, l Limits) (any, error) {
-	return document(data, l, (*decoder).value)
+	if len(data) > l.orDefaults().Bytes {
+		return nil, ErrTooLarge // before it is copied
+	}
+	return document(string(data), l, (*decoder).value)
 }
 
 // document reads one document, whose value is read by read.
-func document(data []byte, l Limits, read func(*decoder) any) (any, error) {
-	d := decoder{Limits: l.orDefaults()}
-	if len(data) > d.Bytes {
+func document(s string, l Limits, read func(*decoder) any) (any, error) {
+	d := decoder{Limits: l.orDefaults(), s: s}
+	if len(s) > d.Bytes {
 		return nil, ErrTooLarge
 	}
-	if !utf8.Valid(data) {
+	if !utf8.ValidString(s) {
 		return nil, ErrSyntax
 	}
-	d.s = string(data)
 	if d.blank(); d.i == len(d.s) {
 		return nil, ErrEmpty
 	}

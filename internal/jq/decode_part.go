@@ -1,5 +1,11 @@
 package jq
 
+import (
+	"encoding/json"
+	"strings"
+	"unsafe"
+)
+
 // DecodePart decodes a document as Decode does, and checks all of it, but makes
 // values only of the part that programs look at. Of the rest, objects keep no
 // members and arrays no elements. A nil part is everything.
@@ -7,23 +13,50 @@ func DecodePart(data []byte, l Limits, part *Projection) (any, error) {
 	if part == nil {
 		return Decode(data, l)
 	}
-	return document(data, l, func(d *decoder) any { return d.part(part) })
+	// A view of data, which is not changed while it is read; what is kept of it
+	// is copied.
+	view := unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // see above
+	return document(view, l, func(d *decoder) any { return d.part(part) })
 }
 
 // part reads a value, and keeps of it what p says.
 func (d *decoder) part(p *Projection) any {
-	if p.whole {
-		return d.value()
-	}
 	switch d.peek() {
 	case '{':
+		if p.whole {
+			return d.subtree()
+		}
 		return d.members(p)
 	case '[':
+		if p.whole {
+			return d.subtree()
+		}
 		d.skip()
 		return []any{}
-	default:
+	case '"':
+		d.count()
+		return strings.Clone(d.text())
+	case 't', 'f', 'n':
 		return d.value()
+	default:
+		d.count()
+		start := d.i
+		if !d.scanNumber() {
+			return nil
+		}
+		return json.Number(strings.Clone(d.s[start:d.i]))
 	}
+}
+
+// subtree makes values of all of an array or object, over a copy of its own.
+func (d *decoder) subtree() any {
+	start := d.i
+	d.skip()
+	if d.err != nil {
+		return nil
+	}
+	of := decoder{Limits: d.Limits, s: strings.Clone(d.s[start:d.i])}
+	return of.value()
 }
 
 // members reads an object, and keeps of it the members of p.
@@ -34,7 +67,7 @@ func (d *decoder) members(p *Projection) any {
 	m := make(map[string]any, len(p.members))
 	d.eachMember(func(k string) {
 		if part, ok := p.members[k]; ok {
-			m[k] = d.part(part)
+			m[part.name] = d.part(part) // k is a part of the view
 			return
 		}
 		d.skip()

@@ -12,6 +12,7 @@ import (
 // It is found by reading the programs, and errs on the large side: a program
 // that does more than follow names through `.` needs everything below.
 type Projection struct {
+	name    string // its key in the object that it is a part of
 	whole   bool
 	members map[string]*Projection
 }
@@ -46,7 +47,7 @@ func (p *Projection) member(name string) *Projection {
 	}
 	part, ok := p.members[name]
 	if !ok {
-		part = new(Projection)
+		part = &Projection{name: name}
 		p.members[name] = part
 	}
 	return part

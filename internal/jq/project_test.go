@@ -100,6 +100,22 @@ func compiled(t testing.TB, program string) *Program {
 	return p
 }
 
+// What is kept of a document doesn't change with the buffer that it was in.
+func TestDecodePartKeepsNothingOfTheBuffer(t *testing.T) {
+	buffer := []byte(`{"a":{"x":"one","y":1.10},"b":["two",{"k":"three"}],"c":"f\u00fcnf","d":"six"}`)
+	v, err := DecodePart(buffer, Limits{}, Project(compiled(t, "{a: .a.x, n: .a.y, b, c, e: .e}")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range buffer {
+		buffer[i] = '#'
+	}
+	got, _ := Encode(nil, v, Limits{})
+	if want := `{"a":{"x":"one","y":1.10},"b":["two",{"k":"three"}],"c":"fünf"}`; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestDecodePart(t *testing.T) {
 	p := Project(compiled(t, "{a: .a.x, b: .b}"))
 	for _, tc := range []struct{ in, want string }{
