@@ -285,7 +285,7 @@ func TestReady(t *testing.T) {
 
 // One name is one API: the same settings may come again, others may not.
 func TestOneNameIsOneAPI(t *testing.T) {
-	app := run(t, config(t, startProvider(t), "", ""))
+	app := run(t, config(t, startProvider(t), "warm off", ""))
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
