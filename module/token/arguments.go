@@ -1,8 +1,6 @@
 package token
 
 import (
-	"strconv"
-
 	"github.com/caddyserver/caddy/v2"
 )
 
@@ -154,27 +152,9 @@ func (p *parser) inject() error {
 }
 
 func (p *parser) tokenExpired() error {
-	rule := new(Expired)
-	args := 0
-	for ; p.d.NextArg(); args++ {
-		if rule.Program != "" {
-			return p.d.Errf("unexpected argument '%s'; the program comes last, quoted", p.d.Val())
-		}
-		if status, err := strconv.Atoi(p.d.Val()); err == nil {
-			rule.Status = append(rule.Status, status)
-			continue
-		}
-		text, err := p.argument()
-		if err != nil {
-			return err
-		}
-		rule.Program = text
-	}
-	if args == 0 {
-		return p.d.ArgErr()
-	}
-	p.s.TokenExpired = rule
-	return nil
+	var err error
+	p.s.TokenExpired, err = ParseExpired(p.d)
+	return err
 }
 
 func (p *parser) keep() error {
