@@ -162,6 +162,16 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
+// What a sidecar hands on anyway may be named, and still streams.
+func TestASidecarToldToPass(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{site: strings.Replace(sidecar, "auth none", "auth none\n\t\tpass query body headers X-Custom", 1)})
+	got := harness.Do(t, harness.Request(t, "POST", caddy.URL("/echo?x=1"), "text/plain", "hello"))
+	if got.Status != 200 || !strings.Contains(got.Body, "hello") || !strings.Contains(got.Body, "x=1") {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}
+
 // A dead token is renewed below the sidecar, too, and a small upload is sent
 // again with the new one.
 func TestASidecarReplays(t *testing.T) {

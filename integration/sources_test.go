@@ -93,6 +93,23 @@ func TestASignedRequestIsMadeAnew(t *testing.T) {
 	}
 }
 
+// Without a token, a signed request's refusal says when to come again, as that
+// of any other does.
+func TestASignedRequestWithoutAToken(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	inject(t, api, provider.Fault{Target: provider.TokenGet, Fault: "error-code"})
+	caddy := start(t, api, setup{site: `
+	api /ivr/order order {
+		to {API}/open/order/query
+		token crm
+		query ` + "`{sign: ($token | md5)}`" + `
+	}`})
+	got := harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+	if got.Status != 503 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("got %d %v %s, want 503 with Retry-After", got.Status, got.Header, got.Body)
+	}
+}
+
 // A base URL that the token endpoint gives is kept with the token, and used on
 // the hosts that are allowed.
 func TestABaseURLKeptWithTheToken(t *testing.T) {

@@ -40,7 +40,7 @@ func (c *run) exchange() bool {
 		}
 		c.recorder.begin = c.streams
 		err := c.send(req)
-		if again && c.attempt.Expired && c.ctx.Err() == nil && !c.recorder.passing {
+		if again && c.attempt.Expired && c.clock.Err() == nil && !c.recorder.passing {
 			again = false
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part,
@@ -97,7 +97,7 @@ func (c *run) settle(err error) bool {
 			return c.refuse(body.Status, call.BadRequest, body.Error())
 		}
 		return c.fail(call.NoToken, c.attempt.Err.Error())
-	case c.ctx.Err() != nil:
+	case c.clock.Err() != nil:
 		return c.ended("")
 	case rec.overrun:
 		return c.fail(call.TooLarge, errOverrun.Error())

@@ -51,7 +51,7 @@ func (c *run) holds(p *jq.Program, vars []any, otherwise bool) bool {
 	if p == nil {
 		return otherwise
 	}
-	return p.True(c.ctx, c.doc, vars...)
+	return p.True(c.clock, c.doc, vars...)
 }
 
 // answerVars are the values of the variables of programs that look at an

@@ -54,7 +54,7 @@ func (c *run) receive() bool {
 // in time.
 func (c *run) readInput() (*call.Input, error) {
 	if c.r.Body != nil && c.r.Body != http.NoBody {
-		stop := call.AbortReads(c.ctx, c.w)
+		stop := call.AbortReads(c.clock, c.w)
 		defer stop()
 	}
 	return call.ReadInput(c.r, call.Limits{})
@@ -93,7 +93,7 @@ var callIDs = []string{"CallSid", "ContactId", "uniqueid", "call_id"}
 func (c *run) identify() {
 	id := ""
 	if p := c.api.programs.callID; p != nil && c.input != nil {
-		if v, err := p.Run(c.ctx, c.input.Params, c.request); err == nil {
+		if v, err := p.Run(c.clock, c.input.Params, c.request); err == nil {
 			id, _ = scalar(v)
 		}
 	} else {
@@ -157,7 +157,7 @@ func (c *run) ended(reason string) bool {
 // failed ends a call because of a program of the request: what came in can't
 // be turned into what the API wants.
 func (c *run) failed(program string, err error) bool {
-	if c.ctx.Err() != nil {
+	if c.clock.Err() != nil {
 		return c.ended("")
 	}
 	if errors.Is(err, jq.ErrDeadline) || errors.Is(err, jq.ErrTooLarge) {

@@ -54,10 +54,10 @@ type Pass struct {
 
 // prepare makes the API's request. It returns nil when that ended the call.
 func (c *run) prepare() *http.Request {
-	begin := time.Now()
-	defer func() { c.timing.request += time.Since(begin) }()
+	begin, waited := time.Now(), c.attempt.TokenWait
+	defer func() { c.timing.request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
 	a := c.api
-	req := c.r.WithContext(transport.WithAttempt(c.ctx, &c.attempt))
+	req := c.r.WithContext(transport.WithAttempt(c.clock, &c.attempt))
 	req.Method = a.method(c.r.Method)
 
 	vars, ok := c.variables()
@@ -105,12 +105,13 @@ func (c *run) variables() ([]any, bool) {
 	}
 	if c.dependsOnToken() {
 		begin := time.Now()
-		held, err := a.source.Token(c.ctx)
+		held, err := a.source.Token(c.clock)
 		c.attempt.TokenWait += time.Since(begin)
 		if err != nil {
 			if c.r.Context().Err() != nil {
 				return nil, c.ended("")
 			}
+			c.attempt.Err = err // as the transport does: it knows when to come again
 			return nil, c.fail(call.NoToken, err.Error())
 		}
 		c.attempt.Token = held
@@ -137,7 +138,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		u.Path, u.RawPath, u.RawQuery = c.r.URL.Path, c.r.URL.RawPath, c.r.URL.RawQuery
 	}
 	if a.programs.path != nil {
-		segments, err := a.programs.path.Run(c.ctx, c.input.Params, vars...)
+		segments, err := a.programs.path.Run(c.clock, c.input.Params, vars...)
 		if err != nil {
 			return c.failed("path", err)
 		}
@@ -150,7 +151,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		u.RawQuery = c.r.URL.RawQuery
 	}
 	if a.programs.query != nil {
-		object, err := a.programs.query.Run(c.ctx, c.input.Params, vars...)
+		object, err := a.programs.query.Run(c.clock, c.input.Params, vars...)
 		if err != nil {
 			return c.failed("query", err)
 		}
@@ -191,11 +192,10 @@ func overlay(raw string, by map[string]any, encoded string) string {
 func (c *run) fill(req *http.Request, vars []any) bool {
 	a := c.api
 	sidecar := a.target.sidecar()
-	if !sidecar {
-		req.Header = make(http.Header, 8)
-		req.Trailer, req.TransferEncoding = nil, nil
-	} else {
+	if sidecar {
 		req.Header = c.r.Header.Clone()
+	} else {
+		req.Header = make(http.Header, 8)
 	}
 	switch {
 	case a.programs.body != nil:
@@ -205,13 +205,12 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		}
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
-	case a.Pass != nil && a.Pass.Body, sidecar && c.input != nil && c.input.Raw != nil:
+	case c.input == nil: // a sidecar's, which the transport tees as it is sent
+	case sidecar, a.Pass != nil && a.Pass.Body:
 		setBody(req, c.input.Raw)
 		if kind := c.r.Header.Get("Content-Type"); kind != "" {
 			req.Header.Set("Content-Type", kind)
 		}
-	case sidecar && c.input == nil:
-		// the transport tees it as it is sent
 	default:
 		setBody(req, nil)
 	}
@@ -219,7 +218,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 }
 
 func (b *Body) encode(c *run, vars []any) ([]byte, error) {
-	v, err := c.api.programs.body.Run(c.ctx, c.input.Params, vars...)
+	v, err := c.api.programs.body.Run(c.clock, c.input.Params, vars...)
 	if err != nil {
 		return nil, err
 	}

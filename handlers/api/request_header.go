@@ -48,15 +48,16 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 }
 
 func (c *run) computeHeaders(req *http.Request, vars []any) bool {
+	program := c.api.programs.headers
 	body := ""
-	if req.GetBody != nil {
+	if req.GetBody != nil && program.Uses("body") {
 		r, _ := req.GetBody()
 		text, _ := io.ReadAll(r)
 		body = string(text)
 	}
 	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
 	vars = append(vars, address.String(), req.URL.RawQuery, body)
-	object, err := c.api.programs.headers.Run(c.ctx, c.input.Params, vars...)
+	object, err := program.Run(c.clock, c.input.Params, vars...)
 	if err != nil {
 		return c.failed("headers", err)
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -22,8 +21,7 @@ type run struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	repl  *caddy.Replacer
-	ctx   context.Context // ends with the budget
-	clock *budget
+	clock *budget // the context of everything; ends with the budget
 	start time.Time
 
 	id       string
@@ -94,7 +92,6 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c.attempt.Part = a.programs.part
 	c.repl.Map(c.placeholder)
 	c.clock = a.budgets.start(r.Context())
-	c.ctx = c.clock
 	return c
 }
 

@@ -17,9 +17,9 @@ func (c *run) shape() bool {
 	}
 	c.output = c.doc
 	if a.programs.output != nil {
-		v, err := a.programs.output.Run(c.ctx, c.doc, c.answerVars()...)
+		v, err := a.programs.output.Run(c.clock, c.doc, c.answerVars()...)
 		if err != nil {
-			if c.ctx.Err() != nil {
+			if c.clock.Err() != nil {
 				return c.ended("")
 			}
 			return c.fail(call.BadAnswer, "output: "+err.Error())
