@@ -1,0 +1,82 @@
+package cache
+
+import (
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Entry is one answer. Once put it is immutable: whoever gets it shares it with
+// all others.
+type Entry struct {
+	Outcome string // "ok", "not_found", …
+	Text    []byte // the answer as it was written
+
+	// Stored is when the answer was got. The time at which the call for it began
+	// is the better choice: then the age is never told too low, and a purge
+	// also reaches the calls that are under way. A zero Stored is now.
+	Stored time.Time
+
+	// Fresh is until when the answer is served as it is.
+	Fresh time.Time
+	// StaleWhileRevalidate is until when it is served at once while a renewal
+	// runs: not before Fresh, or zero.
+	StaleWhileRevalidate time.Time
+	// StaleIfError is until when it is served if the API fails, or zero.
+	StaleIfError time.Time
+
+	Note string // something small that the user of the cache wants to know again
+}
+
+// Expires is the latest of the three times until which an entry is served.
+func (e *Entry) Expires() time.Time {
+	t := e.Fresh
+	if e.StaleWhileRevalidate.After(t) {
+		t = e.StaleWhileRevalidate
+	}
+	if e.StaleIfError.After(t) {
+		t = e.StaleIfError
+	}
+	return t
+}
+
+// overhead is what an entry takes beside its strings: itself and the item (240
+// bytes), and its places in ristretto's maps of values, costs and expiries,
+// which are two thirds full on average. TestHeap measures it.
+const overhead = 450
+
+func (e *Entry) cost() int64 {
+	return overhead + int64(len(e.Text)+len(e.Outcome)+len(e.Note))
+}
+
+// item is what is kept of an entry. Its entry becomes nil when it must not be
+// served any more, wherever ristretto has it at the time, and its memory with it.
+type item struct {
+	key        Key
+	entry      atomic.Pointer[Entry]
+	cost       int64
+	group      *group
+	generation uint64 // of the group; older ones are purged
+}
+
+// newItem copies: a text is often part of a larger buffer, which the entry
+// would hold in memory without paying for it.
+func newItem(k Key, e *Entry, g *group, generation uint64) *item {
+	kept := *e
+	kept.Text = append([]byte(nil), e.Text...)
+	cost := e.cost() - int64(len(e.Text)) + int64(cap(kept.Text))
+	kept.Text = kept.Text[:len(kept.Text):len(kept.Text)] // nobody can append into it
+	kept.Outcome = strings.Clone(e.Outcome)
+	kept.Note = strings.Clone(e.Note)
+	i := &item{key: k, cost: cost, group: g, generation: generation}
+	i.entry.Store(&kept)
+	return i
+}
+
+// live returns the entry, unless it was superseded, deleted or purged.
+func (i *item) live() *Entry {
+	if i.generation != i.group.generation.Load() {
+		return nil
+	}
+	return i.entry.Load()
+}
