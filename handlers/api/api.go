@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -60,9 +60,6 @@ type API struct {
 	// Name of the token source to sign in with.
 	Token string `json:"token,omitempty"`
 
-	// Who may call. Default: anyone who reaches the listener.
-	Auth *Auth `json:"auth,omitempty"`
-
 	// jq: params → array of path segments, appended to `to`. Each is encoded;
 	// blanks, `.` and `..` are refused.
 	Path string `json:"path,omitempty"`
@@ -105,31 +102,18 @@ type API struct {
 	// every answer, and their values where the API has none.
 	Default string `json:"default,omitempty"`
 
-	// json (default), flat, form or text.
-	Format string `json:"format,omitempty"`
-
-	// What a call without an answer gives: `default` or `error` (an HTTP error
-	// status). Default: `default` where a default is written.
-	OnFailure string `json:"on_failure,omitempty"`
-
-	// Time for everything: token, call, replay and programs. Default: 2s. For a
-	// stream it ends with the first byte.
-	Budget caddy.Duration `json:"budget,omitempty"`
-
 	// Whether to call once more, with a new token, when the token was dead.
 	// Default: true.
 	Replay *bool `json:"replay,omitempty"`
 
-	// jq: params → the id of the phone call, for logs. Default: the first of
-	// CallSid, ContactId, uniqueid, call_id, X-Request-Id and traceparent.
-	CallID string `json:"call_id,omitempty"`
-
 	// Largest answer of the API in bytes, decompressed. Default: 1 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
-	// Name of the answer's field that holds the outcome, or `off`. Default:
-	// `_status`. Only answers with a contract have it.
-	StatusField string `json:"status_field,omitempty"`
+	// What it has in common with the other answering handlers. Auth: anyone who
+	// reaches the listener, by default. A failure gives the default where one is
+	// written. The budget is for token, call, replay and programs; 2s by default.
+	// The status field is `_status` in answers with a contract.
+	route.Settings
 
 	// The handlers that make the call. Default: a reverse_proxy to `to`.
 	HandleRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
@@ -137,14 +121,10 @@ type API struct {
 	target   *target
 	source   *module.TokenSource
 	programs programs
-	contract *answer.Contract
-	format   answer.Format
-	auth     *gate
+	route    *route.Route
 	chain    caddyhttp.Handler
 	metrics  *module.APIMetrics
-	budgets  *budgets
 	logger   *zap.Logger
-	onError  bool // on_failure error, or nothing to give instead
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
 }
@@ -163,7 +143,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	c := a.begin(w, r)
 	defer c.end()
 
-	_ = c.authorize() && // who calls?
+	_ = c.Authorize() && // who calls?
 		c.receive() && // what did the phone system send?
 		c.exchange() && // ask the API, with a token
 		c.judge() && // what does its answer mean?

@@ -1,83 +1,10 @@
 package api
 
 import (
-	"github.com/caddyserver/caddy/v2"
-	"github.com/dustin/go-humanize"
-
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
 // The arguments of the subdirectives of `api`.
-
-func (p *parser) text(into *string) error {
-	if !p.AllArgs(into) || *into == "" {
-		return p.ArgErr()
-	}
-	return nil
-}
-
-func (p *parser) program(into *string) error {
-	var raw string
-	if !p.AllArgs(&raw) {
-		return p.Errf("%s takes one jq program; put it in backquotes", p.Val())
-	}
-	var err error
-	*into, err = program.Arg(p.Dispenser, raw)
-	return err
-}
-
-func (p *parser) duration(into *caddy.Duration) error {
-	var raw string
-	if !p.AllArgs(&raw) {
-		return p.ArgErr()
-	}
-	d, err := caddy.ParseDuration(raw)
-	if err != nil || d <= 0 {
-		return p.Errf("%q is not a duration above 0; write for example 2s or 500ms", raw)
-	}
-	*into = caddy.Duration(d)
-	return nil
-}
-
-func (p *parser) size(into *int64) error {
-	var raw string
-	if !p.AllArgs(&raw) {
-		return p.ArgErr()
-	}
-	n, err := humanize.ParseBytes(raw)
-	if err != nil || n == 0 || n > 64<<20 {
-		return p.Errf("%q is not a size from 1B to 64MiB; write for example 1MiB", raw)
-	}
-	*into = int64(n)
-	return nil
-}
-
-func (p *parser) onOff(into **bool) error {
-	var raw string
-	if !p.AllArgs(&raw) || (raw != "on" && raw != "off") {
-		return p.Errf("%s takes on or off", p.Val())
-	}
-	on := raw == "on"
-	*into = &on
-	return nil
-}
-
-func (p *parser) auth() error {
-	args := p.RemainingArgs()
-	switch {
-	case len(args) == 2 && args[0] == "key":
-		p.api.Auth = &Auth{Mode: "key", Keys: args[1:2]}
-	case len(args) == 4 && args[0] == "key" && args[2] == "header":
-		p.api.Auth = &Auth{Mode: "key", Keys: args[1:2], Header: args[3]}
-	case len(args) == 1 && (args[0] == "user" || args[0] == "none"):
-		p.api.Auth = &Auth{Mode: args[0]}
-	case len(args) == 2 && args[0] == "issuer":
-		p.api.Auth = &Auth{Mode: "issuer", Issuer: args[1]}
-	default:
-		return p.Err("auth takes `key {env.KEY} [header NAME]`, `user`, `issuer NAME` or `none`")
-	}
-	return nil
-}
 
 func (p *parser) body() error {
 	args := p.RemainingArgs()

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -43,7 +44,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		return nil, err
 	}
 	h.Next() // consume it again: a matcher rewinds
-	p := parser{Helper: h, api: new(API), lines: make(map[string]position)}
+	p := parser{Parser: route.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true}}, api: new(API)}
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
@@ -52,15 +53,9 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parser reads one `api` block.
 type parser struct {
-	httpcaddyfile.Helper
+	route.Parser
 	api   *API
-	lines map[string]position // where each subdirective stands
 	proxy caddyfile.Segment
-}
-
-type position struct {
-	file string
-	line int
 }
 
 func (p *parser) parse() error {
@@ -74,6 +69,7 @@ func (p *parser) parse() error {
 	if p.NextArg() {
 		return p.Errf("unexpected %q after the api's name; a matcher stands before it", p.Val())
 	}
+	p.What = "api " + p.api.Name
 	head := p.Token()
 	for p.NextBlock(0) {
 		if err := p.subdirective(); err != nil {
@@ -86,35 +82,30 @@ func (p *parser) parse() error {
 	return p.unique(head)
 }
 
-// repeatable subdirectives add up; all others stand once.
-var repeatable = map[string]bool{"headers": true, "pass": true}
-
 func (p *parser) subdirective() error {
-	name := p.Val()
-	if _, twice := p.lines[name]; twice && !repeatable[name] {
-		return p.Errf("%s is already written in api %s", name, p.api.Name)
+	name, err := p.Subdirective()
+	if err != nil {
+		return err
 	}
-	if _, seen := p.lines[name]; !seen {
-		p.lines[name] = position{p.File(), p.Line()}
+	if known, err := p.Setting(name, &p.api.Settings); known || err != nil {
+		return err
 	}
 	a := p.api
 	switch name {
 	case "to":
-		return p.text(&a.To)
+		return p.Text(&a.To)
 	case "method":
-		if err := p.text(&a.Method); err != nil {
+		if err := p.Text(&a.Method); err != nil {
 			return err
 		}
 		a.Method = strings.ToUpper(a.Method)
 		return nil
 	case "token":
-		return p.text(&a.Token)
-	case "auth":
-		return p.auth()
+		return p.Text(&a.Token)
 	case "path":
-		return p.program(&a.Path)
+		return p.Program(&a.Path)
 	case "query":
-		return p.program(&a.Query)
+		return p.Program(&a.Query)
 	case "body":
 		return p.body()
 	case "headers":
@@ -122,33 +113,22 @@ func (p *parser) subdirective() error {
 	case "pass":
 		return p.pass()
 	case "success":
-		return p.program(&a.Success)
+		return p.Program(&a.Success)
 	case "not_found":
-		return p.program(&a.NotFound)
+		return p.Program(&a.NotFound)
 	case "token_expired":
-		var err error
 		a.TokenExpired, err = token.ParseExpired(p.Dispenser)
 		return err
 	case "unhealthy":
-		return p.program(&a.Unhealthy)
+		return p.Program(&a.Unhealthy)
 	case "output":
-		return p.program(&a.Output)
+		return p.Program(&a.Output)
 	case "default":
-		return p.program(&a.Default)
-	case "format":
-		return p.text(&a.Format)
-	case "on_failure":
-		return p.text(&a.OnFailure)
-	case "budget":
-		return p.duration(&a.Budget)
+		return p.Program(&a.Default)
 	case "replay":
-		return p.onOff(&a.Replay)
-	case "call_id":
-		return p.program(&a.CallID)
+		return p.OnOff(&a.Replay)
 	case "max_size":
-		return p.size(&a.MaxSize)
-	case "status_field":
-		return p.text(&a.StatusField)
+		return p.Size(&a.MaxSize)
 	case "reverse_proxy":
 		p.proxy = p.NextSegment()
 		return nil

@@ -31,7 +31,7 @@ func (c *run) exchange() bool {
 		}
 		again = again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
-		c.recorder.reset(c.w, a.MaxSize)
+		c.recorder.reset(c.W, a.MaxSize)
 		c.recorder.passes = func(status int, header http.Header) bool {
 			if c.attempt.Err != nil || (again && c.attempt.Expired) {
 				return false
@@ -40,7 +40,7 @@ func (c *run) exchange() bool {
 		}
 		c.recorder.begin = c.streams
 		err := c.send(req)
-		if again && c.attempt.Expired && c.clock.Err() == nil && !c.recorder.passing {
+		if again && c.attempt.Expired && c.Clock.Err() == nil && !c.recorder.passing {
 			again = false
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part,
@@ -65,7 +65,7 @@ func (c *run) send(req *http.Request) (err error) {
 			err = http.ErrAbortHandler
 		default:
 			c.api.logger.Error("a handler of the chain panicked",
-				zap.String("api", c.api.Name), zap.String("call_id", c.id), zap.ByteString("stack", debug.Stack()))
+				zap.String("api", c.api.Name), zap.String("call_id", c.ID), zap.ByteString("stack", debug.Stack()))
 			err = errPanicked
 		}
 	}()
@@ -74,12 +74,13 @@ func (c *run) send(req *http.Request) (err error) {
 
 // streams is called when an answer begins to go through: the budget ends here.
 func (c *run) streams() {
-	c.clock.lift()
-	c.outcome = call.OK
+	c.Clock.Lift()
+	c.Outcome = call.OK
 	if c.recorder.status >= http.StatusBadRequest {
-		c.outcome = call.Rejected
+		c.Outcome = call.Rejected
 	}
-	c.describe(c.recorder.header)
+	c.note()
+	c.Describe(c.recorder.header)
 }
 
 // settle tells what became of the exchange. It returns true when there is an
@@ -94,26 +95,26 @@ func (c *run) settle(err error) bool {
 		return false
 	case c.attempt.Err != nil && !c.hungUp():
 		if body, ok := errors.AsType[*transport.BodyError](c.attempt.Err); ok {
-			return c.refuse(body.Status, call.BadRequest, body.Error())
+			return c.Refuse(body.Status, call.BadRequest, body.Error())
 		}
-		return c.fail(call.NoToken, c.attempt.Err.Error())
-	case c.clock.Err() != nil:
-		return c.ended("")
+		return c.Fail(call.NoToken, c.attempt.Err.Error())
+	case c.Clock.Err() != nil:
+		return c.Ended("")
 	case rec.overrun:
-		return c.fail(call.TooLarge, errOverrun.Error())
+		return c.Fail(call.TooLarge, errOverrun.Error())
 	case errors.Is(err, http.ErrAbortHandler):
-		return c.fail(call.BadAnswer, "the answer broke off")
+		return c.Fail(call.BadAnswer, "the answer broke off")
 	case errors.Is(err, errPanicked):
-		return c.fail(call.BadAnswer, err.Error())
+		return c.Fail(call.BadAnswer, err.Error())
 	case err != nil:
-		return c.fail(outcomeOf(err))
+		return c.Fail(outcomeOf(err))
 	case rec.status == 0:
-		return c.fail(call.BadAnswer, "no answer was written")
+		return c.Fail(call.BadAnswer, "no answer was written")
 	}
 	return true
 }
 
-func (c *run) hungUp() bool { return c.r.Context().Err() != nil && !c.clock.spent() }
+func (c *run) hungUp() bool { return c.R.Context().Err() != nil && !c.Clock.Spent() }
 
 // outcomeOf tells a dead upstream from one that took too long. The text names
 // neither address nor URL.

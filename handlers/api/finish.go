@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 )
 
@@ -21,22 +22,27 @@ func (p *parser) finish() error {
 	a := p.api
 	var err error
 	if a.target, err = parseTarget(a.To); err != nil {
-		return p.at("to", err)
+		return p.At("to", err)
 	}
 	names, define, err := p.shared()
 	if err != nil {
-		return p.at("token", err)
+		return p.At("token", err)
+	}
+	if a.CallID != "" {
+		if _, err := jq.Compile(a.CallID, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: define}); err != nil {
+			return p.At("call_id", fmt.Errorf("call_id: %w", err))
+		}
 	}
 	if _, err := a.compile(names, define); err != nil {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")
-		return p.at(subdirective, err)
+		return p.At(subdirective, err)
 	}
-	if _, err := a.parseFormat(); err != nil {
-		return p.at("format", err)
+	if _, err := a.ParseFormat(); err != nil {
+		return p.At("format", err)
 	}
 	if a.Default != "" {
 		if _, err := a.runDefault(context.Background()); err != nil {
-			return p.at("default", err)
+			return p.At("default", err)
 		}
 	}
 	var configured json.RawMessage
@@ -47,7 +53,7 @@ func (p *parser) finish() error {
 	}
 	proxy, err := a.proxy(configured)
 	if err != nil {
-		return p.at("reverse_proxy", err)
+		return p.At("reverse_proxy", err)
 	}
 	a.HandleRaw = []json.RawMessage{proxy}
 	return nil
@@ -108,13 +114,4 @@ func (p *parser) unique(head caddyfile.Token) error {
 	}
 	seen[p.api.Name] = string(text)
 	return nil
-}
-
-// at adds to an error where the subdirective stands that caused it.
-func (p *parser) at(subdirective string, err error) error {
-	where, ok := p.lines[subdirective]
-	if !ok {
-		return p.WrapErr(fmt.Errorf("api %s: %w", p.api.Name, err))
-	}
-	return fmt.Errorf("api %s: %w, at %s:%d", p.api.Name, err, where.file, where.line)
 }

@@ -21,7 +21,7 @@ import (
 // error with an empty `data` doesn't pass for an unknown caller.
 func (c *run) judge() bool {
 	begin := time.Now()
-	defer func() { c.timing.output += time.Since(begin) }()
+	defer func() { c.Timing.Output += time.Since(begin) }()
 	a, status := c.api, c.recorder.status
 	if !c.read() {
 		a.metrics.Unhealthy()
@@ -32,16 +32,16 @@ func (c *run) judge() bool {
 		a.metrics.Unhealthy()
 	}
 	if c.attempt.Expired {
-		return c.fail(call.Rejected, "the API takes no token of ours")
+		return c.Fail(call.Rejected, "the API takes no token of ours")
 	}
 	success := c.holds(a.programs.success, vars, status < http.StatusBadRequest)
 	switch {
 	case (success || status == http.StatusNotFound) && c.holds(a.programs.notFound, vars, status == http.StatusNotFound):
-		c.outcome = call.NotFound
+		c.Outcome = call.NotFound
 	case success:
-		c.outcome = call.OK
+		c.Outcome = call.OK
 	default:
-		return c.fail(call.Rejected, "the API said no with status "+strconv.Itoa(status))
+		return c.Fail(call.Rejected, "the API said no with status "+strconv.Itoa(status))
 	}
 	return true
 }
@@ -51,18 +51,18 @@ func (c *run) holds(p *jq.Program, vars []any, otherwise bool) bool {
 	if p == nil {
 		return otherwise
 	}
-	return p.True(c.clock, c.doc, vars...)
+	return p.True(c.Clock, c.doc, vars...)
 }
 
 // answerVars are the values of the variables of programs that look at an
 // answer.
 func (c *run) answerVars() []any {
-	c.vars[0], c.vars[3] = c.recorder.status, c.request
+	c.vars[0], c.vars[3] = c.recorder.status, c.Request
 	if c.api.programs.answerHeaders && c.vars[1] == nil {
 		c.vars[1] = program.Headers(c.recorder.header)
 	}
-	if c.input != nil {
-		c.vars[2] = c.input.Params
+	if c.Input != nil {
+		c.vars[2] = c.Input.Params
 	}
 	return c.vars[:]
 }
@@ -75,18 +75,18 @@ func (c *run) read() bool {
 	body := rec.body.Bytes()
 	switch {
 	case rec.status == http.StatusPartialContent:
-		return c.fail(call.BadAnswer, "the answer is a part of one (status 206)")
+		return c.Fail(call.BadAnswer, "the answer is a part of one (status 206)")
 	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
 		return true
-	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && c.reserve(len(body)):
+	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && c.Reserve(len(body)):
 		c.doc = c.attempt.Doc // the transport has looked into it
 		return true
 	}
 	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
 	body, err := transport.Decompress(body, encoding, c.api.MaxSize)
 	if err == nil {
-		if !c.reserve(len(body)) {
-			return c.fail(call.TooLarge, "too many large answers at once")
+		if !c.Reserve(len(body)) {
+			return c.Fail(call.TooLarge, "too many large answers at once")
 		}
 		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize)}, c.api.programs.part)
 	}
@@ -97,8 +97,8 @@ func (c *run) read() bool {
 		c.doc = nil
 		return true
 	case errors.Is(err, jq.ErrTooLarge):
-		return c.fail(call.TooLarge, err.Error())
+		return c.Fail(call.TooLarge, err.Error())
 	default:
-		return c.fail(call.BadAnswer, err.Error())
+		return c.Fail(call.BadAnswer, err.Error())
 	}
 }

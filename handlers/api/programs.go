@@ -9,7 +9,6 @@ import (
 // programs are an API's jq programs, compiled. A nil one is not written.
 type programs struct {
 	path, query, body, headers *jq.Program
-	callID                     *jq.Program
 	success, notFound          *jq.Program
 	unhealthy, output, expired *jq.Program
 
@@ -27,7 +26,6 @@ type programs struct {
 var (
 	requestVars = []string{"request", "token", "timestamp", "nonce"}
 	headerVars  = []string{"url", "query", "body"}
-	idVars      = []string{"request"}
 	answerVars  = []string{"status", "headers", "params", "request"}
 )
 
@@ -57,7 +55,6 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		{"query", a.Query, forRequest, jq.Object, &p.query},
 		{"body", bodySource, forRequest, bodyKind, &p.body},
 		{"headers", a.Headers, forHeaders, jq.Object, &p.headers},
-		{"call_id", a.CallID, idVars, jq.Any, &p.callID},
 		{"success", a.Success, answerVars, jq.Predicate, &p.success},
 		{"not_found", a.NotFound, answerVars, jq.Predicate, &p.notFound},
 		{"unhealthy", a.Unhealthy, answerVars, jq.Predicate, &p.unhealthy},
@@ -85,5 +82,5 @@ func (a *API) compile(names []string, define string) (programs, error) {
 
 // makesRequest tells whether any part of the API's request is computed.
 func (p *programs) makesRequest() bool {
-	return p.path != nil || p.query != nil || p.body != nil || p.headers != nil || p.callID != nil
+	return p.path != nil || p.query != nil || p.body != nil || p.headers != nil
 }

@@ -10,15 +10,14 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -65,21 +64,21 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if a.route, err = a.New(ctx, app, a.Name, route.Defaults{
+		Budget: defaultBudget, StatusField: defaultStatusField, HasDefault: a.Default != "",
+	}); err != nil {
+		return err
+	}
+	a.metrics = a.route.Metrics
 	if err := a.provisionPrograms(app.Define); err != nil {
 		return err
 	}
 	if err := a.provisionContract(ctx); err != nil {
 		return err
 	}
-	a.auth, err = newGate(a.Auth, func(name string) (authenticator, error) { return app.Issuer(name) })
-	if err != nil {
-		return err
-	}
 	if err := a.provisionChain(ctx); err != nil {
 		return err
 	}
-	a.budgets = &budgets{each: time.Duration(a.Budget)}
-	a.metrics = app.Metrics().API(a.Name)
 	a.warn(ctx)
 
 	sum := sha256.Sum256(asWritten)
@@ -87,14 +86,8 @@ func (a *API) provision(ctx caddy.Context) error {
 }
 
 func (a *API) setDefaults() {
-	if a.Budget == 0 {
-		a.Budget = caddy.Duration(defaultBudget)
-	}
 	if a.MaxSize == 0 {
 		a.MaxSize = defaultMaxSize
-	}
-	if a.StatusField == "" {
-		a.StatusField = defaultStatusField
 	}
 	a.replay = a.Replay == nil || *a.Replay
 }
@@ -104,16 +97,10 @@ func (a *API) check() error {
 	switch {
 	case a.Name == "":
 		return errors.New("the api's name is missing; write `api NAME { … }`")
-	case a.Budget < 0:
-		return errors.New("budget must be more than 0, for example `budget 2s`")
 	case a.MaxSize < 0:
 		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
 	case a.Body != nil && a.Pass != nil && a.Pass.Body:
 		return errors.New("body and `pass body` contradict each other; write one of them")
-	case a.OnFailure != "" && a.OnFailure != "default" && a.OnFailure != "error":
-		return fmt.Errorf("on_failure %q is unknown; write default or error", a.OnFailure)
-	case a.OnFailure == "default" && a.Default == "":
-		return errors.New("on_failure default needs a default; write `default `{…}``")
 	case a.target.keep != "" && a.source == nil:
 		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
 	case a.target.keep != "" && a.source.KeepHosts() == nil:
@@ -172,31 +159,14 @@ func (a *API) looksAt() *jq.Projection {
 
 // provisionContract runs `default` once, and makes sure that it can be written
 // in the format: it is what remains when everything else has failed.
-func (a *API) provisionContract(ctx context.Context) error {
-	format, err := a.parseFormat()
-	if err != nil {
-		return err
-	}
-	a.format = format
-	a.onError = a.Default == "" || a.OnFailure == "error"
+func (a *API) provisionContract(ctx context.Context) (err error) {
 	if a.Default == "" {
 		return nil
 	}
-	if a.contract, err = a.runDefault(ctx); err != nil {
+	if a.route.Contract, err = a.runDefault(ctx); err != nil {
 		return err
 	}
-	trial := run{api: a, outcome: call.BreakerOpen} // the longest of them
-	if _, err := trial.render(); err != nil {
-		return fmt.Errorf("default can't be written as %s: %w", a.format, err)
-	}
-	return nil
-}
-
-func (a *API) parseFormat() (answer.Format, error) {
-	if a.Format == "" {
-		return answer.JSON, nil
-	}
-	return answer.ParseFormat(a.Format)
+	return a.route.Try()
 }
 
 // runDefault makes the contract of the program.
@@ -239,12 +209,8 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	return nil
 }
 
-// warn tells of an API that hands out what its token opens to anyone, and of a
-// key that /config/ would show.
+// warn tells of an API that hands out what its token opens to anyone.
 func (a *API) warn(ctx caddy.Context) {
-	if a.Auth != nil && slices.ContainsFunc(a.Auth.Keys, func(key string) bool { return !strings.HasPrefix(key, "{") }) {
-		a.logger.Warn("a key is written in clear, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", a.Name))
-	}
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if a.Token == "" || a.Auth != nil || !ok || onLoopback(server.Listen) {
 		return

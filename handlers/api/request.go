@@ -55,10 +55,10 @@ type Pass struct {
 // prepare makes the API's request. It returns nil when that ended the call.
 func (c *run) prepare() *http.Request {
 	begin, waited := time.Now(), c.attempt.TokenWait
-	defer func() { c.timing.request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
+	defer func() { c.Timing.Request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
 	a := c.api
-	req := c.r.WithContext(transport.WithAttempt(c.clock, &c.attempt))
-	req.Method = a.method(c.r.Method)
+	req := c.R.WithContext(transport.WithAttempt(c.Clock, &c.attempt))
+	req.Method = a.method(c.R.Method)
 
 	vars, ok := c.variables()
 	if !ok {
@@ -68,7 +68,7 @@ func (c *run) prepare() *http.Request {
 	if to.keep != "" {
 		resolved, err := to.kept(c.attempt.Token.Keep, a.source.KeepHosts())
 		if err != nil {
-			c.fail(call.NoToken, err.Error())
+			c.Fail(call.NoToken, err.Error())
 			return nil
 		}
 		to = resolved
@@ -99,20 +99,20 @@ func (a *API) method(of string) string {
 func (c *run) variables() ([]any, bool) {
 	a := c.api
 	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(headerVars))
-	vars = append(vars, c.request, nil, nil, nil)
+	vars = append(vars, c.Request, nil, nil, nil)
 	if a.source == nil {
 		return vars, true
 	}
 	if c.dependsOnToken() {
 		begin := time.Now()
-		held, err := a.source.Token(c.clock)
+		held, err := a.source.Token(c.Clock)
 		c.attempt.TokenWait += time.Since(begin)
 		if err != nil {
-			if c.r.Context().Err() != nil {
-				return nil, c.ended("")
+			if c.R.Context().Err() != nil {
+				return nil, c.Ended("")
 			}
 			c.attempt.Err = err // as the transport does: it knows when to come again
-			return nil, c.fail(call.NoToken, err.Error())
+			return nil, c.Fail(call.NoToken, err.Error())
 		}
 		c.attempt.Token = held
 		vars[1] = held.Access
@@ -133,12 +133,12 @@ func (c *run) dependsOnToken() bool {
 // address sets the request's URL.
 func (c *run) address(req *http.Request, to *target, vars []any) bool {
 	a := c.api
-	u := &url.URL{Scheme: c.r.URL.Scheme, Host: c.r.URL.Host, Path: to.path, RawPath: to.raw}
+	u := &url.URL{Scheme: c.R.URL.Scheme, Host: c.R.URL.Host, Path: to.path, RawPath: to.raw}
 	if to.sidecar() {
-		u.Path, u.RawPath, u.RawQuery = c.r.URL.Path, c.r.URL.RawPath, c.r.URL.RawQuery
+		u.Path, u.RawPath, u.RawQuery = c.R.URL.Path, c.R.URL.RawPath, c.R.URL.RawQuery
 	}
 	if a.programs.path != nil {
-		segments, err := a.programs.path.Run(c.clock, c.input.Params, vars...)
+		segments, err := a.programs.path.Run(c.Clock, c.Input.Params, vars...)
 		if err != nil {
 			return c.failed("path", err)
 		}
@@ -148,10 +148,10 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		}
 	}
 	if a.Pass != nil && a.Pass.Query {
-		u.RawQuery = c.r.URL.RawQuery
+		u.RawQuery = c.R.URL.RawQuery
 	}
 	if a.programs.query != nil {
-		object, err := a.programs.query.Run(c.clock, c.input.Params, vars...)
+		object, err := a.programs.query.Run(c.Clock, c.Input.Params, vars...)
 		if err != nil {
 			return c.failed("query", err)
 		}
@@ -193,7 +193,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 	a := c.api
 	sidecar := a.target.sidecar()
 	if sidecar {
-		req.Header = c.r.Header.Clone()
+		req.Header = c.R.Header.Clone()
 	} else {
 		req.Header = make(http.Header, 8)
 	}
@@ -205,10 +205,10 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		}
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
-	case c.input == nil: // a sidecar's, which the transport tees as it is sent
+	case c.Input == nil: // a sidecar's, which the transport tees as it is sent
 	case sidecar, a.Pass != nil && a.Pass.Body:
-		setBody(req, c.input.Raw)
-		if kind := c.r.Header.Get("Content-Type"); kind != "" {
+		setBody(req, c.Input.Raw)
+		if kind := c.R.Header.Get("Content-Type"); kind != "" {
 			req.Header.Set("Content-Type", kind)
 		}
 	default:
@@ -218,7 +218,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 }
 
 func (b *Body) encode(c *run, vars []any) ([]byte, error) {
-	v, err := c.api.programs.body.Run(c.clock, c.input.Params, vars...)
+	v, err := c.api.programs.body.Run(c.Clock, c.Input.Params, vars...)
 	if err != nil {
 		return nil, err
 	}

@@ -6,15 +6,21 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 )
+
+func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
 
 // addHeaders sets the request's headers. Those of an API call are ours alone; a
 // sidecar's are the phone system's, less the key that opened the door.
 func (c *run) addHeaders(req *http.Request, vars []any) bool {
 	a := c.api
 	if a.target.sidecar() {
-		if a.auth != nil && a.auth.mode == "key" {
-			req.Header.Del(a.auth.header)
+		if key := a.route.Gate.KeyHeader(); key != "" {
+			req.Header.Del(key)
 		}
 	} else {
 		// present and empty: reverse_proxy leaves them out
@@ -30,16 +36,16 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 			delete(req.Header, name)
 		}
 	}
-	req.Header["X-Request-Id"] = []string{c.id}
+	req.Header["X-Request-Id"] = []string{c.ID}
 	if a.Pass != nil {
 		for _, name := range a.Pass.Headers {
-			if v := c.r.Header.Values(name); len(v) > 0 {
+			if v := c.R.Header.Values(name); len(v) > 0 {
 				req.Header[http.CanonicalHeaderKey(name)] = v
 			}
 		}
 	}
 	for name, value := range a.SetHeaders {
-		req.Header.Set(name, c.repl.ReplaceAll(value, ""))
+		req.Header.Set(name, c.Repl.ReplaceAll(value, ""))
 	}
 	if a.programs.headers == nil {
 		return true
@@ -57,7 +63,7 @@ func (c *run) computeHeaders(req *http.Request, vars []any) bool {
 	}
 	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
 	vars = append(vars, address.String(), req.URL.RawQuery, body)
-	object, err := program.Run(c.clock, c.input.Params, vars...)
+	object, err := program.Run(c.Clock, c.Input.Params, vars...)
 	if err != nil {
 		return c.failed("headers", err)
 	}
@@ -66,7 +72,7 @@ func (c *run) computeHeaders(req *http.Request, vars []any) bool {
 			req.Header.Del(name)
 			continue
 		}
-		s, ok := scalar(v)
+		s, ok := route.Scalar(v)
 		if !ok || strings.ContainsAny(s, "\r\n\x00") || !validHeaderName(name) {
 			return c.failed("headers", fmt.Errorf("header %q is not a name with a text or number of one line", name))
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 )
 
 // target is where an API lives: `to`, taken apart.
@@ -142,7 +144,7 @@ func (t *target) join(segments []any) (decoded, raw string, err error) {
 	decoded = strings.TrimSuffix(t.path, "/")
 	raw = strings.TrimSuffix(t.raw, "/")
 	for i, segment := range segments {
-		s, ok := scalar(segment)
+		s, ok := route.Scalar(segment)
 		if !ok {
 			return "", "", fmt.Errorf("path segment %d is not a text or number", i+1)
 		}

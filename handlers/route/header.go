@@ -1,16 +1,12 @@
-package api
+package route
 
 import (
 	"net/http"
 	"strconv"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
-
-func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
 
 // proxyErrors are the error types of RFC 9209, section 2.3, for the outcomes
 // without an answer.
@@ -26,17 +22,17 @@ var proxyErrors = map[call.Outcome]string{
 	call.Unauthorized: "http_request_denied",
 }
 
-// describe writes the headers that tell how the call went: Proxy-Status
+// Describe writes the headers that tell how the call went: Proxy-Status
 // (RFC 9209) and Server-Timing (W3C).
-func (c *run) describe(header http.Header) {
+func (c *Call) Describe(header http.Header) {
 	b := append(make([]byte, 0, 160), "switchboard"...)
-	if kind, ok := proxyErrors[c.outcome]; ok {
+	if kind, ok := proxyErrors[c.Outcome]; ok {
 		b = append(append(b, "; error="...), kind...)
 	}
-	if c.recorder.status != 0 {
-		b = strconv.AppendInt(append(b, "; received-status="...), int64(c.recorder.status), 10)
+	if c.Received != 0 {
+		b = strconv.AppendInt(append(b, "; received-status="...), int64(c.Received), 10)
 	}
-	b = append(append(append(b, `; details="`...), c.outcome...), '"')
+	b = append(append(append(b, `; details="`...), c.Outcome...), '"')
 	header["Proxy-Status"] = append(header["Proxy-Status"], string(b))
 
 	b = b[:0]
@@ -44,9 +40,9 @@ func (c *run) describe(header http.Header) {
 		name string
 		took time.Duration
 	}{
-		{"token", c.attempt.TokenWait},
-		{"call", c.attempt.Upstream},
-		{"jq", c.timing.request + c.timing.output},
+		{"token", c.Timing.Token},
+		{"call", c.Timing.Upstream},
+		{"jq", c.Timing.Request + c.Timing.Output},
 		{"total", time.Since(c.start)},
 	} {
 		if step.took <= 0 {

@@ -1,4 +1,4 @@
-package api
+package route
 
 import (
 	"context"
@@ -10,15 +10,15 @@ import (
 
 func TestBudgetEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := (&budgets{each: 2 * time.Second}).start(t.Context())
-		defer b.stop()
+		b := (&Budgets{Each: 2 * time.Second}).Start(t.Context())
+		defer b.Stop()
 		child, cancel := context.WithCancel(b)
 		defer cancel()
 		if at, ok := child.Deadline(); !ok || time.Until(at) != 2*time.Second {
 			t.Errorf("deadline in %v", time.Until(at))
 		}
 		<-child.Done()
-		if !b.spent() || !errors.Is(context.Cause(child), errBudget) {
+		if !b.Spent() || !errors.Is(context.Cause(child), errBudget) {
 			t.Errorf("cause %v", context.Cause(child))
 		}
 	})
@@ -27,9 +27,9 @@ func TestBudgetEndsTheCall(t *testing.T) {
 func TestALiftedBudgetLetsAStreamLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, hangUp := context.WithCancel(t.Context())
-		b := (&budgets{each: 2 * time.Second}).start(parent)
-		defer b.stop()
-		b.lift()
+		b := (&Budgets{Each: 2 * time.Second}).Start(parent)
+		defer b.Stop()
+		b.Lift()
 		time.Sleep(time.Hour)
 		if b.Err() != nil {
 			t.Errorf("the stream ended: %v", b.Err())
@@ -39,7 +39,7 @@ func TestALiftedBudgetLetsAStreamLast(t *testing.T) {
 		}
 		hangUp()
 		<-b.Done()
-		if b.spent() {
+		if b.Spent() {
 			t.Error("hanging up counts as a spent budget")
 		}
 	})
@@ -48,20 +48,20 @@ func TestALiftedBudgetLetsAStreamLast(t *testing.T) {
 // Calls that overlap end each in its own time, whatever the others do.
 func TestOverlappingBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := &budgets{each: 2 * time.Second}
+		all := &Budgets{Each: 2 * time.Second}
 		begin := time.Now()
-		running := make(map[time.Duration]*budget)
+		running := make(map[time.Duration]*Budget)
 		for i := range 10 {
-			running[time.Duration(i)*300*time.Millisecond] = all.start(t.Context())
+			running[time.Duration(i)*300*time.Millisecond] = all.Start(t.Context())
 			if i == 0 || i == 4 || i == 5 {
-				running[time.Duration(i)*300*time.Millisecond].stop() // an answer came
+				running[time.Duration(i)*300*time.Millisecond].Stop() // an answer came
 				delete(running, time.Duration(i)*300*time.Millisecond)
 			}
 			time.Sleep(300 * time.Millisecond)
 		}
 		for at, b := range running {
 			<-b.Done()
-			if !b.spent() {
+			if !b.Spent() {
 				t.Errorf("the call of %v ended because of %v", at, context.Cause(b))
 			}
 		}
@@ -70,7 +70,7 @@ func TestOverlappingBudgets(t *testing.T) {
 		}
 		synctest.Wait()
 		// after a pause it begins anew
-		b := all.start(t.Context())
+		b := all.Start(t.Context())
 		again := time.Now()
 		<-b.Done()
 		if took := time.Since(again); took != 2*time.Second {
@@ -80,9 +80,9 @@ func TestOverlappingBudgets(t *testing.T) {
 }
 
 func BenchmarkBudget(b *testing.B) {
-	all := &budgets{each: 2 * time.Second}
+	all := &Budgets{Each: 2 * time.Second}
 	b.ReportAllocs()
 	for b.Loop() {
-		all.start(b.Context()).stop()
+		all.Start(b.Context()).Stop()
 	}
 }

@@ -1,4 +1,4 @@
-package api
+package route
 
 import (
 	"container/list"
@@ -12,32 +12,32 @@ import (
 // errBudget is the cause of a context whose budget has ended.
 var errBudget = errors.New("the budget ended")
 
-// budgets ends the calls of one API when their time is over. All have the same
+// Budgets ends the calls of one API when their time is over. All have the same
 // budget, so they end in the order in which they began, and one timer does for
 // all: a timer for each costs more than most of a call's stages.
-type budgets struct {
-	each time.Duration
+type Budgets struct {
+	Each time.Duration
 
 	mu      sync.Mutex
-	running list.List // of *budget, the oldest first
+	running list.List // of *Budget, the oldest first
 	timer   *time.Timer
 	armed   bool
 }
 
-// start begins a call's budget.
-func (s *budgets) start(parent context.Context) *budget {
+// Start begins a call's budget.
+func (s *Budgets) Start(parent context.Context) *Budget {
 	ctx, cancel := context.WithCancelCause(parent)
-	b := &budget{Context: ctx, cancel: cancel, of: s, deadline: time.Now().Add(s.each)}
+	b := &Budget{Context: ctx, cancel: cancel, of: s, deadline: time.Now().Add(s.Each)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.place = s.running.PushBack(b)
 	if !s.armed {
-		s.arm(s.each)
+		s.arm(s.Each)
 	}
 	return b
 }
 
-func (s *budgets) arm(in time.Duration) {
+func (s *Budgets) arm(in time.Duration) {
 	s.armed = true
 	if s.timer == nil {
 		s.timer = time.AfterFunc(in, s.expire)
@@ -47,12 +47,12 @@ func (s *budgets) arm(in time.Duration) {
 }
 
 // expire ends the calls whose time is over, and waits for the next.
-func (s *budgets) expire() {
+func (s *Budgets) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.armed = false
 	for oldest := s.running.Front(); oldest != nil; oldest = s.running.Front() {
-		b := oldest.Value.(*budget)
+		b := oldest.Value.(*Budget)
 		if left := time.Until(b.deadline); left > 0 {
 			s.arm(left)
 			return
@@ -63,26 +63,26 @@ func (s *budgets) expire() {
 }
 
 // leave takes a call off the list, if it is still there.
-func (s *budgets) leave(b *budget) {
+func (s *Budgets) leave(b *Budget) {
 	if b.place != nil {
 		s.running.Remove(b.place)
 		b.place = nil
 	}
 }
 
-// budget is a context that ends with a call's budget, unless it is lifted
+// Budget is a context that ends with a call's budget, unless it is lifted
 // first: a stream has to begin in time, but may last.
-type budget struct {
+type Budget struct {
 	context.Context
 	cancel   context.CancelCauseFunc
-	of       *budgets
+	of       *Budgets
 	place    *list.Element // in the list, under its lock
 	deadline time.Time
 	lifted   atomic.Bool
 }
 
 // Deadline tells when the budget ends, until it is lifted.
-func (b *budget) Deadline() (time.Time, bool) {
+func (b *Budget) Deadline() (time.Time, bool) {
 	parent, ok := b.Context.Deadline()
 	if b.lifted.Load() || (ok && parent.Before(b.deadline)) {
 		return parent, ok
@@ -90,23 +90,23 @@ func (b *budget) Deadline() (time.Time, bool) {
 	return b.deadline, true
 }
 
-// lift lets what runs under the budget go on without end.
-func (b *budget) lift() {
+// Lift lets what runs under the budget go on without end.
+func (b *Budget) Lift() {
 	b.lifted.Store(true)
 	b.leave()
 }
 
-func (b *budget) leave() {
+func (b *Budget) leave() {
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.of.leave(b)
 }
 
-// spent tells whether the budget ended the call.
-func (b *budget) spent() bool { return errors.Is(context.Cause(b.Context), errBudget) }
+// Spent tells whether the budget ended the call.
+func (b *Budget) Spent() bool { return errors.Is(context.Cause(b.Context), errBudget) }
 
-// stop ends whatever still runs under the budget.
-func (b *budget) stop() {
+// Stop ends whatever still runs under the budget.
+func (b *Budget) Stop() {
 	b.leave()
 	b.cancel(nil)
 }

@@ -1,4 +1,4 @@
-package api
+package route
 
 import (
 	"crypto/hmac"
@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/switchboard-ivr/switchboard/internal/call"
+	"go.uber.org/zap"
 )
 
 // Auth says who may call an API.
@@ -34,19 +36,19 @@ type authenticator interface {
 	Authenticate(r *http.Request) (principal string, ok bool)
 }
 
-// gate is an Auth at work. A nil gate is open.
-type gate struct {
+// Gate is an Auth at work. A nil Gate is open.
+type Gate struct {
 	mode   string
 	header string
 	keys   [][sha256.Size]byte
 	issuer authenticator
 }
 
-func newGate(auth *Auth, issuer func(name string) (authenticator, error)) (*gate, error) {
+func newGate(auth *Auth, issuer func(name string) (authenticator, error)) (*Gate, error) {
 	if auth == nil {
 		return nil, nil
 	}
-	g := &gate{mode: auth.Mode, header: http.CanonicalHeaderKey(auth.Header)}
+	g := &Gate{mode: auth.Mode, header: http.CanonicalHeaderKey(auth.Header)}
 	switch auth.Mode {
 	case "none":
 		return nil, nil
@@ -66,7 +68,7 @@ func newGate(auth *Auth, issuer func(name string) (authenticator, error)) (*gate
 	}
 }
 
-func (g *gate) setKeys(keys []string) error {
+func (g *Gate) setKeys(keys []string) error {
 	if g.header == "" {
 		g.header = "X-Api-Key"
 	}
@@ -87,31 +89,47 @@ func (g *gate) setKeys(keys []string) error {
 	return nil
 }
 
-// admits tells whether the request may call. Keys are compared as digests, in
-// constant time.
-func (g *gate) admits(r *http.Request, repl *caddy.Replacer) bool {
+// admits tells whether the request may call, and who calls, as far as that can
+// be told: the user's id, the issuer's client, the number of the key. Keys are
+// compared as digests, in constant time.
+func (g *Gate) admits(r *http.Request, repl *caddy.Replacer) (principal string, ok bool) {
 	if g == nil {
-		return true
+		return "", true
 	}
 	switch g.mode {
 	case "user":
 		id, _ := repl.GetString("http.auth.user.id")
-		return id != ""
+		return id, id != ""
 	case "issuer":
-		_, ok := g.issuer.Authenticate(r)
-		return ok
+		return g.issuer.Authenticate(r)
 	}
 	given := sha256.Sum256([]byte(r.Header.Get(g.header)))
-	ok := false
 	for i := range g.keys {
-		ok = hmac.Equal(given[:], g.keys[i][:]) || ok
+		if hmac.Equal(given[:], g.keys[i][:]) {
+			principal, ok = "key "+strconv.Itoa(i+1), true
+		}
 	}
-	return ok
+	return principal, ok
+}
+
+// KeyHeader is the header that holds the key that opens, or "".
+func (g *Gate) KeyHeader() string {
+	if g == nil || g.mode != "key" {
+		return ""
+	}
+	return g.header
+}
+
+// warn tells of a key that /config/ would show.
+func (a *Auth) warn(logger *zap.Logger, name string) {
+	if a != nil && slices.ContainsFunc(a.Keys, func(key string) bool { return !strings.HasPrefix(key, "{") }) {
+		logger.Warn("a key is written in clear, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", name))
+	}
 }
 
 // challenge tells a caller who is refused what to bring (RFC 9110, section
 // 11.6.1).
-func (g *gate) challenge() string {
+func (g *Gate) challenge() string {
 	switch g.mode {
 	case "issuer":
 		return `Bearer realm="switchboard"`
@@ -120,12 +138,4 @@ func (g *gate) challenge() string {
 	default:
 		return "" // whoever authenticates users has a scheme of its own
 	}
-}
-
-// authorize ends the call when the caller may not make it.
-func (c *run) authorize() bool {
-	if c.api.auth.admits(c.r, c.repl) {
-		return true
-	}
-	return c.refuse(http.StatusUnauthorized, call.Unauthorized, "who calls could not be verified")
 }

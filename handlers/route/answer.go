@@ -1,0 +1,134 @@
+package route
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// Answer writes what the phone system gets: the answer, what stands in for it,
+// or an error in one line. Room is where to write it before it is sent; it may
+// be nil.
+func (c *Call) Answer(room []byte) error {
+	if c.Outcome == call.Canceled {
+		c.W.WriteHeader(call.Canceled.Status())
+		return nil
+	}
+	if c.Outcome.Answered() {
+		text, err := c.Render(room)
+		if err == nil {
+			status := http.StatusOK
+			if c.Status != 0 {
+				status = c.Status
+			}
+			return c.write(status, c.Route.Format.ContentType(), text)
+		}
+		c.Status = 0
+		c.Fail(outcomeOfFormat(err), err.Error())
+	}
+	if c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError {
+		return c.writeError()
+	}
+	c.Output = c.Route.Instead
+	text, err := c.Render(room)
+	if err != nil { // can't be: Provision has rendered it
+		return c.writeError()
+	}
+	return c.write(http.StatusOK, c.Route.Format.ContentType(), text)
+}
+
+// Render writes the output under the contract, in the route's format.
+func (c *Call) Render(room []byte) ([]byte, error) {
+	v, err := c.fit()
+	if err != nil {
+		return nil, err
+	}
+	return c.Route.Format.Append(room, v)
+}
+
+// fit brings what the call gave into the contract: every key is there, and the
+// outcome with them.
+func (c *Call) fit() (any, error) {
+	r := c.Route
+	if r.Contract == nil {
+		return c.Output, nil
+	}
+	object, err := r.Contract.Apply(c.Output)
+	if err != nil {
+		return nil, err
+	}
+	if r.StatusField != "" && r.Format != answer.Text { // text is one value
+		object[r.StatusField] = string(c.Outcome)
+	}
+	return object, nil
+}
+
+// Try renders what stands in for an answer, with the longest outcome: it is
+// what remains when everything else has failed.
+func (r *Route) Try() error {
+	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.Instead}
+	if _, err := trial.Render(nil); err != nil {
+		return errors.New("default can't be written as " + r.Format.String() + ": " + err.Error())
+	}
+	return nil
+}
+
+func outcomeOfFormat(err error) call.Outcome {
+	if errors.Is(err, jq.ErrTooLarge) {
+		return call.TooLarge
+	}
+	return call.BadAnswer
+}
+
+func (c *Call) write(status int, contentType string, text []byte) error {
+	header := c.W.Header()
+	header["Content-Type"] = []string{contentType}
+	header["Content-Length"] = []string{strconv.Itoa(len(text))}
+	header["Cache-Control"] = []string{"no-store"}
+	c.Describe(header)
+	c.W.WriteHeader(status)
+	_, err := c.W.Write(text) //nolint:gosec // the body is JSON, a form or plain text, and said to be: no browser reads it as HTML
+	return err
+}
+
+// messages say to people what an outcome means. A reason that may hold details
+// goes to the log, not to the caller.
+var messages = map[call.Outcome]string{
+	call.Timeout:      "the API did not answer in time",
+	call.Unreachable:  "the API could not be reached",
+	call.Rejected:     "the API refused the request",
+	call.NoToken:      "no token for the API",
+	call.BadAnswer:    "the API's answer could not be used",
+	call.TooLarge:     "the API's answer is too large",
+	call.Unauthorized: "authentication required",
+}
+
+func (c *Call) writeError() error {
+	status := c.Status
+	if status == 0 {
+		status = c.Outcome.Status()
+	}
+	message := messages[c.Outcome]
+	if c.Outcome == call.Unauthorized && c.Route.Gate.challenge() != "" {
+		c.W.Header().Set("Www-Authenticate", c.Route.Gate.challenge())
+	}
+	if c.Outcome == call.BadRequest {
+		message = c.Reason
+	}
+	if c.RetryAfter > 0 {
+		seconds := (c.RetryAfter + time.Second - 1) / time.Second
+		c.W.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	text, err := answer.JSON.Append(nil, map[string]any{
+		"error": map[string]any{"outcome": string(c.Outcome), "message": message},
+	})
+	if err != nil {
+		return err
+	}
+	return c.write(status, answer.JSON.ContentType(), text)
+}

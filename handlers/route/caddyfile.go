@@ -1,0 +1,149 @@
+package route
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/switchboard-ivr/switchboard/module/program"
+)
+
+// Parser reads the block of an answering handler: the subdirectives of
+// [Settings], and the kinds of arguments that others take.
+type Parser struct {
+	httpcaddyfile.Helper
+	// What the block is, for messages: "api order".
+	What string
+	// Repeatable subdirectives add up; all others stand once.
+	Repeatable map[string]bool
+
+	lines map[string]position // where each subdirective stands
+}
+
+type position struct {
+	file string
+	line int
+}
+
+// Subdirective notes where the current subdirective stands, and refuses a
+// second one.
+func (p *Parser) Subdirective() (name string, err error) {
+	name = p.Val()
+	if p.lines == nil {
+		p.lines = make(map[string]position)
+	}
+	_, seen := p.lines[name]
+	if seen && !p.Repeatable[name] {
+		return name, p.Errf("%s is already written in %s", name, p.What)
+	}
+	if !seen {
+		p.lines[name] = position{p.File(), p.Line()}
+	}
+	return name, nil
+}
+
+// At adds to an error where the subdirective stands that caused it.
+func (p *Parser) At(subdirective string, err error) error {
+	where, ok := p.lines[subdirective]
+	if !ok {
+		return p.WrapErr(fmt.Errorf("%s: %w", p.What, err))
+	}
+	return fmt.Errorf("%s: %w, at %s:%d", p.What, err, where.file, where.line)
+}
+
+// Setting reads a subdirective that every answering handler knows.
+func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
+	switch name {
+	case "auth":
+		return true, p.auth(&s.Auth)
+	case "format":
+		return true, p.Text(&s.Format)
+	case "on_failure":
+		return true, p.Text(&s.OnFailure)
+	case "budget":
+		return true, p.Duration(&s.Budget)
+	case "call_id":
+		return true, p.Program(&s.CallID)
+	case "status_field":
+		return true, p.Text(&s.StatusField)
+	default:
+		return false, nil
+	}
+}
+
+// Text reads one argument.
+func (p *Parser) Text(into *string) error {
+	if !p.AllArgs(into) || *into == "" {
+		return p.ArgErr()
+	}
+	return nil
+}
+
+// Program reads a jq program, or the file that holds it.
+func (p *Parser) Program(into *string) error {
+	var raw string
+	if !p.AllArgs(&raw) {
+		return p.Errf("%s takes one jq program; put it in backquotes", p.Val())
+	}
+	var err error
+	*into, err = program.Arg(p.Dispenser, raw)
+	return err
+}
+
+// Duration reads a duration above 0.
+func (p *Parser) Duration(into *caddy.Duration) error {
+	var raw string
+	if !p.AllArgs(&raw) {
+		return p.ArgErr()
+	}
+	d, err := caddy.ParseDuration(raw)
+	if err != nil || d <= 0 {
+		return p.Errf("%q is not a duration above 0; write for example 2s or 500ms", raw)
+	}
+	*into = caddy.Duration(d)
+	return nil
+}
+
+// Size reads a number of bytes.
+func (p *Parser) Size(into *int64) error {
+	var raw string
+	if !p.AllArgs(&raw) {
+		return p.ArgErr()
+	}
+	n, err := humanize.ParseBytes(raw)
+	if err != nil || n == 0 || n > 64<<20 {
+		return p.Errf("%q is not a size from 1B to 64MiB; write for example 1MiB", raw)
+	}
+	*into = int64(n)
+	return nil
+}
+
+// OnOff reads on or off.
+func (p *Parser) OnOff(into **bool) error {
+	var raw string
+	if !p.AllArgs(&raw) || (raw != "on" && raw != "off") {
+		return p.Errf("%s takes on or off", p.Val())
+	}
+	on := raw == "on"
+	*into = &on
+	return nil
+}
+
+func (p *Parser) auth(into **Auth) error {
+	args := p.RemainingArgs()
+	switch {
+	case len(args) == 2 && args[0] == "key":
+		*into = &Auth{Mode: "key", Keys: args[1:2]}
+	case len(args) == 4 && args[0] == "key" && args[2] == "header":
+		*into = &Auth{Mode: "key", Keys: args[1:2], Header: args[3]}
+	case len(args) == 1 && (args[0] == "user" || args[0] == "none"):
+		*into = &Auth{Mode: args[0]}
+	case len(args) == 2 && args[0] == "issuer":
+		*into = &Auth{Mode: "issuer", Issuer: args[1]}
+	default:
+		return p.Err("auth takes `key {env.KEY} [header NAME]`, `user`, `issuer NAME` or `none`")
+	}
+	return nil
+}

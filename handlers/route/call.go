@@ -1,0 +1,150 @@
+package route
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// Call is one call on its way through the stages of its handler. It belongs to
+// one goroutine.
+type Call struct {
+	Route *Route
+	W     http.ResponseWriter
+	R     *http.Request
+	Repl  *caddy.Replacer
+	Clock *Budget // the context of everything; ends with the budget
+
+	ID        string         // of the phone call
+	Principal string         // who calls, as far as the handler's auth can tell
+	Input     *call.Input    // what the phone system sent; nil when unread
+	Request   map[string]any // $request, once a program asks for it
+
+	Outcome    call.Outcome
+	Reason     string // why, for the log; safe to show
+	Status     int    // HTTP status, when not the outcome's own
+	Output     any    // what the phone system is to know
+	RetryAfter time.Duration
+
+	Received int // HTTP status of the answer that was asked for, if any
+	Replayed bool
+	Timing   Timing
+
+	start time.Time
+	// reserved gives back the memory of large documents
+	reserved []func()
+}
+
+// Timing is where the time of a call went.
+type Timing struct {
+	Receive, Request, Token, Upstream, Output time.Duration
+}
+
+// Begin starts the call's budget.
+func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
+	c.Route, c.W, c.R, c.start = route, w, r, time.Now()
+	c.Repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	c.Clock = route.budgets.Start(r.Context())
+}
+
+// Fail ends the call with an outcome and its reason. It returns false, for a
+// stage to return.
+func (c *Call) Fail(outcome call.Outcome, reason string) bool {
+	c.Outcome, c.Reason = outcome, reason
+	return false
+}
+
+// Refuse ends the call because of what the caller sent.
+func (c *Call) Refuse(status int, outcome call.Outcome, reason string) bool {
+	c.Status = status
+	return c.Fail(outcome, reason)
+}
+
+// Ended ends a call whose time is over or whose phone system hung up, or, when
+// neither is the case, as a bad answer.
+func (c *Call) Ended(reason string) bool {
+	switch {
+	case c.Clock.Spent():
+		return c.Fail(call.Timeout, "the budget ended")
+	case c.R.Context().Err() != nil:
+		return c.Fail(call.Canceled, "the phone system hung up")
+	default:
+		return c.Fail(call.BadAnswer, reason)
+	}
+}
+
+// Reserve claims the memory that n bytes of JSON take once decoded, until the
+// call ends (reliability J9).
+func (c *Call) Reserve(n int) bool {
+	release, ok := jq.Reserve(n)
+	if ok {
+		c.reserved = append(c.reserved, release)
+	}
+	return ok
+}
+
+// End counts and logs the call, whatever became of it.
+func (c *Call) End() {
+	c.Clock.Stop()
+	for _, release := range c.reserved {
+		release()
+	}
+	took := time.Since(c.start)
+	m := c.Route.Metrics
+	m.Ended(c.Outcome, took)
+	m.Step(module.StepReceive, c.Timing.Receive)
+	m.Step(module.StepRequest, c.Timing.Request)
+	m.Step(module.StepToken, c.Timing.Token)
+	m.Step(module.StepCall, c.Timing.Upstream)
+	m.Step(module.StepOutput, c.Timing.Output)
+
+	c.noteForAccessLog()
+	level := zapcore.DebugLevel
+	if !c.Outcome.Answered() && c.Outcome != call.Canceled {
+		level = zapcore.WarnLevel
+	}
+	if entry := c.Route.Logger.Check(level, "call"); entry != nil {
+		entry.Write(
+			zap.String("api", c.Route.Name),
+			zap.String("outcome", string(c.Outcome)),
+			zap.String("call_id", c.ID),
+			zap.String("reason", mask.Text(c.Reason)),
+			zap.Bool("replayed", c.Replayed),
+			zap.Duration("token_wait", c.Timing.Token),
+			zap.Duration("upstream", c.Timing.Upstream),
+			zap.Duration("duration", took),
+		)
+	}
+}
+
+// noteForAccessLog adds the call's fields to the line of the access log, where
+// there is one.
+func (c *Call) noteForAccessLog() {
+	ctx := c.R.Context()
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server == nil || server.Logs == nil {
+		return
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Add(zap.Inline(logged{c.Route.Name, string(c.Outcome), c.ID}))
+	}
+}
+
+// logged are the fields that an access log line gets of a call.
+type logged struct{ api, outcome, callID string }
+
+// MarshalLogObject implements zapcore.ObjectMarshaler.
+func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddString("api", l.api)
+	enc.AddString("outcome", l.outcome)
+	enc.AddString("call_id", l.callID)
+	return nil
+}

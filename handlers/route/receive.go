@@ -1,0 +1,117 @@
+package route
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+)
+
+// Authorize ends the call when the caller may not make it.
+func (c *Call) Authorize() bool {
+	principal, ok := c.Route.Gate.admits(c.R, c.Repl)
+	if !ok {
+		return c.Refuse(http.StatusUnauthorized, call.Unauthorized, "who calls could not be verified")
+	}
+	c.Principal = principal
+	return true
+}
+
+// Receive reads what the phone system sent, and makes $request of it where a
+// program asks for that.
+func (c *Call) Receive(asksRequest bool) bool {
+	input, err := c.readInput()
+	if err != nil {
+		c.Identify()
+		// a body that stalls ends the request's context, too
+		bad, ok := errors.AsType[*call.InputError](err)
+		if c.R.Context().Err() != nil && (!ok || bad.Status != http.StatusRequestTimeout) {
+			return c.Ended("")
+		}
+		if ok {
+			return c.Refuse(bad.Status, call.BadRequest, bad.Message)
+		}
+		return c.Ended("the request could not be read")
+	}
+	c.Input = input
+	if !c.Reserve(len(input.Raw)) {
+		return c.Refuse(http.StatusServiceUnavailable, call.BadRequest, "too many large requests at once")
+	}
+	if asksRequest {
+		ip, _ := caddyhttp.GetVar(c.R.Context(), caddyhttp.ClientIPVarKey).(string)
+		c.Request = input.Request(c.R, ip)
+	}
+	return true
+}
+
+// readInput reads a body inside the budget: one that stalls half-way is refused
+// in time.
+func (c *Call) readInput() (*call.Input, error) {
+	if c.R.Body != nil && c.R.Body != http.NoBody {
+		stop := call.AbortReads(c.Clock, c.W)
+		defer stop()
+	}
+	return call.ReadInput(c.R, call.Limits{})
+}
+
+// callIDs are the params that hold a phone call's id, by phone system:
+// Twilio, Amazon Connect, Asterisk, others.
+var callIDs = []string{"CallSid", "ContactId", "uniqueid", "call_id"}
+
+// Identify finds the phone call's id, and makes one where there is none.
+func (c *Call) Identify() {
+	id := ""
+	if p := c.Route.CallID; p != nil && c.Input != nil {
+		if v, err := p.Run(c.Clock, c.Input.Params, c.Request); err == nil {
+			id, _ = Scalar(v)
+		}
+	} else {
+		id = c.knownID()
+	}
+	if id = strings.Map(printable, id); len(id) > 128 {
+		id = id[:128]
+	}
+	if id == "" {
+		id = newID()
+	}
+	c.ID = id
+}
+
+// newID makes a call id: 32 hex digits. It is a name, not a secret.
+func newID() string {
+	var id [16]byte
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // a name, no secret
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // a name, no secret
+	return hex.EncodeToString(id[:])
+}
+
+func (c *Call) knownID() string {
+	if c.Input != nil {
+		for _, name := range callIDs {
+			if id, ok := Scalar(c.Input.Params[name]); ok && id != "" {
+				return id
+			}
+		}
+	}
+	if id := c.R.Header.Get("X-Request-Id"); id != "" {
+		return id
+	}
+	// W3C trace context: version-traceid-parentid-flags
+	if parts := strings.Split(c.R.Header.Get("Traceparent"), "-"); len(parts) == 4 {
+		return parts[1]
+	}
+	return ""
+}
+
+func printable(r rune) rune {
+	if r <= ' ' || r > '~' {
+		return -1
+	}
+	return r
+}

@@ -1,0 +1,117 @@
+// Package route is what all answering handlers have in common: who may call,
+// what the phone system sent, how long it may take, and how the answer is
+// written.
+package route
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// Settings are the subdirectives that every answering handler knows.
+type Settings struct {
+	// Who may call.
+	Auth *Auth `json:"auth,omitempty"`
+
+	// json (default), flat, form or text.
+	Format string `json:"format,omitempty"`
+
+	// What a call without an answer gives: `default` or `error` (an HTTP error
+	// status).
+	OnFailure string `json:"on_failure,omitempty"`
+
+	// Time for everything. For a stream it ends with the first byte.
+	Budget caddy.Duration `json:"budget,omitempty"`
+
+	// jq: params → the id of the phone call, for logs. Default: the first of
+	// CallSid, ContactId, uniqueid, call_id, X-Request-Id and traceparent.
+	CallID string `json:"call_id,omitempty"`
+
+	// Name of the answer's field that holds the outcome, or `off`.
+	StatusField string `json:"status_field,omitempty"`
+}
+
+// Defaults are what a handler takes where nothing is written.
+type Defaults struct {
+	Budget      time.Duration
+	StatusField string // or "off"
+	// HasDefault tells that there is something to give instead of an answer.
+	HasDefault bool
+	// Error tells that a failure is an error, though there is a default.
+	Error bool
+}
+
+// Route is the settings of one handler at work. It is immutable.
+type Route struct {
+	Name        string
+	Gate        *Gate
+	Format      answer.Format
+	StatusField string // "" for none
+	OnError     bool   // a failure is an error, not the default
+	CallID      *jq.Program
+	Metrics     *module.APIMetrics
+	Logger      *zap.Logger
+
+	// Contract, when set, is kept by every answer.
+	Contract *answer.Contract
+	// Instead is what stands in for a failed answer; nil with a contract means
+	// its defaults.
+	Instead any
+
+	budgets *Budgets
+}
+
+// New checks the settings and makes a route of them. It opens nothing.
+func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
+	r := &Route{Name: name, Logger: ctx.Logger(), Metrics: app.Metrics().API(name)}
+	switch {
+	case s.Budget < 0:
+		return nil, errors.New("budget must be more than 0, for example `budget 2s`")
+	case s.OnFailure != "" && s.OnFailure != "default" && s.OnFailure != "error":
+		return nil, fmt.Errorf("on_failure %q is unknown; write default or error", s.OnFailure)
+	case s.OnFailure == "default" && !d.HasDefault:
+		return nil, errors.New("on_failure default needs a default; write `default `{…}``")
+	}
+	var err error
+	if r.Format, err = s.ParseFormat(); err != nil {
+		return nil, err
+	}
+	if r.Gate, err = newGate(s.Auth, func(name string) (authenticator, error) { return app.Issuer(name) }); err != nil {
+		return nil, err
+	}
+	if s.CallID != "" {
+		if r.CallID, err = jq.Compile(s.CallID, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: app.Define}); err != nil {
+			return nil, fmt.Errorf("call_id: %w", err)
+		}
+	}
+	budget := d.Budget
+	if s.Budget > 0 {
+		budget = time.Duration(s.Budget)
+	}
+	r.budgets = &Budgets{Each: budget}
+	if r.StatusField = s.StatusField; r.StatusField == "" {
+		r.StatusField = d.StatusField
+	}
+	if r.StatusField == "off" {
+		r.StatusField = ""
+	}
+	r.OnError = s.OnFailure == "error" || !d.HasDefault || (s.OnFailure == "" && d.Error)
+	s.Auth.warn(r.Logger, name)
+	return r, nil
+}
+
+// ParseFormat returns the format that is written, or JSON.
+func (s *Settings) ParseFormat() (answer.Format, error) {
+	if s.Format == "" {
+		return answer.JSON, nil
+	}
+	return answer.ParseFormat(s.Format)
+}
