@@ -117,3 +117,12 @@ func checkText(name, value string, limit int) error {
 	}
 	return nil
 }
+
+// CheckCustomID tells whether a name can be the id of a custom field. The error
+// does not hold it.
+func CheckCustomID(id string) error {
+	if FieldOf(id) != nil || !validCustomID(id) {
+		return errors.New("a custom field's id is no name of its own")
+	}
+	return nil
+}

@@ -119,8 +119,8 @@ func (r *Record) check() error {
 		}
 	}
 	for id, value := range r.Custom {
-		if FieldOf(id) != nil || !validCustomID(id) {
-			return errors.New("a custom field's id is no name of its own")
+		if err := CheckCustomID(id); err != nil {
+			return err
 		}
 		if err := checkText("a custom field", value, MaxValue); err != nil {
 			return err

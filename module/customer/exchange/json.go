@@ -1,0 +1,168 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// jsonRows reads one object a line.
+type jsonRows struct{ in *lines }
+
+func (j *jsonRows) header() []string { return nil }
+func (j *jsonRows) custom() []string { return nil }
+
+func (j *jsonRows) next() (row, error) {
+	for {
+		line, whole, err := j.in.next()
+		if err != nil {
+			return row{}, err
+		}
+		text := bytes.TrimSpace(line)
+		if len(text) == 0 {
+			continue
+		}
+		r := row{line: j.in.number}
+		if whole {
+			r.record, r.reason = Parse(text)
+		} else {
+			r.reason = errLong
+		}
+		if r.reason != nil {
+			r.record, r.text = nil, string(chomp(line))
+		}
+		return r, nil
+	}
+}
+
+var errObject = errors.New("the row is not one JSON object of texts, numbers, true, false and null")
+
+var errOtherID = errors.New("the id in the object is another one")
+
+// ParseAs is [Parse] for an object that need not say its id again.
+func ParseAs(text []byte, id string) (*customer.Record, error) {
+	r, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if given := strings.TrimSpace(r.ID); given != "" && given != id {
+		return nil, errOtherID
+	}
+	r.ID = id
+	return r, r.Normalize()
+}
+
+// Parse reads a customer from a flat JSON object of names on the wire. Numbers
+// and booleans become text as they are written, null is blank. Names that begin
+// with _ are passed over. The record is normalized. Errors hold no value.
+func Parse(text []byte) (*customer.Record, error) {
+	r, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.Normalize()
+}
+
+func parse(text []byte) (*customer.Record, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("the row is not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, errObject
+	}
+	r := new(customer.Record)
+	seen := make(map[string]bool, len(customer.Fields))
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, errObject
+		}
+		name, ok := key.(string)
+		if !ok {
+			return nil, errObject
+		}
+		value, err := scalar(d)
+		switch {
+		case err != nil:
+			return nil, err
+		case strings.HasPrefix(name, "_"):
+			continue
+		case seen[name]:
+			return nil, errors.New("a field stands there twice")
+		}
+		if seen[name] = true; value != nil {
+			r.Set(name, *value)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, errObject
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errObject
+	}
+	return r, nil
+}
+
+func scalar(d *json.Decoder) (*string, error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, errObject
+	}
+	var s string
+	switch v := t.(type) {
+	case nil:
+		return nil, nil //nolint:nilnil // null is no value
+	case string:
+		s = v
+	case json.Number:
+		s = v.String()
+	case bool:
+		s = strconv.FormatBool(v)
+	default:
+		return nil, errObject
+	}
+	return &s, nil
+}
+
+// AppendJSON appends a customer as a flat JSON object of names on the wire:
+// what is blank is left out, except of custom fields. [Parse] reads it again.
+func AppendJSON(to []byte, r *customer.Record) []byte {
+	to = append(to, '{')
+	first := true
+	each := func(name, value string) {
+		if !first {
+			to = append(to, ',')
+		}
+		first = false
+		to = appendString(to, name)
+		to = append(to, ':')
+		to = appendString(to, value)
+	}
+	for i := range customer.Fields {
+		if value := *customer.Fields[i].Of(r); value != "" {
+			each(customer.Fields[i].Wire, value)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.Custom)) {
+		each(id, r.Custom[id])
+	}
+	return append(to, '}')
+}
+
+func appendString(to []byte, s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string can always be written
+	return append(to, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+}
