@@ -1,0 +1,79 @@
+package owntables
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// What columns hold becomes what jq knows: nil, bool, int, float64, json.Number,
+// string, []any and map[string]any. Anything else would stop a program.
+
+// Bounds of one column.
+const (
+	maxColumn = 1 << 20 // bytes
+	maxDigits = 64      // of a number; a longer one is text (reliability 1.1)
+)
+
+var (
+	errColumnTooLarge = errors.New("a column holds more than 1 MiB; select only what the record needs")
+	errColumnType     = errors.New("a column has a type that can't be read; cast it to text")
+)
+
+// number is a number by its digits, so that it stays what it is.
+func number(digits string) any {
+	switch {
+	case len(digits) > maxDigits:
+		return digits
+	case digits == "" || strings.Trim(digits, "+-.0123456789eE") != "": // NaN, Infinity
+		return nil
+	}
+	return json.Number(digits)
+}
+
+// float is a floating-point number; what is none in JSON is null.
+func float(f float64, bits int) any {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return nil
+	case bits == 32: // as many digits as it has
+		return json.Number(strconv.FormatFloat(f, 'g', -1, 32))
+	}
+	return f
+}
+
+// bytes are base64, as in JSON.
+func bytes(b []byte) (any, error) {
+	if len(b) > maxColumn {
+		return nil, errColumnTooLarge
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
+}
+
+func plain(s string) (any, error) {
+	if len(s) > maxColumn {
+		return nil, errColumnTooLarge
+	}
+	return strings.ToValidUTF8(s, "\uFFFD"), nil
+}
+
+// document is JSON, with the digits of its numbers. What is no JSON, or too
+// large for a program, stays text.
+func document(data []byte) (any, error) {
+	if v, err := jq.Decode(data, jq.Limits{Bytes: maxColumn}); err == nil {
+		return v, nil
+	}
+	return plain(string(data))
+}
+
+// moment is a time in RFC 3339, in UTC. So is one that came without a zone.
+func moment(t time.Time) any { return t.UTC().Format(time.RFC3339Nano) }
+
+// day is a date without a time.
+func day(t time.Time) any { return t.Format(time.DateOnly) }

@@ -1,0 +1,224 @@
+package owntables
+
+import (
+	"errors"
+	"strings"
+)
+
+// Kind is a kind of database: how it writes strings, comments and placeholders.
+type Kind uint8
+
+// The kinds.
+const (
+	Postgres Kind = iota
+	MySQL         // and MariaDB
+	SQLite
+)
+
+// String is the name of the kind's store in a Caddyfile.
+func (k Kind) String() string { return [...]string{"postgres", "mysql", "sqlite"}[k] }
+
+// class is what a token is for us.
+type class uint8
+
+const (
+	other       class = iota // a sign, a number; a quoted text or name
+	comment                  // also blanks
+	word                     // a keyword or a name
+	bind                     // :name
+	placeholder              // one of the database's own, as in ?
+	semicolon
+)
+
+// token is a part of a statement.
+type token struct {
+	class      class
+	start, end int
+}
+
+// lexer cuts a statement into tokens. It knows just enough of SQL to tell binds
+// from what only looks like them.
+type lexer struct {
+	kind Kind
+	sql  string
+	at   int
+}
+
+var (
+	errOpenQuote   = errors.New("a quote is not closed")
+	errOpenComment = errors.New("a comment is not closed")
+	errExecuted    = errors.New("the database would execute the comment /*! … */; write its text or leave it out")
+)
+
+// next returns the next token; at the end of the statement ok is false.
+func (l *lexer) next() (t token, ok bool, err error) {
+	if l.at >= len(l.sql) {
+		return token{}, false, nil
+	}
+	t.start = l.at
+	t.class, err = l.scan()
+	t.end = l.at
+	return t, true, err
+}
+
+func (l *lexer) scan() (class, error) {
+	rest := l.sql[l.at:]
+	c, after := rest[0], byte(0)
+	if len(rest) > 1 {
+		after = rest[1]
+	}
+	switch {
+	case strings.IndexByte(" \t\r\n\f\v", c) >= 0:
+		l.at++
+		return comment, nil
+	case l.lineComment(rest):
+		if n := strings.IndexByte(rest, '\n'); n >= 0 {
+			l.at += n
+		} else {
+			l.at = len(l.sql)
+		}
+		return comment, nil
+	case c == '/' && after == '*':
+		return comment, l.blockComment(rest)
+	case c == '\'':
+		return other, l.quoted(1, c, l.kind == MySQL)
+	case c == '"':
+		return other, l.quoted(1, c, l.kind == MySQL)
+	case c == '`' && l.kind != Postgres:
+		return other, l.quoted(1, c, false)
+	case c == '[' && l.kind == SQLite:
+		return other, l.until("]", 1)
+	case c == ':' && (after == ':' || after == '='): // a cast, an assignment
+		l.at += 2
+		return other, nil
+	case c == ':' && startsName(after):
+		l.at++
+		l.name()
+		return bind, nil
+	case c == ';':
+		l.at++
+		return semicolon, nil
+	case c == '?' && l.kind != Postgres:
+		l.at++
+		return placeholder, nil
+	case c == '$' && l.kind == Postgres:
+		return l.dollar(rest)
+	case (c == '$' || c == '@') && l.kind == SQLite && (startsName(after) || isDigit(after)):
+		l.at++
+		l.name()
+		return placeholder, nil
+	case startsName(c):
+		l.name()
+		if l.kind == Postgres && strings.EqualFold(rest[:l.at-(len(l.sql)-len(rest))], "e") && strings.HasPrefix(l.sql[l.at:], "'") {
+			return other, l.quoted(1, '\'', true) // E'…' has backslashes
+		}
+		return word, nil
+	case isDigit(c):
+		l.name()
+		return other, nil
+	default:
+		l.at++
+		return other, nil
+	}
+}
+
+// lineComment tells whether a comment up to the end of the line begins. After
+// MySQL's two dashes there must be a blank: in 5--1 there is none.
+func (l *lexer) lineComment(rest string) bool {
+	if l.kind == MySQL && rest[0] == '#' {
+		return true
+	}
+	if !strings.HasPrefix(rest, "--") {
+		return false
+	}
+	return l.kind != MySQL || len(rest) == 2 || rest[2] <= ' '
+}
+
+// blockComment passes /* … */, which in PostgreSQL can hold others.
+func (l *lexer) blockComment(rest string) error {
+	if l.kind == MySQL && (strings.HasPrefix(rest, "/*!") || strings.HasPrefix(rest, "/*M!")) {
+		return errExecuted
+	}
+	l.at += 2
+	if l.kind != Postgres {
+		if l.until("*/", 0) != nil {
+			return errOpenComment
+		}
+		return nil
+	}
+	for depth := 1; depth > 0; {
+		if l.at+2 > len(l.sql) {
+			return errOpenComment
+		}
+		switch l.sql[l.at : l.at+2] {
+		case "/*":
+			depth++
+			l.at += 2
+		case "*/":
+			depth--
+			l.at += 2
+		default:
+			l.at++
+		}
+	}
+	return nil
+}
+
+// quoted passes a text or name in quotes, which begins n bytes further. A
+// doubled quote needs no care: it ends one text and begins another.
+func (l *lexer) quoted(n int, quote byte, backslashes bool) error {
+	for i := l.at + n; i < len(l.sql); i++ {
+		switch c := l.sql[i]; {
+		case c == quote:
+			l.at = i + 1
+			// The second half of a doubled quote has the same backslashes.
+			if i+1 < len(l.sql) && l.sql[i+1] == quote {
+				i++
+				continue
+			}
+			return nil
+		case c == '\\' && backslashes:
+			i++
+		}
+	}
+	return errOpenQuote
+}
+
+// dollar passes $tag$ … $tag$, and tells $1 from it.
+func (l *lexer) dollar(rest string) (class, error) {
+	end := 1
+	for end < len(rest) && (startsName(rest[end]) || end > 1 && isDigit(rest[end])) {
+		end++
+	}
+	if end < len(rest) && rest[end] == '$' {
+		return other, l.until(rest[:end+1], end+1)
+	}
+	l.at++
+	if len(rest) > 1 && isDigit(rest[1]) {
+		l.name()
+		return placeholder, nil
+	}
+	return other, nil
+}
+
+// until passes everything up to the end of what closes, searched n bytes further.
+func (l *lexer) until(closing string, n int) error {
+	i := strings.Index(l.sql[l.at+n:], closing)
+	if i < 0 {
+		return errOpenQuote
+	}
+	l.at += n + i + len(closing)
+	return nil
+}
+
+func (l *lexer) name() {
+	for l.at < len(l.sql) && (startsName(l.sql[l.at]) || isDigit(l.sql[l.at]) || l.sql[l.at] == '$') {
+		l.at++
+	}
+}
+
+func startsName(c byte) bool {
+	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c >= 0x80
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

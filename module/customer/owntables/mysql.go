@@ -1,0 +1,205 @@
+package owntables
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+var errMySQLDSN = errors.New("the DSN can't be read; write user:password@tcp(host:3306)/database or mysql://user:password@host:3306/database")
+
+// parseMySQL reads a DSN of the driver, or a URL. Its error holds nothing of it.
+func parseMySQL(dsn string) (*mysql.Config, error) {
+	if !strings.HasPrefix(dsn, "mysql://") && !strings.HasPrefix(dsn, "mariadb://") {
+		config, err := mysql.ParseDSN(dsn)
+		if err != nil {
+			return nil, errMySQLDSN
+		}
+		return config, nil
+	}
+	u, err := url.Parse(dsn)
+	if err != nil || u.Host == "" || u.Fragment != "" {
+		return nil, errMySQLDSN
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address += ":3306"
+	}
+	text := (&mysql.Config{Net: "tcp", Addr: address, AllowNativePasswords: true}).FormatDSN()
+	if u.RawQuery != "" {
+		text = "tcp(" + address + ")/?" + u.RawQuery
+	}
+	config, err := mysql.ParseDSN(text)
+	if err != nil {
+		return nil, errMySQLDSN
+	}
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	config.DBName = strings.TrimPrefix(u.Path, "/")
+	return config, nil
+}
+
+// MySQLLocation is where a DSN leads, without its user and password.
+func MySQLLocation(dsn string) (string, error) {
+	config, err := parseMySQL(dsn)
+	if err != nil {
+		return "", err
+	}
+	return config.Addr + "/" + config.DBName, nil
+}
+
+// OpenMySQL returns the store over tables in MySQL or MariaDB. It connects with
+// the first lookup.
+func OpenMySQL(l *Lookup, dsn string, env customer.Env) (customer.Store, error) {
+	config, err := parseMySQL(dsn)
+	if err != nil {
+		return nil, err
+	}
+	if config.Timeout == 0 || config.Timeout > connectTimeout {
+		config.Timeout = connectTimeout
+	}
+	config.ParseTime, config.InterpolateParams, config.MultiStatements, config.AllowAllFiles = false, false, false, false
+	config.Logger = &mysql.NopLogger{} // it would write to stderr
+	if config.Params == nil {
+		config.Params = make(map[string]string)
+	}
+	config.Params["time_zone"] = "'+00:00'"
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, errMySQLDSN
+	}
+	db := sql.OpenDB(readOnly{connector})
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxLifetime(time.Hour)
+	return newStore(l, &mySQL{db}, env), nil
+}
+
+// readOnly makes connections on which nothing can be written.
+type readOnly struct{ driver.Connector }
+
+// Connect implements driver.Connector.
+func (r readOnly) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := r.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareMySQL(ctx, c); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func prepareMySQL(ctx context.Context, c driver.Conn) error {
+	session, ok := c.(driver.ExecerContext)
+	if !ok {
+		return driver.ErrSkip
+	}
+	if _, err := session.ExecContext(ctx, "SET SESSION TRANSACTION READ ONLY", nil); err != nil {
+		return err
+	}
+	// The server goes on with a query whose client has left, unless it has a
+	// limit: MariaDB knows the one, MySQL the other, old servers neither.
+	for _, limit := range []string{
+		fmt.Sprintf("SET SESSION max_statement_time = %g", queryTimeout.Seconds()),
+		fmt.Sprintf("SET SESSION max_execution_time = %d", queryTimeout.Milliseconds()),
+	} {
+		_, err := session.ExecContext(ctx, limit, nil)
+		if e, ok := errors.AsType[*mysql.MySQLError](err); !ok || e.Number != unknownVariable {
+			return err
+		}
+	}
+	return nil
+}
+
+// Numbers of MySQL's and MariaDB's errors.
+const (
+	serverShutdown     = 1053
+	unknownVariable    = 1193
+	truncatedValue     = 1292
+	queryInterrupted   = 1317
+	connectionKilled   = 1927
+	statementTimeout   = 1969 // MariaDB
+	executionTimeout   = 3024 // MySQL
+	tooManyConnections = 1040
+)
+
+// mySQL is a pool of connections to MySQL or MariaDB.
+type mySQL struct{ db *sql.DB }
+
+// errTruncated says that a value was compared as the number that it begins with.
+var errTruncated = errors.New("a text was compared with a column of numbers; compare with text")
+
+func (m *mySQL) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
+	c, err := m.db.Conn(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer c.Close()
+	found, more, err := queryRows(ctx, c, text, args, limit, mysqlValue)
+	if err != nil || len(found) == 0 || more {
+		return found, more, err
+	}
+	// To this database '12 OR 1=1' is 12 in a column of numbers: a match only for
+	// those who don't look.
+	truncated, err := warnsOfTruncation(ctx, c)
+	if err == nil && truncated {
+		err = errTruncated
+	}
+	return found, false, err
+}
+
+func warnsOfTruncation(ctx context.Context, c *sql.Conn) (bool, error) {
+	rows, err := c.QueryContext(ctx, "SHOW WARNINGS")
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var level, message string
+		var number int
+		if err := rows.Scan(&level, &number, &message); err != nil {
+			return false, err
+		}
+		if number == truncatedValue {
+			return true, nil
+		}
+	}
+	return false, rows.Err()
+}
+
+func (m *mySQL) renew() {} // database/sql looks at a connection before it uses it
+
+func (m *mySQL) Close() error { return m.db.Close() }
+
+func (m *mySQL) judge(err error) verdict {
+	switch {
+	case columnError(err):
+		return verdict{reason: err.Error()}
+	case errors.Is(err, errTruncated):
+		return verdict{reason: err.Error(), unlike: true}
+	}
+	e, ok := errors.AsType[*mysql.MySQLError](err)
+	if !ok {
+		return verdict{reason: "no connection", lost: true}
+	}
+	v := verdict{reason: fmt.Sprintf("the database refuses with error %d", e.Number)}
+	switch e.Number {
+	case serverShutdown, queryInterrupted, connectionKilled, tooManyConnections:
+		v.lost = true
+	case statementTimeout, executionTimeout:
+		v.reason = "no answer in time"
+	}
+	return v
+}

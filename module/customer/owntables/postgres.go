@@ -1,0 +1,145 @@
+package owntables
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// OpenPostgres returns the store over tables in PostgreSQL. It connects with the
+// first lookup. The DSN is a URL or a list of keywords, as psql takes it;
+// pool_max_conns in it is how many connections there are at most (16).
+func OpenPostgres(l *Lookup, dsn string, env customer.Env) (customer.Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the DSN can't be read; write postgres://user:password@host:5432/database") // the error may quote it
+	}
+	if !strings.Contains(dsn, "pool_max_conns") {
+		config.MaxConns = maxConns
+	}
+	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
+		config.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	params := config.ConnConfig.RuntimeParams
+	params["default_transaction_read_only"] = "on"
+	params["statement_timeout"] = fmt.Sprint(queryTimeout.Milliseconds())
+	if params["application_name"] == "" {
+		params["application_name"] = "switchboard"
+	}
+	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
+		exactJSON(c.TypeMap())
+		return nil
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, errors.New("the DSN can't be used")
+	}
+	return newStore(l, &postgres{pool}, env), nil
+}
+
+// postgres is a pool of connections to PostgreSQL.
+type postgres struct{ pool *pgxpool.Pool }
+
+func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, more bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows, err := p.pool.Query(ctx, sql, append([]any{asText}, args...)...)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if len(found) == limit {
+			cancel() // else closing would read all that is left
+			return found, true, nil
+		}
+		row, err := postgresRow(rows)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, row)
+	}
+	return found, false, rows.Err()
+}
+
+func (p *postgres) renew() { p.pool.Reset() }
+
+func (p *postgres) Close() error {
+	p.pool.Close()
+	return nil
+}
+
+// judge goes by the classes of PostgreSQL's error codes (appendix A of its
+// manual). Only the code is without data.
+func (p *postgres) judge(err error) verdict {
+	if columnError(err) {
+		return verdict{reason: err.Error()}
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return verdict{reason: "no connection", lost: true}
+	}
+	v := verdict{reason: "PostgreSQL refuses with SQLSTATE " + e.Code}
+	switch e.Code {
+	case "57P01", "57P02", "57P03": // it shuts down, has crashed, starts
+		v.lost = true
+	case "22P02", "22003", "22007", "22008": // no number, one out of range, no date
+		v.unlike = true
+	case "57014":
+		v.reason = "no answer in time"
+	}
+	v.lost = v.lost || strings.HasPrefix(e.Code, "08")
+	return v
+}
+
+func columnError(err error) bool {
+	return errors.Is(err, errColumnTooLarge) || errors.Is(err, errColumnType)
+}
+
+// typed are the types that are read as what they are; all others are read as
+// the text that PostgreSQL writes for them.
+var typed = map[uint32]bool{
+	pgtype.BoolOID: true, pgtype.ByteaOID: true, pgtype.Int2OID: true, pgtype.Int4OID: true, pgtype.Int8OID: true, pgtype.OIDOID: true,
+	pgtype.Float4OID: true, pgtype.Float8OID: true, pgtype.NumericOID: true, pgtype.UUIDOID: true,
+	pgtype.DateOID: true, pgtype.TimestampOID: true, pgtype.TimestamptzOID: true, pgtype.JSONOID: true, pgtype.JSONBOID: true,
+	pgtype.BoolArrayOID: true, pgtype.ByteaArrayOID: true, pgtype.Int2ArrayOID: true, pgtype.Int4ArrayOID: true, pgtype.Int8ArrayOID: true,
+	pgtype.Float4ArrayOID: true, pgtype.Float8ArrayOID: true, pgtype.NumericArrayOID: true, pgtype.UUIDArrayOID: true,
+	pgtype.DateArrayOID: true, pgtype.TimestampArrayOID: true, pgtype.TimestamptzArrayOID: true,
+	pgtype.JSONArrayOID: true, pgtype.JSONBArrayOID: true, pgtype.TextArrayOID: true, pgtype.VarcharArrayOID: true, pgtype.BPCharArrayOID: true,
+}
+
+// asText asks for text where the driver would choose its binary form.
+var asText = func() pgx.QueryResultFormatsByOID {
+	formats := pgx.QueryResultFormatsByOID{}
+	known := pgtype.NewMap()
+	for oid := range uint32(10_000) { // its own types; others have no binary form here
+		if _, ok := known.TypeForOID(oid); ok && !typed[oid] {
+			formats[oid] = pgx.TextFormatCode
+		}
+	}
+	return formats
+}()
+
+// exactJSON keeps the digits of numbers in JSON.
+func exactJSON(m *pgtype.Map) {
+	unmarshal := func(data []byte, to any) error {
+		v, err := document(data)
+		*to.(*any) = v
+		return err
+	}
+	text := &pgtype.Type{Name: "json", OID: pgtype.JSONOID, Codec: &pgtype.JSONCodec{Marshal: json.Marshal, Unmarshal: unmarshal}}
+	binary := &pgtype.Type{Name: "jsonb", OID: pgtype.JSONBOID, Codec: &pgtype.JSONBCodec{Marshal: json.Marshal, Unmarshal: unmarshal}}
+	m.RegisterType(text)
+	m.RegisterType(binary)
+	m.RegisterType(&pgtype.Type{Name: "_json", OID: pgtype.JSONArrayOID, Codec: &pgtype.ArrayCodec{ElementType: text}})
+	m.RegisterType(&pgtype.Type{Name: "_jsonb", OID: pgtype.JSONBArrayOID, Codec: &pgtype.ArrayCodec{ElementType: binary}})
+}
