@@ -5,6 +5,7 @@ package switchboard
 import (
 	_ "github.com/switchboard-ivr/switchboard/handlers"
 	_ "github.com/switchboard-ivr/switchboard/module"
+	_ "github.com/switchboard-ivr/switchboard/module/customer/mysql" // links switchboard.customers.mysql
 	_ "github.com/switchboard-ivr/switchboard/module/logencoder"
 	_ "github.com/switchboard-ivr/switchboard/module/transport"
 )

@@ -10,12 +10,13 @@ needed=(
   kamailio-utils-modules  # its http_client
   kamailio-extra-modules  # its jansson
   sip-tester              # sipp, the phone that calls Kamailio
+  mariadb-server          # own tables of customers, in MySQL and its kin
 )
 
 if ! command -v dpkg-query >/dev/null; then
   # No package database to ask: look for the programs themselves.
   missing=()
-  for program in cc kamailio sipp; do
+  for program in cc kamailio sipp mariadbd; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
   [ ${#missing[@]} -eq 0 ] && exit 0

@@ -148,6 +148,9 @@ func (s *statement) render(values map[string][]string) (sql string, args []any) 
 	var b strings.Builder
 	for _, p := range s.pieces {
 		b.WriteString(p.text)
+		if n := len(p.text); n > 0 && (startsName(p.text[n-1]) || isDigit(p.text[n-1]) || p.text[n-1] == '$') {
+			b.WriteByte(' ') // else $1 would be part of the name
+		}
 		for i, v := range values[p.bind] {
 			if i > 0 {
 				b.WriteString(", ")
