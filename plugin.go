@@ -5,7 +5,8 @@ package switchboard
 import (
 	_ "github.com/switchboard-ivr/switchboard/handlers"
 	_ "github.com/switchboard-ivr/switchboard/module"
-	_ "github.com/switchboard-ivr/switchboard/module/customer/mysql" // links switchboard.customers.mysql
+	_ "github.com/switchboard-ivr/switchboard/module/customer/mysql"
+	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 	_ "github.com/switchboard-ivr/switchboard/module/logencoder"
 	_ "github.com/switchboard-ivr/switchboard/module/transport"
 )

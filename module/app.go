@@ -1,9 +1,10 @@
 // Package module is the Caddy app `switchboard`: what every route shares. It
-// holds the token sources and their keepers, counts the calls, and tells one
-// API from another.
+// holds the token sources and their keepers and the customer directory, counts
+// the calls, and tells one API from another.
 package module
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -47,6 +50,18 @@ type App struct {
 	// The issuers by name: those who call us sign in with them.
 	Issuers map[string]*issuer.Issuer `json:"issuers,omitempty"`
 
+	// Where the customers are: the store of the customer directory. Default:
+	// `sqlite`, in Caddy's data directory.
+	CustomersRaw json.RawMessage `json:"customers,omitempty" caddy:"namespace=switchboard.customers inline_key=store"`
+
+	// The country of customers' telephone numbers that have no country code, an
+	// ISO 3166 code as in `CN`. Default: none, only international numbers are
+	// found.
+	Region string `json:"region,omitempty"`
+
+	// The area code of telephone numbers that have none, as it is dialled: `010`.
+	AreaCode string `json:"area_code,omitempty"`
+
 	// Definitions of jq functions, put before every program of every route and
 	// token source. In a Caddyfile: `define @lib.jq`.
 	Define string `json:"define,omitempty"`
@@ -57,6 +72,10 @@ type App struct {
 	apis    *registry
 	metrics *Metrics
 	events  *emitter
+
+	phones    phone.Region
+	guest     customer.Guest      // nil: none is configured
+	customers *customer.Directory // nil: nobody has asked for it
 }
 
 // CaddyModule returns the Caddy module information.
@@ -86,6 +105,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.events = events
+	if err := a.provisionCustomers(); err != nil {
+		return err
+	}
 
 	for _, name := range slices.Sorted(maps.Keys(a.Tokens)) {
 		src := a.Tokens[name]
@@ -136,6 +158,9 @@ func (a *App) Stop() error { return nil }
 func (a *App) Cleanup() error {
 	for _, source := range a.sources {
 		source.release()
+	}
+	if a.customers != nil {
+		a.customers.Release()
 	}
 	var errs []error
 	for _, i := range a.Issuers {

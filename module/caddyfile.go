@@ -1,11 +1,16 @@
 package module
 
 import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -35,6 +40,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		issuer <name> {
 //			…
 //		}
+//		customers <store> …
+//		region <country> [<area code>]
 //		define <jq>
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -72,12 +79,61 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				a.Issuers = make(map[string]*issuer.Issuer)
 			}
 			a.Issuers[name] = i
+		case "customers":
+			if err := a.parseCustomers(d); err != nil {
+				return err
+			}
+		case "region":
+			if err := a.parseRegion(d); err != nil {
+				return err
+			}
 		case "define":
 			d.RemainingArgs() // read already
 		default:
-			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer and define", d.Val())
+			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region and define", d.Val())
 		}
 	}
+	return nil
+}
+
+// parseCustomers reads which store it is. The store reads the rest.
+func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
+	if a.CustomersRaw != nil {
+		return d.Err("customers is already written; there is one directory")
+	}
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	const namespace = "switchboard.customers"
+	name := d.Val()
+	var known []string
+	for _, info := range caddy.GetModules(namespace) {
+		known = append(known, info.ID.Name())
+	}
+	if !slices.Contains(known, name) {
+		return d.Errf("'%s' is no store of customers; known are %s", name, strings.Join(known, ", "))
+	}
+	store, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	if err != nil {
+		return err
+	}
+	a.CustomersRaw = caddyconfig.JSONModuleObject(store, "store", name, nil)
+	return nil
+}
+
+func (a *App) parseRegion(d *caddyfile.Dispenser) error {
+	if a.Region != "" {
+		return d.Err("region is already written")
+	}
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	region, err := phone.ParseRegion(args[0], strings.Join(args[1:], ""))
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	a.Region, a.AreaCode = region.Country, region.AreaCode
 	return nil
 }
 

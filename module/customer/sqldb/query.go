@@ -1,0 +1,97 @@
+package sqldb
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// Finder turns lookups into statements, of which there are as many as there are
+// combinations of parameters.
+type Finder struct {
+	dialect Dialect
+	texts   sync.Map // the parameters, joined -> the statement
+}
+
+// NewFinder returns a finder for a database.
+func NewFinder(d Dialect) *Finder { return &Finder{dialect: d} }
+
+// Find returns the statement of a lookup and its arguments. Values are only ever
+// arguments. It yields [Dest]'s columns.
+func (f *Finder) Find(q customer.Query, limit int) (text string, args []any) {
+	args = make([]any, 0, len(q)+1)
+	var shape strings.Builder
+	for _, c := range q {
+		args = append(args, c.Key)
+		shape.WriteString(string(c.Param))
+		shape.WriteByte(' ')
+	}
+	args = append(args, limit)
+	if found, ok := f.texts.Load(shape.String()); ok {
+		return found.(string), args
+	}
+	text = f.dialect.find(q)
+	f.texts.Store(shape.String(), text)
+	return text, args
+}
+
+func (d Dialect) find(q customer.Query) string {
+	conditions := make([]string, len(q))
+	for i, c := range q {
+		conditions[i] = d.condition(c.Param, d.param(i+1))
+	}
+	return "SELECT " + fields + " FROM " + Customers + " WHERE " + strings.Join(conditions, " AND ") +
+		" ORDER BY " + updated + " DESC, id LIMIT " + d.param(len(q)+1)
+}
+
+// condition is written so that the partial indexes serve it.
+func (d Dialect) condition(p customer.Param, value string) string {
+	switch p {
+	case customer.ByTel:
+		return equals(telKey, value)
+	case customer.ByEmail:
+		return equals(emailKey, value)
+	case customer.ByAccount:
+		reads := make([]string, len(accounts))
+		for i, column := range accounts {
+			reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + equals(column, value)
+		}
+		return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
+	default:
+		return "id = " + value
+	}
+}
+
+func equals(column, value string) string {
+	return column + " = " + value + " AND " + column + " <> ''"
+}
+
+func (d Dialect) param(n int) string { return d.bind + strconv.Itoa(n) }
+
+// Page is the statement that yields the customers behind an id, in the order of
+// ids. Its arguments are the id and the greatest number of rows.
+func (d Dialect) Page() string {
+	return "SELECT " + fields + " FROM " + Customers + " WHERE id > " + d.param(1) + " ORDER BY id LIMIT " + d.param(2)
+}
+
+// Count is the statement that counts the customers.
+func Count() string { return "SELECT count(*) FROM " + Customers }
+
+// Delete is the statement that removes the customer with an id.
+func (d Dialect) Delete() string { return "DELETE FROM " + Customers + " WHERE id = " + d.param(1) }
+
+// Marked is the statement that yields how far the import of a source has come.
+func (d Dialect) Marked() string {
+	return "SELECT line FROM " + Imports + " WHERE source = " + d.param(1)
+}
+
+// Mark is the statement that notes a mark, and its arguments.
+func (d Dialect) Mark(m *customer.Mark) (text string, args []any) {
+	if m.Done {
+		return "DELETE FROM " + Imports + " WHERE source = " + d.param(1), []any{m.Source}
+	}
+	return "INSERT INTO " + Imports + " (source, line) VALUES (" + d.param(1) + ", " + d.param(2) +
+		") ON CONFLICT (source) DO UPDATE SET line = excluded.line", []any{m.Source, m.Line}
+}

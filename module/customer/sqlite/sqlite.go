@@ -1,0 +1,74 @@
+// Package sqlite keeps the customer directory in a file, with SQLite. It needs
+// no server, and is the default.
+package sqlite
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+func init() {
+	caddy.RegisterModule(SQLite{})
+}
+
+// SQLite keeps customers in a file of its own. The file is created with the
+// first use, with its folder, and only its owner may read it. Several processes
+// on one machine may use one file; a network file system is no place for it.
+type SQLite struct {
+	// The file. A placeholder such as `{env.HOME}` is resolved at load. Default:
+	// `switchboard/customers.db` in Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	path string // absolute
+}
+
+// CaddyModule returns the Caddy module information.
+func (SQLite) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "switchboard.customers.sqlite",
+		New: func() caddy.Module { return new(SQLite) },
+	}
+}
+
+// Provision finds out which file it is, and doesn't touch it.
+func (s *SQLite) Provision(caddy.Context) error {
+	path, err := caddy.NewReplacer().ReplaceOrErr(s.Path, true, true)
+	switch {
+	case s.Path == "":
+		path = filepath.Join(caddy.AppDataDir(), "switchboard", "customers.db")
+	case err != nil:
+		return fmt.Errorf("path: %w", err)
+	case path == ":memory:":
+		return fmt.Errorf("path: the customers have to be in a file, as in /var/lib/switchboard/customers.db")
+	}
+	if s.path, err = filepath.Abs(path); err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
+	return nil
+}
+
+// Open implements [customer.Guest].
+func (s *SQLite) Open(env customer.Env) (customer.Store, error) {
+	return newStore(s.path, env), nil
+}
+
+// Identity implements [customer.Guest].
+func (s *SQLite) Identity() string {
+	sum := sha256.Sum256([]byte("sqlite\x00" + s.path))
+	return hex.EncodeToString(sum[:])
+}
+
+// Location implements [customer.Guest].
+func (s *SQLite) Location() string { return "sqlite " + s.path }
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*SQLite)(nil)
+	_ customer.Guest    = (*SQLite)(nil)
+)

@@ -1,0 +1,276 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"modernc.org/sqlite"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+)
+
+const (
+	// lookupTimeout bounds a lookup whose context has more time.
+	lookupTimeout = time.Second
+	// pageSize is how many customers All reads at a time.
+	pageSize = 500
+)
+
+// store is a directory in a file.
+type store struct {
+	path   string
+	env    customer.Env
+	finder *sqldb.Finder
+	clock  sqldb.Clock
+	ready  *sqldb.Ready
+	reader *sql.DB
+	writer *sql.DB
+
+	mu       sync.Mutex
+	prepared map[string]*sql.Stmt // of the reader
+}
+
+func newStore(path string, env customer.Env) *store {
+	if env.Logger == nil {
+		env.Logger = zap.NewNop()
+	}
+	return &store{
+		path: path, env: env, finder: sqldb.NewFinder(sqldb.SQLite), ready: sqldb.NewReady(),
+		reader: OpenReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
+		prepared: make(map[string]*sql.Stmt),
+	}
+}
+
+// open makes the file and its tables, once.
+func (s *store) open(ctx context.Context) error {
+	return s.ready.Do(ctx, func(ctx context.Context) error {
+		open, err := create(s.path)
+		if err != nil {
+			return err
+		}
+		if open {
+			s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
+		}
+		return s.migrate(ctx)
+	})
+}
+
+func (s *store) migrate(ctx context.Context) error {
+	tx, err := s.writer.BeginTx(ctx, nil) // immediate: others wait
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // says so when it is committed
+	if _, err := tx.ExecContext(ctx, sqldb.SQLite.Begin()); err != nil {
+		return err
+	}
+	var version int64
+	if err := tx.QueryRowContext(ctx, sqldb.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	statements, err := sqldb.SQLite.Migrate(version)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSchema, err)
+	}
+	for _, text := range statements {
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Find implements [customer.Store].
+func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	text, args := s.finder.Find(q, limit)
+	return s.read(ctx, text, args)
+}
+
+func (s *store) read(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
+	if err := s.open(ctx); err != nil {
+		return nil, unavailable("opening", err)
+	}
+	statement, err := s.statement(ctx, text)
+	if err != nil {
+		return nil, unavailable("reading", err)
+	}
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, unavailable("reading", err)
+	}
+	defer rows.Close() // Err tells
+	var row sqldb.Row
+	var found []*customer.Record
+	for rows.Next() {
+		if err := rows.Scan(row.Dest()...); err != nil {
+			return nil, unavailable("reading", errRow)
+		}
+		record, err := row.Record()
+		if err != nil {
+			return nil, unavailable("reading", errRow)
+		}
+		found = append(found, record)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable("reading", err)
+	}
+	return found, nil
+}
+
+// statement prepares a text once. There are few of them.
+func (s *store) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if found, ok := s.prepared[text]; ok {
+		return found, nil
+	}
+	prepared, err := s.reader.PrepareContext(ctx, text)
+	if err == nil {
+		s.prepared[text] = prepared
+	}
+	return prepared, err
+}
+
+// Put implements [customer.Writer].
+func (s *store) Put(ctx context.Context, records []*customer.Record, mark *customer.Mark) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := s.upsert(ctx, tx, records); err != nil || mark == nil {
+			return err
+		}
+		text, args := sqldb.SQLite.Mark(mark)
+		_, err := tx.ExecContext(ctx, text, args...)
+		return err
+	})
+}
+
+func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Record) error {
+	statement, err := tx.PrepareContext(ctx, sqldb.SQLite.Upsert())
+	if err != nil {
+		return err
+	}
+	defer statement.Close() // nothing is left to be said
+	updated := s.clock.Take(len(records))
+	texts := make([]string, 0, len(sqldb.Columns))
+	args := make([]any, len(sqldb.Columns))
+	for i, record := range records {
+		if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+			return err
+		}
+		for n, text := range texts {
+			args[n] = text
+		}
+		args[len(texts)] = updated + int64(i)
+		if _, err := statement.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete implements [customer.Writer].
+func (s *store) Delete(ctx context.Context, id string) (bool, error) {
+	var deleted int64
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, sqldb.SQLite.Delete(), id)
+		if err != nil {
+			return err
+		}
+		deleted, err = result.RowsAffected()
+		return err
+	})
+	return deleted > 0, err
+}
+
+func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := s.open(ctx); err != nil {
+		return unavailable("opening", err)
+	}
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable("writing", err)
+	}
+	defer func() { _ = tx.Rollback() }() // says so when it is committed
+	if err := f(tx); err != nil {
+		return unavailable("writing", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return unavailable("writing", err)
+	}
+	return nil
+}
+
+// Marked implements [customer.Writer].
+func (s *store) Marked(ctx context.Context, source string) (int64, error) {
+	return s.number(ctx, sqldb.SQLite.Marked(), source)
+}
+
+// Count implements [customer.Writer].
+func (s *store) Count(ctx context.Context) (int64, error) {
+	return s.number(ctx, sqldb.Count())
+}
+
+func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
+	if err := s.open(ctx); err != nil {
+		return 0, unavailable("opening", err)
+	}
+	err = s.reader.QueryRowContext(ctx, text, args...).Scan(&n)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, unavailable("reading", err)
+	}
+	return n, nil
+}
+
+// All implements [customer.Writer].
+func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
+	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
+		return s.read(ctx, sqldb.SQLite.Page(), []any{after, pageSize})
+	})
+}
+
+// Close implements [customer.Store].
+func (s *store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, statement := range s.prepared {
+		_ = statement.Close() // the pool's Close tells
+	}
+	clear(s.prepared)
+	return errors.Join(s.reader.Close(), s.writer.Close())
+}
+
+var (
+	errRow    = errors.New("a row is not as this program writes them")
+	errSchema = errors.New("the tables are not those of this program")
+)
+
+// unavailable says why a directory could not be asked, without what SQLite says
+// about values.
+func unavailable(doing string, err error) error {
+	var path *os.PathError
+	var failed *sqlite.Error
+	switch {
+	case errors.As(err, &failed):
+		err = errors.New(sqlite.ErrorCodeString[failed.Code()&0xff])
+	case errors.As(err, &path):
+		err = path.Err
+	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, sql.ErrConnDone),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	default:
+		err = errors.New("failed")
+	}
+	return fmt.Errorf("%w: %s: %w", customer.ErrUnavailable, doing, err)
+}
+
+// Interface guards
+var _ customer.Writer = (*store)(nil)

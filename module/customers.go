@@ -1,0 +1,91 @@
+package module
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// stores outlive a reload: a new configuration finds the old connections.
+var stores = caddy.NewUsagePool()
+
+// defaultStore is used when a route asks for customers and none are configured.
+const defaultStore = `{"store": "sqlite"}`
+
+// shared is a store in the pool.
+type shared struct{ customer.Store }
+
+// Destruct implements [caddy.Destructor].
+func (s shared) Destruct() error { return s.Close() }
+
+// Customers returns the customer directory. A handler calls it in its
+// Provision; nothing is opened before the first lookup. The error says what is
+// wrong with the configuration.
+func (a *App) Customers() (*customer.Directory, error) {
+	if a.customers == nil && a.guest == nil {
+		a.CustomersRaw = json.RawMessage(defaultStore)
+		if err := a.loadCustomers(); err != nil {
+			return nil, err
+		}
+	}
+	if a.customers == nil {
+		directory, err := openDirectory(a.guest, customer.Env{Region: a.phones, Logger: a.logger})
+		if err != nil {
+			return nil, fmt.Errorf("customers: %w", err)
+		}
+		a.customers = directory
+	}
+	return a.customers, nil
+}
+
+// loadCustomers loads the module of the store.
+func (a *App) loadCustomers() error {
+	guest, err := a.ctx.LoadModule(a, "CustomersRaw")
+	if err != nil {
+		return fmt.Errorf("customers: %w", err)
+	}
+	found, ok := guest.(customer.Guest)
+	if !ok {
+		return fmt.Errorf("customers: %T is no store of customers", guest)
+	}
+	a.guest = found
+	return nil
+}
+
+// provisionCustomers loads what is written of the directory, and opens nothing.
+func (a *App) provisionCustomers() (err error) {
+	if a.Region != "" {
+		if a.phones, err = phone.ParseRegion(a.Region, a.AreaCode); err != nil {
+			return fmt.Errorf("region: %w", err)
+		}
+	} else if a.AreaCode != "" {
+		return fmt.Errorf("area_code: it needs a region")
+	}
+	if a.CustomersRaw == nil {
+		return nil
+	}
+	return a.loadCustomers()
+}
+
+// openDirectory takes hold of the store that everyone with these settings uses.
+func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory, error) {
+	key := guest.Identity() + " " + env.Region.Country + " " + env.Region.AreaCode
+	take := func() (customer.Store, error) {
+		value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
+			store, err := guest.Open(env)
+			if err != nil {
+				return nil, err
+			}
+			return shared{store}, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		return value.(shared).Store, nil
+	}
+	return customer.NewDirectory(env.Region, guest.Location(), take, func() { _, _ = stores.Delete(key) })
+}
