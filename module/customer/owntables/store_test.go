@@ -1,0 +1,211 @@
+package owntables
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+var contacts = []string{
+	"DROP TABLE IF EXISTS contacts",
+	"CREATE TABLE contacts (contact_no BIGINT, phone VARCHAR(40), mail VARCHAR(80), name VARCHAR(80), code VARCHAR(40))",
+	"INSERT INTO contacts VALUES (9007199254740993, '138-0013-8000', 'A@example.com', 'one', 'a%')",
+	"INSERT INTO contacts VALUES (9007199254740992, '(010) 6552 9988', 'b@example.com', 'two', 'ab')",
+	"INSERT INTO contacts VALUES (0, '+86 10 6552 9988', 'b@example.com', 'three', 'it''s')",
+	"INSERT INTO contacts VALUES (12, '138', 'c@example.com', 'four', '12')",
+}
+
+var byContacts = Tables{
+	Find: map[customer.Param]string{
+		"tel":            "SELECT * FROM contacts WHERE phone IN (:variants) ORDER BY contact_no DESC",
+		"id":             "SELECT * FROM contacts WHERE contact_no = :raw",
+		"email":          "SELECT * FROM contacts WHERE lower(mail) = lower(:raw) ORDER BY contact_no",
+		"thirdAccountId": "SELECT * FROM contacts WHERE code = :raw",
+	},
+	Record: "{id: .contact_no, nick: .name, tel: .phone, code}",
+}
+
+func TestFind(t *testing.T) {
+	for _, p := range places(t, contacts...) {
+		s := p.open(t, byContacts)
+		for _, tt := range []struct {
+			params map[string]any
+			want   string
+		}{
+			{map[string]any{"tel": "+86 138-0013-8000"}, "one"},
+			{map[string]any{"tel": "013800138000"}, "one"},
+			{map[string]any{"tel": "sip:13800138000@host"}, "one"},
+			{map[string]any{"tel": "01065529988"}, "two three"},
+			{map[string]any{"tel": "13900139000"}, ""},
+			{map[string]any{"id": "9007199254740993"}, "one"},
+			{map[string]any{"id": "9007199254740992"}, "two"},
+			{map[string]any{"id": "0"}, "three"},
+			{map[string]any{"email": "B@Example.com"}, "three two"},
+			{map[string]any{"tel": "01065529988", "email": "b@example.com"}, "two three"},
+			{map[string]any{"tel": "01065529988", "id": "0"}, "three"},
+			{map[string]any{"tel": "01065529988", "id": "0", "thirdAccountId": "it's"}, "three"},
+			{map[string]any{"tel": "01065529988", "id": "12"}, ""},
+			// Not by accident, and not by intent.
+			{map[string]any{"id": "abc"}, ""},
+			{map[string]any{"id": "12abc"}, ""},
+			{map[string]any{"id": "12 OR 1=1"}, ""},
+			{map[string]any{"id": "99999999999999999999999"}, ""},
+			{map[string]any{"thirdAccountId": "' OR 1=1 --"}, ""},
+			{map[string]any{"thirdAccountId": "'; DROP TABLE contacts; --"}, ""},
+			{map[string]any{"thirdAccountId": `\' OR 1=1 #`}, ""},
+			{map[string]any{"thirdAccountId": "%"}, ""},
+			{map[string]any{"thirdAccountId": "a_"}, ""},
+			{map[string]any{"thirdAccountId": "a%"}, "one"},
+			{map[string]any{"thirdAccountId": "it's"}, "three"},
+		} {
+			records, err := find(t.Context(), t, s, tt.params)
+			if err != nil {
+				t.Errorf("%v: %v: %v", p.kind, tt.params, err)
+				continue
+			}
+			var names []string
+			for _, r := range records {
+				names = append(names, r.Nickname)
+			}
+			if got := strings.Join(names, " "); got != tt.want {
+				t.Errorf("%v: %v finds %q, not %q", p.kind, tt.params, got, tt.want)
+			}
+		}
+		records, err := find(t.Context(), t, s, map[string]any{"id": "9007199254740993"})
+		if err != nil || len(records) != 1 || records[0].ID != "9007199254740993" || records[0].Custom["code"] != "a%" {
+			t.Errorf("%v: %+v, %v", p.kind, records, err)
+		}
+	}
+}
+
+// What can't be asked is unavailable, and says nothing of the data.
+func TestFindFails(t *testing.T) {
+	for _, p := range places(t, contacts...) {
+		for name, tables := range map[string]Tables{
+			"no such table":    {Find: map[customer.Param]string{"tel": "SELECT * FROM missing WHERE a = :raw"}},
+			"no id":            {Find: map[customer.Param]string{"tel": "SELECT name FROM contacts WHERE phone IN (:variants)"}, Record: "{nick: .name}"},
+			"a program fails":  {Find: map[customer.Param]string{"tel": "SELECT name FROM contacts WHERE phone IN (:variants)"}, Record: "{id: (.name | tonumber)}"},
+			"no such function": {Find: map[customer.Param]string{"tel": "SELECT load_extension(:raw)"}},
+		} {
+			start := time.Now()
+			_, err := find(t.Context(), t, p.open(t, tables), map[string]any{"tel": "13800138000"})
+			if !errors.Is(err, customer.ErrUnavailable) || strings.Contains(err.Error(), "one") || strings.Contains(err.Error(), "138") {
+				t.Errorf("%v: %s: %v", p.kind, name, err)
+			}
+			if time.Since(start) > 3*time.Second {
+				t.Errorf("%v: %s takes %v", p.kind, name, time.Since(start))
+			}
+		}
+		s := p.open(t, Tables{Find: map[customer.Param]string{"id": byContacts.Find["id"]}, Record: byContacts.Record})
+		if found, err := find(t.Context(), t, s, map[string]any{"id": "12", "tel": "13800138000"}); err != nil || len(found) != 0 {
+			t.Errorf("%v: a parameter without find: %v, %v", p.kind, found, err)
+		}
+	}
+}
+
+// A slow query ends in time, on the server too.
+func TestSlow(t *testing.T) {
+	all := places(t, contacts...)
+	for i, slow := range []string{
+		"SELECT pg_sleep(30)::text AS id WHERE :raw::text <> ''",
+		"SELECT SLEEP(30) AS id FROM contacts WHERE :raw <> ''",
+		"WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT max(id) AS id FROM n WHERE :raw <> ''",
+	} {
+		start := time.Now()
+		_, err := find(t.Context(), t, all[i].open(t, Tables{Find: map[customer.Param]string{"id": slow}}), map[string]any{"id": "x"})
+		if took := time.Since(start); !errors.Is(err, customer.ErrUnavailable) || took > 2500*time.Millisecond {
+			t.Errorf("%v: %v after %v", all[i].kind, err, took)
+		}
+	}
+	left := all[0].open(t, Tables{Find: map[customer.Param]string{"id": "SELECT 1 AS id FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(30)%' AND state = 'active' AND :raw::text <> ''"}})
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		records, err := find(t.Context(), t, left, map[string]any{"id": "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(records) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server still sleeps")
+		}
+	}
+}
+
+// A server that restarts under load costs time, but no answer; one that stays
+// away is told in time.
+func TestRestart(t *testing.T) {
+	all := places(t, contacts...)
+	for i, server := range []struct{ stop, start func() error }{{pg.stop, pg.start}, {maria.Stop, maria.Resume}} {
+		p := all[i]
+		s := p.open(t, byContacts)
+		var failed, answered atomic.Int64
+		var stopped, before sync.WaitGroup
+		done := make(chan struct{})
+		before.Add(8)
+		for range 8 {
+			stopped.Go(func() {
+				for first := true; ; first = false {
+					records, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"})
+					if err != nil || len(records) != 1 {
+						failed.Add(1)
+						t.Errorf("%v: %d, %v", p.kind, len(records), err)
+					} else {
+						answered.Add(1)
+					}
+					if first {
+						before.Done()
+					}
+					select {
+					case <-done:
+						return
+					default:
+					}
+				}
+			})
+		}
+		before.Wait()
+		begin := time.Now()
+		if err := errors.Join(server.stop(), server.start()); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%v: away for %v", p.kind, time.Since(begin))
+		close(done)
+		stopped.Wait()
+		if err := server.stop(); err != nil {
+			t.Fatal(err)
+		}
+		begin = time.Now()
+		_, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"})
+		if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > patience+2*time.Second {
+			t.Errorf("%v: stopped: %v after %v", p.kind, err, took)
+		}
+		if err := server.start(); err != nil {
+			t.Fatal(err)
+		}
+		if records, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"}); err != nil || len(records) != 1 {
+			t.Errorf("%v: after it came back: %v, %v", p.kind, records, err)
+		}
+	}
+}
+
+// The connections themselves refuse to write, whatever a statement holds.
+func TestReadOnly(t *testing.T) {
+	for _, p := range places(t, contacts...) {
+		s := p.open(t, byContacts).(*store)
+		for _, statement := range []string{"DELETE FROM contacts", "ATTACH DATABASE '/tmp/x.db' AS x", "CREATE TABLE x (a INT)", "SELECT 1; DELETE FROM contacts"} {
+			if _, _, err := s.db.query(t.Context(), statement, nil, 1); err == nil && statement != "SELECT 1; DELETE FROM contacts" {
+				t.Errorf("%v runs %s", p.kind, statement)
+			}
+		}
+		if records, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"}); err != nil || len(records) != 1 {
+			t.Errorf("%v: %v, %v", p.kind, records, err)
+		}
+	}
+}
