@@ -32,23 +32,27 @@ var (
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
-		var err error
-		if maria, err = mariadb.Start(); err == nil {
-			defer maria.Close()
-			pg, err = startPostgres()
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer pg.close()
-		code := m.Run()
+		code := withServers(m.Run)
 		if err := goleak.Find(); code == 0 && err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return code
 	}())
+}
+
+func withServers(run func() int) int {
+	var err error
+	if maria, err = mariadb.Start(); err == nil {
+		defer maria.Close()
+		pg, err = startPostgres()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer pg.close()
+	return run()
 }
 
 // postgresServer is a PostgreSQL 15 with its data in a folder of its own.
