@@ -21,7 +21,7 @@ LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 REGISTERED := switchboard http.handlers.api http.handlers.token_issuer http.authentication.providers.switchboard_token \
 	http.reverse_proxy.transport.switchboard \
 	switchboard.customers.sqlite \
-	caddy.logging.encoders.switchboard
+	admin.api.switchboard caddy.logging.encoders.switchboard
 
 # What bin/caddy is made of.
 SOURCES := $(shell find go.mod go.sum xcaddy.json plugin.go module handlers internal build \

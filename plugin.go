@@ -5,6 +5,7 @@ package switchboard
 import (
 	_ "github.com/switchboard-ivr/switchboard/handlers"
 	_ "github.com/switchboard-ivr/switchboard/module"
+	_ "github.com/switchboard-ivr/switchboard/module/command"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/mysql"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 	_ "github.com/switchboard-ivr/switchboard/module/logencoder"

@@ -70,6 +70,7 @@ type App struct {
 	logger  *zap.Logger
 	sources map[string]*TokenSource
 	apis    *registry
+	changes *changes
 	metrics *Metrics
 	events  *emitter
 
@@ -93,6 +94,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.sources = make(map[string]*TokenSource, len(a.Tokens))
 	a.apis = new(registry)
+	a.changes = new(changes)
 	a.metrics = newMetrics(ctx.GetMetricsRegistry())
 	a.metrics.watch(a.states)
 	if a.Define != "" {

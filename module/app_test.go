@@ -89,12 +89,17 @@ func config(t *testing.T, api *provider.Server, source, more string) *caddy.Conf
 	}
 }
 `, dir, more, api.URL(), api.URL(), source)
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+	return adapted(t, text)
+}
+
+func adapted(t *testing.T, text string) *caddy.Config {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := new(caddy.Config)
-	if err := json.Unmarshal(adapted, cfg); err != nil {
+	if err := json.Unmarshal(config, cfg); err != nil {
 		t.Fatal(err)
 	}
 	return cfg

@@ -68,7 +68,11 @@ func (a *App) provisionCustomers() (err error) {
 	if a.CustomersRaw == nil {
 		return nil
 	}
-	return a.loadCustomers()
+	if err := a.loadCustomers(); err != nil {
+		return err
+	}
+	_, err = a.Customers() // the admin API has it, too
+	return err
 }
 
 // openDirectory takes hold of the store that everyone with these settings uses.

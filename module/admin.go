@@ -1,0 +1,83 @@
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// Admin is Switchboard's part of Caddy's admin API, below /switchboard/:
+//
+//   - `GET /switchboard/customers`: `{"count":…,"store":"…"}`
+//   - `GET`, `PUT` and `DELETE /switchboard/customers/ID`: one customer, as the
+//     flat object of names on the wire
+type Admin struct{}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.switchboard",
+		New: func() caddy.Module { return new(Admin) },
+	}
+}
+
+// Routes returns the routes of Switchboard's admin API.
+func (Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},
+		{Pattern: "/switchboard/customers/{id}", Handler: route(methods{
+			http.MethodGet:    getCustomer,
+			http.MethodPut:    putCustomer,
+			http.MethodDelete: deleteCustomer,
+		})},
+	}
+}
+
+// methods are what can be done at a path. The result is answered as JSON.
+type methods map[string]func(a *App, r *http.Request) (any, error)
+
+func route(m methods) caddy.AdminHandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		do, ok := m[r.Method]
+		if !ok {
+			return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
+		}
+		a, err := running()
+		if err != nil {
+			return err
+		}
+		answer, err := do(a, r)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "application/json")
+		return json.NewEncoder(w).Encode(answer)
+	}
+}
+
+// running is the app of the configuration that runs now. A router must not keep
+// it: Caddy makes the routers of a new configuration before its apps, and keeps
+// them when these fail.
+func running() (*App, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("switchboard")
+	if err != nil {
+		return nil, apiError(http.StatusNotFound, errors.New("the running configuration has no switchboard"))
+	}
+	a, ok := app.(*App)
+	if !ok {
+		return nil, apiError(http.StatusInternalServerError, fmt.Errorf("the app switchboard is a %T", app))
+	}
+	return a, nil
+}
+
+func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+
+// Interface guards
+var _ caddy.AdminRouter = Admin{}

@@ -1,0 +1,133 @@
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
+)
+
+// directory says which store it is and how many customers it has.
+func directory(a *App, r *http.Request) (any, error) {
+	w, err := a.writer()
+	if err != nil {
+		return nil, err
+	}
+	n, err := w.Count(r.Context())
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return adminapi.Directory{Count: n, Store: w.Location()}, nil
+}
+
+func getCustomer(a *App, r *http.Request) (any, error) {
+	id, err := idOf(r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.held()
+	if err != nil {
+		return nil, err
+	}
+	found, err := d.Find(r.Context(), customer.Query{{Param: customer.ByID, Raw: id, Key: id}}, 1)
+	switch {
+	case err != nil:
+		return nil, storeError(err)
+	case len(found) == 0:
+		return nil, apiError(http.StatusNotFound, errors.New("there is no such customer"))
+	}
+	return json.RawMessage(exchange.AppendJSON(nil, found[0])), nil
+}
+
+func putCustomer(a *App, r *http.Request) (any, error) {
+	id, err := idOf(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, exchange.MaxRow+1))
+	switch {
+	case err != nil:
+		return nil, apiError(http.StatusBadRequest, errors.New("the body could not be read"))
+	case len(body) > exchange.MaxRow:
+		return nil, apiError(http.StatusRequestEntityTooLarge, errors.New("the body is longer than 1 MiB"))
+	}
+	record, err := exchange.ParseAs(body, id)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	w, err := a.writer()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Put(r.Context(), []*customer.Record{record}, nil); err != nil {
+		return nil, storeError(err)
+	}
+	a.customerChanged(id)
+	return adminapi.Changed{ID: id, Store: w.Location()}, nil
+}
+
+// deleteCustomer tells those who keep answers in any case: they may know a
+// customer whom the store has lost already.
+func deleteCustomer(a *App, r *http.Request) (any, error) {
+	id, err := idOf(r)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.writer()
+	if err != nil {
+		return nil, err
+	}
+	existed, err := w.Delete(r.Context(), id)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	a.customerChanged(id)
+	return adminapi.Changed{ID: id, Existed: existed, Store: w.Location()}, nil
+}
+
+func idOf(r *http.Request) (string, error) {
+	q, err := customer.NewQuery(map[string]any{string(customer.ByID): r.PathValue("id")}, phone.Region{})
+	switch {
+	case err != nil:
+		return "", apiError(http.StatusBadRequest, err)
+	case q.Nobody():
+		return "", apiError(http.StatusBadRequest, customer.ErrNoID)
+	}
+	return q[0].Key, nil
+}
+
+// held is the directory that this configuration uses.
+func (a *App) held() (*customer.Directory, error) {
+	if a.customers == nil {
+		return nil, apiError(http.StatusNotFound, errors.New("the running configuration uses no customer directory"))
+	}
+	return a.customers, nil
+}
+
+// writer is the directory, when its store is one of our own.
+func (a *App) writer() (*customer.DirectoryWriter, error) {
+	d, err := a.held()
+	if err != nil {
+		return nil, err
+	}
+	w, err := d.Writer()
+	switch {
+	case errors.Is(err, customer.ErrReadOnly):
+		return nil, apiError(http.StatusConflict, err)
+	case err != nil:
+		return nil, storeError(err)
+	}
+	return w, nil
+}
+
+func storeError(err error) error {
+	if errors.Is(err, customer.ErrUnavailable) {
+		return apiError(http.StatusServiceUnavailable, err)
+	}
+	return apiError(http.StatusInternalServerError, err)
+}

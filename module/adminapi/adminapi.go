@@ -1,0 +1,155 @@
+// Package adminapi is a client of Switchboard's part of Caddy's admin API.
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// Directory is the answer of GET /switchboard/customers.
+type Directory struct {
+	Count int64  `json:"count"`
+	Store string `json:"store"`
+}
+
+// Changed is the answer of PUT and DELETE /switchboard/customers/ID.
+type Changed struct {
+	ID      string `json:"id"`
+	Existed bool   `json:"existed"` // of a DELETE: there was one
+	Store   string `json:"store"`
+}
+
+// ErrNobody says that no instance answers at the address.
+var ErrNobody = errors.New("no running instance answers")
+
+// Error is a refusal by a running instance.
+type Error struct {
+	Status  int
+	Message string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("the running instance says: %s (%d)", e.Message, e.Status)
+}
+
+// Client asks one running instance.
+type Client struct {
+	http   *http.Client
+	origin string
+	// address is for people.
+	address string
+	socket  bool // Caddy takes no Origin there
+}
+
+// New returns a client for an admin address, as Caddy spells it: host:port, or
+// unix//path/to/socket.
+func New(address string) (*Client, error) {
+	a, err := caddy.ParseNetworkAddressWithDefaults(address, "tcp", 2019)
+	if err != nil || a.PortRangeSize() > 1 {
+		return nil, fmt.Errorf("%s is no address of an admin API", address)
+	}
+	network, target, origin := a.Network, a.JoinHostPort(0), "http://"+a.JoinHostPort(0)
+	if a.IsUnixNetwork() {
+		path, _, _ := strings.Cut(a.Host, "|") // its permissions
+		target, origin = path, "http://127.0.0.1"
+	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	return &Client{
+		http: &http.Client{
+			Timeout:       time.Minute,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, target)
+			}},
+		},
+		origin:  origin,
+		address: address,
+		socket:  a.IsUnixNetwork(),
+	}, nil
+}
+
+// Directory asks which store it is and how many customers it has.
+func (c *Client) Directory(ctx context.Context) (Directory, error) {
+	return do[Directory](ctx, c, http.MethodGet, "/switchboard/customers", nil)
+}
+
+// Customer gets a customer, as a flat object of names on the wire.
+func (c *Client) Customer(ctx context.Context, id string) (json.RawMessage, error) {
+	return do[json.RawMessage](ctx, c, http.MethodGet, customerPath(id), nil)
+}
+
+// PutCustomer inserts a customer, or replaces the one with that id. The record
+// is a flat object of names on the wire.
+func (c *Client) PutCustomer(ctx context.Context, id string, record []byte) (Changed, error) {
+	return do[Changed](ctx, c, http.MethodPut, customerPath(id), record)
+}
+
+// DeleteCustomer deletes a customer, and what the instance keeps of them.
+func (c *Client) DeleteCustomer(ctx context.Context, id string) (Changed, error) {
+	return do[Changed](ctx, c, http.MethodDelete, customerPath(id), nil)
+}
+
+func customerPath(id string) string { return "/switchboard/customers/" + url.PathEscape(id) }
+
+// maxAnswer is more than any answer is long.
+const maxAnswer = 4 << 20
+
+func do[T any](ctx context.Context, c *Client, method, path string, body []byte) (answer T, err error) {
+	text, err := c.ask(ctx, method, path, body)
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return answer, errors.New("the running instance does not answer as Switchboard does")
+	}
+	return answer, nil
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.origin+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if !c.socket {
+		req.Header.Set("Origin", c.origin)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			return nil, fmt.Errorf("%w at %s", ErrNobody, c.address)
+		}
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL, which names the customer
+		}
+		return nil, fmt.Errorf("asking the running instance: %w", err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("asking the running instance: %w", err)
+	}
+	if res.StatusCode != http.StatusOK {
+		var refusal struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
+			refusal.Error = http.StatusText(res.StatusCode)
+		}
+		return nil, &Error{Status: res.StatusCode, Message: refusal.Error}
+	}
+	return text, nil
+}

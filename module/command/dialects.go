@@ -1,0 +1,34 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+func dialects() *cobra.Command {
+	return &cobra.Command{
+		Use:   "dialects [NAME]",
+		Short: "Lists the token dialects, or prints one",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, d := range token.Dialects() {
+				switch {
+				case len(args) == 0:
+					fmt.Fprintln(cmd.OutOrStdout(), d.Name)
+				case d.Name == args[0]:
+					_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(d.Text, "\n"))
+					return err
+				}
+			}
+			if len(args) > 0 {
+				return errors.New("there is no such dialect; without a name, the command lists them")
+			}
+			return nil
+		},
+	}
+}

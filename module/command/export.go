@@ -1,0 +1,90 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
+)
+
+func (p *place) exporting() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "export [FILE | -]",
+		Short: "Exports all customers as CSV or NDJSON",
+		Long: `Exports all customers to a file or, with - or without one, to stdout. An import
+of it gives the same customers. A file is complete or not there; it can be read
+by its owner alone.
+
+In a CSV, cells that a spreadsheet would take for a formula (those that begin
+with = + - @) begin with a ', which an import takes off again. For another
+program, NDJSON has the plain values.`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().StringVar(&name, "format", "", "csv or ndjson; default: as FILE is called, else csv")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		file := "-"
+		if len(args) > 0 {
+			file = args[0]
+		}
+		format, err := exchange.ParseFormat(name)
+		if err != nil {
+			return err
+		}
+		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
+			format = exchange.NDJSON
+		}
+		return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
+			total, err := w.Count(ctx)
+			if err != nil {
+				return err
+			}
+			show := newProgress(cmd.ErrOrStderr(), "customers exported")
+			var n int64
+			err = into(file, cmd.OutOrStdout(), func(to io.Writer) (err error) {
+				n, err = exchange.Export(ctx, w, to, format, func(n int64) { show.rows(n, total) })
+				return err
+			})
+			show.end()
+			if err == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "exported %s\n", humanize.Comma(n))
+			}
+			return err
+		})
+	}
+	return cmd
+}
+
+// into writes a file beside the one that it is to be, and puts it there when it
+// is complete.
+func into(name string, stdout io.Writer, write func(io.Writer) error) error {
+	if name == "-" {
+		return write(stdout)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	err = write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
+)
+
+type importParams struct {
+	format  string
+	rejects string
+	batch   int
+}
+
+func (p *place) importing() *cobra.Command {
+	var params importParams
+	cmd := &cobra.Command{
+		Use:   "import [FILE | -]",
+		Short: "Imports customers from a CSV or NDJSON file",
+		Long: `Imports customers from a file or, with - or without one, from stdin.
+
+The first line of a CSV names the fields, as in id,tel,email,nick; other names
+are the ids of custom fields. NDJSON is one JSON object a line, with the same
+names. A row replaces the customer with its id.
+
+An import that was interrupted continues where it was when the same command is
+run again; one from stdin begins anew, with the same result.
+
+Rows that are no customers go into a file of their own, each with its line and
+the reason, and the exit status is 1.`,
+		Example: "  caddy switchboard customers import customers.csv\n" +
+			"  zcat customers.ndjson.gz | caddy switchboard customers import --rejects bad.ndjson",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			name := "-"
+			if len(args) > 0 {
+				name = args[0]
+			}
+			if params.batch < 1 || params.batch > 100_000 {
+				return errors.New("--batch is not between 1 and 100000")
+			}
+			return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
+				return params.run(ctx, cmd, w, name)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&params.format, "format", "", "csv or ndjson; default: what it looks like")
+	cmd.Flags().StringVar(&params.rejects, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
+	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers in a transaction")
+	return cmd
+}
+
+func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, name string) (err error) {
+	format, err := exchange.ParseFormat(params.format)
+	if err != nil {
+		return err
+	}
+	src := exchange.Source{Reader: cmd.InOrStdin()}
+	if name == "-" {
+		name = "stdin"
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if src, err = exchange.FromFile(f); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	src.Format = format
+	rejects := &exchange.Rejects{Path: params.rejects, Name: name}
+	if params.rejects != "" && same(params.rejects, name) {
+		return errors.New("--rejects names the file that is imported")
+	}
+	show := newProgress(cmd.ErrOrStderr(), "customers imported")
+	importer := exchange.Importer{
+		Store: w, Batch: params.batch, Rejects: rejects,
+		Progress: func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) },
+		Custom: func(ids []string) {
+			fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
+		},
+	}
+	result, err := importer.Run(ctx, src)
+	show.end()
+	err = errors.Join(err, rejects.Close())
+	return summary(cmd.OutOrStdout(), result, rejects.Path, name, src.ID != "", err)
+}
+
+// summary prints what an import did, and turns what is not as it should be into
+// an error.
+func summary(to io.Writer, result exchange.Result, rejects, name string, resumable bool, err error) error {
+	if result.Resumed > 0 {
+		fmt.Fprintf(to, "continued behind line %d\n", result.Resumed)
+	}
+	fmt.Fprintf(to, "imported %s, rejected %s\n", humanize.Comma(result.Stored), humanize.Comma(result.Rejected))
+	switch {
+	case err != nil && resumable && result.Stored+result.Resumed > 0:
+		return fmt.Errorf("%s: %w; run the same command again to continue", name, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case result.Rejected > 0:
+		return fmt.Errorf("%s: some rows are no customers; they are in %s, with the reasons", name, rejects)
+	}
+	return nil
+}
+
+func same(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || errX == nil && errY == nil && os.SameFile(x, y)
+}
