@@ -56,8 +56,13 @@ func main() {
 	binary := flag.String("caddy", "bin/caddy", "the `binary` to measure")
 	rounds := flag.Int("rounds", 15, "rounds over all variants")
 	requests := flag.Int("requests", 3000, "requests of a variant in a round")
+	customers := flag.Int("import", 1_000_000, "customers to import; 0 imports none")
 	flag.Parse()
-	if err := run(*binary, *rounds, *requests); err != nil {
+	err := run(*binary, *rounds, *requests)
+	if err == nil && *customers > 0 {
+		err = importing(*binary, *customers)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

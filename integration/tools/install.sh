@@ -10,6 +10,7 @@ needed=(
   kamailio-utils-modules  # its http_client
   kamailio-extra-modules  # its jansson
   sip-tester              # sipp, the phone that calls Kamailio
+  sqlite3                 # whose .import the benchmark compares with
   mariadb-server          # own tables of customers, in MySQL and its kin
 )
 
