@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -65,7 +66,7 @@ func newItem(k Key, e *Entry, g *group, generation uint64) *item {
 	kept := *e
 	kept.Text = append([]byte(nil), e.Text...)
 	cost := e.cost() - int64(len(e.Text)) + int64(cap(kept.Text))
-	kept.Text = kept.Text[:len(kept.Text):len(kept.Text)] // nobody can append into it
+	kept.Text = slices.Clip(kept.Text) // nobody can append into it
 	kept.Outcome = strings.Clone(e.Outcome)
 	kept.Note = strings.Clone(e.Note)
 	i := &item{key: k, cost: cost, group: g, generation: generation}

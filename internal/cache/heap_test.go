@@ -22,7 +22,7 @@ func TestHeap(t *testing.T) {
 		before := heap()
 		c := newCache(t, size)
 		text := strings.Repeat("x", length)
-		for i := range 3 * size / (length + 300) {
+		for i := range 2 * size / (length + overhead) {
 			c.Put("g", c.Key(binary.AppendUvarint(nil, uint64(i))), entry(text))
 			if i%1000 == 0 {
 				c.Wait()
