@@ -20,7 +20,7 @@ LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # What bin/caddy must register; xcaddy does not notice that something is missing.
 REGISTERED := switchboard http.handlers.api http.handlers.token_issuer http.authentication.providers.switchboard_token \
 	http.reverse_proxy.transport.switchboard \
-	switchboard.customers.sqlite \
+	switchboard.customers.sqlite switchboard.customers.postgres switchboard.customers.mysql \
 	admin.api.switchboard caddy.logging.encoders.switchboard
 
 # What bin/caddy is made of.

@@ -60,8 +60,19 @@ func (s *store) open(ctx context.Context) error {
 		if open {
 			s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
 		}
+		if s.isCurrent(ctx) {
+			return nil
+		}
 		return s.migrate(ctx)
 	})
+}
+
+// isCurrent tells whether there is nothing to migrate. It only reads, so it
+// waits for nobody who writes.
+func (s *store) isCurrent(ctx context.Context) bool {
+	var version int64
+	err := s.reader.QueryRowContext(ctx, sqldb.ReadVersion()).Scan(&version)
+	return err == nil && version == sqldb.Version()
 }
 
 func (s *store) migrate(ctx context.Context) error {

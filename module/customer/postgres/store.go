@@ -1,0 +1,231 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+)
+
+// pageSize is how many customers All reads at a time.
+const pageSize = 500
+
+// migrating is the advisory lock of those who create or change the tables.
+const migrating = 0x5377_6974_6368 // "Switch"
+
+// store is a directory in tables of Switchboard's own.
+type store struct {
+	pool   *pgxpool.Pool
+	env    customer.Env
+	finder *sqldb.Finder
+	clock  sqldb.Clock
+	ready  *sqldb.Ready
+}
+
+func newStore(dsn string, env customer.Env) (*store, error) {
+	pool, err := newPool(dsn)
+	if err != nil {
+		return nil, err
+	}
+	return &store{pool: pool, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady()}, nil
+}
+
+// open makes the tables, once.
+func (s *store) open(ctx context.Context) error {
+	return s.ready.Do(ctx, func(ctx context.Context) error {
+		return s.again(ctx, func() error { return s.migrate(ctx) })
+	})
+}
+
+// migrate brings the tables to the version of this program. Instances that
+// start at once do so one after the other.
+func (s *store) migrate(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, sqldb.Postgres.Begin()); err != nil {
+			return err
+		}
+		var version int64
+		if err := tx.QueryRow(ctx, sqldb.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		statements, err := sqldb.Postgres.Migrate(version)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errSchema, err)
+		}
+		for _, text := range statements {
+			if _, err := tx.Exec(ctx, text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Find implements [customer.Store].
+func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	text, args := s.finder.Find(q, limit)
+	return s.read(ctx, text, args)
+}
+
+func (s *store) read(ctx context.Context, text string, args []any) (found []*customer.Record, err error) {
+	if err := s.open(ctx); err != nil {
+		return nil, unavailable("opening", err)
+	}
+	err = s.again(ctx, func() error {
+		found, err = s.query(ctx, text, args)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable("reading", err)
+	}
+	return found, nil
+}
+
+func (s *store) query(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
+	rows, err := s.pool.Query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var row sqldb.Row
+	var found []*customer.Record
+	for rows.Next() {
+		if err := rows.Scan(row.Dest()...); err != nil {
+			return nil, errRow
+		}
+		record, err := row.Record()
+		if err != nil {
+			return nil, errRow
+		}
+		found = append(found, record)
+	}
+	return found, rows.Err()
+}
+
+// Put implements [customer.Writer].
+func (s *store) Put(ctx context.Context, records []*customer.Record, mark *customer.Mark) error {
+	return s.write(ctx, func(tx pgx.Tx) error {
+		if err := s.upsert(ctx, tx, records); err != nil || mark == nil {
+			return err
+		}
+		text, args := sqldb.Postgres.Mark(mark)
+		_, err := tx.Exec(ctx, text, args...)
+		return err
+	})
+}
+
+// upsert writes all records with one statement, column by column.
+func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Record) error {
+	records = latest(records)
+	if len(records) == 0 {
+		return nil
+	}
+	columns := make([][]string, len(sqldb.Columns)-1)
+	for i := range columns {
+		columns[i] = make([]string, 0, len(records))
+	}
+	updated := make([]int64, 0, len(records))
+	first := s.clock.Take(len(records))
+	texts := make([]string, 0, len(columns))
+	for i, record := range records {
+		var err error
+		if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+			return err
+		}
+		for n, text := range texts {
+			columns[n] = append(columns[n], text)
+		}
+		updated = append(updated, first+int64(i))
+	}
+	args := make([]any, 0, len(sqldb.Columns))
+	for _, column := range columns {
+		args = append(args, column)
+	}
+	_, err := tx.Exec(ctx, sqldb.UpsertAll(), append(args, updated)...)
+	return err
+}
+
+// latest leaves out records that a later one of the same id replaces: one
+// statement can't write a row twice.
+func latest(records []*customer.Record) []*customer.Record {
+	last := make(map[string]int, len(records))
+	for i, r := range records {
+		last[r.ID] = i
+	}
+	if len(last) == len(records) {
+		return records
+	}
+	kept := make([]*customer.Record, 0, len(last))
+	for i, r := range records {
+		if last[r.ID] == i {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// Delete implements [customer.Writer].
+func (s *store) Delete(ctx context.Context, id string) (deleted bool, err error) {
+	err = s.write(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, sqldb.Postgres.Delete(), id)
+		deleted = tag.RowsAffected() > 0
+		return err
+	})
+	return deleted && err == nil, err
+}
+
+func (s *store) write(ctx context.Context, f func(pgx.Tx) error) error {
+	if err := s.open(ctx); err != nil {
+		return unavailable("opening", err)
+	}
+	if err := pgx.BeginFunc(ctx, s.pool, f); err != nil {
+		return unavailable("writing", err)
+	}
+	return nil
+}
+
+// Marked implements [customer.Writer].
+func (s *store) Marked(ctx context.Context, source string) (int64, error) {
+	return s.number(ctx, sqldb.Postgres.Marked(), source)
+}
+
+// Count implements [customer.Writer].
+func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, sqldb.Count()) }
+
+func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
+	if err := s.open(ctx); err != nil {
+		return 0, unavailable("opening", err)
+	}
+	err = s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, unavailable("reading", err)
+	}
+	return n, nil
+}
+
+// All implements [customer.Writer].
+func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
+	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
+		return s.read(ctx, sqldb.Postgres.Page(), []any{after, pageSize})
+	})
+}
+
+// Close implements [customer.Store].
+func (s *store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
+// Interface guards
+var _ customer.Writer = (*store)(nil)
