@@ -54,7 +54,7 @@ func (g Generator) Customer(i int) *customer.Record {
 
 // accounts gives somebody ids of other systems.
 func (g Generator) accounts(r *rand.Rand, c *customer.Record, i int) {
-	unique := fmt.Sprintf("%016x", (uint64(i)+g.seed)*0x9e3779b97f4a7c15)
+	unique := fmt.Sprintf("%016x", (uint64(i)+g.seed)*0x9e3779b97f4a7c15) //nolint:gosec // i is no less than 0
 	if r.IntN(3) == 0 {
 		c.PartnerID = "P-" + unique[:16]
 	}

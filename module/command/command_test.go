@@ -80,7 +80,7 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "customers import -", stdin: `{"id":"C3","isVip":true}`, stdout: "imported 1, rejected 0\n"},
 		{args: "customers import", stdin: "id,isVip\nC4,maybe\nC5,1\n", stdout: "imported 1, rejected 1\n", err: "stdin.rejects.csv, with the reasons"},
 		{args: "customers import --rejects bad.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0, rejected 1\n", err: "bad.csv"},
-		{args: "customers import --rejects c.csv c.csv", err: "names the file that is imported"},
+		{args: "customers import --rejects c.csv ./c.csv", err: "names the file that is imported"},
 		{args: "customers import --rejects c.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0", err: "holds no rejected rows"},
 		{args: "customers import --format xml c.csv", err: "neither csv nor ndjson"},
 		{args: "customers import --batch 0 c.csv", err: "--batch"},
@@ -107,7 +107,7 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "dialects missing", err: "no such dialect"},
 	} {
 		stdout, stderr, err := caddyWith(t, test.stdin, strings.Fields(test.args)...)
-		if !strings.HasPrefix(stdout, test.stdout) && !(test.stdout == "Available Commands" && strings.Contains(stdout, test.stdout)) {
+		if !strings.HasPrefix(stdout, test.stdout) && (test.stdout != "Available Commands" || !strings.Contains(stdout, test.stdout)) {
 			t.Errorf("%s prints %q, want %q", test.args, stdout, test.stdout)
 		}
 		if !strings.Contains(stderr, test.stderr) {

@@ -28,7 +28,7 @@ type progress struct {
 func newProgress(to io.Writer, what string) *progress {
 	now := time.Now()
 	f, ok := to.(*os.File)
-	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))} //nolint:gosec // a descriptor is small
+	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))}
 }
 
 // bytes is for what is measured by the bytes read: rows says how many customers
