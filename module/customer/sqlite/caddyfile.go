@@ -13,7 +13,7 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for d.NextBlock(0) {
+	if d.NextBlock(0) {
 		return d.Errf("unrecognized subdirective '%s' of customers sqlite; it takes a path and no block", d.Val())
 	}
 	return nil

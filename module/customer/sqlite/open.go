@@ -8,13 +8,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
 
 	"modernc.org/sqlite"
 )
-
-// How long a statement waits for another process that writes.
-const busyTimeout = 5 * time.Second
 
 // dsn names a file to the driver, whatever signs are in its path.
 func dsn(path string, params url.Values) string {
@@ -72,7 +68,8 @@ func onlyReads(action sqlite.AuthorizerActionCode, name, function, _, _ string) 
 	return sqlite.AuthorizerDeny
 }
 
-// openWriter returns the one connection that writes.
+// openWriter returns the one connection that writes. It waits 5 s for another
+// process that does.
 func openWriter(path string) *sql.DB {
 	db := sql.OpenDB(connector{new(sqlite.Driver), dsn(path, url.Values{
 		"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"5000"},
