@@ -7,6 +7,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/api"
 	"github.com/switchboard-ivr/switchboard/handlers/issuer"
+	"github.com/switchboard-ivr/switchboard/handlers/lookup"
 	"github.com/switchboard-ivr/switchboard/handlers/tokenauth"
 )
 
@@ -21,6 +22,7 @@ func init() {
 		other    string
 	}{
 		{"api", api.Parse, httpcaddyfile.After, "route"},
+		{"customer_lookup", lookup.Parse, httpcaddyfile.After, "route"},
 		{"token_issuer", issuer.ParseDirective, httpcaddyfile.After, "route"},
 		{"token_auth", tokenauth.ParseDirective, httpcaddyfile.Before, "invoke"},
 	} {

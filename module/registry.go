@@ -19,9 +19,16 @@ type registered struct {
 	api         any
 }
 
+// LookupName is what the customer lookup is called where APIs have names: in logs
+// and as a label of metrics.
+const LookupName = "customer_lookup"
+
 // RegisterAPI notes an API under its name. The fingerprint stands for its
 // settings. A name that is taken by other settings is an error.
 func (a *App) RegisterAPI(name, fingerprint string, api any) error {
+	if name == LookupName {
+		return fmt.Errorf("the name %s is taken by the customer lookup; give the api another one", name)
+	}
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
 	if a.apis.apis == nil {

@@ -6,8 +6,8 @@ package call
 // answer's _status, in logs, metrics, traces and headers.
 type Outcome string
 
-// The outcomes of a call. OK, Stale and NotFound are answers; the others are
-// reasons why there is none.
+// The outcomes of a call. OK, Stale, NotFound and Ambiguous are answers; the
+// others are reasons why there is none.
 const (
 	OK          Outcome = "ok"
 	Stale       Outcome = "stale"        // an older answer
@@ -31,8 +31,8 @@ const (
 	Canceled Outcome = "canceled"
 )
 
-// Answered tells whether the API gave the answer, now or earlier.
-func (o Outcome) Answered() bool { return o == OK || o == Stale || o == NotFound }
+// Answered tells whether there is an answer, of now or earlier.
+func (o Outcome) Answered() bool { return o == OK || o == Stale || o == NotFound || o == Ambiguous }
 
 // Status is the HTTP status of a call that ends with an error instead of a
 // default: RFC 9110, sections 15.5 and 15.6.

@@ -138,14 +138,28 @@ func (r *Record) check() error {
 //   - userStatusName: blacklist or normal, as isblack says
 //   - isblack: 1 when userStatusName is blacklist, else 0
 func (r *Record) Complete(each func(name, value string)) {
-	for _, f := range Fields {
-		value := *f.Of(r)
-		if value == "" && f.Fallback != nil {
-			value = f.Fallback(r)
-		}
-		each(f.Wire, value)
+	for i := range Fields {
+		each(Fields[i].Wire, Fields[i].complete(r))
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Custom)) {
 		each(id, r.Custom[id])
 	}
+}
+
+// Value returns what [Record.Complete] gives for one field; "" for a custom one
+// that the customer has not.
+func (r *Record) Value(name string) string {
+	f := FieldOf(name)
+	if f == nil {
+		return r.Custom[name]
+	}
+	return f.complete(r)
+}
+
+func (f *Field) complete(r *Record) string {
+	value := *f.Of(r)
+	if value == "" && f.Fallback != nil {
+		return f.Fallback(r)
+	}
+	return value
 }

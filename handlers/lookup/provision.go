@@ -1,0 +1,98 @@
+package lookup
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// Name is what a lookup is called where APIs have their names: in logs and as a
+// label of metrics. No API may have it.
+const Name = module.LookupName
+
+const defaultBudget = time.Second
+
+// The words of the settings.
+const (
+	emptyBlank, emptyNull, emptyOmit            = "blank", "null", "omit"
+	notFoundNull, notFoundBlank, notFoundStatus = "null", "blank", "404"
+	multipleNewest, multipleNone                = "newest", "none"
+)
+
+// Provision finds the customer directory and resolves the keys. It opens
+// nothing.
+func (l *Lookup) Provision(ctx caddy.Context) error {
+	if err := l.provision(ctx); err != nil {
+		return fmt.Errorf("customer_lookup: %w", err)
+	}
+	return nil
+}
+
+func (l *Lookup) provision(ctx caddy.Context) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		return err
+	}
+	app := loaded.(*module.App)
+	if l.route, err = l.New(ctx, app, Name, route.Defaults{
+		Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
+	}); err != nil {
+		return err
+	}
+	if l.directory, err = app.Customers(); err != nil {
+		return err
+	}
+	l.setDefaults()
+	l.answers = answers{fields: l.Fields, empty: l.Empty, null: l.NotFound != notFoundBlank, envelope: l.Envelope}
+	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
+		return err
+	}
+	l.route.Instead = l.answers.nobody(l.route.StatusField, string(call.Unreachable))
+	return l.route.Try()
+}
+
+func (l *Lookup) setDefaults() {
+	if l.Empty == "" {
+		l.Empty = emptyBlank
+	}
+	if l.NotFound == "" {
+		l.NotFound = notFoundNull
+	}
+	if l.Multiple == "" {
+		l.Multiple = multipleNewest
+	}
+}
+
+// check refuses what can't work.
+func (l *Lookup) check() error {
+	switch {
+	case l.Auth == nil:
+		return errors.New("auth is missing: nobody opens a customer directory by forgetting a line; write `auth issuer NAME`, `auth key {env.KEY}`, `auth user`, or `auth none` if everybody may ask")
+	case l.Empty != "" && !slices.Contains([]string{emptyBlank, emptyNull, emptyOmit}, l.Empty):
+		return fmt.Errorf("empty %q is unknown; write blank, null or omit", l.Empty)
+	case l.NotFound != "" && !slices.Contains([]string{notFoundNull, notFoundBlank, notFoundStatus}, l.NotFound):
+		return fmt.Errorf("not_found %q is unknown; write null, blank or 404", l.NotFound)
+	case l.Multiple != "" && !slices.Contains([]string{multipleNewest, multipleNone}, l.Multiple):
+		return fmt.Errorf("multiple %q is unknown; write newest or none", l.Multiple)
+	}
+	for i, name := range l.Fields {
+		if slices.Contains(l.Fields[:i], name) {
+			return fmt.Errorf("field %s is named twice", name)
+		}
+	}
+	if format, err := l.ParseFormat(); err == nil && format == answer.Text && len(l.Fields) != 1 {
+		return errors.New("format text is one value; write one field, for example `fields nick`")
+	}
+	return nil
+}

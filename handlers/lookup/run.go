@@ -1,0 +1,100 @@
+package lookup
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// run is one lookup on its way through the stages.
+type run struct {
+	route.Call
+	lookup *Lookup
+	query  customer.Query
+}
+
+func (c *run) placeholder(key string) (any, bool) {
+	switch key {
+	case "http.customer_lookup.outcome":
+		return string(c.Outcome), true
+	case "http.customer_lookup.call_id":
+		return c.ID, true
+	default:
+		return nil, false
+	}
+}
+
+// receive reads for whom the phone system asks.
+func (c *run) receive() bool {
+	begin := time.Now()
+	defer func() { c.Timing.Receive = time.Since(begin) }()
+	if c.R.Method != http.MethodGet && c.R.Method != http.MethodHead && c.R.Method != http.MethodPost {
+		c.Identify()
+		c.W.Header().Set("Allow", "GET, HEAD, POST")
+		return c.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "use GET or POST")
+	}
+	if !c.Receive(c.Route.CallID != nil) {
+		if c.Status == http.StatusUnsupportedMediaType {
+			c.Status = http.StatusBadRequest
+		}
+		return false
+	}
+	c.Identify()
+	var err error
+	if c.query, err = customer.NewQuery(c.Input.Params, c.lookup.directory.Region()); err != nil {
+		return c.Refuse(http.StatusBadRequest, call.BadRequest, err.Error())
+	}
+	return true
+}
+
+// find asks the directory.
+func (c *run) find() bool {
+	if c.query.Nobody() {
+		return c.nobody(call.NotFound)
+	}
+	begin := time.Now()
+	found, err := c.lookup.directory.Find(c.Clock, c.query, 2)
+	c.Timing.Upstream = time.Since(begin)
+	switch {
+	case err != nil:
+		return c.failed(err)
+	case len(found) == 0:
+		return c.nobody(call.NotFound)
+	case len(found) > 1 && c.lookup.Multiple == multipleNone:
+		return c.nobody(call.Ambiguous)
+	}
+	c.Outcome = call.OK
+	c.Output = c.lookup.answers.of(found[0], c.Route.StatusField, string(c.Outcome))
+	return true
+}
+
+// nobody ends a lookup that finds nobody, or too many.
+func (c *run) nobody(outcome call.Outcome) bool {
+	c.Outcome = outcome
+	c.Output = c.lookup.answers.nobody(c.Route.StatusField, string(outcome))
+	if c.lookup.NotFound == notFoundStatus {
+		c.Status = http.StatusNotFound
+	}
+	return true
+}
+
+func (c *run) failed(err error) bool {
+	switch {
+	case c.Clock.Err() != nil:
+		return c.Ended("")
+	case errors.Is(err, customer.ErrUnavailable):
+		c.RetryAfter = time.Second
+		return c.Refuse(http.StatusServiceUnavailable, call.Unreachable, "the customer directory is unavailable")
+	default:
+		return c.Fail(call.BadAnswer, "the customer directory's answer could not be used")
+	}
+}
+
+func (c *run) end() {
+	c.lookup.audit.note(c)
+	c.End()
+}
