@@ -1,0 +1,279 @@
+package lookup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// people is a directory in memory.
+type people struct {
+	records []*customer.Record
+	err     error
+	hang    bool
+}
+
+func (p *people) Region() phone.Region { return phone.Region{Country: "CN"} }
+
+func (p *people) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
+	if p.hang {
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", customer.ErrUnavailable, ctx.Err())
+	}
+	var found []*customer.Record
+	for _, r := range p.records {
+		if matches(r, q) && len(found) < limit {
+			found = append(found, r)
+		}
+	}
+	return found, p.err
+}
+
+func matches(r *customer.Record, q customer.Query) bool {
+	for _, c := range q {
+		switch c.Param {
+		case customer.ByID:
+			if r.ID != c.Key {
+				return false
+			}
+		case customer.ByTel:
+			if customer.TelKey(r.Tel, phone.Region{Country: "CN"}) != c.Key {
+				return false
+			}
+		default:
+			if customer.EmailKey(r.Email) != c.Key {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+var (
+	ann  = &customer.Record{ID: "C1", Tel: "13800138000", Email: "Ann@example.com", RealName: "Ann", VIP: "1", Custom: map[string]string{"field_7": "gold"}}
+	bob  = &customer.Record{ID: "C2", Tel: "13900139000", Nickname: "Bob", Blacklisted: "1"}
+	bob2 = &customer.Record{ID: "C3", Tel: "13900139000", Nickname: "Robert"}
+)
+
+// provision makes a handler of l over a directory in memory.
+func provision(t *testing.T, l *Lookup, dir *people) *Lookup {
+	t.Helper()
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Auth == nil {
+		l.Auth = &route.Auth{Mode: "none"}
+	}
+	if err := l.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	l.directory = dir
+	return l
+}
+
+func ask(l *Lookup, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server))
+	_ = l.ServeHTTP(w, r, nil)
+	return w
+}
+
+func get(query string) *http.Request {
+	return httptest.NewRequest("GET", "/ivr/customer?"+query, nil)
+}
+
+func TestAnswers(t *testing.T) {
+	dir := &people{records: []*customer.Record{ann, bob2, bob}}
+	short := []string{"id", "nick", "isVip", "isblack", "field_7"}
+	for name, test := range map[string]struct {
+		lookup  Lookup
+		query   string
+		status  int
+		body    string
+		outcome string
+	}{
+		"found, required fields filled": {Lookup{Fields: append([]string{"sexName", "userStatusName"}, short...)}, "tel=13800138000", 200,
+			`{"field_7":"gold","id":"C1","isVip":"1","isblack":"0","nick":"Ann","sexName":"Unknown","userStatusName":"normal"}`, "ok"},
+		"a blacklisted one":            {Lookup{Fields: []string{"isblack", "userStatusName"}}, "id=C2", 200, `{"isblack":"1","userStatusName":"blacklist"}`, "ok"},
+		"empty as null":                {Lookup{Fields: []string{"id", "isVip"}, Empty: "null"}, "id=C2", 200, `{"id":"C2","isVip":null}`, "ok"},
+		"empty left out":               {Lookup{Fields: []string{"id", "isVip"}, Empty: "omit"}, "id=C2", 200, `{"id":"C2"}`, "ok"},
+		"nothing asked":                {Lookup{}, "", 200, `null`, "not_found"},
+		"only blanks asked":            {Lookup{}, "tel=%20&id=", 200, `null`, "not_found"},
+		"nobody":                       {Lookup{}, "tel=13700137000", 200, `null`, "not_found"},
+		"a withheld number":            {Lookup{}, "tel=anonymous", 200, `null`, "not_found"},
+		"an extension":                 {Lookup{}, "tel=8001", 200, `null`, "not_found"},
+		"nobody, blank":                {Lookup{Fields: short, NotFound: "blank"}, "id=no", 200, `{"field_7":"","id":"","isVip":"","isblack":"","nick":""}`, "not_found"},
+		"nobody, 404":                  {Lookup{NotFound: "404"}, "id=no", 404, `null`, "not_found"},
+		"several, the newest":          {Lookup{Fields: []string{"id"}}, "tel=13900139000", 200, `{"id":"C3"}`, "ok"},
+		"several, none":                {Lookup{Multiple: "none"}, "tel=13900139000", 200, `null`, "ambiguous"},
+		"all that is given must match": {Lookup{}, "tel=13900139000&id=C1", 200, `null`, "not_found"},
+		"an envelope":                  {Lookup{Fields: []string{"id"}, Envelope: true}, "id=C1", 200, `{"code":"000000","data":{"id":"C1"}}`, "ok"},
+		"an envelope around nobody":    {Lookup{Envelope: true}, "id=no", 200, `{"code":"000000","data":null}`, "not_found"},
+		"with the outcome":             {Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{StatusField: "_status"}}, "id=no", 200, `{"_status":"not_found","id":""}`, "not_found"},
+		"as a form":                    {Lookup{Fields: []string{"id", "nick"}, Settings: route.Settings{Format: "form"}}, "id=C2", 200, `id=C2&nick=Bob`, "ok"},
+		"as text":                      {Lookup{Fields: []string{"nick"}, Settings: route.Settings{Format: "text"}}, "id=C2", 200, `Bob`, "ok"},
+		"too long":                     {Lookup{}, "id=" + strings.Repeat("x", 256), 400, `{"error":{"message":"bad parameter: id is longer than 255 bytes","outcome":"bad_request"}}`, "bad_request"},
+		"twice":                        {Lookup{}, "id=a&id=b", 400, `{"error":{"message":"bad parameter: id is not one text","outcome":"bad_request"}}`, "bad_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ask(provision(t, &test.lookup, dir), get(test.query))
+			if got.Code != test.status || got.Body.String() != test.body {
+				t.Errorf("got %d %s\nwant %d %s", got.Code, got.Body, test.status, test.body)
+			}
+			if said := got.Header().Get("Proxy-Status"); !strings.Contains(said, `details="`+test.outcome+`"`) {
+				t.Errorf("Proxy-Status: %s, want %s", said, test.outcome)
+			}
+		})
+	}
+}
+
+// All fields are in every answer, under the document's spelling.
+func TestAllFields(t *testing.T) {
+	got := ask(provision(t, new(Lookup), &people{records: []*customer.Record{ann}}), get("id=C1"))
+	var object map[string]string
+	if err := json.Unmarshal(got.Body.Bytes(), &object); err != nil {
+		t.Fatal(err)
+	}
+	if len(object) != 32 || object["provice_name"] != "" || object["email"] != "Ann@example.com" {
+		t.Errorf("got %d fields: %v", len(object), object)
+	}
+}
+
+func TestWaysToAsk(t *testing.T) {
+	l := provision(t, &Lookup{Fields: []string{"id"}}, &people{records: []*customer.Record{ann}})
+	post := func(kind, body string) *http.Request {
+		r := httptest.NewRequest("POST", "/ivr/customer", strings.NewReader(body))
+		r.Header.Set("Content-Type", kind)
+		return r
+	}
+	for name, test := range map[string]struct {
+		r      *http.Request
+		status int
+	}{
+		"a form":            {post("application/x-www-form-urlencoded", "tel=%2B86+138-0013-8000"), 200},
+		"json":              {post("application/json", `{"tel":13800138000}`), 200},
+		"a query in a POST": {httptest.NewRequest("POST", "/?tel=013800138000", nil), 200},
+		"another method":    {httptest.NewRequest("PUT", "/?tel=13800138000", nil), 405},
+		"another encoding":  {post("application/json; charset=gbk", `{"tel":"1"}`), 400},
+		"another kind":      {post("text/xml", `<tel/>`), 400},
+		"not json":          {post("application/json", `{"tel":`), 400},
+		"an array":          {post("application/json", `{"tel":["1"]}`), 400},
+		"a fraction":        {post("application/json", `{"id":1.5}`), 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ask(l, test.r)
+			if got.Code != test.status {
+				t.Errorf("got %d %s, want %d", got.Code, got.Body, test.status)
+			}
+			if test.status == 200 && got.Body.String() != `{"id":"C1"}` {
+				t.Errorf("got %s", got.Body)
+			}
+			if strings.Contains(got.Body.String(), "gbk") {
+				t.Error("the answer repeats what was sent")
+			}
+		})
+	}
+}
+
+func TestAStoreThatFails(t *testing.T) {
+	down := &people{err: fmt.Errorf("%w: refused", customer.ErrUnavailable)}
+	got := ask(provision(t, new(Lookup), down), get("id=C1"))
+	if got.Code != 503 || got.Header().Get("Retry-After") != "1" || !strings.Contains(got.Body.String(), `"unreachable"`) {
+		t.Errorf("got %d %v %s", got.Code, got.Header(), got.Body)
+	}
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{OnFailure: "default"}}, down), get("id=C1"))
+	if got.Code != 200 || got.Body.String() != `{"id":""}` {
+		t.Errorf("by default: got %d %s", got.Code, got.Body)
+	}
+	broken := &people{err: errors.New("a row that can't be read")}
+	if got := ask(provision(t, new(Lookup), broken), get("id=C1")); got.Code != 502 || strings.Contains(got.Body.String(), "row") {
+		t.Errorf("a broken answer: got %d %s", got.Code, got.Body)
+	}
+}
+
+func TestTheBudget(t *testing.T) {
+	l := provision(t, new(Lookup), &people{hang: true})
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		got := ask(l, get("id=C1"))
+		if took := time.Since(begin); got.Code != 504 || took != time.Second {
+			t.Errorf("got %d after %v", got.Code, took)
+		}
+	})
+}
+
+// The audit says who asked and how it ended, and a hash for whom: the same for
+// all spellings of a number, and never the number.
+func TestAudit(t *testing.T) {
+	t.Setenv("LOOKUP_TEST_AUDIT_KEY", "0123456789abcdef")
+	l := provision(t, &Lookup{Audit: &Audit{Key: "{env.LOOKUP_TEST_AUDIT_KEY}"}}, &people{records: []*customer.Record{ann}})
+	core, lines := observer.New(zapcore.InfoLevel)
+	l.audit.logger = zap.New(core)
+	ask(l, get("tel=13800138000"))
+	ask(l, get("tel=%2B86+138-0013-8000"))
+	ask(l, get("tel=13700137000"))
+	var hashes []string
+	for _, line := range lines.All() {
+		fields := line.ContextMap()
+		text := fmt.Sprint(fields)
+		if strings.Contains(text, "0013") || strings.Contains(text, "137001") {
+			t.Errorf("a number in %s", text)
+		}
+		hashes = append(hashes, fmt.Sprint(fields["subject"], fields["outcome"]))
+	}
+	if len(hashes) != 3 || hashes[0] != hashes[1] || hashes[0] == hashes[2] || !strings.HasSuffix(hashes[2], "not_found") {
+		t.Errorf("got %v", hashes)
+	}
+}
+
+func TestRefusedSettings(t *testing.T) {
+	none := &route.Auth{Mode: "none"}
+	for name, test := range map[string]struct {
+		lookup *Lookup
+		want   string
+	}{
+		"no auth":           {new(Lookup), "write `auth issuer NAME`"},
+		"unknown empty":     {&Lookup{Settings: route.Settings{Auth: none}, Empty: "x"}, "write blank, null or omit"},
+		"unknown not_found": {&Lookup{Settings: route.Settings{Auth: none}, NotFound: "x"}, "write null, blank or 404"},
+		"unknown multiple":  {&Lookup{Settings: route.Settings{Auth: none}, Multiple: "x"}, "write newest or none"},
+		"a field twice":     {&Lookup{Settings: route.Settings{Auth: none}, Fields: []string{"id", "id"}}, "named twice"},
+		"text of many":      {&Lookup{Settings: route.Settings{Auth: none, Format: "text"}}, "write one field"},
+		"a short audit key": {&Lookup{Settings: route.Settings{Auth: none}, Audit: &Audit{Key: "short"}}, "shorter than 16 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := new(caddy.Config)
+			if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+				t.Fatal(err)
+			}
+			ctx, err := caddy.ProvisionContext(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := test.lookup.Provision(ctx); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+}
