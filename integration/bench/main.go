@@ -4,20 +4,17 @@
 package main
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/integration/provider"
@@ -56,11 +53,14 @@ func main() {
 	binary := flag.String("caddy", "bin/caddy", "the `binary` to measure")
 	rounds := flag.Int("rounds", 15, "rounds over all variants")
 	requests := flag.Int("requests", 3000, "requests of a variant in a round")
-	customers := flag.Int("import", 1_000_000, "customers to import; 0 imports none")
+	people := flag.Int("customers", 1_000_000, "customers to import and to look up; 0 leaves both out")
 	flag.Parse()
 	err := run(*binary, *rounds, *requests)
-	if err == nil && *customers > 0 {
-		err = importing(*binary, *customers)
+	if err == nil && *people > 0 {
+		err = importing(*binary, *people)
+	}
+	if err == nil && *people > 0 {
+		err = lookups(*binary, *people, *rounds, *requests)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -90,14 +90,24 @@ func run(binary string, rounds, requests int) error {
 	}
 	defer stop()
 
+	measured := slices.Clone(variants)
+	for i, url := range urls {
+		measured[i].path = url
+	}
+	return compare(pid, measured, rounds, requests)
+}
+
+// compare measures variants, whose paths are whole URLs, in turns, and prints
+// what each costs in terms of the first.
+func compare(pid int, variants []variant, rounds, requests int) error {
 	costs := make([][]float64, len(variants))
 	ratios := make([][]float64, len(variants))
 	for round := range rounds + 1 {
 		var bare float64
-		for i, url := range urls {
-			cost, err := measure(pid, url, requests)
+		for i, v := range variants {
+			cost, err := measure(pid, v.path, requests)
 			if err != nil {
-				return fmt.Errorf("%s: %w", variants[i].name, err)
+				return fmt.Errorf("%s: %w", v.name, err)
 			}
 			if i == 0 {
 				bare = cost
@@ -143,12 +153,11 @@ func start(binary, upstream string) (urls []string, pid int, stop func(), err er
 	var config strings.Builder
 	config.WriteString(global)
 	for _, v := range variants {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := freePort()
 		if err != nil {
 			return nil, 0, nil, err
 		}
-		address := ln.Addr().String()
-		_ = ln.Close()
+		address := fmt.Sprintf("127.0.0.1:%d", port)
 		fmt.Fprintf(&config, "http://%s {\n\tbind 127.0.0.1\n\t%s\n}\n", address, strings.ReplaceAll(v.site, "{UPSTREAM}", upstream))
 		urls = append(urls, "http://"+address+v.path)
 	}
@@ -156,29 +165,26 @@ func start(binary, upstream string) (urls []string, pid int, stop func(), err er
 	if err := os.WriteFile(file, []byte(config.String()), 0o600); err != nil {
 		return nil, 0, nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "GOMAXPROCS=2")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		return nil, 0, nil, err
-	}
+	pid, end, err := serve(binary, file, dir, urls[len(urls)-1])
 	stop = func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		if end != nil {
+			end()
+		}
 		_ = os.RemoveAll(dir)
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 200 {
-		res, err := http.Get(urls[len(urls)-1])
-		if err == nil {
-			_ = res.Body.Close()
-			return urls, cmd.Process.Pid, stop, nil
-		}
-		<-tick.C
+	if err != nil {
+		stop()
 	}
-	stop()
-	return nil, 0, nil, fmt.Errorf("%s did not start", binary)
+	return urls, pid, stop, err
+}
+
+func freePort() (int, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16, DisableCompression: true}, Timeout: 10 * time.Second}

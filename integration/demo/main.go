@@ -25,6 +25,7 @@ Switchboard is up. In another terminal, try:
   curl -d tel=13800138000 http://localhost:8080/ivr/order
   curl --json '{"tel":"13800138000"}' http://localhost:8080/ivr/order
   curl 'http://localhost:8080/ivr/order?tel=10000000000'       # nobody
+  curl 'http://localhost:8080/ivr/customer?tel=013800138000'   # who is it?
   curl http://localhost:8080/open/customer/C1001               # the sidecar
   curl -s http://localhost:9090/_ledger                        # what the API saw
   curl -d '[{"target":"api","fault":"hang"}]' http://localhost:9090/_control
@@ -62,10 +63,15 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(state)
 
-	caddy := exec.CommandContext(ctx, *binary, "run", "--config", *config)
-	caddy.Env = append(os.Environ(),
+	env := append(os.Environ(),
 		"XDG_DATA_HOME="+filepath.Join(state, "data"), "XDG_CONFIG_HOME="+filepath.Join(state, "config"),
-		"CRM_APP_KEY=demo-app", "CRM_APP_SECRET=demo-secret")
+		"CRM_APP_KEY=demo-app", "CRM_APP_SECRET=demo-secret",
+		"PARTNER_KEY=demo-partner", "PARTNER_SECRET=partner-secret")
+	if err := importCustomers(ctx, *binary, *config, env); err != nil {
+		return err
+	}
+	caddy := exec.CommandContext(ctx, *binary, "run", "--config", *config)
+	caddy.Env = env
 	caddy.Stdout, caddy.Stderr = os.Stdout, os.Stderr
 	caddy.Cancel = func() error { return caddy.Process.Signal(syscall.SIGTERM) }
 	caddy.WaitDelay = 10 * time.Second
@@ -92,6 +98,17 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("caddy ended: %w", err)
 	}
 	fmt.Println("stopped")
+	return nil
+}
+
+// importCustomers fills the directory, as an operator would.
+func importCustomers(ctx context.Context, binary, config string, env []string) error {
+	file := filepath.Join(filepath.Dir(config), "customers.csv")
+	cmd := exec.CommandContext(ctx, binary, "switchboard", "customers", "import", file, "--config", config)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("importing customers: %w\n%s", err, out)
+	}
 	return nil
 }
 
