@@ -21,6 +21,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 )
 
 // people is a directory in memory.
