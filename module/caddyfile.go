@@ -113,8 +113,17 @@ func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
 	if !slices.Contains(known, name) {
 		return d.Errf("'%s' is no store of customers; known are %s", name, strings.Join(known, ", "))
 	}
-	store, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	info, err := caddy.GetModule(namespace + "." + name)
 	if err != nil {
+		return d.Err(err.Error())
+	}
+	store, ok := info.New().(caddyfile.Unmarshaler)
+	if !ok {
+		return d.Errf("customers %s can't be written in a Caddyfile", name)
+	}
+	lines := d.NewFromNextSegment()
+	program.SetDefine(lines, program.Define(d)) // a new dispenser doesn't know
+	if err := store.UnmarshalCaddyfile(lines); err != nil {
 		return err
 	}
 	a.CustomersRaw = caddyconfig.JSONModuleObject(store, "store", name, nil)

@@ -118,7 +118,7 @@ func around(example string) string {
 		return example
 	case siteWords.MatchString(begin):
 		return strings.Replace(aroundSite, "EXAMPLE", example, 1)
-	case strings.HasPrefix(begin, "token "), strings.HasPrefix(begin, "issuer "), strings.HasPrefix(begin, "define "):
+	case strings.HasPrefix(begin, "token "), strings.HasPrefix(begin, "issuer "), strings.HasPrefix(begin, "customers "), strings.HasPrefix(begin, "define "):
 		return strings.Replace(aroundSource, "EXAMPLE", example, 1)
 	case strings.HasPrefix(begin, "client "):
 		return strings.Replace(aroundClient, "EXAMPLE", example, 1)

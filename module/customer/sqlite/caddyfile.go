@@ -1,10 +1,17 @@
 package sqlite
 
-import "github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+)
 
 // UnmarshalCaddyfile sets up the store:
 //
-//	customers sqlite [<path>]
+//	customers sqlite [<path>] {
+//		find   <param> <sql>
+//		record <jq>
+//	}
 func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume store name
 	if d.NextArg() {
@@ -13,8 +20,14 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	if d.NextBlock(0) {
-		return d.Errf("unrecognized subdirective '%s' of customers sqlite; it takes a path and no block", d.Val())
+	for d.NextBlock(0) {
+		ok, err := s.UnmarshalLine(d, owntables.SQLite)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return d.Errf("unrecognized subdirective '%s' of customers sqlite; known are find and record, for tables of your own", d.Val())
+		}
 	}
 	return nil
 }

@@ -5,12 +5,14 @@ package sqlite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
 )
 
 func init() {
@@ -25,7 +27,12 @@ type SQLite struct {
 	// `switchboard/customers.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	path string // absolute
+	// With `find` the file is one of your own: it is required, has to exist, and is
+	// only read.
+	owntables.Tables
+
+	path   string            // absolute
+	lookup *owntables.Lookup // nil for a file of ours
 }
 
 // CaddyModule returns the Caddy module information.
@@ -37,7 +44,10 @@ func (SQLite) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision finds out which file it is, and doesn't touch it.
-func (s *SQLite) Provision(caddy.Context) error {
+func (s *SQLite) Provision(ctx caddy.Context) error {
+	if err := s.provisionTables(ctx); err != nil {
+		return err
+	}
 	path, err := caddy.NewReplacer().ReplaceOrErr(s.Path, true, true)
 	switch {
 	case s.Path == "":
@@ -53,14 +63,30 @@ func (s *SQLite) Provision(caddy.Context) error {
 	return nil
 }
 
+func (s *SQLite) provisionTables(ctx caddy.Context) (err error) {
+	switch {
+	case !s.Written() && s.Record != "":
+		return errors.New("record is for tables of your own, and there is no find")
+	case !s.Written():
+		return nil
+	case s.Path == "":
+		return errors.New("find needs the file with your tables; write customers sqlite /path/to/file.db")
+	}
+	s.lookup, err = s.Compile(owntables.SQLite, ctx.Logger())
+	return err
+}
+
 // Open implements [customer.Guest].
 func (s *SQLite) Open(env customer.Env) (customer.Store, error) {
+	if s.lookup != nil {
+		return owntables.OpenSQLite(s.lookup, s.path, env)
+	}
 	return newStore(s.path, env), nil
 }
 
 // Identity implements [customer.Guest].
 func (s *SQLite) Identity() string {
-	sum := sha256.Sum256([]byte("sqlite\x00" + s.path))
+	sum := sha256.Sum256([]byte("sqlite\x00" + s.path + "\x00" + s.Digest()))
 	return hex.EncodeToString(sum[:])
 }
 
