@@ -78,7 +78,7 @@ func (s *Server) install() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.Chmod(s.dir, 0o755), os.Chown(s.dir, uid, gid)); err != nil {
+	if err := errors.Join(os.Chmod(s.dir, 0o755), os.Chown(s.dir, int(uid), int(gid))); err != nil {
 		return err
 	}
 	out, err := s.command("mariadb-install-db", "--no-defaults", "--datadir="+filepath.Join(s.dir, "data"), "--skip-test-db").CombinedOutput()
@@ -89,27 +89,27 @@ func (s *Server) install() error {
 }
 
 // owner is whom the server runs as: it refuses to be root.
-func (s *Server) owner() (uid, gid int, err error) {
+func (s *Server) owner() (uid, gid uint32, err error) {
 	if os.Getuid() != 0 {
-		return os.Getuid(), os.Getgid(), nil
+		return uint32(os.Getuid()), uint32(os.Getgid()), nil //nolint:gosec // they come from 32 bits
 	}
 	u, err := user.Lookup("mysql")
 	if err != nil {
 		return 0, 0, fmt.Errorf("mariadb-server is not installed: %w", err)
 	}
-	uid, err = strconv.Atoi(u.Uid)
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
 		return 0, 0, err
 	}
-	gid, err = strconv.Atoi(u.Gid)
-	return uid, gid, err
+	m, err := strconv.ParseUint(u.Gid, 10, 32)
+	return uint32(n), uint32(m), err
 }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = s.dir
 	if uid, gid, err := s.owner(); err == nil && os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
 	}
 	return cmd
 }

@@ -17,7 +17,7 @@ func (m *MySQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&m.DSN) {
 		return d.Err("customers mysql takes one DSN; write customers mysql {env.CRM_DSN}")
 	}
-	for d.NextBlock(d.Nesting()) {
+	for d.NextBlock(0) {
 		ok, err := m.UnmarshalLine(d, owntables.MySQL)
 		if err != nil {
 			return err

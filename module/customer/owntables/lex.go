@@ -81,11 +81,11 @@ func (l *lexer) scan() (class, error) {
 	case c == '/' && after == '*':
 		return comment, l.blockComment(rest)
 	case c == '\'':
-		return other, l.quoted(1, c, l.kind == MySQL)
+		return other, l.quoted(c, l.kind == MySQL)
 	case c == '"':
-		return other, l.quoted(1, c, l.kind == MySQL)
+		return other, l.quoted(c, l.kind == MySQL)
 	case c == '`' && l.kind != Postgres:
-		return other, l.quoted(1, c, false)
+		return other, l.quoted(c, false)
 	case c == '[' && l.kind == SQLite:
 		return other, l.until("]", 1)
 	case c == ':' && (after == ':' || after == '='): // a cast, an assignment
@@ -110,7 +110,7 @@ func (l *lexer) scan() (class, error) {
 	case startsName(c):
 		l.name()
 		if l.kind == Postgres && strings.EqualFold(rest[:l.at-(len(l.sql)-len(rest))], "e") && strings.HasPrefix(l.sql[l.at:], "'") {
-			return other, l.quoted(1, '\'', true) // E'…' has backslashes
+			return other, l.quoted('\'', true) // E'…' has backslashes
 		}
 		return word, nil
 	case isDigit(c):
@@ -164,10 +164,9 @@ func (l *lexer) blockComment(rest string) error {
 	return nil
 }
 
-// quoted passes a text or name in quotes, which begins n bytes further. A
-// doubled quote needs no care: it ends one text and begins another.
-func (l *lexer) quoted(n int, quote byte, backslashes bool) error {
-	for i := l.at + n; i < len(l.sql); i++ {
+// quoted passes a text or name in quotes. A doubled quote needs no care: it ends one text and begins another.
+func (l *lexer) quoted(quote byte, backslashes bool) error {
+	for i := l.at + 1; i < len(l.sql); i++ {
 		switch c := l.sql[i]; {
 		case c == quote:
 			l.at = i + 1

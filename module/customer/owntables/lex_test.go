@@ -103,7 +103,7 @@ func TestParseRefuses(t *testing.T) {
 				continue
 			}
 			said := false
-			for _, want := range strings.Split(tt.says, "|") {
+			for want := range strings.SplitSeq(tt.says, "|") {
 				said = said || strings.Contains(err.Error(), want)
 			}
 			if !said {

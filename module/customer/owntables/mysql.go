@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -77,12 +76,7 @@ func OpenMySQL(l *Lookup, dsn string, env customer.Env) (customer.Store, error) 
 	if err != nil {
 		return nil, errMySQLDSN
 	}
-	db := sql.OpenDB(readOnly{connector})
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	db.SetConnMaxLifetime(time.Hour)
-	return newStore(l, &mySQL{db}, env), nil
+	return newStore(l, env, func() (database, error) { return &mySQL{openPool(readOnly{connector})}, nil }), nil
 }
 
 // readOnly makes connections on which nothing can be written.

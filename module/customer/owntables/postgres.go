@@ -39,11 +39,13 @@ func OpenPostgres(l *Lookup, dsn string, env customer.Env) (customer.Store, erro
 		exactJSON(c.TypeMap())
 		return nil
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	if err != nil {
-		return nil, errors.New("the DSN can't be used")
-	}
-	return newStore(l, &postgres{pool}, env), nil
+	return newStore(l, env, func() (database, error) {
+		pool, err := pgxpool.NewWithConfig(context.Background(), config)
+		if err != nil {
+			return nil, errors.New("the DSN can't be used")
+		}
+		return &postgres{pool}, nil
+	}), nil
 }
 
 // postgres is a pool of connections to PostgreSQL.

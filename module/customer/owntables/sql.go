@@ -3,7 +3,19 @@ package owntables
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"time"
 )
+
+// openPool makes a pool; it connects to nothing.
+func openPool(c driver.Connector) *sql.DB {
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(maxConns)
+	db.SetMaxIdleConns(maxConns)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	db.SetConnMaxLifetime(time.Hour)
+	return db
+}
 
 // convert makes of a column what jq knows. The declared type is as the driver
 // says it, in capitals.

@@ -25,11 +25,7 @@ func OpenSQLite(l *Lookup, file string, env customer.Env) (customer.Store, error
 	u := url.URL{Scheme: "file", Path: absolute, RawQuery: fmt.Sprintf("mode=ro&_pragma=busy_timeout(%d)", (queryTimeout / 2).Milliseconds())}
 	d := new(sqlite.Driver)
 	d.RegisterConnectionHook(lockDown)
-	db := sql.OpenDB(opener{d, u.String()})
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	return newStore(l, &sqLite{db}, env), nil
+	return newStore(l, env, func() (database, error) { return &sqLite{openPool(opener{d, u.String()})}, nil }), nil
 }
 
 // opener is a driver and what it opens.
@@ -62,8 +58,10 @@ func lockDown(c sqlite.ExecQuerierContext, _ string) error {
 			if function != "load_extension" {
 				return sqlite.AuthorizerOK
 			}
+			return sqlite.AuthorizerDeny
+		default:
+			return sqlite.AuthorizerDeny
 		}
-		return sqlite.AuthorizerDeny
 	})
 }
 

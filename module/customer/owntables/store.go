@@ -47,8 +47,8 @@ type store struct {
 	downSince atomic.Int64 // Unix ns; 0 while the database can be reached
 }
 
-func newStore(l *Lookup, db database, env customer.Env) *store {
-	return &store{lookup: l, db: db, region: env.Region}
+func newStore(l *Lookup, env customer.Env, open func() (database, error)) *store {
+	return &store{lookup: l, db: &lazy{open: open}, region: env.Region}
 }
 
 // Find runs the query of each condition. Customers that all of them find, by
