@@ -188,7 +188,7 @@ func find(ctx context.Context, t *testing.T, s customer.Store, params map[string
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return s.Find(ctx, q, 5)
 }

@@ -44,11 +44,13 @@ type store struct {
 	db     database
 	region phone.Region
 
+	patience time.Duration // with a database that can't be reached
+
 	downSince atomic.Int64 // Unix ns; 0 while the database can be reached
 }
 
 func newStore(l *Lookup, env customer.Env, open func() (database, error)) *store {
-	return &store{lookup: l, db: &lazy{open: open}, region: env.Region}
+	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, patience: patience}
 }
 
 // Find runs the query of each condition. Customers that all of them find, by
@@ -166,7 +168,7 @@ func (s *store) isDown() bool {
 	now := time.Now().UnixNano()
 	s.downSince.CompareAndSwap(0, now)
 	since := s.downSince.Load()
-	return since != 0 && now-since > int64(patience)
+	return since != 0 && now-since > int64(s.patience)
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,7 +144,7 @@ func TestRestart(t *testing.T) {
 	for i, server := range []struct{ stop, start func() error }{{pg.stop, pg.start}, {maria.Stop, maria.Resume}} {
 		p := all[i]
 		s := p.open(t, byContacts)
-		var failed, answered atomic.Int64
+		s.(*store).patience = time.Minute // a busy machine starts servers slowly
 		var stopped, before sync.WaitGroup
 		done := make(chan struct{})
 		before.Add(8)
@@ -154,10 +153,7 @@ func TestRestart(t *testing.T) {
 				for first := true; ; first = false {
 					records, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"})
 					if err != nil || len(records) != 1 {
-						failed.Add(1)
 						t.Errorf("%v: %d, %v", p.kind, len(records), err)
-					} else {
-						answered.Add(1)
 					}
 					if first {
 						before.Done()
@@ -181,6 +177,7 @@ func TestRestart(t *testing.T) {
 		if err := server.stop(); err != nil {
 			t.Fatal(err)
 		}
+		s = p.open(t, byContacts)
 		begin = time.Now()
 		_, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"})
 		if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > patience+2*time.Second {
