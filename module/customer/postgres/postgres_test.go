@@ -17,9 +17,9 @@ import (
 	"go.uber.org/goleak"
 
 	server "github.com/switchboard-ivr/switchboard/integration/postgres"
+	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
-	"github.com/switchboard-ivr/switchboard/module/customer/storetest"
 )
 
 // db is a real server, which all tests of this package share.

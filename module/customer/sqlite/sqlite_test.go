@@ -12,9 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/goleak"
 
+	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
-	"github.com/switchboard-ivr/switchboard/module/customer/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
