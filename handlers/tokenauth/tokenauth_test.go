@@ -87,7 +87,7 @@ func start(t *testing.T, options, routes string) (base, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	load(t, dir, options, routes)
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", filepath.Join(dir, "s"))
 	}}
