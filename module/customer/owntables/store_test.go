@@ -141,7 +141,7 @@ func TestSlow(t *testing.T) {
 // away is told in time.
 func TestRestart(t *testing.T) {
 	all := places(t, contacts...)
-	for i, server := range []struct{ stop, start func() error }{{pg.stop, pg.start}, {maria.Stop, maria.Resume}} {
+	for i, server := range []struct{ stop, start func() error }{{pg.Stop, pg.Resume}, {maria.Stop, maria.Resume}} {
 		p := all[i]
 		s := p.open(t, byContacts)
 		s.(*store).patience = time.Minute // a busy machine starts servers slowly
