@@ -11,6 +11,7 @@ needed=(
   kamailio-extra-modules  # its jansson
   sip-tester              # sipp, the phone that calls Kamailio
   sqlite3                 # whose .import the benchmark compares with
+  redis-server            # a fleet that shares its storage
   postgresql              # customers in PostgreSQL
   mariadb-server          # own tables of customers, in MySQL and its kin
 )
@@ -18,7 +19,7 @@ needed=(
 if ! command -v dpkg-query >/dev/null; then
   # No package database to ask: look for the programs themselves.
   missing=()
-  for program in cc kamailio sipp pg_ctlcluster mariadbd; do
+  for program in cc kamailio sipp redis-server pg_ctlcluster mariadbd; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
   [ ${#missing[@]} -eq 0 ] && exit 0
