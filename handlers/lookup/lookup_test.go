@@ -102,7 +102,7 @@ func ask(l *Lookup, r *http.Request) *httptest.ResponseRecorder {
 }
 
 func get(query string) *http.Request {
-	return httptest.NewRequest("GET", "/ivr/customer?"+query, nil)
+	return httptest.NewRequest(http.MethodGet, "/ivr/customer?"+query, nil)
 }
 
 func TestAnswers(t *testing.T) {
@@ -115,8 +115,11 @@ func TestAnswers(t *testing.T) {
 		body    string
 		outcome string
 	}{
-		"found, required fields filled": {Lookup{Fields: append([]string{"sexName", "userStatusName"}, short...)}, "tel=13800138000", 200,
-			`{"field_7":"gold","id":"C1","isVip":"1","isblack":"0","nick":"Ann","sexName":"Unknown","userStatusName":"normal"}`, "ok"},
+		"found, required fields filled": {
+			Lookup{Fields: append([]string{"sexName", "userStatusName"}, short...)},
+			"tel=13800138000", 200,
+			`{"field_7":"gold","id":"C1","isVip":"1","isblack":"0","nick":"Ann","sexName":"Unknown","userStatusName":"normal"}`, "ok",
+		},
 		"a blacklisted one":            {Lookup{Fields: []string{"isblack", "userStatusName"}}, "id=C2", 200, `{"isblack":"1","userStatusName":"blacklist"}`, "ok"},
 		"empty as null":                {Lookup{Fields: []string{"id", "isVip"}, Empty: "null"}, "id=C2", 200, `{"id":"C2","isVip":null}`, "ok"},
 		"empty left out":               {Lookup{Fields: []string{"id", "isVip"}, Empty: "omit"}, "id=C2", 200, `{"id":"C2"}`, "ok"},
@@ -165,7 +168,7 @@ func TestAllFields(t *testing.T) {
 func TestWaysToAsk(t *testing.T) {
 	l := provision(t, &Lookup{Fields: []string{"id"}}, &people{records: []*customer.Record{ann}})
 	post := func(kind, body string) *http.Request {
-		r := httptest.NewRequest("POST", "/ivr/customer", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/ivr/customer", strings.NewReader(body))
 		r.Header.Set("Content-Type", kind)
 		return r
 	}
@@ -175,8 +178,8 @@ func TestWaysToAsk(t *testing.T) {
 	}{
 		"a form":            {post("application/x-www-form-urlencoded", "tel=%2B86+138-0013-8000"), 200},
 		"json":              {post("application/json", `{"tel":13800138000}`), 200},
-		"a query in a POST": {httptest.NewRequest("POST", "/?tel=013800138000", nil), 200},
-		"another method":    {httptest.NewRequest("PUT", "/?tel=13800138000", nil), 405},
+		"a query in a POST": {httptest.NewRequest(http.MethodPost, "/?tel=013800138000", nil), 200},
+		"another method":    {httptest.NewRequest(http.MethodPut, "/?tel=13800138000", nil), 405},
 		"another encoding":  {post("application/json; charset=gbk", `{"tel":"1"}`), 400},
 		"another kind":      {post("text/xml", `<tel/>`), 400},
 		"not json":          {post("application/json", `{"tel":`), 400},

@@ -41,7 +41,7 @@ func lookups(binary string, n, rounds, requests int) error {
 	if err := fillDirectory(binary, file, dir, n); err != nil {
 		return err
 	}
-	pid, stop, err := serve(binary, file, dir, base+"/plain")
+	_, stop, err := serve(binary, file, dir, base+"/plain")
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,8 @@ func lookups(binary string, n, rounds, requests int) error {
 	if err := write(body); err != nil {
 		return err
 	}
-	if pid, stop, err = serve(binary, file, dir, base+"/plain"); err != nil {
+	pid, stop, err := serve(binary, file, dir, base+"/plain")
+	if err != nil {
 		return err
 	}
 	defer stop()

@@ -89,6 +89,7 @@ func IDs(t testing.TB, s customer.Store, params map[string]any, limit int) strin
 }
 
 func finding(t *testing.T, s customer.Writer) {
+	t.Helper()
 	Put(t, s, People()...)
 	type p = map[string]any
 	cases := map[string]struct {
@@ -130,6 +131,7 @@ func finding(t *testing.T, s customer.Writer) {
 }
 
 func writing(t *testing.T, s customer.Writer) {
+	t.Helper()
 	Put(t, s, People()...)
 	if n, err := s.Count(t.Context()); err != nil || n != int64(len(People())) {
 		t.Errorf("count: %d %v", n, err)
@@ -158,6 +160,7 @@ func writing(t *testing.T, s customer.Writer) {
 }
 
 func oddValues(t *testing.T, s customer.Writer) {
+	t.Helper()
 	odd := &customer.Record{ID: `'";--%_\`, Nickname: "张三 \u202e {env.HOME}", Remark: "two\nlines\ttab \\ \"quoted\" 'single' $1 ?1 :x", Custom: map[string]string{"客户": "金\n'\""}}
 	Put(t, s, odd)
 	found, err := s.Find(t.Context(), customer.Query{{Param: customer.ByID, Raw: odd.ID, Key: odd.ID}}, 2)
@@ -167,6 +170,7 @@ func oddValues(t *testing.T, s customer.Writer) {
 }
 
 func marks(t *testing.T, s customer.Writer) {
+	t.Helper()
 	steps := []struct {
 		mark *customer.Mark
 		want int64
@@ -188,6 +192,7 @@ func marks(t *testing.T, s customer.Writer) {
 }
 
 func all(t *testing.T, s customer.Writer) {
+	t.Helper()
 	var batch []*customer.Record
 	const n = 1234
 	for i := range n {
@@ -208,13 +213,17 @@ func all(t *testing.T, s customer.Writer) {
 	if count != n {
 		t.Errorf("%d customers, want %d", count, n)
 	}
-	for range s.All(t.Context()) { // who stops early leaves nothing open
+	for _, err := range s.All(t.Context()) { // who stops early leaves nothing open
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 }
 
 // together writes and reads with several instances that start at once.
 func together(t *testing.T, instances []customer.Writer) {
+	t.Helper()
 	var group sync.WaitGroup
 	for n, s := range instances {
 		for g := range 3 {
@@ -239,6 +248,7 @@ func together(t *testing.T, instances []customer.Writer) {
 }
 
 func ended(t *testing.T, s customer.Writer) {
+	t.Helper()
 	Put(t, s, People()...)
 	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()

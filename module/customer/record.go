@@ -51,10 +51,13 @@ type Record struct {
 
 // The values of fields that have a fixed set of them.
 const (
-	VIPYes, VIPNo                 = "1", "2"
-	BlacklistedYes, BlacklistedNo = "1", "0"
-	StatusNormal, StatusBlacklist = "normal", "blacklist"
-	GenderUnknown                 = "Unknown"
+	VIPYes          = "1"
+	VIPNo           = "2"
+	BlacklistedYes  = "1"
+	BlacklistedNo   = "0"
+	StatusNormal    = "normal"
+	StatusBlacklist = "blacklist"
+	GenderUnknown   = "Unknown"
 )
 
 // ErrNoID says that a record has no customer id.

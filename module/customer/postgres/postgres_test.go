@@ -95,8 +95,13 @@ func TestNoLookupScans(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, params := range [][]customer.Param{
-		{customer.ByID}, {customer.ByTel}, {customer.ByEmail}, {customer.ByAccount}, {customer.ByTel, customer.ByEmail},
-		{customer.ByTel, customer.ByAccount}, {customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
+		{customer.ByID},
+		{customer.ByTel},
+		{customer.ByEmail},
+		{customer.ByAccount},
+		{customer.ByTel, customer.ByEmail},
+		{customer.ByTel, customer.ByAccount},
+		{customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
 	} {
 		var q customer.Query
 		for _, p := range params {

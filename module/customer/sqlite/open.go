@@ -52,20 +52,20 @@ func OpenReader(path string, connections int) *sql.DB {
 
 // onlyReads decides what a statement of a reader may do.
 func onlyReads(action sqlite.AuthorizerActionCode, name, function, _, _ string) sqlite.AuthorizerReturnCode {
+	allowed := false
 	switch action {
 	case sqlite.AuthSelect, sqlite.AuthRead, sqlite.AuthRecursive, sqlite.AuthTransaction:
-		return sqlite.AuthorizerOK
+		allowed = true
 	case sqlite.AuthFunction:
-		if function == "load_extension" {
-			return sqlite.AuthorizerDeny
-		}
-		return sqlite.AuthorizerOK
+		allowed = function != "load_extension"
 	case sqlite.AuthPragma:
-		if name == "query_only" || name == "busy_timeout" { // the driver's own, as the connection opens
-			return sqlite.AuthorizerOK
-		}
+		allowed = name == "query_only" || name == "busy_timeout" // the driver's own, as the connection opens
+	default: // all that writes, or reaches another file
 	}
-	return sqlite.AuthorizerDeny
+	if !allowed {
+		return sqlite.AuthorizerDeny
+	}
+	return sqlite.AuthorizerOK
 }
 
 // openWriter returns the one connection that writes. It waits 5 s for another

@@ -112,7 +112,7 @@ func (s *store) read(ctx context.Context, text string, args []any) ([]*customer.
 	if err := s.open(ctx); err != nil {
 		return nil, unavailable("opening", err)
 	}
-	statement, err := s.statement(ctx, text)
+	statement, err := s.statement(ctx, text) //nolint:sqlclosecheck // Close closes them all
 	if err != nil {
 		return nil, unavailable("reading", err)
 	}
@@ -146,7 +146,7 @@ func (s *store) statement(ctx context.Context, text string) (*sql.Stmt, error) {
 	if found, ok := s.prepared[text]; ok {
 		return found, nil
 	}
-	prepared, err := s.reader.PrepareContext(ctx, text)
+	prepared, err := s.reader.PrepareContext(ctx, text) //nolint:sqlclosecheck // Close closes them all
 	if err == nil {
 		s.prepared[text] = prepared
 	}
