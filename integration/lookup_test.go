@@ -102,13 +102,12 @@ func TestTheDirectoryIsNotOpen(t *testing.T) {
 		query  string
 		status int
 	}{
-		"256 bytes":    {"?id=" + strings.Repeat("x", 256), 400},
-		"70 kilobytes": {"?id=" + strings.Repeat("x", 70_000), 414},
-		"a megabyte":   {"?id=" + strings.Repeat("x", 1<<20), 431}, // Caddy's own
-		"not UTF-8":    {"?id=%ff", 400},
-		"a NUL byte":   {"?id=%00", 400},
-		"bad escape":   {"?id=%zz", 400},
-		"twice":        {"?id=a&id=b", 400},
+		"256 bytes":  {"?id=" + strings.Repeat("x", 256), 400},
+		"a megabyte": {"?id=" + strings.Repeat("x", 1<<20), 431}, // Caddy's own
+		"not UTF-8":  {"?id=%ff", 400},
+		"a NUL byte": {"?id=%00", 400},
+		"bad escape": {"?id=%zz", 400},
+		"twice":      {"?id=a&id=b", 400},
 	} {
 		if got := lookUp(t, caddy, "GET", "/ivr/customer"+test.query, "", ""); got.Status != test.status {
 			t.Errorf("%s: got %d %s, want %d", name, got.Status, got.Body, test.status)
