@@ -77,7 +77,7 @@ func (p *Postgres) Open(env customer.Env) (customer.Store, error) {
 	if p.lookup != nil {
 		return owntables.OpenPostgres(p.lookup, p.dsn, env)
 	}
-	return newStore(p.dsn, env)
+	return newStore(p.dsn, env), nil
 }
 
 // Identity implements [customer.Guest].

@@ -61,10 +61,7 @@ func database(t *testing.T) (dsn string) {
 
 func open(t *testing.T, dsn string) *store {
 	t.Helper()
-	s, err := newStore(dsn, customer.Env{Region: storetest.Region})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newStore(dsn, customer.Env{Region: storetest.Region})
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -277,6 +274,18 @@ func TestSettings(t *testing.T) {
 		if err != nil || p.Location() != want {
 			t.Errorf("%s: got %s %v", text, p.Location(), err)
 		}
+	}
+}
+
+// A store that nobody asks has no goroutine; the package's check for leaks would
+// find one.
+func TestAStoreThatIsNotAsked(t *testing.T) {
+	if s := newStore(db.DSN(), customer.Env{}); s.pool != nil || s.Close() != nil {
+		t.Error("it has connections")
+	}
+	s := newStore("postgres://host:port/x", customer.Env{})
+	if _, err := s.Count(t.Context()); !errors.Is(err, customer.ErrUnavailable) {
+		t.Errorf("got %v", err)
 	}
 }
 

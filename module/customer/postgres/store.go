@@ -21,24 +21,27 @@ const migrating = 0x5377_6974_6368 // "Switch"
 
 // store is a directory in tables of Switchboard's own.
 type store struct {
-	pool   *pgxpool.Pool
+	pool   *pgxpool.Pool // nil until open has made it
+	dsn    string
 	env    customer.Env
 	finder *sqldb.Finder
 	clock  sqldb.Clock
 	ready  *sqldb.Ready
 }
 
-func newStore(dsn string, env customer.Env) (*store, error) {
-	pool, err := newPool(dsn)
-	if err != nil {
-		return nil, err
-	}
-	return &store{pool: pool, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady()}, nil
+// newStore starts nothing: a store is opened while a configuration is checked.
+func newStore(dsn string, env customer.Env) *store {
+	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady()}
 }
 
-// open makes the tables, once.
+// open makes the pool and the tables, once.
 func (s *store) open(ctx context.Context) error {
-	return s.ready.Do(ctx, func(ctx context.Context) error {
+	return s.ready.Do(ctx, func(ctx context.Context) (err error) {
+		if s.pool == nil {
+			if s.pool, err = newPool(s.dsn); err != nil {
+				return err
+			}
+		}
 		return s.again(ctx, func() error { return s.migrate(ctx) })
 	})
 }
@@ -223,7 +226,9 @@ func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 
 // Close implements [customer.Store].
 func (s *store) Close() error {
-	s.pool.Close()
+	if s.pool != nil {
+		s.pool.Close()
+	}
 	return nil
 }
 
