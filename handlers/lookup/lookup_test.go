@@ -138,7 +138,7 @@ func TestAnswers(t *testing.T) {
 		"with the outcome":             {Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{StatusField: "_status"}}, "id=no", 200, `{"_status":"not_found","id":""}`, "not_found"},
 		"as a form":                    {Lookup{Fields: []string{"id", "nick"}, Settings: route.Settings{Format: "form"}}, "id=C2", 200, `id=C2&nick=Bob`, "ok"},
 		"as text":                      {Lookup{Fields: []string{"nick"}, Settings: route.Settings{Format: "text"}}, "id=C2", 200, `Bob`, "ok"},
-		"too long":                     {Lookup{}, "id=" + strings.Repeat("x", 256), 400, `{"error":{"message":"bad parameter: id is longer than 255 bytes","outcome":"bad_request"}}`, "bad_request"},
+		"too long":                     {Lookup{}, "id=" + strings.Repeat("x", 256), 400, `{"error":{"message":"bad parameter: id is longer than 255 characters","outcome":"bad_request"}}`, "bad_request"},
 		"twice":                        {Lookup{}, "id=a&id=b", 400, `{"error":{"message":"bad parameter: id is not one text","outcome":"bad_request"}}`, "bad_request"},
 	} {
 		t.Run(name, func(t *testing.T) {

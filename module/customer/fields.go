@@ -106,9 +106,9 @@ func validCustomID(id string) bool {
 		!strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || strings.ContainsRune("\"'`{}[]<>,;=\\\x7f", r) })
 }
 
-func checkText(name, value string, limit int) error {
+func checkText(name, value string) error {
 	switch {
-	case len(value) > limit:
+	case len(value) > MaxValue:
 		return errors.New(name + " is too long")
 	case !utf8.ValidString(value):
 		return errors.New(name + " is not UTF-8")

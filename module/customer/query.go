@@ -90,8 +90,8 @@ func text(v any) (string, error) {
 		return "", errors.New("is not one text")
 	}
 	switch {
-	case len(s) > MaxKey:
-		return "", fmt.Errorf("is longer than %d bytes", MaxKey)
+	case utf8.RuneCountInString(s) > MaxKey:
+		return "", fmt.Errorf("is longer than %d characters", MaxKey)
 	case !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0:
 		return "", errors.New("is not UTF-8 text")
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Record is one customer: the document's fixed fields ("Instructions for using
@@ -105,19 +106,19 @@ func spell(value, yes, no string) (string, bool) {
 	}
 }
 
-// Limits of one field, in bytes.
+// Limits of one field.
 const (
-	MaxKey   = 255     // of what a customer is found by
-	MaxValue = 4 << 10 // of everything else
+	MaxKey   = 255     // characters of what a customer is found by
+	MaxValue = 4 << 10 // bytes of everything else
 )
 
 func (r *Record) check() error {
 	for _, f := range Fields {
-		value, limit := *f.Of(r), MaxValue
-		if f.Key {
-			limit = MaxKey
+		value := *f.Of(r)
+		if f.Key && utf8.RuneCountInString(value) > MaxKey {
+			return errors.New(f.Wire + " is too long")
 		}
-		if err := checkText(f.Wire, value, limit); err != nil {
+		if err := checkText(f.Wire, value); err != nil {
 			return err
 		}
 	}
@@ -125,7 +126,7 @@ func (r *Record) check() error {
 		if err := CheckCustomID(id); err != nil {
 			return err
 		}
-		if err := checkText("a custom field", value, MaxValue); err != nil {
+		if err := checkText("a custom field", value); err != nil {
 			return err
 		}
 	}
