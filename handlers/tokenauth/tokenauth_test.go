@@ -93,7 +93,7 @@ func start(t *testing.T, options, routes string) (base, dir string) {
 	}}
 	front := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: "site"}) },
-		Transport: transport,
+		Transport: patient{transport},
 	})
 	t.Cleanup(func() {
 		front.Close()
@@ -135,6 +135,20 @@ func get(t *testing.T, target string, header ...string) (*http.Response, string)
 		t.Fatal(err)
 	}
 	return resp, string(body)
+}
+
+// patient asks again when a connection is reset: during a reload Caddy may do
+// that to new ones (docs/guides/operations.md).
+type patient struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	for range 5 {
+		if resp, err = p.RoundTripper.RoundTrip(r); err == nil {
+			return resp, nil
+		}
+	}
+	return nil, err
 }
 
 // obtain signs in as the document says.
