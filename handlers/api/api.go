@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/module"
@@ -123,8 +122,6 @@ type API struct {
 	programs programs
 	route    *route.Route
 	chain    caddyhttp.Handler
-	metrics  *module.APIMetrics
-	logger   *zap.Logger
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
 }

@@ -64,7 +64,7 @@ func (c *run) send(req *http.Request) (err error) {
 		case http.ErrAbortHandler:
 			err = http.ErrAbortHandler
 		default:
-			c.api.logger.Error("a handler of the chain panicked",
+			c.Route.Logger.Error("a handler of the chain panicked",
 				zap.String("api", c.api.Name), zap.String("call_id", c.ID), zap.ByteString("stack", debug.Stack()))
 			err = errPanicked
 		}

@@ -24,12 +24,12 @@ func (c *run) judge() bool {
 	defer func() { c.Timing.Output += time.Since(begin) }()
 	a, status := c.api, c.recorder.status
 	if !c.read() {
-		a.metrics.Unhealthy()
+		c.Route.Metrics.Unhealthy()
 		return false
 	}
 	vars := c.answerVars()
 	if c.holds(a.programs.unhealthy, vars, status >= http.StatusInternalServerError) {
-		a.metrics.Unhealthy()
+		c.Route.Metrics.Unhealthy()
 	}
 	if c.attempt.Expired {
 		return c.Fail(call.Rejected, "the API takes no token of ours")

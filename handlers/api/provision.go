@@ -42,7 +42,6 @@ func (a *API) Provision(ctx caddy.Context) error {
 }
 
 func (a *API) provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
 	asWritten, err := json.Marshal(a) // before guests are loaded and defaults set
 	if err != nil {
 		return err
@@ -65,11 +64,10 @@ func (a *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.route, err = a.New(ctx, app, a.Name, route.Defaults{
-		Budget: defaultBudget, StatusField: defaultStatusField, HasDefault: a.Default != "",
+		Subject: "the API", Budget: defaultBudget, StatusField: defaultStatusField, HasDefault: a.Default != "",
 	}); err != nil {
 		return err
 	}
-	a.metrics = a.route.Metrics
 	if err := a.provisionPrograms(app.Define); err != nil {
 		return err
 	}
@@ -215,7 +213,7 @@ func (a *API) warn(ctx caddy.Context) {
 	if a.Token == "" || a.Auth != nil || !ok || onLoopback(server.Listen) {
 		return
 	}
-	a.logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
+	a.route.Logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
 		zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 }
 

@@ -204,12 +204,17 @@ func TestWaysToAsk(t *testing.T) {
 func TestAStoreThatFails(t *testing.T) {
 	down := &people{err: fmt.Errorf("%w: refused", customer.ErrUnavailable)}
 	got := ask(provision(t, new(Lookup), down), get("id=C1"))
-	if got.Code != 503 || got.Header().Get("Retry-After") != "1" || !strings.Contains(got.Body.String(), `"unreachable"`) {
+	if got.Code != 503 || got.Header().Get("Retry-After") != "1" || got.Body.String() != `{"error":{"message":"the customer directory could not be reached","outcome":"unreachable"}}` {
 		t.Errorf("got %d %v %s", got.Code, got.Header(), got.Body)
 	}
 	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{OnFailure: "default"}}, down), get("id=C1"))
 	if got.Code != 200 || got.Body.String() != `{"id":""}` {
 		t.Errorf("by default: got %d %s", got.Code, got.Body)
+	}
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{OnFailure: "default", StatusField: "_status"}},
+		&people{err: errors.New("a row that can't be read")}), get("id=C1"))
+	if got.Code != 200 || got.Body.String() != `{"_status":"bad_answer","id":""}` {
+		t.Errorf("by default, with the outcome: got %d %s", got.Code, got.Body)
 	}
 	broken := &people{err: errors.New("a row that can't be read")}
 	if got := ask(provision(t, new(Lookup), broken), get("id=C1")); got.Code != 502 || strings.Contains(got.Body.String(), "row") {

@@ -46,7 +46,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	}
 	app := loaded.(*module.App)
 	if l.route, err = l.New(ctx, app, Name, route.Defaults{
-		Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
+		Subject: "the customer directory", Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
 	}); err != nil {
 		return err
 	}
@@ -58,7 +58,9 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
 		return err
 	}
-	l.route.Instead = l.answers.nobody(l.route.StatusField, string(call.Unreachable))
+	l.route.Instead = func(outcome call.Outcome) any {
+		return l.answers.nobody(l.route.StatusField, string(outcome))
+	}
 	return l.route.Try()
 }
 

@@ -37,7 +37,7 @@ func (c *run) receive() bool {
 		c.W.Header().Set("Allow", "GET, HEAD, POST")
 		return c.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "use GET or POST")
 	}
-	if !c.Receive(c.Route.CallID != nil) {
+	if !c.Receive(false) {
 		if c.Status == http.StatusUnsupportedMediaType {
 			c.Status = http.StatusBadRequest
 		}

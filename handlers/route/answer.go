@@ -34,7 +34,7 @@ func (c *Call) Answer(room []byte) error {
 	if c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError {
 		return c.writeError()
 	}
-	c.Output = c.Route.Instead
+	c.Output = c.Route.instead(c.Outcome)
 	text, err := c.Render(room)
 	if err != nil { // can't be: Provision has rendered it
 		return c.writeError()
@@ -71,11 +71,18 @@ func (c *Call) fit() (any, error) {
 // Try renders what stands in for an answer, with the longest outcome: it is
 // what remains when everything else has failed.
 func (r *Route) Try() error {
-	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.Instead}
+	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead(call.BreakerOpen)}
 	if _, err := trial.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Format.String() + ": " + err.Error())
 	}
 	return nil
+}
+
+func (r *Route) instead(outcome call.Outcome) any {
+	if r.Instead == nil {
+		return nil
+	}
+	return r.Instead(outcome)
 }
 
 func outcomeOfFormat(err error) call.Outcome {
@@ -96,16 +103,30 @@ func (c *Call) write(status int, contentType string, text []byte) error {
 	return err
 }
 
-// messages say to people what an outcome means. A reason that may hold details
+// message says to people what an outcome means. A reason that may hold details
 // goes to the log, not to the caller.
-var messages = map[call.Outcome]string{
-	call.Timeout:      "the API did not answer in time",
-	call.Unreachable:  "the API could not be reached",
-	call.Rejected:     "the API refused the request",
-	call.NoToken:      "no token for the API",
-	call.BadAnswer:    "the API's answer could not be used",
-	call.TooLarge:     "the API's answer is too large",
-	call.Unauthorized: "authentication required",
+func (c *Call) message() string {
+	subject := c.Route.Subject
+	switch c.Outcome {
+	case call.Timeout:
+		return subject + " did not answer in time"
+	case call.Unreachable:
+		return subject + " could not be reached"
+	case call.Rejected:
+		return subject + " refused the request"
+	case call.NoToken:
+		return "no token for " + subject
+	case call.BadAnswer:
+		return subject + "'s answer could not be used"
+	case call.TooLarge:
+		return subject + "'s answer is too large"
+	case call.Unauthorized:
+		return "authentication required"
+	case call.BadRequest:
+		return c.Reason
+	default:
+		return ""
+	}
 }
 
 func (c *Call) writeError() error {
@@ -113,19 +134,15 @@ func (c *Call) writeError() error {
 	if status == 0 {
 		status = c.Outcome.Status()
 	}
-	message := messages[c.Outcome]
 	if c.Outcome == call.Unauthorized && c.Route.Gate.challenge() != "" {
 		c.W.Header().Set("Www-Authenticate", c.Route.Gate.challenge())
-	}
-	if c.Outcome == call.BadRequest {
-		message = c.Reason
 	}
 	if c.RetryAfter > 0 {
 		seconds := (c.RetryAfter + time.Second - 1) / time.Second
 		c.W.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
 	text, err := answer.JSON.Append(nil, map[string]any{
-		"error": map[string]any{"outcome": string(c.Outcome), "message": message},
+		"error": map[string]any{"outcome": string(c.Outcome), "message": c.message()},
 	})
 	if err != nil {
 		return err

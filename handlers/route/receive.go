@@ -24,7 +24,7 @@ func (c *Call) Authorize() bool {
 }
 
 // Receive reads what the phone system sent, and makes $request of it where a
-// program asks for that.
+// program of the handler's, or call_id, asks for that.
 func (c *Call) Receive(asksRequest bool) bool {
 	input, err := c.readInput()
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Call) Receive(asksRequest bool) bool {
 	if !c.Reserve(len(input.Raw)) {
 		return c.Refuse(http.StatusServiceUnavailable, call.BadRequest, "too many large requests at once")
 	}
-	if asksRequest {
+	if asksRequest || (c.Route.CallID != nil && c.Route.CallID.Uses("request")) {
 		ip, _ := caddyhttp.GetVar(c.R.Context(), caddyhttp.ClientIPVarKey).(string)
 		c.Request = input.Request(c.R, ip)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -41,6 +42,7 @@ type Settings struct {
 
 // Defaults are what a handler takes where nothing is written.
 type Defaults struct {
+	Subject     string // who answers, for messages: "the API"
 	Budget      time.Duration
 	StatusField string // or "off"
 	// HasDefault tells that there is something to give instead of an answer.
@@ -52,6 +54,7 @@ type Defaults struct {
 // Route is the settings of one handler at work. It is immutable.
 type Route struct {
 	Name        string
+	Subject     string // who answers, for messages: "the API"
 	Gate        *Gate
 	Format      answer.Format
 	StatusField string // "" for none
@@ -62,16 +65,16 @@ type Route struct {
 
 	// Contract, when set, is kept by every answer.
 	Contract *answer.Contract
-	// Instead is what stands in for a failed answer; nil with a contract means
-	// its defaults.
-	Instead any
+	// Instead gives what stands in for an answer that failed with an outcome. A
+	// route without it gives the contract's defaults.
+	Instead func(call.Outcome) any
 
 	budgets *Budgets
 }
 
 // New checks the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
-	r := &Route{Name: name, Logger: ctx.Logger(), Metrics: app.Metrics().API(name)}
+	r := &Route{Name: name, Subject: d.Subject, Logger: ctx.Logger(), Metrics: app.Metrics().API(name)}
 	switch {
 	case s.Budget < 0:
 		return nil, errors.New("budget must be more than 0, for example `budget 2s`")
