@@ -38,12 +38,10 @@ import (
 //		reverse_proxy { … }
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // consume directive name
-	matchers, err := h.ExtractMatcherSet()
+	matchers, err := route.Matchers(h)
 	if err != nil {
 		return nil, err
 	}
-	h.Next() // consume it again: a matcher rewinds
 	p := parser{Parser: route.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true}}, api: new(API)}
 	if err := p.parse(); err != nil {
 		return nil, err

@@ -23,12 +23,10 @@ import (
 //		status_field off|<name>
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	h.Next() // consume directive name
-	matchers, err := h.ExtractMatcherSet()
+	matchers, err := route.Matchers(h)
 	if err != nil {
 		return nil, err
 	}
-	h.Next() // consume it again: a matcher rewinds
 	p := parser{Parser: route.Parser{Helper: h, What: "customer_lookup"}, lookup: new(Lookup)}
 	if p.NextArg() {
 		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())

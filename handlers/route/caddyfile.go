@@ -27,6 +27,15 @@ type position struct {
 	line int
 }
 
+// Matchers consumes the directive's name and matcher, and leaves the dispenser
+// on the name again.
+func Matchers(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
+	h.Next() // consume directive name
+	matchers, err := h.ExtractMatcherSet()
+	h.Next() // consume it again: a matcher rewinds
+	return matchers, err
+}
+
 // Subdirective notes where the current subdirective stands, and refuses a
 // second one.
 func (p *Parser) Subdirective() (name string, err error) {

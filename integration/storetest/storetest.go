@@ -54,6 +54,32 @@ func People() []*customer.Record {
 	return people
 }
 
+// Many are n customers with a number, an email and an account each: enough for
+// a database to prefer an index.
+func Many(n int) []*customer.Record {
+	many := make([]*customer.Record, n)
+	for i := range many {
+		many[i] = &customer.Record{ID: fmt.Sprint(i), Tel: fmt.Sprintf("138%08d", i), Email: fmt.Sprintf("u%d@example.com", i), LineID: fmt.Sprint("l", i)}
+	}
+	return many
+}
+
+// Queries are lookups by each parameter and by several: none may scan.
+func Queries() []customer.Query {
+	var all []customer.Query
+	for _, params := range [][]customer.Param{
+		{customer.ByID}, {customer.ByTel}, {customer.ByEmail}, {customer.ByAccount}, {customer.ByTel, customer.ByEmail},
+		{customer.ByTel, customer.ByAccount}, {customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
+	} {
+		var q customer.Query
+		for _, p := range params {
+			q = append(q, customer.Condition{Param: p, Raw: "x", Key: "x"})
+		}
+		all = append(all, q)
+	}
+	return all
+}
+
 // Put writes records as the importers do.
 func Put(t testing.TB, s customer.Writer, records ...*customer.Record) {
 	t.Helper()

@@ -84,7 +84,7 @@ func TestEntriesShareNoMemoryWithCallers(t *testing.T) {
 	in := entry("text")
 	c.Put("g", k, in)
 	c.Wait()
-	copy(in.Text, "XXXX")
+	copy(in.Text, "----")
 	out, _ := c.Get(k)
 	_ = append(out.Text, "more"...)
 	if got := c.text(k); got != "text" || cap(out.Text) != len(out.Text) {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 var errMySQLDSN = errors.New("the DSN can't be read; write user:password@tcp(host:3306)/database or mysql://user:password@host:3306/database")
@@ -63,8 +64,8 @@ func OpenMySQL(l *Lookup, dsn string, env customer.Env) (customer.Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	if config.Timeout == 0 || config.Timeout > connectTimeout {
-		config.Timeout = connectTimeout
+	if config.Timeout == 0 || config.Timeout > dbconn.ConnectTimeout {
+		config.Timeout = dbconn.ConnectTimeout
 	}
 	config.ParseTime, config.InterpolateParams, config.MultiStatements, config.AllowAllFiles = false, false, false, false
 	config.Logger = &mysql.NopLogger{} // it would write to stderr

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,28 +12,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 // OpenPostgres returns the store over tables in PostgreSQL. It connects with the
 // first lookup. The DSN is a URL or a list of keywords, as psql takes it;
 // pool_max_conns in it is how many connections there are at most (16).
 func OpenPostgres(l *Lookup, dsn string, env customer.Env) (customer.Store, error) {
-	config, err := pgxpool.ParseConfig(dsn)
+	config, err := dbconn.Postgres(dsn)
 	if err != nil {
-		return nil, errors.New("the DSN can't be read; write postgres://user:password@host:5432/database") // the error may quote it
-	}
-	if !strings.Contains(dsn, "pool_max_conns") {
-		config.MaxConns = maxConns
-	}
-	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
-		config.ConnConfig.ConnectTimeout = connectTimeout
+		return nil, err
 	}
 	params := config.ConnConfig.RuntimeParams
 	params["default_transaction_read_only"] = "on"
 	params["statement_timeout"] = fmt.Sprint(queryTimeout.Milliseconds())
-	if params["application_name"] == "" {
-		params["application_name"] = "switchboard"
-	}
 	config.AfterConnect = func(_ context.Context, c *pgx.Conn) error {
 		exactJSON(c.TypeMap())
 		return nil
@@ -91,15 +82,13 @@ func (p *postgres) judge(err error) verdict {
 		return verdict{reason: "no connection", lost: true}
 	}
 	v := verdict{reason: "PostgreSQL refuses with SQLSTATE " + e.Code}
+	v.lost = dbconn.PostgresLost(e.Code)
 	switch e.Code {
-	case "57P01", "57P02", "57P03": // it shuts down, has crashed, starts
-		v.lost = true
 	case "22P02", "22003", "22007", "22008": // no number, one out of range, no date
 		v.unlike = true
 	case "57014":
 		v.reason = "no answer in time"
 	}
-	v.lost = v.lost || strings.HasPrefix(e.Code, "08")
 	return v
 }
 

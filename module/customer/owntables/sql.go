@@ -5,13 +5,15 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 // openPool makes a pool; it connects to nothing.
 func openPool(c driver.Connector) *sql.DB {
 	db := sql.OpenDB(c)
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
+	db.SetMaxOpenConns(dbconn.MaxConns)
+	db.SetMaxIdleConns(dbconn.MaxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	db.SetConnMaxLifetime(time.Hour)
 	return db

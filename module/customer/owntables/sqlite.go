@@ -3,16 +3,15 @@ package owntables
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
 	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 // OpenSQLite returns the store over tables in a SQLite file. It opens the file
@@ -22,47 +21,7 @@ func OpenSQLite(l *Lookup, file string, env customer.Env) (customer.Store, error
 	if err != nil {
 		return nil, errors.New("the file's path can't be made absolute")
 	}
-	u := url.URL{Scheme: "file", Path: absolute, RawQuery: fmt.Sprintf("mode=ro&_pragma=busy_timeout(%d)", (queryTimeout / 2).Milliseconds())}
-	d := new(sqlite.Driver)
-	d.RegisterConnectionHook(lockDown)
-	return newStore(l, env, func() (database, error) { return &sqLite{openPool(opener{d, u.String()})}, nil }), nil
-}
-
-// opener is a driver and what it opens.
-type opener struct {
-	driver driver.Driver
-	dsn    string
-}
-
-// Connect implements driver.Connector.
-func (o opener) Connect(context.Context) (driver.Conn, error) { return o.driver.Open(o.dsn) }
-
-// Driver implements driver.Connector.
-func (o opener) Driver() driver.Driver { return o.driver }
-
-// lockDown leaves a connection nothing but reading: a file that is opened to
-// read only still lets ATTACH open others.
-func lockDown(c sqlite.ExecQuerierContext, _ string) error {
-	if _, err := c.ExecContext(context.Background(), "PRAGMA query_only = on", nil); err != nil {
-		return err
-	}
-	authorizer, ok := c.(sqlite.AuthorizerRegisterer)
-	if !ok {
-		return errors.New("the driver knows no authorizer")
-	}
-	return authorizer.RegisterAuthorizer(func(action sqlite.AuthorizerActionCode, _, function, _, _ string) sqlite.AuthorizerReturnCode {
-		switch action {
-		case sqlite.AuthSelect, sqlite.AuthRead, sqlite.AuthRecursive:
-			return sqlite.AuthorizerOK
-		case sqlite.AuthFunction:
-			if function != "load_extension" {
-				return sqlite.AuthorizerOK
-			}
-			return sqlite.AuthorizerDeny
-		default:
-			return sqlite.AuthorizerDeny
-		}
-	})
+	return newStore(l, env, func() (database, error) { return &sqLite{openPool(dbconn.SQLiteReader(absolute, queryTimeout/2))}, nil }), nil
 }
 
 // sqLite is a pool of connections to a SQLite file.

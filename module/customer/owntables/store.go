@@ -9,15 +9,13 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
-// Bounds of a lookup.
+// Bounds of a lookup, beside those of dbconn.
 const (
-	queryTimeout   = time.Second     // of one query
-	connectTimeout = 2 * time.Second // of one connection
-	patience       = 3 * time.Second // with a database that can't be reached
-	maxConns       = 16              // at once
-	maxRows        = 200             // of one query
+	queryTimeout = dbconn.LookupTimeout // of each of its queries
+	maxRows      = 200                  // of one query
 )
 
 // database runs queries, read-only.
@@ -50,7 +48,7 @@ type store struct {
 }
 
 func newStore(l *Lookup, env customer.Env, open func() (database, error)) *store {
-	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, patience: patience}
+	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, patience: dbconn.Patience}
 }
 
 // Find runs the query of each condition. Customers that all of them find, by

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 var contacts = []string{
@@ -180,7 +181,7 @@ func TestRestart(t *testing.T) {
 		s = p.open(t, byContacts)
 		begin = time.Now()
 		_, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"})
-		if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > patience+2*time.Second {
+		if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > dbconn.Patience+2*time.Second {
 			t.Errorf("%v: stopped: %v after %v", p.kind, err, took)
 		}
 		if err := server.start(); err != nil {

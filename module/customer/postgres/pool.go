@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,44 +11,31 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
-)
-
-// Bounds of what is asked of the database.
-const (
-	lookupTimeout  = time.Second     // of one lookup whose context has more time
-	connectTimeout = 2 * time.Second // of one connection
-	maxConns       = 16              // at once, unless the DSN says otherwise
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
 // newPool connects to nothing yet.
 func newPool(dsn string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil { // which may quote the DSN
-		return nil, errors.New("the DSN can't be read")
-	}
-	if !strings.Contains(dsn, "pool_max_conns") {
-		config.MaxConns = maxConns
-	}
-	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTimeout {
-		config.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "switchboard"
+	config, err := dbconn.Postgres(dsn)
+	if err != nil {
+		return nil, err
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
-		return nil, errors.New("the DSN can't be used")
+		return nil, dbconn.ErrPostgresDSN
 	}
 	return pool, nil
 }
 
 // again runs a read, and, when its connection turns out to be lost, runs it
-// anew on others, as long as the context allows: a database that restarts costs
-// time, but no answer.
+// anew on others, as long as the context and the store's patience allow: a
+// database that restarts costs time, but no answer, and one that stays away
+// keeps nobody waiting, a command without a deadline neither.
 func (s *store) again(ctx context.Context, read func() error) error {
+	begin := time.Now()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		err := read()
-		if err == nil || !lost(err) || ctx.Err() != nil {
+		if err == nil || !lost(err) || ctx.Err() != nil || time.Since(begin) > s.patience {
 			return err
 		}
 		s.pool.Reset()
@@ -66,11 +52,7 @@ func (s *store) again(ctx context.Context, read func() error) error {
 // lost tells whether an error is about the connection, not about what was asked.
 func lost(err error) bool {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch refused.Code {
-		case "57P01", "57P02", "57P03": // it shuts down, has crashed, starts
-			return true
-		}
-		return strings.HasPrefix(refused.Code, "08")
+		return dbconn.PostgresLost(refused.Code)
 	}
 	return !errors.Is(err, errRow) && !errors.Is(err, errSchema) && !errors.Is(err, pgx.ErrNoRows) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)

@@ -9,9 +9,9 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
 )
 
@@ -55,9 +55,9 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 	if p.dsn, err = caddy.NewReplacer().ReplaceOrErr(p.DSN, true, true); err != nil {
 		return fmt.Errorf("customers postgres: DSN: %w", err)
 	}
-	config, err := pgxpool.ParseConfig(p.dsn)
-	if err != nil { // which may quote the DSN
-		return errors.New("customers postgres: the DSN can't be read; write postgres://user:password@host:5432/database")
+	config, err := dbconn.Postgres(p.dsn)
+	if err != nil {
+		return fmt.Errorf("customers postgres: %w", err)
 	}
 	p.location = fmt.Sprintf("%s:%d/%s", config.ConnConfig.Host, config.ConnConfig.Port, config.ConnConfig.Database)
 	if !p.Written() {

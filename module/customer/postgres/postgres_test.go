@@ -19,6 +19,7 @@ import (
 	server "github.com/switchboard-ivr/switchboard/integration/postgres"
 	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
 )
 
@@ -83,27 +84,11 @@ func TestStore(t *testing.T) {
 // No lookup reads more than the rows that it finds.
 func TestNoLookupScans(t *testing.T) {
 	s := open(t, database(t))
-	var many []*customer.Record
-	for i := range 20_000 {
-		many = append(many, &customer.Record{ID: fmt.Sprint(i), Tel: fmt.Sprintf("138%08d", i), Email: fmt.Sprintf("u%d@example.com", i), LineID: fmt.Sprint("l", i)})
-	}
-	storetest.Put(t, s, many...)
+	storetest.Put(t, s, storetest.Many(20_000)...)
 	if _, err := s.pool.Exec(t.Context(), "ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
-	for _, params := range [][]customer.Param{
-		{customer.ByID},
-		{customer.ByTel},
-		{customer.ByEmail},
-		{customer.ByAccount},
-		{customer.ByTel, customer.ByEmail},
-		{customer.ByTel, customer.ByAccount},
-		{customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
-	} {
-		var q customer.Query
-		for _, p := range params {
-			q = append(q, customer.Condition{Param: p, Raw: "x", Key: "x"})
-		}
+	for _, q := range storetest.Queries() {
 		text, args := s.finder.Find(q, 2)
 		rows, err := s.pool.Query(t.Context(), "EXPLAIN "+text, args...)
 		if err != nil {
@@ -114,7 +99,7 @@ func TestNoLookupScans(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(strings.Join(plan, "\n"), "Seq Scan on "+sqldb.Customers) {
-			t.Errorf("%v scans:\n%s", params, strings.Join(plan, "\n"))
+			t.Errorf("%v scans:\n%s", q, strings.Join(plan, "\n"))
 		}
 	}
 }
@@ -123,6 +108,7 @@ func TestNoLookupScans(t *testing.T) {
 // unavailable within the deadline.
 func TestRestartUnderLoad(t *testing.T) {
 	s := open(t, database(t))
+	s.patience = time.Minute // a busy machine starts servers slowly
 	storetest.Put(t, s, storetest.People()...)
 	q := customer.Query{{Param: customer.ByID, Raw: "C1", Key: "C1"}}
 	done := make(chan struct{})
@@ -175,7 +161,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	}
 	begin := time.Now()
 	_, err := s.Find(t.Context(), q, 1)
-	if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > lookupTimeout+time.Second {
+	if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > dbconn.LookupTimeout+time.Second {
 		t.Errorf("stopped: %v after %v", err, took)
 	}
 	if err := db.Resume(); err != nil {
@@ -183,6 +169,17 @@ func TestRestartUnderLoad(t *testing.T) {
 	}
 	if found, err := s.Find(t.Context(), q, 1); err != nil || len(found) != 1 {
 		t.Errorf("resumed: %v %v", found, err)
+	}
+}
+
+// A command has no deadline of its own. It once waited for ever, in silence, for
+// a database that was down.
+func TestADatabaseThatIsDown(t *testing.T) {
+	s := open(t, "postgres://crm@127.0.0.1:1/crm")
+	begin := time.Now()
+	_, err := s.Count(context.Background())
+	if took := time.Since(begin); !errors.Is(err, customer.ErrUnavailable) || took > dbconn.Patience+dbconn.ConnectTimeout {
+		t.Errorf("got %v after %v", err, took)
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
 )
 
@@ -27,11 +29,13 @@ type store struct {
 	finder *sqldb.Finder
 	clock  sqldb.Clock
 	ready  *sqldb.Ready
+
+	patience time.Duration // with a database that can't be reached
 }
 
 // newStore starts nothing: a store is opened while a configuration is checked.
 func newStore(dsn string, env customer.Env) *store {
-	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady()}
+	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady(), patience: dbconn.Patience}
 }
 
 // open makes the pool and the tables, once.
@@ -75,7 +79,7 @@ func (s *store) migrate(ctx context.Context) error {
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
 	defer cancel()
 	text, args := s.finder.Find(q, limit)
 	return s.read(ctx, text, args)

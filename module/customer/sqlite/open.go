@@ -1,80 +1,35 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql"
-	"database/sql/driver"
-	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	"modernc.org/sqlite"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 )
 
-// dsn names a file to the driver, whatever signs are in its path.
-func dsn(path string, params url.Values) string {
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}).String()
-}
+// busy is how long a lookup waits for a file that is locked, which in WAL mode
+// is only while somebody recovers it.
+const busy = time.Second
 
-// connector opens connections with a driver of its own, which is not in
-// database/sql's list.
-type connector struct {
-	driver *sqlite.Driver
-	dsn    string
-}
-
-// Connect implements [driver.Connector].
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
-
-// Driver implements [driver.Connector].
-func (c connector) Driver() driver.Driver { return c.driver }
-
-// OpenReader returns a pool of connections to an existing file that can do
-// nothing but read it. It is opened with its first use. A statement can neither
-// write nor reach another file, whatever it says.
-func OpenReader(path string, connections int) *sql.DB {
-	d := new(sqlite.Driver)
-	d.RegisterConnectionHook(func(c sqlite.ExecQuerierContext, _ string) error {
-		registerer, ok := c.(sqlite.AuthorizerRegisterer)
-		if !ok {
-			return errors.New("the driver has no authorizer")
-		}
-		return registerer.RegisterAuthorizer(onlyReads)
-	})
-	db := sql.OpenDB(connector{d, dsn(path, url.Values{
-		"mode": {"ro"}, "_query_only": {"1"}, "_busy_timeout": {"1000"},
-	})})
+// openReader returns the pool that lookups use. A statement of it can neither
+// write nor reach another file.
+func openReader(path string, connections int) *sql.DB {
+	db := sql.OpenDB(dbconn.SQLiteReader(path, busy))
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db
 }
 
-// onlyReads decides what a statement of a reader may do.
-func onlyReads(action sqlite.AuthorizerActionCode, name, function, _, _ string) sqlite.AuthorizerReturnCode {
-	allowed := false
-	switch action {
-	case sqlite.AuthSelect, sqlite.AuthRead, sqlite.AuthRecursive, sqlite.AuthTransaction:
-		allowed = true
-	case sqlite.AuthFunction:
-		allowed = function != "load_extension"
-	case sqlite.AuthPragma:
-		allowed = name == "query_only" || name == "busy_timeout" // the driver's own, as the connection opens
-	default: // all that writes, or reaches another file
-	}
-	if !allowed {
-		return sqlite.AuthorizerDeny
-	}
-	return sqlite.AuthorizerOK
-}
-
 // openWriter returns the one connection that writes. It waits 5 s for another
 // process that does.
 func openWriter(path string) *sql.DB {
-	db := sql.OpenDB(connector{new(sqlite.Driver), dsn(path, url.Values{
+	db := sql.OpenDB(dbconn.SQLite(path, url.Values{
 		"mode": {"rw"}, "_txlock": {"immediate"}, "_busy_timeout": {"5000"},
 		"_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
-	})})
+	}))
 	db.SetMaxOpenConns(1)
 	return db
 }

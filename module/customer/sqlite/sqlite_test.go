@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,31 +89,15 @@ func TestReadersOnlyRead(t *testing.T) {
 // No lookup reads more than the rows that it finds.
 func TestNoLookupScans(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "customers.db"))
-	var many []*customer.Record
-	for i := range 5000 {
-		many = append(many, &customer.Record{ID: fmt.Sprint(i), Tel: fmt.Sprintf("138%08d", i), Email: fmt.Sprintf("u%d@example.com", i), LineID: fmt.Sprint("l", i)})
-	}
-	storetest.Put(t, s, many...)
+	storetest.Put(t, s, storetest.Many(5000)...)
 	if _, err := s.writer.ExecContext(t.Context(), "ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
-	for _, params := range [][]customer.Param{
-		{customer.ByID},
-		{customer.ByTel},
-		{customer.ByEmail},
-		{customer.ByAccount},
-		{customer.ByTel, customer.ByEmail},
-		{customer.ByTel, customer.ByAccount},
-		{customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
-	} {
-		var q customer.Query
-		for _, p := range params {
-			q = append(q, customer.Condition{Param: p, Raw: "x", Key: "x"})
-		}
+	for _, q := range storetest.Queries() {
 		text, args := s.finder.Find(q, 2)
 		for _, detail := range plan(t, s, text, args) {
 			if strings.HasPrefix(detail, "SCAN "+sqldb.Customers) {
-				t.Errorf("%v: %s", params, detail)
+				t.Errorf("%v: %s", q, detail)
 			}
 		}
 	}

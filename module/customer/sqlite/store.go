@@ -9,21 +9,17 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 	"modernc.org/sqlite"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
 	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
 )
 
-const (
-	// lookupTimeout bounds a lookup whose context has more time.
-	lookupTimeout = time.Second
-	// pageSize is how many customers All reads at a time.
-	pageSize = 500
-)
+// pageSize is how many customers All reads at a time.
+const pageSize = 500
 
 // store is a directory in a file.
 type store struct {
@@ -45,7 +41,7 @@ func newStore(path string, env customer.Env) *store {
 	}
 	return &store{
 		path: path, env: env, finder: sqldb.NewFinder(sqldb.SQLite), ready: sqldb.NewReady(),
-		reader: OpenReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
+		reader: openReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
 		prepared: make(map[string]*sql.Stmt),
 	}
 }
@@ -102,7 +98,7 @@ func (s *store) migrate(ctx context.Context) error {
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
 	defer cancel()
 	text, args := s.finder.Find(q, limit)
 	return s.read(ctx, text, args)

@@ -1,0 +1,13 @@
+// Package dbconn is how databases of customers are connected to, whoever's
+// tables they hold: bounds of time and number, and connections that only read.
+package dbconn
+
+import "time"
+
+// Bounds of every store.
+const (
+	LookupTimeout  = time.Second     // of one lookup whose context has more time
+	ConnectTimeout = 2 * time.Second // of one connection
+	Patience       = 3 * time.Second // with a database that can't be reached
+	MaxConns       = 16              // at once, unless the DSN says otherwise
+)
