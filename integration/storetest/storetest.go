@@ -68,8 +68,13 @@ func Many(n int) []*customer.Record {
 func Queries() []customer.Query {
 	var all []customer.Query
 	for _, params := range [][]customer.Param{
-		{customer.ByID}, {customer.ByTel}, {customer.ByEmail}, {customer.ByAccount}, {customer.ByTel, customer.ByEmail},
-		{customer.ByTel, customer.ByAccount}, {customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
+		{customer.ByID},
+		{customer.ByTel},
+		{customer.ByEmail},
+		{customer.ByAccount},
+		{customer.ByTel, customer.ByEmail},
+		{customer.ByTel, customer.ByAccount},
+		{customer.ByID, customer.ByTel, customer.ByEmail, customer.ByAccount},
 	} {
 		var q customer.Query
 		for _, p := range params {
