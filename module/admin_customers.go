@@ -67,12 +67,12 @@ func putCustomer(a *App, r *http.Request) (any, error) {
 	if err := w.Put(r.Context(), []*customer.Record{record}, nil); err != nil {
 		return nil, storeError(err)
 	}
-	a.customerChanged(id)
+	a.customerWritten()
 	return adminapi.Changed{ID: id, Store: w.Location()}, nil
 }
 
-// deleteCustomer tells those who keep answers in any case: they may know a
-// customer whom the store has lost already.
+// deleteCustomer drops the cached answers in any case: they may know a customer
+// whom the store has lost already.
 func deleteCustomer(a *App, r *http.Request) (any, error) {
 	id, err := idOf(r)
 	if err != nil {
@@ -86,7 +86,7 @@ func deleteCustomer(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, storeError(err)
 	}
-	a.customerChanged(id)
+	a.customerErased()
 	return adminapi.Changed{ID: id, Existed: existed, Store: w.Location()}, nil
 }
 

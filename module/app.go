@@ -62,6 +62,11 @@ type App struct {
 	// The area code of telephone numbers that have none, as it is dialled: `010`.
 	AreaCode string `json:"area_code,omitempty"`
 
+	// Heap that the cached answers of all routes may take together, in bytes.
+	// Default: 64 MiB; at least 1 MiB. A reload keeps the answers, unless it
+	// changes the size.
+	CacheSize int64 `json:"cache_size,omitempty"`
+
 	// Definitions of jq functions, put before every program of every route and
 	// token source. In a Caddyfile: `define @lib.jq`.
 	Define string `json:"define,omitempty"`
@@ -70,13 +75,14 @@ type App struct {
 	logger  *zap.Logger
 	sources map[string]*TokenSource
 	apis    *registry
-	changes *changes
 	metrics *Metrics
 	events  *emitter
 
 	phones    phone.Region
 	guest     customer.Guest      // nil: none is configured
 	customers *customer.Directory // nil: nobody has asked for it
+
+	cache *heldCache // nil: no route has one
 }
 
 // CaddyModule returns the Caddy module information.
@@ -94,9 +100,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.sources = make(map[string]*TokenSource, len(a.Tokens))
 	a.apis = new(registry)
-	a.changes = new(changes)
 	a.metrics = newMetrics(ctx.GetMetricsRegistry())
 	a.metrics.watch(a.states)
+	if err := a.checkCacheSize(); err != nil {
+		return err
+	}
 	if a.Define != "" {
 		if _, err := jq.Compile(".", jq.Spec{Define: a.Define}); err != nil {
 			return fmt.Errorf("define: %w", err)
@@ -164,6 +172,7 @@ func (a *App) Cleanup() error {
 	if a.customers != nil {
 		a.customers.Release()
 	}
+	a.releaseCache()
 	var errs []error
 	for _, i := range a.Issuers {
 		if i != nil {

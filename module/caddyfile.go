@@ -8,7 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
 
+	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
@@ -42,6 +44,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		customers <store> …
 //		region <country> [<area code>]
+//		cache_size <size>
 //		define <jq>
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -87,10 +90,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := a.parseRegion(d); err != nil {
 				return err
 			}
+		case "cache_size":
+			if err := a.parseCacheSize(d); err != nil {
+				return err
+			}
 		case "define":
 			d.RemainingArgs() // read already
 		default:
-			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region and define", d.Val())
+			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region, cache_size and define", d.Val())
 		}
 	}
 	return nil
@@ -143,6 +150,19 @@ func (a *App) parseRegion(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	a.Region, a.AreaCode = region.Country, region.AreaCode
+	return nil
+}
+
+func (a *App) parseCacheSize(d *caddyfile.Dispenser) error {
+	var raw string
+	if !d.AllArgs(&raw) {
+		return d.ArgErr()
+	}
+	n, err := humanize.ParseBytes(raw)
+	if err != nil || n < cache.MinSize || n > 1<<40 {
+		return d.Errf("%q is not a size of at least 1MiB; write for example 64MiB", raw)
+	}
+	a.CacheSize = int64(n)
 	return nil
 }
 

@@ -75,9 +75,22 @@ func (a *App) provisionCustomers() (err error) {
 	return err
 }
 
+// CustomersIdentity tells one customer directory from another: where it is, and
+// how it reads telephone numbers. It holds secrets.
+func (a *App) CustomersIdentity() string {
+	if a.guest == nil {
+		return ""
+	}
+	return identity(a.guest, a.phones)
+}
+
+func identity(guest customer.Guest, region phone.Region) string {
+	return guest.Identity() + " " + region.Country + " " + region.AreaCode
+}
+
 // openDirectory takes hold of the store that everyone with these settings uses.
 func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory, error) {
-	key := guest.Identity() + " " + env.Region.Country + " " + env.Region.AreaCode
+	key := identity(guest, env.Region)
 	take := func() (customer.Store, error) {
 		value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
 			store, err := guest.Open(env)

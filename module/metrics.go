@@ -20,6 +20,8 @@ type Metrics struct {
 	ailing   *prometheus.CounterVec
 	renewals *prometheus.CounterVec
 	renewal  *prometheus.HistogramVec
+	cached   *prometheus.CounterVec
+	behind   *prometheus.CounterVec
 	registry *prometheus.Registry
 }
 
@@ -48,6 +50,14 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 			Name: "switchboard_unhealthy_total",
 			Help: "Answers that show an ailing API.",
 		}, []string{"api"})),
+		cached: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_cache_requests_total",
+			Help: "Calls of an API with a cache, by what the cache had for them.",
+		}, []string{"api", "result"})),
+		behind: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_cache_background_total",
+			Help: "Calls that were finished or renewed while nobody waited, by outcome.",
+		}, []string{"api", "outcome"})),
 		renewals: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_token_renewals_total",
 			Help: "Attempts to get a token, by way and outcome.",
@@ -69,6 +79,8 @@ func (m *Metrics) API(name string) *APIMetrics {
 		calls:    m.calls.MustCurryWith(prometheus.Labels{"api": name}),
 		duration: m.duration.WithLabelValues(name),
 		ailing:   m.ailing.WithLabelValues(name),
+		cached:   m.cached.MustCurryWith(prometheus.Labels{"api": name}),
+		behind:   m.behind.MustCurryWith(prometheus.Labels{"api": name}),
 	}
 	for step, word := range stepNames {
 		bound.steps[step] = m.steps.WithLabelValues(name, word)
@@ -97,6 +109,8 @@ type APIMetrics struct {
 	duration prometheus.Observer
 	steps    [stepCount]prometheus.Observer
 	ailing   prometheus.Counter
+	cached   *prometheus.CounterVec
+	behind   *prometheus.CounterVec
 }
 
 // Ended counts a call and its time.

@@ -12,6 +12,8 @@ import (
 type registry struct {
 	mu   sync.Mutex
 	apis map[string]registered
+	// what handlers of the same settings have in common, by a name of theirs
+	shared map[string]any
 }
 
 type registered struct {
@@ -54,4 +56,21 @@ func (a *App) APIs() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Shared returns what the handlers of one API have in common, however many
+// servers it is written in: the first one makes it. The key stands for the
+// settings.
+func Shared[T any](a *App, key string, create func() T) T {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	if found, ok := a.apis.shared[key].(T); ok {
+		return found
+	}
+	made := create()
+	if a.apis.shared == nil {
+		a.apis.shared = make(map[string]any)
+	}
+	a.apis.shared[key] = made
+	return made
 }

@@ -32,9 +32,9 @@ func init() {
 // everything goes on, with the token injected, and streams.
 //
 // Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as
-// its details, and `Server-Timing`. The outcomes are `ok`, `not_found`,
-// `timeout`, `unreachable`, `rejected`, `no_token`, `bad_answer` and
-// `too_large`; a caller who is refused gets `bad_request` or `unauthorized`.
+// its details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are
+// `ok`, `stale`, `not_found`, `timeout`, `unreachable`, `rejected`, `no_token`,
+// `bad_answer` and `too_large`; a caller who is refused gets `bad_request` or `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
 //
@@ -124,6 +124,8 @@ type API struct {
 	chain    caddyhttp.Handler
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
+
+	placeholders []string // of the chain and of headers, where answers are cached
 }
 
 // CaddyModule returns the Caddy module information.
@@ -142,15 +144,22 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 	_ = c.Authorize() && // who calls?
 		c.receive() && // what did the phone system send?
-		c.exchange() && // ask the API, with a token
-		c.judge() && // what does its answer mean?
-		c.shape() // what the flow wants to know
+		c.Recall(c) && // is there an answer already, or one on its way?
+		c.work()
 
 	return c.answer()
+}
+
+// work asks for an answer. It may go on when the phone system has got another one.
+func (c *run) work() bool {
+	return c.exchange() && // ask the API, with a token
+		c.judge() && // what does its answer mean?
+		c.shape() // what the flow wants to know
 }
 
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
+	_ route.Question              = (*run)(nil)
 )

@@ -31,6 +31,12 @@ import (
 //		format        json|flat|form|text
 //		on_failure    default|error
 //		budget        <duration>
+//		cache         <duration> {
+//			stale     <duration> <duration>
+//			not_found <duration>
+//			key       <jq>
+//			scope     request|shared
+//		}
 //		replay        on|off
 //		call_id       <jq>
 //		max_size      <size>

@@ -36,7 +36,9 @@ func (c *run) exchange() bool {
 			if c.attempt.Err != nil || (again && c.attempt.Expired) {
 				return false
 			}
-			return !a.buffered || isStream(status, header)
+			stream := isStream(status, header)
+			c.recorder.endless = stream && c.Forked()
+			return !a.buffered || (stream && !c.Forked())
 		}
 		c.recorder.begin = c.streams
 		err := c.send(req)
@@ -100,6 +102,8 @@ func (c *run) settle(err error) bool {
 		return c.Fail(call.NoToken, c.attempt.Err.Error())
 	case c.Clock.Err() != nil:
 		return c.Ended("")
+	case rec.endless:
+		return c.Fail(call.BadAnswer, errEndless.Error())
 	case rec.overrun:
 		return c.Fail(call.TooLarge, errOverrun.Error())
 	case errors.Is(err, http.ErrAbortHandler):

@@ -37,6 +37,14 @@ func (p *parser) finish() error {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")
 		return p.At(subdirective, err)
 	}
+	if a.Cache != nil {
+		if _, err := a.Cache.Check(define); err != nil {
+			return p.At("cache", fmt.Errorf("cache: %w", err))
+		}
+		if a.target.sidecar() {
+			return p.At("cache", errCacheSidecar)
+		}
+	}
 	if _, err := a.ParseFormat(); err != nil {
 		return p.At("format", err)
 	}

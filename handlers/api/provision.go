@@ -77,11 +77,16 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionChain(ctx); err != nil {
 		return err
 	}
+	if err := a.provisionCache(app, asWritten); err != nil {
+		return err
+	}
 	a.warn(ctx)
 
 	sum := sha256.Sum256(asWritten)
 	return app.RegisterAPI(a.Name, hex.EncodeToString(sum[:]), a)
 }
+
+var errCacheSidecar = errors.New("cache: a `to` without a path hands everything on, so that no key would be safe; write the path, for example `to https://crm.example.com/order/query`")
 
 func (a *API) setDefaults() {
 	if a.MaxSize == 0 {
@@ -99,6 +104,8 @@ func (a *API) check() error {
 		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
 	case a.Body != nil && a.Pass != nil && a.Pass.Body:
 		return errors.New("body and `pass body` contradict each other; write one of them")
+	case a.Cache != nil && a.target.sidecar():
+		return errCacheSidecar
 	case a.target.keep != "" && a.source == nil:
 		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
 	case a.target.keep != "" && a.source.KeepHosts() == nil:
@@ -118,7 +125,7 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.programs.credentials = values
-	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != ""
+	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.Cache != nil
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
@@ -159,6 +166,7 @@ func (a *API) looksAt() *jq.Projection {
 // in the format: it is what remains when everything else has failed.
 func (a *API) provisionContract(ctx context.Context) (err error) {
 	if a.Default == "" {
+		a.route.StatusField = "" // the outcome is part of the contract
 		return nil
 	}
 	if a.route.Contract, err = a.runDefault(ctx); err != nil {
@@ -180,6 +188,19 @@ func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
 	return answer.NewContract(v.(map[string]any)), nil
 }
 
+// provisionCache finds the answers of earlier configurations: those with the same
+// settings, the same target and the same credentials.
+func (a *API) provisionCache(app *module.App, asWritten []byte) error {
+	if a.Cache == nil {
+		return nil
+	}
+	identity := []string{string(asWritten), a.target.scheme, a.target.host}
+	if a.source != nil {
+		identity = append(identity, a.source.Identity())
+	}
+	return a.Remember(app, a.route, identity...)
+}
+
 // provisionChain loads the guest handlers and strings them together.
 func (a *API) provisionChain(ctx caddy.Context) error {
 	if len(a.HandleRaw) == 0 {
@@ -191,6 +212,9 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	}
 	if a.Token != "" && !a.injects() {
 		return fmt.Errorf("token %s is named, but no reverse_proxy in handle has `\"transport\": {\"protocol\": \"switchboard\", \"token\": %q}`", a.Token, a.Token)
+	}
+	if a.Cache != nil {
+		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
 	}
 	guests, err := ctx.LoadModule(a, "HandleRaw")
 	if err != nil {

@@ -28,12 +28,15 @@ type recorder struct {
 	limit   int64
 	passing bool // the answer goes through; nothing can be taken back
 	overrun bool // the answer is larger than the limit
+	endless bool // the answer is a stream, and nobody is there to stream it to
 
 	// passes decides, once the status and headers are known, whether to let
 	// the answer through. begin is called before that.
 	passes func(status int, header http.Header) bool
 	begin  func()
 }
+
+var errEndless = errors.New("the answer is a stream, which can't be cached")
 
 var errOverrun = errors.New("the answer is larger than max_size")
 
@@ -48,7 +51,7 @@ func (rec *recorder) reset(w http.ResponseWriter, limit int64) {
 		rec.body = buffers.Get().(*bytes.Buffer)
 	}
 	rec.body.Reset()
-	rec.w, rec.limit, rec.status, rec.overrun = w, limit, 0, false
+	rec.w, rec.limit, rec.status, rec.overrun, rec.endless = w, limit, 0, false, false
 	rec.header = w.Header().Clone()
 	if rec.header == nil {
 		rec.header = make(http.Header)
@@ -113,6 +116,9 @@ func (rec *recorder) Write(p []byte) (int, error) {
 	}
 	if rec.passing {
 		return rec.w.Write(p)
+	}
+	if rec.endless {
+		return 0, errEndless
 	}
 	if int64(rec.body.Len())+int64(len(p)) > rec.limit {
 		rec.overrun = true

@@ -11,7 +11,7 @@ type answers struct {
 }
 
 // of is the document of a customer. Each call gives a new one.
-func (a *answers) of(r *customer.Record, statusField, outcome string) any {
+func (a *answers) of(r *customer.Record) any {
 	object := make(map[string]any, len(customer.Fields)+len(r.Custom)+1)
 	if a.fields == nil {
 		r.Complete(func(name, value string) { a.put(object, name, value) })
@@ -20,13 +20,13 @@ func (a *answers) of(r *customer.Record, statusField, outcome string) any {
 			a.put(object, name, r.Value(name))
 		}
 	}
-	return a.wrap(object, statusField, outcome)
+	return a.wrap(object)
 }
 
 // nobody is the document when no customer is found.
-func (a *answers) nobody(statusField, outcome string) any {
+func (a *answers) nobody() any {
 	if a.null {
-		return a.wrap(nil, statusField, outcome)
+		return a.wrap(nil)
 	}
 	object := make(map[string]any, len(customer.Fields)+1)
 	names := a.fields
@@ -36,7 +36,7 @@ func (a *answers) nobody(statusField, outcome string) any {
 	for _, name := range names {
 		a.put(object, name, "")
 	}
-	return a.wrap(object, statusField, outcome)
+	return a.wrap(object)
 }
 
 var wireNames = func() []string {
@@ -56,23 +56,16 @@ func (a *answers) put(object map[string]any, name, value string) {
 	}
 }
 
-// wrap adds the outcome, where it is asked for, and the envelope.
-func (a *answers) wrap(object map[string]any, statusField, outcome string) any {
-	if !a.envelope {
-		if object == nil {
-			return nil // null has no room for an outcome
-		}
-		if statusField != "" {
-			object[statusField] = outcome
-		}
+// wrap adds the envelope.
+func (a *answers) wrap(object map[string]any) any {
+	switch {
+	case a.envelope && object != nil:
+		return map[string]any{"code": "000000", "data": object}
+	case a.envelope:
+		return map[string]any{"code": "000000", "data": nil}
+	case object != nil:
 		return object
+	default:
+		return nil
 	}
-	around := map[string]any{"code": "000000", "data": nil}
-	if object != nil {
-		around["data"] = object
-	}
-	if statusField != "" {
-		around[statusField] = outcome
-	}
-	return around
 }

@@ -17,6 +17,12 @@ import (
 //		envelope
 //		audit        [<key>]
 //		format       json|flat|form|text
+//		cache        <duration> {
+//			stale     <duration> <duration>
+//			not_found <duration>
+//			key       <jq>
+//			scope     request|shared
+//		}
 //		on_failure   error|default
 //		budget       <duration>
 //		call_id      <jq>

@@ -31,8 +31,8 @@ func init() {
 // `thirdAccountId` with all ten account ids. A withheld number, an extension or
 // anything else that is no telephone number is nobody's.
 //
-// Every answer has the headers `Proxy-Status` (RFC 9209) and `Server-Timing`.
-// The outcomes are `ok`, `not_found`, `ambiguous`, `timeout` and `unreachable`;
+// Every answer has the headers `Proxy-Status` (RFC 9209), `Cache-Status`
+// (RFC 9211) and `Server-Timing`. The outcomes are `ok`, `stale`, `not_found`, `ambiguous`, `timeout` and `unreachable`;
 // a caller who is refused gets `bad_request` or `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
@@ -103,6 +103,7 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 
 	_ = c.Authorize() && // who asks?
 		c.receive() && // for whom?
+		c.Recall(c) && // is that known already, or being asked?
 		c.find() // who is it?
 
 	return c.Answer(nil)
@@ -112,4 +113,5 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 var (
 	_ caddy.Provisioner           = (*Lookup)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Lookup)(nil)
+	_ route.Question              = (*run)(nil)
 )

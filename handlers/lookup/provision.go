@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
 
@@ -18,7 +18,10 @@ import (
 // label of metrics. No API may have it.
 const Name = module.LookupName
 
-const defaultBudget = time.Second
+const (
+	defaultBudget = time.Second
+	maxNotFound   = 30 * time.Second // reliability X7
+)
 
 // The words of the settings.
 const (
@@ -37,6 +40,10 @@ func (l *Lookup) Provision(ctx caddy.Context) error {
 }
 
 func (l *Lookup) provision(ctx caddy.Context) error {
+	asWritten, err := json.Marshal(l) // before defaults are set
+	if err != nil {
+		return err
+	}
 	if err := l.check(); err != nil {
 		return err
 	}
@@ -58,8 +65,9 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
 		return err
 	}
-	l.route.Instead = func(outcome call.Outcome) any {
-		return l.answers.nobody(l.route.StatusField, string(outcome))
+	l.route.Instead = l.answers.nobody
+	if err := l.Remember(app, l.route, string(asWritten), app.CustomersIdentity()); err != nil {
+		return err
 	}
 	return l.route.Try()
 }
@@ -87,6 +95,9 @@ func (l *Lookup) check() error {
 		return fmt.Errorf("not_found %q is unknown; write null, blank or 404", l.NotFound)
 	case l.Multiple != "" && !slices.Contains([]string{multipleNewest, multipleNone}, l.Multiple):
 		return fmt.Errorf("multiple %q is unknown; write newest or none", l.Multiple)
+	}
+	if l.Cache != nil && l.Cache.NotFound > caddy.Duration(maxNotFound) {
+		return fmt.Errorf("cache: not_found is %s, and so long a new customer would stay unknown; write at most %s", time.Duration(l.Cache.NotFound), maxNotFound)
 	}
 	for i, name := range l.Fields {
 		if slices.Contains(l.Fields[:i], name) {

@@ -68,14 +68,14 @@ func (c *run) find() bool {
 		return c.nobody(call.Ambiguous)
 	}
 	c.Outcome = call.OK
-	c.Output = c.lookup.answers.of(found[0], c.Route.StatusField, string(c.Outcome))
+	c.Output = c.lookup.answers.of(found[0])
 	return true
 }
 
 // nobody ends a lookup that finds nobody, or too many.
 func (c *run) nobody(outcome call.Outcome) bool {
 	c.Outcome = outcome
-	c.Output = c.lookup.answers.nobody(c.Route.StatusField, string(outcome))
+	c.Output = c.lookup.answers.nobody()
 	if c.lookup.NotFound == notFoundStatus {
 		c.Status = http.StatusNotFound
 	}

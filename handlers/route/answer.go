@@ -20,7 +20,10 @@ func (c *Call) Answer(room []byte) error {
 		return nil
 	}
 	if c.Outcome.Answered() {
-		text, err := c.Render(room)
+		text, err := c.text, error(nil)
+		if text == nil {
+			text, err = c.Render(room)
+		}
 		if err == nil {
 			status := http.StatusOK
 			if c.Status != 0 {
@@ -34,7 +37,7 @@ func (c *Call) Answer(room []byte) error {
 	if c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError {
 		return c.writeError()
 	}
-	c.Output = c.Route.instead(c.Outcome)
+	c.Output, c.text = c.Route.instead(), nil
 	text, err := c.Render(room)
 	if err != nil { // can't be: Provision has rendered it
 		return c.writeError()
@@ -52,18 +55,23 @@ func (c *Call) Render(room []byte) ([]byte, error) {
 }
 
 // fit brings what the call gave into the contract: every key is there, and the
-// outcome with them.
-func (c *Call) fit() (any, error) {
+// outcome with them, where the route has a field for it. Null has no room for one,
+// and a text is one value.
+func (c *Call) fit() (v any, err error) {
 	r := c.Route
-	if r.Contract == nil {
-		return c.Output, nil
+	v = c.Output
+	if r.Contract != nil {
+		if v, err = r.Contract.Apply(v); err != nil {
+			return nil, err
+		}
 	}
-	object, err := r.Contract.Apply(c.Output)
-	if err != nil {
-		return nil, err
+	object, ok := v.(map[string]any)
+	if r.StatusField == "" || r.Format == answer.Text || !ok || object == nil {
+		return v, nil
 	}
-	if r.StatusField != "" && r.Format != answer.Text { // text is one value
-		object[r.StatusField] = string(c.Outcome)
+	object[r.StatusField] = string(c.Outcome)
+	if c.Outcome == call.Stale {
+		object["_age"] = int(c.age / time.Second)
 	}
 	return object, nil
 }
@@ -71,18 +79,18 @@ func (c *Call) fit() (any, error) {
 // Try renders what stands in for an answer, with the longest outcome: it is
 // what remains when everything else has failed.
 func (r *Route) Try() error {
-	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead(call.BreakerOpen)}
+	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead()}
 	if _, err := trial.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Format.String() + ": " + err.Error())
 	}
 	return nil
 }
 
-func (r *Route) instead(outcome call.Outcome) any {
+func (r *Route) instead() any {
 	if r.Instead == nil {
 		return nil
 	}
-	return r.Instead(outcome)
+	return r.Instead()
 }
 
 func outcomeOfFormat(err error) call.Outcome {
@@ -120,6 +128,10 @@ func (c *Call) message() string {
 		return subject + "'s answer could not be used"
 	case call.TooLarge:
 		return subject + "'s answer is too large"
+	case call.BreakerOpen:
+		return subject + " failed too often and is not asked for a while"
+	case call.Held:
+		return subject + " is not asked at present"
 	case call.Unauthorized:
 		return "authentication required"
 	case call.BadRequest:

@@ -71,6 +71,8 @@ func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 		return true, p.Text(&s.Format)
 	case "on_failure":
 		return true, p.Text(&s.OnFailure)
+	case "cache":
+		return true, p.cache(&s.Cache)
 	case "budget":
 		return true, p.Duration(&s.Budget)
 	case "call_id":

@@ -39,7 +39,11 @@ type Call struct {
 	Replayed bool
 	Timing   Timing
 
-	start time.Time
+	start  time.Time
+	forked bool
+	cached cacheUse
+	text   []byte        // the answer, when it is written already
+	age    time.Duration // of an older answer
 	// reserved gives back the memory of large documents
 	reserved []func()
 }
@@ -119,6 +123,7 @@ func (c *Call) End() {
 			zap.String("call_id", c.ID),
 			zap.String("reason", mask.Text(c.Reason)),
 			zap.Bool("replayed", c.Replayed),
+			zap.String("cache", c.cached.result()),
 			zap.Duration("token_wait", c.Timing.Token),
 			zap.Duration("upstream", c.Timing.Upstream),
 			zap.Duration("duration", took),
@@ -134,17 +139,20 @@ func (c *Call) noteForAccessLog() {
 		return
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Inline(logged{c.Route.Name, string(c.Outcome), c.ID}))
+		extra.Add(zap.Inline(logged{c.Route.Name, string(c.Outcome), c.ID, c.cached.result()}))
 	}
 }
 
 // logged are the fields that an access log line gets of a call.
-type logged struct{ api, outcome, callID string }
+type logged struct{ api, outcome, callID, cache string }
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("api", l.api)
 	enc.AddString("outcome", l.outcome)
 	enc.AddString("call_id", l.callID)
+	if l.cache != "" {
+		enc.AddString("cache", l.cache)
+	}
 	return nil
 }

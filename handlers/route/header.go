@@ -23,7 +23,7 @@ var proxyErrors = map[call.Outcome]string{
 }
 
 // Describe writes the headers that tell how the call went: Proxy-Status
-// (RFC 9209) and Server-Timing (W3C).
+// (RFC 9209), Cache-Status (RFC 9211) and Server-Timing (W3C).
 func (c *Call) Describe(header http.Header) {
 	b := append(make([]byte, 0, 160), "switchboard"...)
 	if kind, ok := proxyErrors[c.Outcome]; ok {
@@ -34,6 +34,8 @@ func (c *Call) Describe(header http.Header) {
 	}
 	b = append(append(append(b, `; details="`...), c.Outcome...), '"')
 	header["Proxy-Status"] = append(header["Proxy-Status"], string(b))
+
+	header["Cache-Status"] = append(header["Cache-Status"], string(c.cached.append(b[:0])))
 
 	b = b[:0]
 	for _, step := range [...]struct {

@@ -43,11 +43,17 @@ func (c *Call) Receive(asksRequest bool) bool {
 	if !c.Reserve(len(input.Raw)) {
 		return c.Refuse(http.StatusServiceUnavailable, call.BadRequest, "too many large requests at once")
 	}
-	if asksRequest || (c.Route.CallID != nil && c.Route.CallID.Uses("request")) {
+	if asksRequest || c.Route.asksRequest() {
 		ip, _ := caddyhttp.GetVar(c.R.Context(), caddyhttp.ClientIPVarKey).(string)
 		c.Request = input.Request(c.R, ip)
 	}
 	return true
+}
+
+// asksRequest tells whether a program of the route's own asks for $request.
+func (r *Route) asksRequest() bool {
+	return (r.CallID != nil && r.CallID.Uses("request")) ||
+		(r.memory != nil && r.memory.key != nil && r.memory.key.Uses("request"))
 }
 
 // readInput reads a body inside the budget: one that stalls half-way is refused

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -31,6 +30,9 @@ type Settings struct {
 
 	// Time for everything. For a stream it ends with the first byte.
 	Budget caddy.Duration `json:"budget,omitempty"`
+
+	// Keeps answers. Default: none is kept.
+	Cache *Cache `json:"cache,omitempty"`
 
 	// jq: params → the id of the phone call, for logs. Default: the first of
 	// CallSid, ContactId, uniqueid, call_id, X-Request-Id and traceparent.
@@ -65,11 +67,12 @@ type Route struct {
 
 	// Contract, when set, is kept by every answer.
 	Contract *answer.Contract
-	// Instead gives what stands in for an answer that failed with an outcome. A
-	// route without it gives the contract's defaults.
-	Instead func(call.Outcome) any
+	// Instead gives what stands in for an answer that failed. A route without it
+	// gives the contract's defaults.
+	Instead func() any
 
 	budgets *Budgets
+	memory  *memory // nil: answers aren't kept
 }
 
 // New checks the settings and makes a route of them. It opens nothing.

@@ -11,7 +11,9 @@ import (
 // all others.
 type Entry struct {
 	Outcome string // "ok", "not_found", …
+	Status  int    // HTTP status that it was answered with, 0 for the usual one
 	Text    []byte // the answer as it was written
+	Source  []byte // what it was written of, where it may be written anew; or nil
 
 	// Stored is when the answer was got. The time at which the call for it began
 	// is the better choice: then the age is never told too low, and a purge
@@ -26,7 +28,9 @@ type Entry struct {
 	// StaleIfError is until when it is served if the API fails, or zero.
 	StaleIfError time.Time
 
-	Note string // something small that the user of the cache wants to know again
+	// Note is something small that the user of the cache wants to know again. What
+	// has the same note can be removed together, by [Cache.PurgeNote].
+	Note string
 }
 
 // Expires is the latest of the three times until which an entry is served.
@@ -41,13 +45,13 @@ func (e *Entry) Expires() time.Time {
 	return t
 }
 
-// overhead is what an entry takes beside its strings: itself and the item (240
+// overhead is what an entry takes beside its strings: itself and the item (280
 // bytes), and its places in ristretto's maps of values, costs and expiries,
 // which are two thirds full on average. TestHeap measures it.
-const overhead = 450
+const overhead = 490
 
 func (e *Entry) cost() int64 {
-	return overhead + int64(len(e.Text)+len(e.Outcome)+len(e.Note))
+	return overhead + int64(len(e.Text)+len(e.Source)+len(e.Outcome)+len(e.Note))
 }
 
 // item is what is kept of an entry. Its entry becomes nil when it must not be
@@ -65,8 +69,9 @@ type item struct {
 func newItem(k Key, e *Entry, g *group, generation uint64) *item {
 	kept := *e
 	kept.Text = append([]byte(nil), e.Text...)
-	cost := e.cost() - int64(len(e.Text)) + int64(cap(kept.Text))
-	kept.Text = slices.Clip(kept.Text) // nobody can append into it
+	kept.Source = append([]byte(nil), e.Source...)
+	cost := e.cost() - int64(len(e.Text)+len(e.Source)) + int64(cap(kept.Text)+cap(kept.Source))
+	kept.Text, kept.Source = slices.Clip(kept.Text), slices.Clip(kept.Source) // nobody can append into them
 	kept.Outcome = strings.Clone(e.Outcome)
 	kept.Note = strings.Clone(e.Note)
 	i := &item{key: k, cost: cost, group: g, generation: generation}

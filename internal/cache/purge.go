@@ -34,18 +34,39 @@ func (c *Cache) PurgeGroup(name string) {
 	if c.store == nil {
 		return
 	}
+	c.removeWhere(func(i *item) bool { return i.group == g && i.generation < generation })
+}
+
+// PurgeNote removes the entries of a group whose note is that one, as far as they
+// have been taken in, and tells how many there were. A call that is under way may
+// bring one back.
+func (c *Cache) PurgeNote(group, note string) int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.store == nil {
+		return 0
+	}
+	g := c.group(group)
+	return c.removeWhere(func(i *item) bool {
+		e := i.live()
+		return i.group == g && e != nil && e.Note == note
+	})
+}
+
+func (c *Cache) removeWhere(old func(*item) bool) int {
 	c.store.lru.Wait() // so that all are found
-	var old []*item
+	var found []*item
 	c.store.lru.IterValues(func(i *item) (stop bool) {
-		if i.group == g && i.generation < generation {
-			old = append(old, i)
+		if old(i) {
+			found = append(found, i)
 		}
 		return false
 	})
-	for _, i := range old {
+	for _, i := range found {
 		i.entry.Store(nil)
 		c.drop(i)
 	}
+	return len(found)
 }
 
 // drop removes an item, unless another one is in its place.

@@ -34,6 +34,9 @@ const (
 // Answered tells whether there is an answer, of now or earlier.
 func (o Outcome) Answered() bool { return o == OK || o == Stale || o == NotFound || o == Ambiguous }
 
+// Knows tells whether the answer is one about somebody or something.
+func (o Outcome) Knows() bool { return o == OK || o == Stale }
+
 // Status is the HTTP status of a call that ends with an error instead of a
 // default: RFC 9110, sections 15.5 and 15.6.
 func (o Outcome) Status() int {

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// AppendSubject implements [route.Question]: the params, and all else that the
+// phone system sent where it goes on or a program looks at it.
+func (c *run) AppendSubject(dst []byte) (_ []byte, err error) {
+	if dst, err = jq.Encode(dst, c.Input.Params, jq.Limits{}); err != nil {
+		return dst, err
+	}
+	if c.Request != nil {
+		if dst, err = jq.Encode(dst, c.Request, jq.Limits{}); err != nil {
+			return dst, err
+		}
+	}
+	if pass := c.api.Pass; pass != nil {
+		if pass.Query {
+			dst = cache.AppendPart(dst, c.R.URL.RawQuery)
+		}
+		if pass.Body {
+			dst = cache.AppendPart(dst, c.Input.ContentType)
+			dst = cache.AppendPart(dst, string(c.Input.Raw))
+		}
+	}
+	return dst, nil
+}
+
+// AppendContext implements [route.Question]: the method, the headers that go on,
+// and what the placeholders of the chain stand for.
+func (c *run) AppendContext(dst []byte) []byte {
+	dst = cache.AppendPart(dst, c.api.method(c.R.Method))
+	if c.api.Pass != nil {
+		for _, name := range c.api.Pass.Headers {
+			values := c.R.Header.Values(name)
+			dst = append(dst, byte(len(values)))
+			for _, v := range values {
+				dst = cache.AppendPart(dst, v)
+			}
+		}
+	}
+	for _, name := range c.api.placeholders {
+		if ofOneCall(name) {
+			continue
+		}
+		v, _ := c.Repl.GetString(name)
+		dst = cache.AppendPart(dst, v)
+	}
+	return dst
+}
+
+// Fork implements [route.Question].
+func (c *run) Fork(ctx context.Context) func() route.Result {
+	f := &run{api: c.api, Call: c.Call.Fork(ctx, c.api.placeholders)}
+	f.attempt.Part = c.attempt.Part
+	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
+	f.Repl.Map(f.placeholder)
+	return func() route.Result {
+		defer f.recorder.free()
+		f.work()
+		f.note()
+		result := f.Result()
+		result.Unkept = f.unkept()
+		result.Placeholders = f.upstreamPlaceholders()
+		return result
+	}
+}
+
+// unkept says why the API's answer must not be kept, "" that it may: what it says
+// itself (RFC 9111, section 3), and that it hands out a cookie.
+func (c *run) unkept() string {
+	header := c.recorder.header
+	if len(header.Values("Set-Cookie")) > 0 {
+		return "the API's answer sets a cookie"
+	}
+	for _, line := range header.Values("Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+			if name == "no-store" || name == "private" || name == "no-cache" {
+				return "the API's answer says Cache-Control: " + name
+			}
+		}
+	}
+	for _, line := range header.Values("Vary") {
+		for name := range strings.SplitSeq(line, ",") {
+			name = strings.TrimSpace(name)
+			if name == "*" {
+				return "the API's answer says Vary: *"
+			}
+			if name != "" && !c.covers(name) {
+				return "the API's answer varies with " + http.CanonicalHeaderKey(name) + ", which the cache's key leaves out"
+			}
+		}
+	}
+	return ""
+}
+
+// covers tells whether a request header of the API's is part of the key, or the
+// same in every call. What programs make of it is part of the default key alone.
+func (c *run) covers(header string) bool {
+	a := c.api
+	return a.Cache.Key == "" || a.programs.headers == nil ||
+		a.Pass != nil && slices.ContainsFunc(a.Pass.Headers, func(passed string) bool { return strings.EqualFold(passed, header) }) ||
+		slices.Contains(ownHeaders, http.CanonicalHeaderKey(header))
+}
+
+// ownHeaders are what we, or the transport, send in every call. The token's owner
+// is the same in all.
+var ownHeaders = []string{"Accept", "Accept-Encoding", "Authorization", "Origin", "User-Agent"}
+
+// upstreamPlaceholders are those that a reverse_proxy has set, for the access log
+// of the call that it was asked for.
+func (c *run) upstreamPlaceholders() map[string]any {
+	found := make(map[string]any, len(ofReverseProxy))
+	for _, name := range ofReverseProxy {
+		if v, ok := c.Repl.Get(name); ok {
+			found[name] = v
+		}
+	}
+	return found
+}
+
+var ofReverseProxy = []string{
+	"http.reverse_proxy.upstream.address",
+	"http.reverse_proxy.upstream.hostport",
+	"http.reverse_proxy.upstream.host",
+	"http.reverse_proxy.upstream.port",
+	"http.reverse_proxy.upstream.requests",
+	"http.reverse_proxy.upstream.max_requests",
+	"http.reverse_proxy.upstream.fails",
+	"http.reverse_proxy.upstream.latency",
+	"http.reverse_proxy.upstream.latency_ms",
+	"http.reverse_proxy.upstream.duration",
+	"http.reverse_proxy.upstream.duration_ms",
+	"http.reverse_proxy.status_code",
+	"http.reverse_proxy.status_text",
+}
+
+var placeholder = regexp.MustCompile(`\{([a-z][a-zA-Z0-9_.:/-]*)\}`)
+
+// findPlaceholders lists what stands in braces in the chain and in headers: what
+// it stands for is settled before a call is forked from its request.
+func (a *API) findPlaceholders() []string {
+	var found []string
+	texts := make([][]byte, 0, len(a.HandleRaw)+len(a.SetHeaders))
+	for _, raw := range a.HandleRaw {
+		texts = append(texts, raw)
+	}
+	for _, value := range a.SetHeaders {
+		texts = append(texts, []byte(value))
+	}
+	for _, match := range placeholder.FindAllSubmatch(bytes.Join(texts, []byte("\n")), -1) {
+		name := string(match[1])
+		if !strings.HasPrefix(name, "http.api.") && !strings.HasPrefix(name, "http.reverse_proxy.") {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// ofOneCall tells whether a placeholder is another one in every call.
+func ofOneCall(name string) bool {
+	return name == "http.request.uuid" || strings.HasPrefix(name, "time.") || strings.HasPrefix(name, "http.request.duration")
+}

@@ -1,0 +1,192 @@
+package route
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// Question is what a handler's call asks, as far as the cache has to know.
+type Question interface {
+	// AppendSubject appends what the phone system asks about, written down in one
+	// way only. A `key` of the user's takes its place.
+	AppendSubject(dst []byte) ([]byte, error)
+
+	// AppendContext appends what else the answer depends on.
+	AppendContext(dst []byte) []byte
+
+	// Fork makes a call of its own that asks the same. What it returns is run
+	// once, in another goroutine, and may outlive the call that it was forked
+	// from; it ends with ctx.
+	Fork(ctx context.Context) func() Result
+}
+
+// Recall answers a call from the cache, or with the answer to the same question
+// that is under way, or has it asked. It returns true when there is nothing to
+// recall, and the handler has to ask by itself.
+func (c *Call) Recall(q Question) bool {
+	m := c.Route.memory
+	if m == nil {
+		return true
+	}
+	key, note, ok := c.cacheKey(q)
+	if !ok {
+		return false
+	}
+	if note == "" {
+		c.cached.bypassed()
+		c.Route.Metrics.Cached(c.cached.result())
+		return true
+	}
+	now := time.Now()
+	entry, _ := m.answers.Get(key)
+	switch {
+	case entry != nil && now.Before(entry.Fresh):
+		c.cached.hit(entry, now)
+		c.Outcome, c.Status, c.text = call.Outcome(entry.Outcome), entry.Status, entry.Text
+	case entry != nil && now.Before(entry.StaleWhileRevalidate):
+		c.renew(q, key, note)
+		c.cached.hit(entry, now)
+		c.serveStale(entry, now)
+	default:
+		c.ask(q, key, note, entry)
+	}
+	if m.watch.useless(c.cached.isHit) {
+		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+c.uselessBecause(),
+			zap.String("api", c.Route.Name), zap.Int("calls", enough))
+	}
+	c.Route.Metrics.Cached(c.cached.result())
+	return false
+}
+
+// uselessBecause says why a cache may be of no use, and what to do.
+func (c *Call) uselessBecause() string {
+	if c.cached.unkept != "" {
+		return "the last answer was not kept: " + c.cached.unkept
+	}
+	for _, name := range callIDs {
+		if _, ok := c.Input.Params[name]; ok {
+			return "its params hold " + name + ", which is another one in every call; write what the answer depends on as `key`, for example `key `{tel: .tel}``"
+		}
+	}
+	return "if something in its params or headers is another one in every call, write what the answer depends on as `key`, for example `key `{tel: .tel}``"
+}
+
+// cacheKey is the key of a call in the cache, and a note of what it is about. A
+// blank note leaves the call out of the cache.
+func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
+	m := c.Route.memory
+	buf := append(make([]byte, 0, 512), m.scope...)
+	if !m.shared {
+		buf = cache.AppendPart(buf, c.Principal)
+	}
+	buf = q.AppendContext(buf)
+	from := len(buf)
+	var err error
+	if m.key == nil {
+		buf, err = q.AppendSubject(buf)
+	} else {
+		var v any
+		if v, err = m.key.Run(c.Clock, c.Input.Params, c.Request); err == nil && v == nil {
+			return key, "", true
+		}
+		if err == nil {
+			buf, err = jq.Encode(buf, v, jq.Limits{})
+		}
+	}
+	if err != nil {
+		if c.Clock.Err() != nil {
+			return key, "", c.Ended("")
+		}
+		return key, "", c.Refuse(http.StatusBadRequest, call.BadRequest, fmt.Sprintf("cache key: %v", err))
+	}
+	about := m.answers.Key(buf[from:])
+	return m.answers.Key(buf), string(about[:8]), true
+}
+
+// ask waits for the answer, or until the call's own time is over. An older answer
+// stands in for one that failed.
+func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
+	m := c.Route.memory
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
+	f, created := m.flights.join(key, cancel)
+	c.cached.forwarded(older, created)
+	if created {
+		go c.Route.fly(f, key, note, q.Fork(ctx))
+	} else {
+		cancel()
+	}
+	select {
+	case <-f.done:
+		c.take(&f.result, created)
+	case <-c.Clock.Done():
+		m.flights.leave(key, f)
+		c.Ended("")
+	}
+	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
+		c.cached.failed(older, now)
+		c.serveStale(older, now)
+	}
+}
+
+// renew has an answer renewed that is served meanwhile.
+func (c *Call) renew(q Question, key cache.Key, note string) {
+	m := c.Route.memory
+	if m.flights.under(key) {
+		return // as most calls find it
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
+	f, created := m.flights.renew(key, cancel)
+	if !created {
+		cancel()
+		return
+	}
+	go c.Route.fly(f, key, note, q.Fork(ctx))
+}
+
+// fly asks the question, keeps the answer and hands it to all who wait. A panic
+// is an answer that can't be used: nobody may wait for ever (reliability L6).
+func (r *Route) fly(f *flight, key cache.Key, note string, ask func() Result) {
+	result := r.safely(ask)
+	m := r.memory
+	if entry := m.entry(&result, note); entry != nil {
+		result.kept = m.answers.Put(m.group, key, entry)
+	} else if result.Outcome.Answered() {
+		m.answers.Delete(key) // what is there is no longer true
+	}
+	if !m.flights.land(key, f, result) {
+		r.Metrics.Behind(result.Outcome)
+		r.Logger.Debug("finished behind", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
+	}
+}
+
+func (r *Route) safely(ask func() Result) (result Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			result = Result{Outcome: call.BadAnswer, Reason: "a handler panicked"}
+			if p != http.ErrAbortHandler {
+				r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
+			}
+		}
+	}()
+	return ask()
+}
+
+// serveStale answers with what was right a while ago.
+func (c *Call) serveStale(entry *cache.Entry, now time.Time) {
+	v, err := jq.Decode(entry.Source, jq.Limits{Bytes: len(entry.Source)})
+	if err != nil {
+		c.Fail(call.BadAnswer, "an older answer could not be read")
+		return
+	}
+	c.Outcome, c.Status = call.Stale, entry.Status
+	c.Output, c.age = v, now.Sub(entry.Stored)
+}
