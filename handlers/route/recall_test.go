@@ -274,6 +274,7 @@ func TestLeavingHarmsNobody(t *testing.T) {
 				t.Errorf("who hung up got %d %s", g.status, g.body)
 			}
 		})
+		synctest.Wait()
 		wg.Go(func() {
 			s.want(s.call("138"), `{"_status":"timeout","name":""}`, "switchboard; fwd=miss; collapsed")
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -37,6 +38,7 @@ var effects = map[string]effect{
 	"half-then-hang":   halfThenHang,
 	"slow-drip":        drip,
 	"no-content-type":  untyped,
+	"header":           labelled,
 	"partial-206":      spoil(partial),
 	"brotli-labelled":  spoil(brotli),
 	"bad-json":         spoil(badJSON),
@@ -214,6 +216,16 @@ func drip(c *call, f Fault, work func() answer) {
 func untyped(c *call, _ Fault, work func() answer) {
 	a := work()
 	c.untyped = true
+	c.send(a)
+}
+
+// labelled adds headers to the answer.
+func labelled(c *call, f Fault, work func() answer) {
+	a := work()
+	if a.header == nil {
+		a.header = map[string]string{}
+	}
+	maps.Copy(a.header, f.Header)
 	c.send(a)
 }
 

@@ -47,6 +47,8 @@ type Fault struct {
 	// Size in bytes of `huge` (5 MiB) and, decompressed, of `gzip-bomb`
 	// (300 MiB); the depth of `deep-json` (5000).
 	Size int `json:"size,omitempty"`
+	// Header is what `header` adds to the answer's headers, required there.
+	Header map[string]string `json:"header,omitempty"`
 	// Extend gives the unchanged token of `same-token` a new lifetime.
 	Extend bool `json:"extend,omitempty"`
 }
@@ -99,6 +101,8 @@ func (f Fault) validate() error {
 		return errors.New("same-token needs a token endpoint as its target")
 	case f.Fault == "redirect" && f.Location == "":
 		return errors.New("redirect needs a location")
+	case f.Fault == "header" && len(f.Header) == 0:
+		return errors.New("header needs a header")
 	case f.Fault == "status" && f.Status != 0 && (f.Status < 400 || f.Status > 599):
 		return fmt.Errorf("status %d is not an error: 400 to 599", f.Status)
 	case f.Fault == "redirect" && f.Status != 0 && (f.Status < 300 || f.Status > 399):

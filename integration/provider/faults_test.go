@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -379,7 +380,7 @@ func TestFaultAsJSON(t *testing.T) {
 		`{"target":"*","fault":"status","status":500}`:            {Target: "*", Fault: "status", Status: 500},
 	} {
 		var f provider.Fault
-		if err := json.Unmarshal([]byte(text), &f); err != nil || f != want {
+		if err := json.Unmarshal([]byte(text), &f); err != nil || !reflect.DeepEqual(f, want) {
 			t.Errorf("%s: %+v, %v", text, f, err)
 		}
 		if b, err := json.Marshal(f); err != nil || !bytes.Equal(b, []byte(text)) {
