@@ -191,7 +191,13 @@ func TestAnOlderAnswerInsteadOfNone(t *testing.T) {
 		t.Fatalf("got %s", got.Body)
 	}
 	for _, fault := range []provider.Fault{
-		{Fault: "hang"}, {Fault: "status", Status: 500}, {Fault: "html"}, {Fault: "reset"}, {Fault: "truncate"}, {Fault: "error-code"}, {Fault: "huge"},
+		{Fault: "hang"},
+		{Fault: "status", Status: 500},
+		{Fault: "html"},
+		{Fault: "reset"},
+		{Fault: "truncate"},
+		{Fault: "error-code"},
+		{Fault: "huge"},
 	} {
 		t.Run(fault.Fault, func(t *testing.T) {
 			fault.Target = provider.API
@@ -232,9 +238,15 @@ func TestWhatIsNotKept(t *testing.T) {
 		return provider.Fault{Fault: "header", Header: map[string]string{name: value}}
 	}
 	for _, fault := range []provider.Fault{
-		label("Set-Cookie", "s=1"), label("Cache-Control", "No-Store"), label("Cache-Control", "max-age=9, private"),
-		label("Cache-Control", `no-cache="x"`), label("Vary", "Accept, *"),
-		{Fault: "partial-206"}, {Fault: "truncate"}, {Fault: "status", Status: 500}, {Fault: "status", Status: 404},
+		label("Set-Cookie", "s=1"),
+		label("Cache-Control", "No-Store"),
+		label("Cache-Control", "max-age=9, private"),
+		label("Cache-Control", `no-cache="x"`),
+		label("Vary", "Accept, *"),
+		{Fault: "partial-206"},
+		{Fault: "truncate"},
+		{Fault: "status", Status: 500},
+		{Fault: "status", Status: 404},
 	} {
 		t.Run(fault.Fault+fmt.Sprint(fault.Header), func(t *testing.T) {
 			fault.Target = provider.API

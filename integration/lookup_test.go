@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/integration/harness"
 )
@@ -164,4 +165,54 @@ func TestErasureAndLogs(t *testing.T) {
 			t.Errorf("the log has %s", secret)
 		}
 	}
+}
+
+// A lookup is kept as an API's answer is, until somebody changes a customer.
+func TestLookupsAreKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	caddy := harness.Start(t, harness.Config{Dir: dir, Caddyfile: `{
+	admin {ADMIN}
+	switchboard {
+		customers sqlite ` + dir + `/c.db
+		region CN
+	}
+}
+http://localhost:{PORT} {
+	bind 127.0.0.1
+	customer_lookup /ivr/customer {
+		auth none
+		fields id nick
+		cache 5m {
+			not_found 30s
+		}
+	}
+}
+`})
+	put := func(nick string) {
+		t.Helper()
+		req := harness.Request(t, "PUT", "http://"+caddy.Admin+"/switchboard/customers/C1", "application/json", `{"nick":"`+nick+`","tel":"13800138000"}`)
+		if got := harness.Do(t, req); got.Status != 200 {
+			t.Fatalf("got %d %s", got.Status, got.Body)
+		}
+	}
+	put("Ann")
+	url := caddy.URL("/ivr/customer?tel=%2B8613800138000")
+	hit := func(want string) {
+		t.Helper()
+		harness.Eventually(t, 5*time.Second, "a hit", func() bool {
+			got := harness.Get(t, url)
+			if got.Status != 200 || got.Body != want {
+				t.Fatalf("got %d %s, want %s", got.Status, got.Body, want)
+			}
+			return cacheStatus(got) == "switchboard; hit"
+		})
+	}
+	hit(`{"id":"C1","nick":"Ann"}`)
+	put("Bea")
+	hit(`{"id":"C1","nick":"Bea"}`)
+	if out, err := caddy.Command("switchboard", "customers", "delete", "C1", "--address", caddy.Admin); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	hit("null")
 }

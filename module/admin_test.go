@@ -38,6 +38,7 @@ type answers struct {
 }
 
 func keptAnswers(t *testing.T, app *module.App) answers {
+	t.Helper()
 	c, err := app.Cache()
 	if err != nil {
 		t.Fatal(err)

@@ -7,11 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
 )
 
 // What is done when an `api` block has been read.
@@ -28,25 +24,15 @@ func (p *parser) finish() error {
 	if err != nil {
 		return p.At("token", err)
 	}
-	if a.CallID != "" {
-		if _, err := jq.Compile(a.CallID, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: define}); err != nil {
-			return p.At("call_id", fmt.Errorf("call_id: %w", err))
-		}
+	if err := p.Check(&a.Settings); err != nil {
+		return err
+	}
+	if a.Cache != nil && a.target.sidecar() {
+		return p.At("cache", errCacheSidecar)
 	}
 	if _, err := a.compile(names, define); err != nil {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")
 		return p.At(subdirective, err)
-	}
-	if a.Cache != nil {
-		if _, err := a.Cache.Check(define); err != nil {
-			return p.At("cache", fmt.Errorf("cache: %w", err))
-		}
-		if a.target.sidecar() {
-			return p.At("cache", errCacheSidecar)
-		}
-	}
-	if _, err := a.ParseFormat(); err != nil {
-		return p.At("format", err)
 	}
 	if a.Default != "" {
 		if _, err := a.runDefault(context.Background()); err != nil {
@@ -70,11 +56,9 @@ func (p *parser) finish() error {
 // shared finds what the global option `switchboard` holds for this API: the
 // names of the token source's credentials, and the definitions.
 func (p *parser) shared() (names []string, define string, err error) {
-	app := new(module.App)
-	if option, ok := p.Option("switchboard").(httpcaddyfile.App); ok {
-		if err := json.Unmarshal(option.Value, app); err != nil {
-			return nil, "", err
-		}
+	app, err := p.App()
+	if err != nil {
+		return nil, "", err
 	}
 	if p.api.Token == "" {
 		return nil, app.Define, nil

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"net/http"
 	"regexp"
 	"slices"
@@ -43,7 +44,7 @@ func (c *run) AppendContext(dst []byte) []byte {
 	if c.api.Pass != nil {
 		for _, name := range c.api.Pass.Headers {
 			values := c.R.Header.Values(name)
-			dst = append(dst, byte(len(values)))
+			dst = binary.AppendUvarint(dst, uint64(len(values)))
 			for _, v := range values {
 				dst = cache.AppendPart(dst, v)
 			}

@@ -42,6 +42,9 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return nil, err
 		}
 	}
+	if err := p.Check(&p.lookup.Settings); err != nil {
+		return nil, err
+	}
 	if err := p.lookup.check(); err != nil {
 		return nil, p.WrapErr(err)
 	}

@@ -1,12 +1,14 @@
 package route
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -82,6 +84,39 @@ func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 	default:
 		return false, nil
 	}
+}
+
+// Check compiles the programs of the settings, so that the message tells the line.
+func (p *Parser) Check(s *Settings) error {
+	app, err := p.App()
+	if err != nil {
+		return p.WrapErr(err)
+	}
+	if s.CallID != "" {
+		if _, err := s.callID(app.Define); err != nil {
+			return p.At("call_id", err)
+		}
+	}
+	if s.Cache != nil {
+		if _, err := s.Cache.Check(app.Define); err != nil {
+			return p.At("cache", fmt.Errorf("cache: %w", err))
+		}
+	}
+	if _, err := s.ParseFormat(); err != nil {
+		return p.At("format", err)
+	}
+	return nil
+}
+
+// App is what the global option `switchboard` holds.
+func (p *Parser) App() (*module.App, error) {
+	app := new(module.App)
+	if option, ok := p.Option("switchboard").(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(option.Value, app); err != nil {
+			return nil, err
+		}
+	}
+	return app, nil
 }
 
 // Text reads one argument.

@@ -170,11 +170,13 @@ func (r *Route) fly(f *flight, key cache.Key, note string, ask func() Result) {
 
 func (r *Route) safely(ask func() Result) (result Result) {
 	defer func() {
-		if p := recover(); p != nil {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			result = Result{Outcome: call.BadAnswer, Reason: "the answer broke off"}
+		default:
 			result = Result{Outcome: call.BadAnswer, Reason: "a handler panicked"}
-			if p != http.ErrAbortHandler {
-				r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
-			}
+			r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
 	return ask()

@@ -110,9 +110,9 @@ type got struct {
 }
 
 // call calls for a number.
-func (s *site) call(tel string) got { return s.callAs("", s.t.Context(), tel) }
+func (s *site) call(tel string) got { return s.callAs(s.t.Context(), "", tel) }
 
-func (s *site) callAs(principal string, ctx context.Context, tel string) got {
+func (s *site) callAs(ctx context.Context, principal, tel string) got {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "/?tel="+tel+"&uniqueid=7", nil).WithContext(ctx)
 	c := new(Call)
@@ -270,7 +270,7 @@ func TestLeavingHarmsNobody(t *testing.T) {
 		ctx, hangUp := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if g := s.callAs("", ctx, "138"); g.status != 499 {
+			if g := s.callAs(ctx, "", "138"); g.status != 499 {
 				t.Errorf("who hung up got %d %s", g.status, g.body)
 			}
 		})
@@ -354,13 +354,13 @@ func TestAPanicReachesEverybodyAsAnAnswer(t *testing.T) {
 func TestPrincipals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Cache{Fresh: every(time.Minute)})
-		s.callAs("north", t.Context(), "138")
-		s.callAs("south", t.Context(), "138")
-		s.callAs("north", t.Context(), "138")
+		s.callAs(t.Context(), "north", "138")
+		s.callAs(t.Context(), "south", "138")
+		s.callAs(t.Context(), "north", "138")
 		s.wantCalls(2)
 		s = newSite(t, Cache{Fresh: every(time.Minute), Scope: "shared"})
-		s.callAs("north", t.Context(), "138")
-		s.callAs("south", t.Context(), "138")
+		s.callAs(t.Context(), "north", "138")
+		s.callAs(t.Context(), "south", "138")
 		s.wantCalls(1)
 	})
 }

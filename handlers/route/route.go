@@ -94,8 +94,8 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 		return nil, err
 	}
 	if s.CallID != "" {
-		if r.CallID, err = jq.Compile(s.CallID, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: app.Define}); err != nil {
-			return nil, fmt.Errorf("call_id: %w", err)
+		if r.CallID, err = s.callID(app.Define); err != nil {
+			return nil, err
 		}
 	}
 	budget := d.Budget
@@ -112,6 +112,14 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 	r.OnError = s.OnFailure == "error" || !d.HasDefault || (s.OnFailure == "" && d.Error)
 	s.Auth.warn(r.Logger, name)
 	return r, nil
+}
+
+func (s *Settings) callID(define string) (*jq.Program, error) {
+	program, err := jq.Compile(s.CallID, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: define})
+	if err != nil {
+		return nil, fmt.Errorf("call_id: %w", err)
+	}
+	return program, nil
 }
 
 // ParseFormat returns the format that is written, or JSON.
