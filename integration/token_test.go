@@ -157,6 +157,11 @@ func TestReloadsUnderLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	var failed, done int
 	var mu sync.Mutex
+	end := sync.OnceFunc(func() {
+		close(stop)
+		clients.Wait()
+	})
+	defer end() // also when a reload fails
 	for range 4 {
 		clients.Go(func() {
 			for {
@@ -190,8 +195,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
-	clients.Wait()
+	end()
 	if failed > 0 || done < 60 {
 		t.Errorf("%d of %d calls failed", failed, done)
 	}

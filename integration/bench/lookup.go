@@ -62,12 +62,17 @@ func lookups(binary string, n, rounds, requests int) error {
 		return err
 	}
 	defer stop()
+	cached := base + "/cached?id=" + someone.ID
+	if err := untilHit(cached); err != nil {
+		return err
+	}
 	return compare(pid, []variant{
 		{name: "respond, the same body", path: base + "/plain"},
 		{name: "lookup by id", path: base + "/lookup?id=" + someone.ID, limit: 2.5},
 		{name: "lookup by tel", path: base + "/lookup?tel=" + strings.TrimPrefix(someone.Tel, "+"), limit: 2.5},
 		{name: "lookup by email", path: base + "/lookup?email=" + someone.Email, limit: 2.5},
 		{name: "lookup by thirdAccountId", path: base + "/lookup?thirdAccountId=" + someone.PartnerID, limit: 2.5},
+		{name: "lookup from the cache", path: cached, limit: 1.3},
 		{name: "lookup of nobody", path: base + "/lookup?tel=13700000000", limit: 2.5},
 	}, rounds, requests)
 }
@@ -86,6 +91,10 @@ const lookupSite = `{
 	bind 127.0.0.1
 	customer_lookup /lookup {
 		auth none
+	}
+	customer_lookup /cached {
+		auth none
+		cache 1h
 	}
 	header /plain Content-Type application/json
 	respond /plain ` + "`%s`" + `

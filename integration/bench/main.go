@@ -94,7 +94,10 @@ func run(binary string, rounds, requests int) error {
 	for i, url := range urls {
 		measured[i].path = url
 	}
-	return compare(pid, measured, rounds, requests)
+	if err := compare(pid, measured, rounds, requests); err != nil {
+		return err
+	}
+	return hits(binary, api.Addr().String(), rounds, requests)
 }
 
 // compare measures variants, whose paths are whole URLs, in turns, and prints
