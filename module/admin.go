@@ -16,6 +16,9 @@ func init() {
 // Admin is Switchboard's part of Caddy's admin API, below /switchboard/:
 //
 //   - `GET /switchboard/customers`: `{"count":…,"store":"…"}`
+//   - `GET /switchboard/cache`: its size and how it does
+//   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}`
+//     those of an API, with `"params":{…}` beside it those to one question
 //   - `GET`, `PUT` and `DELETE /switchboard/customers/ID`: one customer, as the
 //     flat object of names on the wire
 type Admin struct{}
@@ -31,6 +34,8 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // Routes returns the routes of Switchboard's admin API.
 func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
+		{Pattern: "/switchboard/cache", Handler: route(methods{http.MethodGet: (*App).cacheNumbers})},
+		{Pattern: "/switchboard/cache/purge", Handler: route(methods{http.MethodPost: (*App).purgeCache})},
 		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},
 		{Pattern: "/switchboard/customers/{id}", Handler: route(methods{
 			http.MethodGet:    getCustomer,

@@ -3,6 +3,7 @@ package module
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -44,6 +45,21 @@ func (a *App) RegisterAPI(name, fingerprint string, api any) error {
 	}
 	a.apis.apis[name] = registered{fingerprint, api}
 	return nil
+}
+
+func (a *App) registered(name string) (api any, ok bool) {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	found, ok := a.apis.apis[name]
+	return found.api, ok
+}
+
+func (a *App) noSuchAPI(name string) error {
+	known := a.APIs()
+	if len(known) == 0 {
+		return fmt.Errorf("there is no api %s; the running configuration has none", name)
+	}
+	return fmt.Errorf("there is no api %s; there are: %s", name, strings.Join(known, ", "))
 }
 
 // APIs returns the names of all APIs of this configuration, sorted.

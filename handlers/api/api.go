@@ -162,4 +162,5 @@ var (
 	_ caddy.Provisioner           = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ route.Question              = (*run)(nil)
+	_ module.Forgetter            = (*API)(nil)
 )

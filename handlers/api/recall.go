@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -58,6 +59,15 @@ func (c *run) AppendContext(dst []byte) []byte {
 		dst = cache.AppendPart(dst, v)
 	}
 	return dst
+}
+
+// Forget implements [module.Forgetter].
+func (a *API) Forget(ctx context.Context, params map[string]any) error {
+	paramsAreAll := !a.programs.request && !a.asksRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
+	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {
+		return fmt.Errorf("api %s: %w", a.Name, err)
+	}
+	return nil
 }
 
 // Fork implements [route.Question].

@@ -108,8 +108,7 @@ func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
 		}
 		return key, "", c.Refuse(http.StatusBadRequest, call.BadRequest, fmt.Sprintf("cache key: %v", err))
 	}
-	about := m.answers.Key(buf[from:])
-	return m.answers.Key(buf), string(about[:8]), true
+	return m.answers.Key(buf), m.note(buf[from:]), true
 }
 
 // ask waits for the answer, or until the call's own time is over. An older answer

@@ -53,9 +53,9 @@ func hasNUL(doc any) bool {
 	return false
 }
 
-// givenMembers returns the members of an object that are not blank. What is
+// Given returns the members of an object that are not blank. What is
 // inside their values is left as it is.
-func givenMembers(object map[string]any) map[string]any {
+func Given(object map[string]any) map[string]any {
 	given := maps.Clone(object)
 	maps.DeleteFunc(given, func(_ string, v any) bool {
 		s, ok := v.(string)

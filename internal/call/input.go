@@ -81,7 +81,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 			return err
 		}
 		in.Body = doc
-		in.merge(givenMembers(doc))
+		in.merge(Given(doc))
 		return nil
 	case mediaMultipart:
 		form, err := parseMultipart(raw, kind.boundary, l)

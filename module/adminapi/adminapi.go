@@ -30,6 +30,31 @@ type Changed struct {
 	Store   string `json:"store"`
 }
 
+// Cache is the answer of GET /switchboard/cache. Sizes are in bytes; what is
+// counted is counted since the cache was made.
+type Cache struct {
+	Size    int64  `json:"size"`
+	Entries int64  `json:"entries"` // approximate
+	Bytes   int64  `json:"bytes"`   // approximate
+	Hits    uint64 `json:"hits"`
+	Misses  uint64 `json:"misses"`
+	Refused uint64 `json:"refused"` // put too fast, or asked for less than what was there
+	Evicted uint64 `json:"evicted"` // to make room
+}
+
+// Purge says what POST /switchboard/cache/purge is to drop: everything, when
+// nothing is written.
+type Purge struct {
+	API      string          `json:"api,omitempty"`
+	Params   json.RawMessage `json:"params,omitempty"`   // what was asked of it
+	Customer string          `json:"customer,omitempty"` // all answers go: none tells whom it is about
+}
+
+// Purged is the answer to it: an API's name, or all.
+type Purged struct {
+	Purged string `json:"purged"`
+}
+
 // ErrNobody says that no instance answers at the address.
 var ErrNobody = errors.New("no running instance answers")
 
@@ -98,6 +123,20 @@ func (c *Client) PutCustomer(ctx context.Context, id string, record []byte) (Cha
 // DeleteCustomer deletes a customer, and what the instance keeps of them.
 func (c *Client) DeleteCustomer(ctx context.Context, id string) (Changed, error) {
 	return do[Changed](ctx, c, http.MethodDelete, customerPath(id), nil)
+}
+
+// Cache asks how the cache does.
+func (c *Client) Cache(ctx context.Context) (Cache, error) {
+	return do[Cache](ctx, c, http.MethodGet, "/switchboard/cache", nil)
+}
+
+// PurgeCache drops cached answers.
+func (c *Client) PurgeCache(ctx context.Context, what Purge) (Purged, error) {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return Purged{}, err
+	}
+	return do[Purged](ctx, c, http.MethodPost, "/switchboard/cache/purge", body)
 }
 
 func customerPath(id string) string { return "/switchboard/customers/" + url.PathEscape(id) }
