@@ -18,9 +18,9 @@ type pair struct{ key, value string }
 // flatten returns the values of a document as pairs of strings, sorted by key.
 // a.b becomes a_b, an array list_1 … list_n and list_count. An empty object is
 // "", so that a key of the contract never vanishes. A document that is no
-// object is called value.
-func flatten(doc any) ([]pair, error) {
-	f := flattener{pairs: make([]pair, 0, 16)}
+// object is called value. Keys are compared after the filter.
+func (s *Style) flatten(doc any) ([]pair, error) {
+	f := flattener{style: s, pairs: make([]pair, 0, 16)}
 	object, ok := doc.(map[string]any)
 	if !ok {
 		f.add("value", doc, 0)
@@ -41,9 +41,11 @@ func flatten(doc any) ([]pair, error) {
 }
 
 type flattener struct {
-	pairs []pair
-	bytes int
-	err   error
+	style   *Style
+	pairs   []pair
+	bytes   int // of all names and values on the way
+	written int // of those that are in the answer
+	err     error
 }
 
 // add counts bytes and depth on the way: results of programs share parts, and
@@ -80,10 +82,18 @@ func (f *flattener) add(key string, v any, depth int) {
 }
 
 func (f *flattener) put(key, value string) {
-	if f.bytes += len(value); f.bytes > maxFlat {
+	key, _ = scalar(key)
+	key = f.style.filter.apply(key)
+	value, err := f.style.text(value)
+	if err != nil {
+		f.err = err
+		return
+	}
+	f.bytes += len(value)
+	f.written += len(key) + len(value)
+	if f.bytes > maxFlat || f.written > f.style.limit(maxFlat) {
 		f.err = jq.ErrTooLarge
 		return
 	}
-	key, _ = scalar(key)
 	f.pairs = append(f.pairs, pair{key, value})
 }

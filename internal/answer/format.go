@@ -68,20 +68,12 @@ func (f Format) ContentType() string { return formats[f].contentType }
 // jq.ErrTooLarge and jq.ErrFailed (a value of another type); dst then comes
 // back as it was.
 func (f Format) Append(dst []byte, doc any) ([]byte, error) {
-	switch f {
-	case Flat:
-		return appendFlat(dst, doc)
-	case Form:
-		return appendForm(dst, doc)
-	case Text:
-		return appendText(dst, doc)
-	default:
-		return jq.Encode(dst, doc, jq.Limits{Bytes: maxBytes, Depth: maxDepth})
-	}
+	s := Style{Format: f}
+	return s.Append(dst, doc)
 }
 
-func appendFlat(dst []byte, doc any) ([]byte, error) {
-	pairs, err := flatten(doc)
+func (s *Style) appendFlat(dst []byte, doc any) ([]byte, error) {
+	pairs, err := s.flatten(doc)
 	if err != nil {
 		return dst, err
 	}
@@ -101,8 +93,8 @@ func appendFlat(dst []byte, doc any) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-func appendForm(dst []byte, doc any) ([]byte, error) {
-	pairs, err := flatten(doc)
+func (s *Style) appendForm(dst []byte, doc any) ([]byte, error) {
+	pairs, err := s.flatten(doc)
 	if err != nil {
 		return dst, err
 	}
@@ -131,20 +123,24 @@ func appendEscaped(dst []byte, s string) []byte {
 	return dst
 }
 
-func appendText(dst []byte, doc any) ([]byte, error) {
+func (s *Style) appendText(dst []byte, doc any) ([]byte, error) {
 	if object, ok := doc.(map[string]any); ok {
 		if doc, ok = only(object); !ok {
 			return dst, ErrNotOneValue
 		}
 	}
-	s, ok := scalar(doc)
+	value, ok := scalar(doc)
 	if !ok {
 		return dst, ErrNotOneValue
 	}
-	if len(s) > maxBytes {
+	if len(value) > maxBytes {
 		return dst, jq.ErrTooLarge
 	}
-	return append(dst, oneLine.Replace(s)...), nil
+	value, err := s.text(oneLine.Replace(value))
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, value...), nil
 }
 
 // only returns the one value of an object that isn't about the call.

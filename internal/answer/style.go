@@ -1,0 +1,79 @@
+package answer
+
+import (
+	"cmp"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// Style is how the answers of one route are written: a format, and what a
+// phone system can't take. The zero Style is JSON without a limit. It is
+// immutable and safe for concurrent use; a copy with another Format is another
+// Style.
+type Style struct {
+	Format Format
+
+	// Limit is the most bytes of an answer, 0 for no limit of its own.
+	Limit int
+
+	// FieldLimit is the most bytes of one string after the filter, 0 for none.
+	// A longer one makes the whole answer jq.ErrTooLarge: half of a value would
+	// be another value.
+	FieldLimit int
+
+	// NoNull writes "" where JSON has null, at every depth.
+	NoNull bool
+
+	// Object writes a JSON answer that is no object as {"value": …}, the name
+	// that Flat gives it.
+	Object bool
+
+	system string // whose style it is, for messages
+	filter *filter
+}
+
+// ContentType is the Content-Type of the answers.
+func (s *Style) ContentType() string { return s.Format.ContentType() }
+
+// Append appends doc to dst. Strings and keys pass the filter first. Errors are
+// those of [Format.Append]; over a limit it is jq.ErrTooLarge, never a cut
+// answer. dst then comes back as it was.
+func (s *Style) Append(dst []byte, doc any) ([]byte, error) {
+	out, err := s.write(dst, doc)
+	if err != nil {
+		return dst, err
+	}
+	if s.Limit > 0 && len(out)-len(dst) > s.Limit {
+		return dst, jq.ErrTooLarge
+	}
+	return out, nil
+}
+
+func (s *Style) write(dst []byte, doc any) ([]byte, error) {
+	switch s.Format {
+	case Flat:
+		return s.appendFlat(dst, doc)
+	case Form:
+		return s.appendForm(dst, doc)
+	case Text:
+		return s.appendText(dst, doc)
+	default:
+		doc, err := s.shape(doc)
+		if err != nil {
+			return dst, err
+		}
+		return jq.Encode(dst, doc, jq.Limits{Bytes: s.limit(maxBytes), Depth: maxDepth})
+	}
+}
+
+// limit is what an answer may have, at most general bytes.
+func (s *Style) limit(general int) int { return min(cmp.Or(s.Limit, general), general) }
+
+// text returns a string as it is written.
+func (s *Style) text(value string) (string, error) {
+	value = s.filter.apply(value)
+	if s.FieldLimit > 0 && len(value) > s.FieldLimit {
+		return "", jq.ErrTooLarge
+	}
+	return value, nil
+}
