@@ -68,9 +68,11 @@ func (f Format) ContentType() string { return formats[f].contentType }
 // jq.ErrTooLarge and jq.ErrFailed (a value of another type); dst then comes
 // back as it was.
 func (f Format) Append(dst []byte, doc any) ([]byte, error) {
-	s := Style{Format: f}
-	return s.Append(dst, doc)
+	return plain[f].Append(dst, doc)
 }
+
+// plain are the formats without a phone system.
+var plain = [...]Style{JSON: {Format: JSON}, Flat: {Format: Flat}, Form: {Format: Form}, Text: {Format: Text}}
 
 func (s *Style) appendFlat(dst []byte, doc any) ([]byte, error) {
 	pairs, err := s.flatten(doc)
