@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -67,6 +68,9 @@ type App struct {
 	// changes the size.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
+	// Phone systems that aren't built in, by name.
+	PhoneSystems map[string]*PhoneSystem `json:"phone_systems,omitempty"`
+
 	// Definitions of jq functions, put before every program of every route and
 	// token source. In a Caddyfile: `define @lib.jq`.
 	Define string `json:"define,omitempty"`
@@ -74,6 +78,7 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	sources map[string]*TokenSource
+	systems map[string]*answer.System // the user's own
 	apis    *registry
 	metrics *Metrics
 	events  *emitter
@@ -115,6 +120,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.events = events
+	if err := a.provisionPhoneSystems(); err != nil {
+		return err
+	}
 	if err := a.provisionCustomers(); err != nil {
 		return err
 	}

@@ -344,7 +344,7 @@ func TestValidateCallsNobody(t *testing.T) {
 func TestTheOptionRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"switchboard extra":                                                                              "wrong argument count",
-		"switchboard {\n tokn crm\n}":                                                                    "unrecognized subdirective 'tokn' of switchboard; known are token, issuer, customers, region, cache_size and define",
+		"switchboard {\n tokn crm\n}":                                                                    "unrecognized subdirective 'tokn' of switchboard; known are token, issuer, customers, region, cache_size, phone_system and define",
 		"switchboard {\n define `def f: .;` more\n}":                                                     "wrong argument count",
 		"switchboard {\n define `def f: ;`\n}":                                                           "define",
 		"switchboard {\n define .\n}":                                                                    "define",

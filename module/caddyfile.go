@@ -45,6 +45,9 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 //		customers <store> …
 //		region <country> [<area code>]
 //		cache_size <size>
+//		phone_system <name> {
+//			…
+//		}
 //		define <jq>
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -94,10 +97,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err := a.parseCacheSize(d); err != nil {
 				return err
 			}
+		case "phone_system":
+			if err := a.parsePhoneSystem(d); err != nil {
+				return err
+			}
 		case "define":
 			d.RemainingArgs() // read already
 		default:
-			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region, cache_size and define", d.Val())
+			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region, cache_size, phone_system and define", d.Val())
 		}
 	}
 	return nil

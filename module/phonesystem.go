@@ -1,0 +1,221 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+)
+
+// maxAnswer is the most that a phone system's limit can be: answers aren't
+// longer.
+const maxAnswer = 64 << 20
+
+// PhoneSystem describes a phone system that isn't built in. A route takes it
+// with `for`, by its name.
+type PhoneSystem struct {
+	// How answers are written: `json` (default), `flat`, `form` or `text`.
+	Format string `json:"format,omitempty"`
+
+	// The most bytes of an answer. A longer one is `too_large`, never cut.
+	// Default: no limit.
+	Limit int `json:"limit,omitempty"`
+
+	// The most bytes of one string in an answer. Default: no limit.
+	FieldLimit int `json:"field_limit,omitempty"`
+
+	// Time for a whole call. Default: 2s.
+	Budget caddy.Duration `json:"budget,omitempty"`
+
+	// What a call without an answer gives: `default` (default) or `error`, for a
+	// phone system with a branch of its own for HTTP errors.
+	OnFailure string `json:"on_failure,omitempty"`
+
+	// What is done to strings and keys: `control` makes blanks of control
+	// characters, `expression` replaces quotes and backslashes, `dollar` the
+	// dollar sign.
+	Filter []string `json:"filter,omitempty"`
+
+	// Write an empty string where JSON has null.
+	NoNull bool `json:"no_null,omitempty"`
+
+	// Write JSON that is no object as {"value": …}.
+	Object bool `json:"object,omitempty"`
+}
+
+// System makes the phone system of the settings.
+func (p *PhoneSystem) System(name string) (*answer.System, error) {
+	s := answer.System{
+		Name: name, Title: name, Limit: p.Limit, FieldLimit: p.FieldLimit, NoNull: p.NoNull, Object: p.Object,
+		Filter: p.Filter, Budget: time.Duration(p.Budget), Voice: true, Test: "Described in the configuration.",
+	}
+	var err error
+	if p.Format != "" {
+		if s.Format, err = answer.ParseFormat(p.Format); err != nil {
+			return nil, err
+		}
+	}
+	if s.OnError, err = answer.ParseOnFailure(p.OnFailure); err != nil {
+		return nil, err
+	}
+	return answer.NewSystem(s)
+}
+
+// ParsePhoneSystem reads a phone system:
+//
+//	phone_system <name> {
+//		format      json|flat|form|text
+//		limit       <size>
+//		field_limit <size>
+//		budget      <duration>
+//		on_failure  default|error
+//		filter      control|expression|dollar…
+//		no_null
+//		object
+//	}
+func ParsePhoneSystem(d *caddyfile.Dispenser) (string, *PhoneSystem, error) {
+	var name string
+	if !d.AllArgs(&name) {
+		return "", nil, d.ArgErr()
+	}
+	p := new(PhoneSystem)
+	written := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word := d.Val()
+		if written[word] {
+			return "", nil, d.Errf("%s is already written", word)
+		}
+		written[word] = true
+		if err := p.parse(d, word); err != nil {
+			return "", nil, err
+		}
+	}
+	if len(written) == 0 {
+		return "", nil, d.Errf("phone_system %s says nothing; write at least one setting, for example `format flat`", name)
+	}
+	if _, err := p.System(name); err != nil {
+		return "", nil, d.WrapErr(err)
+	}
+	return name, p, nil
+}
+
+func (p *PhoneSystem) parse(d *caddyfile.Dispenser, word string) error {
+	switch word {
+	case "format":
+		return oneWord(d, &p.Format)
+	case "on_failure":
+		return oneWord(d, &p.OnFailure)
+	case "limit":
+		return answerSize(d, &p.Limit)
+	case "field_limit":
+		return answerSize(d, &p.FieldLimit)
+	case "budget":
+		var raw string
+		if !d.AllArgs(&raw) {
+			return d.ArgErr()
+		}
+		budget, err := caddy.ParseDuration(raw)
+		if err != nil || budget <= 0 {
+			return d.Errf("%q is not a duration above 0; write for example 2s or 500ms", raw)
+		}
+		p.Budget = caddy.Duration(budget)
+	case "filter":
+		if p.Filter = d.RemainingArgs(); len(p.Filter) == 0 {
+			return d.Errf("filter names what it does: %s", strings.Join(answer.Filters(), ", "))
+		}
+	case "no_null":
+		p.NoNull = true
+		return noMore(d)
+	case "object":
+		p.Object = true
+		return noMore(d)
+	default:
+		return d.Errf("unrecognized subdirective '%s' of phone_system; known are format, limit, field_limit, budget, on_failure, filter, no_null and object", word)
+	}
+	return nil
+}
+
+func oneWord(d *caddyfile.Dispenser, into *string) error {
+	if !d.AllArgs(into) || *into == "" {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func noMore(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func answerSize(d *caddyfile.Dispenser, into *int) error {
+	var raw string
+	if !d.AllArgs(&raw) {
+		return d.ArgErr()
+	}
+	n, err := humanize.ParseBytes(raw)
+	if err != nil || n == 0 || n > maxAnswer {
+		return d.Errf("%q is not a size from 1B to 64MiB; write for example 4095B", raw)
+	}
+	*into = int(n)
+	return nil
+}
+
+// parsePhoneSystem reads one of the user's own.
+func (a *App) parsePhoneSystem(d *caddyfile.Dispenser) error {
+	name, p, err := ParsePhoneSystem(d)
+	if err != nil {
+		return err
+	}
+	if _, ok := a.PhoneSystems[name]; ok {
+		return d.Errf("phone_system %s is already defined; each has a name of its own", name)
+	}
+	if a.PhoneSystems == nil {
+		a.PhoneSystems = make(map[string]*PhoneSystem)
+	}
+	a.PhoneSystems[name] = p
+	return nil
+}
+
+// provisionPhoneSystems checks the user's own phone systems.
+func (a *App) provisionPhoneSystems() error {
+	a.systems = make(map[string]*answer.System, len(a.PhoneSystems))
+	for _, name := range slices.Sorted(maps.Keys(a.PhoneSystems)) {
+		p := a.PhoneSystems[name]
+		if p == nil {
+			return fmt.Errorf("phone_system %s: is null; give it a format, or leave it out", name)
+		}
+		if _, err := answer.FindSystem(name); err == nil {
+			return fmt.Errorf("phone_system %s: this name is built in; choose another, for example my-%s, or write what differs into the route", name, name)
+		}
+		s, err := p.System(name)
+		if err != nil {
+			return fmt.Errorf("phone_system %s: %w", name, err)
+		}
+		a.systems[name] = s
+	}
+	return nil
+}
+
+// PhoneSystem returns the phone system of that name, the user's own or a
+// built-in one. The error says which there are.
+func (a *App) PhoneSystem(name string) (*answer.System, error) {
+	if s, ok := a.systems[name]; ok {
+		return s, nil
+	}
+	s, err := answer.FindSystem(name)
+	if err != nil && len(a.systems) > 0 {
+		own := strings.Join(slices.Sorted(maps.Keys(a.systems)), ", ")
+		return nil, errors.New(err.Error() + "; and of your own: " + own)
+	}
+	return s, err
+}
