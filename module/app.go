@@ -14,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -78,7 +77,6 @@ type App struct {
 	ctx     caddy.Context
 	logger  *zap.Logger
 	sources map[string]*TokenSource
-	systems map[string]*answer.System // the user's own
 	apis    *registry
 	metrics *Metrics
 	events  *emitter

@@ -188,7 +188,6 @@ func (a *App) parsePhoneSystem(d *caddyfile.Dispenser) error {
 
 // provisionPhoneSystems checks the user's own phone systems.
 func (a *App) provisionPhoneSystems() error {
-	a.systems = make(map[string]*answer.System, len(a.PhoneSystems))
 	for _, name := range slices.Sorted(maps.Keys(a.PhoneSystems)) {
 		p := a.PhoneSystems[name]
 		if p == nil {
@@ -197,11 +196,9 @@ func (a *App) provisionPhoneSystems() error {
 		if _, err := answer.FindSystem(name); err == nil {
 			return fmt.Errorf("phone_system %s: this name is built in; choose another, for example my-%s, or write what differs into the route", name, name)
 		}
-		s, err := p.System(name)
-		if err != nil {
+		if _, err := p.System(name); err != nil {
 			return fmt.Errorf("phone_system %s: %w", name, err)
 		}
-		a.systems[name] = s
 	}
 	return nil
 }
@@ -209,12 +206,12 @@ func (a *App) provisionPhoneSystems() error {
 // PhoneSystem returns the phone system of that name, the user's own or a
 // built-in one. The error says which there are.
 func (a *App) PhoneSystem(name string) (*answer.System, error) {
-	if s, ok := a.systems[name]; ok {
-		return s, nil
+	if p, ok := a.PhoneSystems[name]; ok && p != nil {
+		return p.System(name)
 	}
 	s, err := answer.FindSystem(name)
-	if err != nil && len(a.systems) > 0 {
-		own := strings.Join(slices.Sorted(maps.Keys(a.systems)), ", ")
+	if err != nil && len(a.PhoneSystems) > 0 {
+		own := strings.Join(slices.Sorted(maps.Keys(a.PhoneSystems)), ", ")
 		return nil, errors.New(err.Error() + "; and of your own: " + own)
 	}
 	return s, err

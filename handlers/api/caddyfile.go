@@ -28,6 +28,7 @@ import (
 //		unhealthy     <jq>
 //		output        <jq>
 //		default       <jq>
+//		for           <phone system>
 //		format        json|flat|form|text
 //		on_failure    default|error
 //		budget        <duration>

@@ -125,7 +125,7 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.programs.credentials = values
-	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.Cache != nil
+	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}

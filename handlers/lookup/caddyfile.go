@@ -16,6 +16,7 @@ import (
 //		multiple     newest|none
 //		envelope
 //		audit        [<key>]
+//		for          <phone system>
 //		format       json|flat|form|text
 //		cache        <duration> {
 //			stale     <duration> <duration>

@@ -60,6 +60,9 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if l.directory, err = app.Customers(); err != nil {
 		return err
 	}
+	if l.route.Style.Format == answer.Text && len(l.Fields) != 1 {
+		return errTextOfMany
+	}
 	l.setDefaults()
 	l.answers = answers{fields: l.Fields, empty: l.Empty, null: l.NotFound != notFoundBlank, envelope: l.Envelope}
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
@@ -72,15 +75,25 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	return l.route.Try()
 }
 
+var errTextOfMany = errors.New("format text is one value; write one field, for example `fields nick`")
+
+// setDefaults fills in what isn't written. With a caller on the line, the same
+// fields are in every answer, and nobody is taken for another.
 func (l *Lookup) setDefaults() {
 	if l.Empty == "" {
 		l.Empty = emptyBlank
 	}
 	if l.NotFound == "" {
 		l.NotFound = notFoundNull
+		if l.route.Voice {
+			l.NotFound = notFoundBlank
+		}
 	}
 	if l.Multiple == "" {
 		l.Multiple = multipleNewest
+		if l.route.Voice {
+			l.Multiple = multipleNone
+		}
 	}
 }
 
@@ -103,9 +116,6 @@ func (l *Lookup) check() error {
 		if slices.Contains(l.Fields[:i], name) {
 			return fmt.Errorf("field %s is named twice", name)
 		}
-	}
-	if format, err := l.ParseFormat(); err == nil && format == answer.Text && len(l.Fields) != 1 {
-		return errors.New("format text is one value; write one field, for example `fields nick`")
 	}
 	return nil
 }

@@ -2,9 +2,12 @@ package route
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -29,7 +32,7 @@ func (c *Call) Answer(room []byte) error {
 			if c.Status != 0 {
 				status = c.Status
 			}
-			return c.write(status, c.Route.Format.ContentType(), text)
+			return c.write(status, c.Route.Style.ContentType(), text)
 		}
 		c.Status = 0
 		c.Fail(outcomeOfFormat(err), err.Error())
@@ -42,7 +45,7 @@ func (c *Call) Answer(room []byte) error {
 	if err != nil { // can't be: Provision has rendered it
 		return c.writeError()
 	}
-	return c.write(http.StatusOK, c.Route.Format.ContentType(), text)
+	return c.write(http.StatusOK, c.Route.Style.ContentType(), text)
 }
 
 // Render writes the output under the contract, in the route's format.
@@ -51,7 +54,7 @@ func (c *Call) Render(room []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Route.Format.Append(room, v)
+	return c.Route.Style.Append(room, v)
 }
 
 // fit brings what the call gave into the contract: every key is there, and the
@@ -66,7 +69,7 @@ func (c *Call) fit() (v any, err error) {
 		}
 	}
 	object, ok := v.(map[string]any)
-	if r.StatusField == "" || r.Format == answer.Text || !ok || object == nil {
+	if r.StatusField == "" || r.Style.Format == answer.Text || !ok || object == nil {
 		return v, nil
 	}
 	object[r.StatusField] = string(c.Outcome)
@@ -77,11 +80,20 @@ func (c *Call) fit() (v any, err error) {
 }
 
 // Try renders what stands in for an answer, with the longest outcome: it is
-// what remains when everything else has failed.
+// what remains when everything else has failed. It warns of a contract that
+// leaves little room for values.
 func (r *Route) Try() error {
+	if r.Contract != nil {
+		if err := r.Style.Fits(r.Contract, r.StatusField); err != nil {
+			return fmt.Errorf("default can't be written as %s: %w", r.Style.Format, err)
+		}
+		if tight := r.Style.Warn(r.Contract, r.StatusField); tight != "" {
+			r.Logger.Warn(tight, zap.String("api", r.Name))
+		}
+	}
 	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead()}
 	if _, err := trial.Render(nil); err != nil {
-		return errors.New("default can't be written as " + r.Format.String() + ": " + err.Error())
+		return errors.New("default can't be written as " + r.Style.Format.String() + ": " + err.Error())
 	}
 	return nil
 }
@@ -153,11 +165,11 @@ func (c *Call) writeError() error {
 		seconds := (c.RetryAfter + time.Second - 1) / time.Second
 		c.W.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	text, err := answer.JSON.Append(nil, map[string]any{
+	text, err := c.Route.errors.Append(nil, map[string]any{
 		"error": map[string]any{"outcome": string(c.Outcome), "message": c.message()},
 	})
 	if err != nil {
 		return err
 	}
-	return c.write(status, answer.JSON.ContentType(), text)
+	return c.write(status, c.Route.errors.ContentType(), text)
 }

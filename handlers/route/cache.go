@@ -75,7 +75,7 @@ func (s *Settings) Remember(app *module.App, r *Route, identity ...string) error
 	if err != nil {
 		return fmt.Errorf("cache: %w", err)
 	}
-	settings, err := json.Marshal(s)
+	settings, err := json.Marshal([]any{s, app.PhoneSystems[s.For]})
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 	switch name {
 	case "auth":
 		return true, p.auth(&s.Auth)
+	case "for":
+		return true, p.Text(&s.For)
 	case "format":
 		return true, p.Text(&s.Format)
 	case "on_failure":
@@ -86,7 +88,7 @@ func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 	}
 }
 
-// Check compiles the programs of the settings, so that the message tells the line.
+// Check looks into the settings and compiles their programs, so that the message tells the line.
 func (p *Parser) Check(s *Settings) error {
 	app, err := p.App()
 	if err != nil {
@@ -102,7 +104,11 @@ func (p *Parser) Check(s *Settings) error {
 			return p.At("cache", fmt.Errorf("cache: %w", err))
 		}
 	}
-	if _, err := s.ParseFormat(); err != nil {
+	system, err := s.system(app)
+	if err != nil {
+		return p.At("for", err)
+	}
+	if _, err := s.style(system); err != nil {
 		return p.At("format", err)
 	}
 	return nil

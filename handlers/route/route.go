@@ -4,6 +4,7 @@
 package route
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +21,10 @@ import (
 type Settings struct {
 	// Who may call.
 	Auth *Auth `json:"auth,omitempty"`
+
+	// The phone system that calls, such as `asterisk`: it sets what its limits and
+	// habits ask for. What is written beside it wins.
+	For string `json:"for,omitempty"`
 
 	// json (default), flat, form or text.
 	Format string `json:"format,omitempty"`
@@ -58,9 +63,10 @@ type Route struct {
 	Name        string
 	Subject     string // who answers, for messages: "the API"
 	Gate        *Gate
-	Format      answer.Format
-	StatusField string // "" for none
-	OnError     bool   // a failure is an error, not the default
+	Style       answer.Style // how answers are written
+	StatusField string       // "" for none
+	Voice       bool         // a caller is on the line, as `for` says
+	OnError     bool         // a failure is an error, not the default
 	CallID      *jq.Program
 	Metrics     *module.APIMetrics
 	Logger      *zap.Logger
@@ -71,6 +77,7 @@ type Route struct {
 	// gives the contract's defaults.
 	Instead func() any
 
+	errors  answer.Style // how errors are written
 	budgets *Budgets
 	memory  *memory // nil: answers aren't kept
 }
@@ -86,10 +93,14 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 	case s.OnFailure == "default" && !d.HasDefault:
 		return nil, errors.New("on_failure default needs a default; write `default `{…}``")
 	}
-	var err error
-	if r.Format, err = s.ParseFormat(); err != nil {
+	system, err := s.system(app)
+	if err != nil {
 		return nil, err
 	}
+	if r.Style, err = s.style(system); err != nil {
+		return nil, err
+	}
+	r.errors, r.Voice = r.Style.Errors(), system.Voice
 	if r.Gate, err = newGate(s.Auth, func(name string) (authenticator, error) { return app.Issuer(name) }); err != nil {
 		return nil, err
 	}
@@ -98,18 +109,21 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 			return nil, err
 		}
 	}
-	budget := d.Budget
-	if s.Budget > 0 {
-		budget = time.Duration(s.Budget)
-	}
-	r.budgets = &Budgets{Each: budget}
+	r.budgets = &Budgets{Each: cmp.Or(time.Duration(s.Budget), system.Budget, d.Budget)}
 	if r.StatusField = s.StatusField; r.StatusField == "" {
 		r.StatusField = d.StatusField
 	}
 	if r.StatusField == "off" {
 		r.StatusField = ""
 	}
-	r.OnError = s.OnFailure == "error" || !d.HasDefault || (s.OnFailure == "" && d.Error)
+	switch {
+	case s.OnFailure != "":
+		r.OnError = s.OnFailure == "error"
+	case s.For != "":
+		r.OnError = system.OnError || !d.HasDefault
+	default:
+		r.OnError = d.Error || !d.HasDefault
+	}
 	s.Auth.warn(r.Logger, name)
 	return r, nil
 }
@@ -122,10 +136,27 @@ func (s *Settings) callID(define string) (*jq.Program, error) {
 	return program, nil
 }
 
-// ParseFormat returns the format that is written, or JSON.
-func (s *Settings) ParseFormat() (answer.Format, error) {
-	if s.Format == "" {
-		return answer.JSON, nil
+// system is the phone system that is written, or one without limits and habits.
+func (s *Settings) system(app *module.App) (*answer.System, error) {
+	if s.For == "" {
+		return new(answer.System), nil
 	}
-	return answer.ParseFormat(s.Format)
+	system, err := app.PhoneSystem(s.For)
+	if err != nil {
+		return nil, fmt.Errorf("for: %w", err)
+	}
+	return system, nil
+}
+
+// style is that of the phone system, in the format that is written, if one is.
+func (s *Settings) style(system *answer.System) (answer.Style, error) {
+	style := system.Style()
+	if s.Format == "" {
+		return style, nil
+	}
+	format, err := answer.ParseFormat(s.Format)
+	if err != nil {
+		return style, err
+	}
+	return style.In(format), nil
 }

@@ -32,6 +32,20 @@ type Style struct {
 	filter *filter
 }
 
+// In is the style in another format. What is for JSON alone falls away.
+func (s Style) In(format Format) Style {
+	s.Format = format
+	if format != JSON {
+		s.NoNull, s.Object = false, false
+	}
+	return s
+}
+
+// Errors is the style of an error message: JSON, through the same filter.
+func (s Style) Errors() Style {
+	return Style{Format: JSON, system: s.system, filter: s.filter}
+}
+
 // ContentType is the Content-Type of the answers.
 func (s *Style) ContentType() string { return s.Format.ContentType() }
 
