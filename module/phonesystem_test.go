@@ -95,7 +95,7 @@ func TestPhoneSystemRefuses(t *testing.T) {
 		"phone_system a {\n filter control dollar\n limit 4kB\n limit 4kB\n}":   "limit is already written",
 		"phone_system a {\n no_null\n object\n budget 1s\n budget 2s\n}":        "budget is already written",
 		"phone_system a {\n format text\n no_null\n}":                           "no_null is for json",
-		"phone_system a {\n filter control control\n}":                          "twice",
+		"phone_system a {\n filter control dollar control\n}":                   "twice",
 	} {
 		_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nswitchboard {\n"+text+"\n}\n}\n"), map[string]any{"filename": "Caddyfile"})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -76,14 +76,7 @@ func (f *filter) apply(s string) string {
 	var b []byte
 	start := 0
 	for i := 0; i < len(s); {
-		size, with := 1, ""
-		if c := s[i]; c < utf8.RuneSelf {
-			with = f.ascii[c]
-		} else {
-			var r rune
-			r, size = utf8.DecodeRuneInString(s[i:])
-			with = f.beyondASCII(r)
-		}
+		with, size := f.replacement(s[i:])
 		if with != "" {
 			b = append(append(b, s[start:i]...), with...)
 			start = i + size
@@ -94,6 +87,16 @@ func (f *filter) apply(s string) string {
 		return s
 	}
 	return string(append(b, s[start:]...))
+}
+
+// replacement is what stands in for the first character of s, "" for itself, and
+// how long that is.
+func (f *filter) replacement(s string) (with string, size int) {
+	if c := s[0]; c < utf8.RuneSelf {
+		return f.ascii[c], 1
+	}
+	r, size := utf8.DecodeRuneInString(s)
+	return f.beyondASCII(r), size
 }
 
 func (f *filter) beyondASCII(r rune) string {

@@ -33,16 +33,17 @@ type Style struct {
 }
 
 // In is the style in another format. What is for JSON alone falls away.
-func (s Style) In(format Format) Style {
-	s.Format = format
+func (s *Style) In(format Format) Style {
+	other := *s
+	other.Format = format
 	if format != JSON {
-		s.NoNull, s.Object = false, false
+		other.NoNull, other.Object = false, false
 	}
-	return s
+	return other
 }
 
 // Errors is the style of an error message: JSON, through the same filter.
-func (s Style) Errors() Style {
+func (s *Style) Errors() Style {
 	return Style{Format: JSON, system: s.system, filter: s.filter}
 }
 

@@ -105,6 +105,9 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "dialects", stdout: "none\noauth2\noauth2_basic\nsigned\n"},
 		{args: "dialects signed", stdout: "#"},
 		{args: "dialects missing", err: "no such dialect"},
+		{args: "systems", stdout: "NAME"},
+		{args: "systems kamailio", stdout: "kamailio  "},
+		{args: "systems missing", err: "no such phone system"},
 	} {
 		stdout, stderr, err := caddyWith(t, test.stdin, strings.Fields(test.args)...)
 		if !strings.HasPrefix(stdout, test.stdout) && (test.stdout != "Available Commands" || !strings.Contains(stdout, test.stdout)) {

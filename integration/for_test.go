@@ -1,0 +1,157 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/integration/harness"
+	"github.com/switchboard-ivr/switchboard/integration/kamailio"
+	"github.com/switchboard-ivr/switchboard/integration/provider"
+)
+
+// Each phone system gets what it can read, by one line of the route, whatever
+// the API answers.
+func TestForAPhoneSystem(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	route := func(system, lines string) string {
+		return "api /" + system + " " + system + " {\n to {API}/free/echo\n query `{q: .q}`\n output `{\n name: .rawquery, say: $params.say, deep: {list: [1, true, null]}, pad: (\"x\" * ($params.n // \"0\" | tonumber))\n }`\n" +
+			" default `{name: \"\", say: \"\"}`\n for " + system + "\n" + lines + "\n}\n"
+	}
+	var site strings.Builder
+	for _, system := range []string{"asterisk", "kamailio", "twilio", "talkdesk", "genesys", "connect", "pbx"} {
+		site.WriteString(route(system, ""))
+	}
+	caddy := start(t, api, setup{tokens: "\n phone_system pbx {\n format form\n limit 200B\n field_limit 50B\n filter dollar\n }", site: site.String()})
+
+	for _, tc := range []struct{ path, want string }{
+		{`asterisk?q=1&say=x%22+%26+%221%0d%0aok`, `{"_status":"ok","deep_list_1":"1","deep_list_2":"true","deep_list_3":"","deep_list_count":"3","name":"q=1","pad":"","say":"x' & '1  ok"}`},
+		{`kamailio?q=1&say=$var(x)`, `{"_status":"ok","deep_list_1":"1","deep_list_2":"true","deep_list_3":"","deep_list_count":"3","name":"q=1","pad":"","say":"＄var(x)"}`},
+		{`twilio?q=1&say=$`, `{"_status":"ok","deep":{"list":[1,true,null]},"name":"q=1","pad":"","say":"$"}`},
+		{`talkdesk?q=1&say=$`, `{"_status":"ok","deep":{"list":[1,true,""]},"name":"q=1","pad":"","say":"$"}`},
+		{`pbx?q=1&say=$a`, `_status=ok&deep_list_1=1&deep_list_2=true&deep_list_3=&deep_list_count=3&name=q%3D1&pad=&say=%EF%BC%84a`},
+		{`pbx?q=1&n=51`, `_status=too_large&name=&say=`},
+		{`asterisk?q=1&n=5000`, `{"_status":"too_large","name":"","say":""}`},
+		{`kamailio?q=1&n=9000`, `{"_status":"too_large","name":"","say":""}`},
+	} {
+		if got := harness.Get(t, caddy.URL("/"+tc.path)); got.Status != 200 || got.Body != tc.want {
+			t.Errorf("%s:\ngot  %d %s\nwant %s", tc.path, got.Status, got.Body, tc.want)
+		}
+	}
+	t.Run("errors", func(t *testing.T) {
+		got := harness.Get(t, caddy.URL("/asterisk?q=%ff"))
+		if got.Status != 400 || strings.Contains(got.Body, `\"`) {
+			t.Errorf("got %d %s", got.Status, got.Body)
+		}
+	})
+	t.Run("failures", func(t *testing.T) {
+		api.Stop()
+		for system, want := range map[string]int{"asterisk": 200, "kamailio": 200, "connect": 200, "talkdesk": 200, "pbx": 200, "twilio": 502, "genesys": 502} {
+			if got := harness.Get(t, caddy.URL("/"+system+"?q=1")); got.Status != want {
+				t.Errorf("%s: got %d %s, want %d", system, got.Status, got.Body, want)
+			}
+		}
+	})
+}
+
+// A lookup with a caller on the line has the same fields in every answer, takes
+// nobody for another, and answers when it can't.
+func TestALookupForAPhoneSystem(t *testing.T) {
+	caddy := harness.Start(t, harness.Config{Caddyfile: `{
+	admin {ADMIN}
+	switchboard {
+		customers sqlite {DIR}/c.db
+		region CN
+	}
+}
+http://localhost:{PORT} {
+	bind 127.0.0.1
+	customer_lookup /asterisk {
+		auth none
+		fields id nick
+		for asterisk
+		status_field _status
+	}
+	customer_lookup /newest {
+		auth none
+		fields id nick
+		for asterisk
+		multiple newest
+		not_found null
+		format json
+	}
+}
+`})
+	for id, nick := range map[string]string{"C1": `x\" & \"1`, "C2": "Bea"} {
+		req := harness.Request(t, "PUT", "http://"+caddy.Admin+"/switchboard/customers/"+id, "application/json", `{"nick":"`+nick+`","tel":"13800138000","email":"`+id+`@example.com"}`)
+		if got := harness.Do(t, req); got.Status != 200 {
+			t.Fatalf("got %d %s", got.Status, got.Body)
+		}
+	}
+	for path, want := range map[string]string{
+		"asterisk?email=c1@example.com": `{"_status":"ok","id":"C1","nick":"x' & '1"}`,
+		"asterisk?tel=13800138000":      `{"_status":"ambiguous","id":"","nick":""}`,
+		"asterisk?tel=13900139000":      `{"_status":"not_found","id":"","nick":""}`,
+		"newest?tel=13900139000":        `null`,
+	} {
+		if got := harness.Get(t, caddy.URL("/"+path)); got.Status != 200 || got.Body != want {
+			t.Errorf("%s: got %d %s, want %s", path, got.Status, got.Body, want)
+		}
+	}
+	var found map[string]string
+	if got := harness.Get(t, caddy.URL("/newest?tel=13800138000")); json.Unmarshal([]byte(got.Body), &found) != nil || found["id"] == "" {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}
+
+// 500 calls come by way of a real Kamailio while the API hangs half of the time.
+// Not one is without an answer, and every caller gets to the right queue.
+func TestNoCallerHearsSilence(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "for kamailio\n cache 1s {\n stale 1m 1h\n }", 1)})
+	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+	proxy, err := kamailio.Start(t.Context(), caddy.URL("/ivr/order"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := proxy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	done := make(chan struct{})
+	hanging := make(chan struct{})
+	go func() {
+		defer close(hanging)
+		tick := time.NewTicker(1500 * time.Millisecond)
+		defer tick.Stop()
+		for hang := true; ; hang = !hang {
+			api.ClearFaults()
+			if hang {
+				_ = api.Inject(provider.Fault{Target: provider.API, Fault: "hang"})
+			}
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	}()
+	const calls = 500
+	result, err := proxy.Call(t.Context(), kamailio.Calls{Count: calls, Rate: 50, Queue: kamailio.VIPQueue, Timeout: 2 * time.Minute})
+	close(done)
+	<-hanging
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Succeeded != calls || result.Failed != 0 || result.Outcomes["ok"]+result.Outcomes["stale"] != calls {
+		t.Errorf("got %+v", result)
+	}
+	if result.Outcomes["stale"] == 0 {
+		t.Error("no answer was an older one: the API did not hang long enough for a test")
+	}
+	if slowest := result.Times[len(result.Times)-1]; slowest >= 3*time.Second {
+		t.Errorf("the slowest call took %v", slowest)
+	}
+}
