@@ -3,9 +3,7 @@ package issuer
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // the document's signature
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -35,6 +33,8 @@ const (
 	// shortSecret is below 128 bits even if it is random hex. Whoever sees one
 	// sign-in can try out short secrets at leisure.
 	shortSecret = 16
+	// nobodysSecret is that of the dummy. Nobody gets in with it.
+	nobodysSecret = "nobody's secret, as long as most"
 )
 
 // appKey is what a key consists of. With a fixed charset, and a timestamp of 10
@@ -71,10 +71,13 @@ type clients struct {
 	byKey map[string]*client
 	byID  map[clientID]*client
 	dummy *client // stands in for who is unknown
+
+	// equal is hmac.Equal. Tests see by it what is compared.
+	equal func(a, b []byte) bool
 }
 
 func newClients(issuer string, configured []Client, repl *caddy.Replacer, logger *zap.Logger) (clients, error) {
-	all := clients{byKey: make(map[string]*client), byID: make(map[clientID]*client)}
+	all := clients{byKey: make(map[string]*client), byID: make(map[clientID]*client), equal: hmac.Equal}
 	if len(configured) == 0 {
 		return all, errors.New("no client; write `client KEY SECRET`")
 	}
@@ -100,7 +103,7 @@ func newClients(issuer string, configured []Client, repl *caddy.Replacer, logger
 			logger.Warn("a client's secret stands in the configuration; use {env.*} or {file.*}", zap.String("client", key))
 		}
 	}
-	stranger, err := newSecret(issuer, "", "nobody's secret")
+	stranger, err := newSecret(issuer, "", nobodysSecret)
 	if err != nil {
 		return all, err
 	}
@@ -155,23 +158,6 @@ func (s *secret) mac(body []byte) [sha256.Size]byte {
 	return m.out
 }
 
-// signer tells which secret made the signature of an obtain; nil for none. It
-// takes as long for a client that has one secret as for one that has two, and
-// as long for the dummy (X8).
-func (c *client) signer(key, timestamp, sign string) *secret {
-	var found *secret
-	for n := range mostSecrets {
-		s := c.secrets[n%len(c.secrets)]
-		sum := md5.Sum([]byte(key + timestamp + s.value)) //nolint:gosec // the document's signature
-		var want [2 * md5.Size]byte
-		hex.Encode(want[:], sum[:])
-		if hmac.Equal([]byte(sign), want[:]) {
-			found = s
-		}
-	}
-	return found
-}
-
 // maker tells with which secret's key a token was made; nil for none.
 func (c *client) maker(t *token) *secret {
 	body := t.body()
@@ -200,12 +186,4 @@ func resolve(repl *caddy.Replacer, value string) (string, error) {
 	default:
 		return "", errors.New("it holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
 	}
-}
-
-// md5Allowed tells whether MD5 works at all: GODEBUG=fips140=only makes it
-// panic (X9).
-func md5Allowed() (ok bool) {
-	defer func() { ok = recover() == nil }()
-	md5.Sum(nil) //nolint:gosec // see above
-	return true
 }

@@ -28,13 +28,11 @@ func (i *Issuer) obtain(ctx context.Context, params map[string]any) (*Pair, *cli
 	if !keyOK || !signOK || !timeOK || !appKey.MatchString(key) {
 		return nil, nil, errMalformed
 	}
-	c := i.clients.byKey[key]
-	if c == nil {
-		i.clients.dummy.signer(key, timestamp, sign)
+	c, with := i.clients.signer(key, timestamp, sign)
+	switch {
+	case c == nil:
 		return nil, nil, errUnknownClient
-	}
-	with := c.signer(key, timestamp, sign)
-	if with == nil {
+	case with == nil:
 		return nil, c, errWrongSign
 	}
 	if off := time.Since(at).Round(0); off > window || off < -window {
