@@ -194,6 +194,7 @@ func TestDirectiveRefuses(t *testing.T) {
 		{"token_issuer", "takes the name of an issuer"},
 		{"token_issuer /token/*", "takes the name of an issuer"},
 		{"token_issuer a b c", "takes the name of an issuer"},
+		{"token_issuer \"\"", "takes the name of an issuer"},
 		{"token_issuer partners {\n errors 200\n}", "token_issuer takes no block"},
 	} {
 		if _, err := adapt(t, t.TempDir(), "", c.routes); err == nil || !strings.Contains(err.Error(), c.want) {

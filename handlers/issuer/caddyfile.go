@@ -24,7 +24,7 @@ func ParseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 // UnmarshalCaddyfile sets up the handler; see ParseDirective for the syntax.
 func (t *TokenIssuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	if !d.AllArgs(&t.Issuer) {
+	if !d.AllArgs(&t.Issuer) || t.Issuer == "" {
 		return d.Err("token_issuer takes the name of an issuer: token_issuer [MATCHER] NAME")
 	}
 	if d.NextBlock(0) {

@@ -20,7 +20,7 @@ func ParseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	h.Next() // consume it again: a matcher rewinds
 	var p Provider
-	if !h.AllArgs(&p.Issuer) {
+	if !h.AllArgs(&p.Issuer) || p.Issuer == "" {
 		return nil, h.Err("token_auth takes the name of an issuer: token_auth [MATCHER] NAME")
 	}
 	if h.NextBlock(0) {

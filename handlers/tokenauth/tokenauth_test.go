@@ -260,6 +260,7 @@ func TestDirectiveRefuses(t *testing.T) {
 		{"token_auth", "takes the name of an issuer"},
 		{"token_auth /api/*", "takes the name of an issuer"},
 		{"token_auth a b", "takes the name of an issuer"},
+		{"token_auth \"\"", "takes the name of an issuer"},
 		{"token_auth partners {\n x\n}", "token_auth takes no block"},
 	} {
 		if _, err := adapt(t, t.TempDir(), "", c.routes); err == nil || !strings.Contains(err.Error(), c.want) {
