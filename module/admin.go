@@ -16,6 +16,9 @@ func init() {
 // Admin is Switchboard's part of Caddy's admin API, below /switchboard/:
 //
 //   - `GET /switchboard/customers`: `{"count":…,"store":"…"}`
+//   - `GET /switchboard/apis`, `GET /switchboard/apis/NAME`: how APIs stand
+//   - `POST /switchboard/apis/NAME/hold` and `…/release`: stops calls of an API,
+//     and resumes them
 //   - `GET /switchboard/cache`: its size and how it does
 //   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}`
 //     those of an API, with `"params":{…}` beside it those to one question
@@ -34,6 +37,10 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // Routes returns the routes of Switchboard's admin API.
 func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
+		{Pattern: "/switchboard/apis", Handler: route(methods{http.MethodGet: (*App).listAPIs})},
+		{Pattern: "/switchboard/apis/{name}", Handler: route(methods{http.MethodGet: (*App).getAPI})},
+		{Pattern: "/switchboard/apis/{name}/hold", Handler: route(methods{http.MethodPost: (*App).holdAPI})},
+		{Pattern: "/switchboard/apis/{name}/release", Handler: route(methods{http.MethodPost: (*App).releaseAPI})},
 		{Pattern: "/switchboard/cache", Handler: route(methods{http.MethodGet: (*App).cacheNumbers})},
 		{Pattern: "/switchboard/cache/purge", Handler: route(methods{http.MethodPost: (*App).purgeCache})},
 		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},

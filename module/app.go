@@ -37,6 +37,9 @@ func init() {
 //   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `adopt`: taken from storage),
 //     `generation`, `expires` and `fingerprint`
 //   - `token_failed` with `token`, `how` and `error`
+//   - `api_degraded` with `api`, `degraded` and `outcome`: when answers turn from
+//     the API's own to older ones, defaults or errors, and back
+//   - `api_held` with `api` and `held`: when an operator stops calls, and resumes
 //
 // Metrics: `switchboard_calls_total`, `switchboard_unhealthy_total`,
 // `switchboard_call_duration_seconds`,
@@ -78,8 +81,10 @@ type App struct {
 	logger  *zap.Logger
 	sources map[string]*TokenSource
 	apis    *registry
-	metrics *Metrics
-	events  *emitter
+
+	standings *standingsOf
+	metrics   *Metrics
+	events    *emitter
 
 	phones    phone.Region
 	guest     customer.Guest      // nil: none is configured
@@ -102,9 +107,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.sources = make(map[string]*TokenSource, len(a.Tokens))
-	a.apis = new(registry)
+	a.apis, a.standings = new(registry), new(standingsOf)
 	a.metrics = newMetrics(ctx.GetMetricsRegistry())
 	a.metrics.watch(a.states)
+	a.metrics.watchAPIs(a)
 	if err := a.checkCacheSize(); err != nil {
 		return err
 	}
@@ -179,6 +185,9 @@ func (a *App) Cleanup() error {
 		a.customers.Release()
 	}
 	a.releaseCache()
+	if a.standings != nil {
+		a.standings.release()
+	}
 	var errs []error
 	for _, i := range a.Issuers {
 		if i != nil {

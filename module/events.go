@@ -13,6 +13,8 @@ import (
 const (
 	EventTokenRenewed = "token_renewed"
 	EventTokenFailed  = "token_failed"
+	EventAPIDegraded  = "api_degraded"
+	EventAPIHeld      = "api_held"
 )
 
 // emitter sends Caddy events. Their handlers may take their time, so nobody

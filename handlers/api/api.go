@@ -34,7 +34,7 @@ func init() {
 // Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as
 // its details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are
 // `ok`, `stale`, `not_found`, `timeout`, `unreachable`, `rejected`, `no_token`,
-// `bad_answer` and `too_large`; a caller who is refused gets `bad_request` or `unauthorized`.
+// `bad_answer`, `too_large`, `breaker_open` and `held`; a caller who is refused gets `bad_request` or `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
 //
@@ -114,6 +114,9 @@ type API struct {
 	// The status field is `_status` in answers with a contract.
 	route.Settings
 
+	// Stops calling an API that is ailing. Default: it is always called.
+	Breaker *Breaker `json:"breaker,omitempty"`
+
 	// The handlers that make the call. Default: a reverse_proxy to `to`.
 	HandleRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
 
@@ -124,6 +127,8 @@ type API struct {
 	chain    caddyhttp.Handler
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
+
+	breaker *heldBreaker // nil: none is written
 
 	placeholders []string // of the chain and of headers, where answers are cached
 }
@@ -152,6 +157,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 // work asks for an answer. It may go on when the phone system has got another one.
 func (c *run) work() bool {
+	if !c.admit() { // may the API be asked?
+		return false
+	}
+	defer c.report()
 	return c.exchange() && // ask the API, with a token
 		c.judge() && // what does its answer mean?
 		c.shape() // what the flow wants to know
@@ -160,6 +169,7 @@ func (c *run) work() bool {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*API)(nil)
+	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ route.Question              = (*run)(nil)
 	_ module.Forgetter            = (*API)(nil)

@@ -1,6 +1,11 @@
 package api
 
 import (
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -82,5 +87,32 @@ func (p *parser) pass() error {
 			return p.Errf("pass %q is unknown; write query, body or headers and their names", arg)
 		}
 	}
+	return nil
+}
+
+func (p *parser) breaker() error {
+	const usage = "breaker takes a share, a number of calls and a time; write for example `breaker 50% 20 10s`"
+	var share, calls, open string
+	if !p.AllArgs(&share, &calls, &open) {
+		return p.Err(usage)
+	}
+	number, isPercent := strings.CutSuffix(share, "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if err != nil || !isPercent {
+		return p.Err(usage)
+	}
+	b := &Breaker{Share: percent / 100}
+	if b.Calls, err = strconv.Atoi(calls); err != nil {
+		return p.Err(usage)
+	}
+	d, err := caddy.ParseDuration(open)
+	if err != nil {
+		return p.Err(usage)
+	}
+	b.Open = caddy.Duration(d)
+	if err := b.check(); err != nil {
+		return p.WrapErr(err)
+	}
+	p.api.Breaker = b
 	return nil
 }

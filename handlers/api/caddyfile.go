@@ -38,6 +38,7 @@ import (
 //			key       <jq>
 //			scope     request|shared
 //		}
+//		breaker       <share> <calls> <duration>
 //		replay        on|off
 //		call_id       <jq>
 //		max_size      <size>
@@ -130,6 +131,8 @@ func (p *parser) subdirective() error {
 		return p.Program(&a.Output)
 	case "default":
 		return p.Program(&a.Default)
+	case "breaker":
+		return p.breaker()
 	case "replay":
 		return p.OnOff(&a.Replay)
 	case "max_size":

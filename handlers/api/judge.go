@@ -29,6 +29,7 @@ func (c *run) judge() bool {
 	}
 	vars := c.answerVars()
 	if c.holds(a.programs.unhealthy, vars, status >= http.StatusInternalServerError) {
+		c.unhealthy = true
 		c.Route.Metrics.Unhealthy()
 	}
 	if c.attempt.Expired {

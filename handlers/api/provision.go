@@ -80,6 +80,9 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionCache(app, asWritten); err != nil {
 		return err
 	}
+	if err := a.provisionBreaker(); err != nil {
+		return err
+	}
 	a.warn(ctx)
 
 	sum := sha256.Sum256(asWritten)
@@ -104,6 +107,8 @@ func (a *API) check() error {
 		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
 	case a.Body != nil && a.Pass != nil && a.Pass.Body:
 		return errors.New("body and `pass body` contradict each other; write one of them")
+	case a.Breaker != nil && a.Breaker.check() != nil:
+		return a.Breaker.check()
 	case a.Cache != nil && a.target.sidecar():
 		return errCacheSidecar
 	case a.target.keep != "" && a.source == nil:

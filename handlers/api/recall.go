@@ -71,20 +71,23 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 }
 
 // Fork implements [route.Question].
-func (c *run) Fork(ctx context.Context) func() route.Result {
+func (c *run) Fork(ctx context.Context) route.Work {
 	f := &run{api: c.api, Call: c.Call.Fork(ctx, c.api.placeholders)}
 	f.attempt.Part = c.attempt.Part
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
 	f.Repl.Map(f.placeholder)
-	return func() route.Result {
-		defer f.recorder.free()
-		f.work()
-		f.note()
-		result := f.Result()
-		result.Unkept = f.unkept()
-		result.Placeholders = f.upstreamPlaceholders()
-		return result
-	}
+	return f
+}
+
+// Do implements [route.Work].
+func (c *run) Do() route.Result {
+	defer c.recorder.free()
+	c.work()
+	c.note()
+	result := c.Result()
+	result.Unkept = c.unkept()
+	result.Placeholders = c.upstreamPlaceholders()
+	return result
 }
 
 // unkept says why the API's answer must not be kept, "" that it may: what it says

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -17,6 +18,9 @@ type run struct {
 	upstream string // host:port of a target that is kept with the token
 	attempt  transport.Attempt
 	recorder recorder
+
+	unhealthy bool // the answer shows an ailing API
+	verdict   atomic.Pointer[verdict]
 
 	vars [4]any // of programs that look at the answer; see answerVars
 	doc  any    // the API's answer

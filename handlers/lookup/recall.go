@@ -22,10 +22,15 @@ func (c *run) AppendSubject(dst []byte) ([]byte, error) {
 func (c *run) AppendContext(dst []byte) []byte { return dst }
 
 // Fork implements [route.Question].
-func (c *run) Fork(ctx context.Context) func() route.Result {
-	f := &run{lookup: c.lookup, query: c.query, Call: c.Call.Fork(ctx, nil)}
-	return func() route.Result {
-		f.find()
-		return f.Result()
-	}
+func (c *run) Fork(ctx context.Context) route.Work {
+	return &run{lookup: c.lookup, query: c.query, Call: c.Call.Fork(ctx, nil)}
 }
+
+// Do implements [route.Work].
+func (c *run) Do() route.Result {
+	c.find()
+	return c.Result()
+}
+
+// Late implements [route.Work].
+func (*run) Late() {}

@@ -103,6 +103,9 @@ func (c *Call) End() {
 		release()
 	}
 	took := time.Since(c.start)
+	if !c.cached.isHit { // which says nothing of the API
+		c.Route.answered(c.Outcome)
+	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
 	m.Step(module.StepReceive, c.Timing.Receive)
@@ -155,4 +158,11 @@ func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddString("cache", l.cache)
 	}
 	return nil
+}
+
+// answered notes how an answer was come by, for those who watch the API.
+func (r *Route) answered(outcome call.Outcome) {
+	if r.app != nil {
+		r.app.Answered(r.Standing, outcome)
+	}
 }

@@ -24,8 +24,10 @@ type flight struct {
 	done   chan struct{}
 	result Result // once done
 
-	waiting int // under the lock of flights
+	renewal bool // nobody began it by waiting
+	waiting int  // under the lock of flights, and so is what follows
 	cancel  context.CancelFunc
+	late    func()
 }
 
 // join gets on a flight, and tells whether it is a new one, which the caller has
@@ -55,7 +57,9 @@ func (s *flights) renew(key cache.Key, cancel context.CancelFunc) (f *flight, cr
 		return nil, false
 	}
 	s.behind++
-	return s.add(key, cancel), true
+	f = s.add(key, cancel)
+	f.renewal = true
+	return f, true
 }
 
 func (s *flights) add(key cache.Key, cancel context.CancelFunc) *flight {
@@ -67,6 +71,13 @@ func (s *flights) add(key cache.Key, cancel context.CancelFunc) *flight {
 	return f
 }
 
+// begin notes the work of a flight, before it is begun.
+func (s *flights) begin(f *flight, work Work) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.late = work.Late
+}
+
 // under tells whether a flight of that key is under way.
 func (s *flights) under(key cache.Key) bool {
 	s.mu.Lock()
@@ -74,11 +85,14 @@ func (s *flights) under(key cache.Key) bool {
 	return s.open[key] != nil
 }
 
-// leave gets off a flight before its end. The last one off leaves it to the
-// background, or ends it.
-func (s *flights) leave(key cache.Key, f *flight) {
+// leave gets off a flight before its end, because it took too long or for another
+// reason. The last one off leaves it to the background, or ends it.
+func (s *flights) leave(key cache.Key, f *flight, tooLong bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if tooLong && f.late != nil {
+		f.late()
+	}
 	f.waiting--
 	if f.waiting > 0 || s.open[key] != f {
 		return

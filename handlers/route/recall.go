@@ -23,10 +23,17 @@ type Question interface {
 	// AppendContext appends what else the answer depends on.
 	AppendContext(dst []byte) []byte
 
-	// Fork makes a call of its own that asks the same. What it returns is run
-	// once, in another goroutine, and may outlive the call that it was forked
-	// from; it ends with ctx.
-	Fork(ctx context.Context) func() Result
+	// Fork makes a call of its own that asks the same.
+	Fork(ctx context.Context) Work
+}
+
+// Work is a call that was forked from another, and may outlive it.
+type Work interface {
+	// Do asks, once and in a goroutine of its own. It ends with the context that
+	// the call was forked with.
+	Do() Result
+	// Late is told that one who waited has given up, as it took too long.
+	Late()
 }
 
 // Recall answers a call from the cache, or with the answer to the same question
@@ -119,7 +126,7 @@ func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
 	f, created := m.flights.join(key, cancel)
 	c.cached.forwarded(older, created)
 	if created {
-		go c.Route.fly(f, key, note, q.Fork(ctx))
+		c.depart(f, key, note, q.Fork(ctx))
 	} else {
 		cancel()
 	}
@@ -127,7 +134,7 @@ func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
 	case <-f.done:
 		c.take(&f.result, created)
 	case <-c.Clock.Done():
-		m.flights.leave(key, f)
+		m.flights.leave(key, f, c.Clock.Spent())
 		c.Ended("")
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
@@ -148,13 +155,18 @@ func (c *Call) renew(q Question, key cache.Key, note string) {
 		cancel()
 		return
 	}
-	go c.Route.fly(f, key, note, q.Fork(ctx))
+	c.depart(f, key, note, q.Fork(ctx))
+}
+
+func (c *Call) depart(f *flight, key cache.Key, note string, work Work) {
+	c.Route.memory.flights.begin(f, work)
+	go c.Route.fly(f, key, note, work)
 }
 
 // fly asks the question, keeps the answer and hands it to all who wait. A panic
 // is an answer that can't be used: nobody may wait for ever (reliability L6).
-func (r *Route) fly(f *flight, key cache.Key, note string, ask func() Result) {
-	result := r.safely(ask)
+func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
+	result := r.safely(work)
 	m := r.memory
 	if entry := m.entry(&result, note); entry != nil {
 		result.kept = m.answers.Put(m.group, key, entry)
@@ -163,11 +175,14 @@ func (r *Route) fly(f *flight, key cache.Key, note string, ask func() Result) {
 	}
 	if !m.flights.land(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
+		if f.renewal { // the callers of another have told already
+			r.answered(result.Outcome)
+		}
 		r.Logger.Debug("finished behind", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
 	}
 }
 
-func (r *Route) safely(ask func() Result) (result Result) {
+func (r *Route) safely(work Work) (result Result) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -178,7 +193,7 @@ func (r *Route) safely(ask func() Result) (result Result) {
 			r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	return ask()
+	return work.Do()
 }
 
 // serveStale answers with what was right a while ago.

@@ -29,6 +29,7 @@ type fakeAPI struct {
 	does  func(ctx context.Context) (call.Outcome, any)
 	why   string // not to be kept
 	calls atomic.Int64
+	late  atomic.Int64
 }
 
 func (a *fakeAPI) set(does func(ctx context.Context) (call.Outcome, any)) {
@@ -54,19 +55,23 @@ func (q *question) AppendSubject(dst []byte) ([]byte, error) {
 
 func (q *question) AppendContext(dst []byte) []byte { return dst }
 
-func (q *question) Fork(ctx context.Context) func() Result {
+func (q *question) Fork(ctx context.Context) Work {
 	f := q.Call.Fork(ctx, nil)
-	return func() Result {
-		q.api.calls.Add(1)
-		q.api.mu.Lock()
-		does, why := q.api.does, q.api.why
-		q.api.mu.Unlock()
-		f.Outcome, f.Output = does(f.Clock)
-		res := f.Result()
-		res.Unkept = why
-		return res
-	}
+	return &question{&f, q.api}
 }
+
+func (q *question) Do() Result {
+	q.api.calls.Add(1)
+	q.api.mu.Lock()
+	does, why := q.api.does, q.api.why
+	q.api.mu.Unlock()
+	q.Outcome, q.Output = does(q.Clock)
+	res := q.Result()
+	res.Unkept = why
+	return res
+}
+
+func (q *question) Late() { q.api.late.Add(1) }
 
 // site is a route with a cache in front of a fake API.
 type site struct {

@@ -69,6 +69,7 @@ type Route struct {
 	OnError     bool         // a failure is an error, not the default
 	CallID      *jq.Program
 	Metrics     *module.APIMetrics
+	Standing    *module.Standing
 	Logger      *zap.Logger
 
 	// Contract, when set, is kept by every answer.
@@ -77,6 +78,7 @@ type Route struct {
 	// gives the contract's defaults.
 	Instead func() any
 
+	app     *module.App
 	errors  answer.Style // how errors are written
 	budgets *Budgets
 	memory  *memory // nil: answers aren't kept
@@ -84,7 +86,7 @@ type Route struct {
 
 // New checks the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
-	r := &Route{Name: name, Subject: d.Subject, Logger: ctx.Logger(), Metrics: app.Metrics().API(name)}
+	r := &Route{Name: name, Subject: d.Subject, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), Standing: app.Standing(name), app: app}
 	switch {
 	case s.Budget < 0:
 		return nil, errors.New("budget must be more than 0, for example `budget 2s`")

@@ -30,6 +30,14 @@ type Changed struct {
 	Store   string `json:"store"`
 }
 
+// API is how an API stands: GET /switchboard/apis/NAME.
+type API struct {
+	Name     string `json:"name"`
+	Held     bool   `json:"held"`              // an operator has stopped calls
+	Breaker  string `json:"breaker,omitempty"` // closed, half-open or open; "" without one
+	Degraded bool   `json:"degraded"`          // the last answer was an older one, a default or an error
+}
+
 // Cache is the answer of GET /switchboard/cache. Sizes are in bytes; what is
 // counted is counted since the cache was made.
 type Cache struct {
@@ -123,6 +131,21 @@ func (c *Client) PutCustomer(ctx context.Context, id string, record []byte) (Cha
 // DeleteCustomer deletes a customer, and what the instance keeps of them.
 func (c *Client) DeleteCustomer(ctx context.Context, id string) (Changed, error) {
 	return do[Changed](ctx, c, http.MethodDelete, customerPath(id), nil)
+}
+
+// APIs asks how all APIs stand.
+func (c *Client) APIs(ctx context.Context) ([]API, error) {
+	return do[[]API](ctx, c, http.MethodGet, "/switchboard/apis", nil)
+}
+
+// Hold stops calls of an API.
+func (c *Client) Hold(ctx context.Context, api string) (API, error) {
+	return do[API](ctx, c, http.MethodPost, "/switchboard/apis/"+url.PathEscape(api)+"/hold", nil)
+}
+
+// Release resumes calls of an API.
+func (c *Client) Release(ctx context.Context, api string) (API, error) {
+	return do[API](ctx, c, http.MethodPost, "/switchboard/apis/"+url.PathEscape(api)+"/release", nil)
 }
 
 // Cache asks how the cache does.

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/sony/gobreaker/v2"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// Breaker stops calling an API that is ailing, so that callers needn't wait for
+// what won't come, and the API can recover. It counts verdicts: unhealthy are
+// `timeout`, `unreachable`, `bad_answer` and what `unhealthy` says. An API that
+// knows nobody, or says no, is well.
+type Breaker struct {
+	// Share of unhealthy calls, above 0 and at most 1, that opens it.
+	Share float64 `json:"share,omitempty"`
+
+	// The fewest calls of the last 30 seconds from which a share is taken.
+	Calls int `json:"calls,omitempty"`
+
+	// How long it stays open. Then one call at a time tries the API; one that is
+	// well closes it.
+	Open caddy.Duration `json:"open,omitempty"`
+}
+
+// The window of the breaker.
+const (
+	breakerWindow = 30 * time.Second
+	breakerBucket = 3 * time.Second
+)
+
+// breakers outlive a reload that doesn't change their settings.
+var breakers = caddy.NewUsagePool()
+
+// breaker is a Breaker at work.
+type breaker struct {
+	*gobreaker.TwoStepCircuitBreaker[struct{}]
+	open time.Duration
+}
+
+// Destruct implements [caddy.Destructor].
+func (*breaker) Destruct() error { return nil }
+
+// heldBreaker is a breaker that a configuration holds in the pool.
+type heldBreaker struct {
+	*breaker
+	key   [sha256.Size]byte
+	letGo sync.Once
+}
+
+var (
+	errUnhealthy = errors.New("unhealthy")
+	errUncounted = errors.New("says nothing of the API")
+)
+
+func newBreaker(name string, s Breaker) *breaker {
+	return &breaker{open: time.Duration(s.Open), TwoStepCircuitBreaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         name,
+		Interval:     breakerWindow,
+		BucketPeriod: breakerBucket,
+		Timeout:      time.Duration(s.Open),
+		MaxRequests:  1,
+		ReadyToTrip: func(n gobreaker.Counts) bool {
+			known := n.TotalSuccesses + n.TotalFailures // those under way are requests, too
+			return int(known) >= s.Calls && float64(n.TotalFailures) >= s.Share*float64(known)
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errUncounted) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			// the logger of the configuration that runs now
+			caddy.Log().Named("http.handlers.api").Warn("breaker",
+				zap.String("api", name), zap.Stringer("from", from), zap.Stringer("to", to))
+		},
+	})}
+}
+
+func (s *Breaker) check() error {
+	switch {
+	case s.Share <= 0 || s.Share > 1:
+		return errors.New("breaker: the share must be above 0% and at most 100%; write for example `breaker 50% 20 10s`")
+	case s.Calls < 1:
+		return errors.New("breaker: the number of calls must be 1 or more; write for example `breaker 50% 20 10s`")
+	case s.Open <= 0:
+		return errors.New("breaker: the time must be above 0; write for example `breaker 50% 20 10s`")
+	}
+	return nil
+}
+
+// provisionBreaker finds the breaker of an earlier configuration, or makes one.
+func (a *API) provisionBreaker() error {
+	if a.Breaker == nil {
+		return nil
+	}
+	settings, err := json.Marshal(a.Breaker)
+	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", a.Name, settings))
+	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker), nil })
+	if err != nil {
+		return err
+	}
+	a.breaker = &heldBreaker{breaker: value.(*breaker), key: key}
+	return nil
+}
+
+// Cleanup lets the breaker go. Calls in flight keep theirs.
+func (a *API) Cleanup() error {
+	if a.breaker != nil {
+		a.breaker.letGo.Do(func() { _, _ = breakers.Delete(a.breaker.key) })
+	}
+	return nil
+}
+
+// BreakerState implements [module.Breaker].
+func (a *API) BreakerState() string {
+	if a.breaker == nil {
+		return ""
+	}
+	return a.breaker.State().String()
+}
+
+// verdict tells the breaker how a call ended, once.
+type verdict struct {
+	once sync.Once
+	done func(error)
+}
+
+func (v *verdict) report(err error) { v.once.Do(func() { v.done(err) }) }
+
+// admit ends the call when the API is not to be called.
+func (c *run) admit() bool {
+	a := c.api
+	if c.Route.Standing.Held() {
+		return c.Fail(call.Held, "an operator holds the api")
+	}
+	if a.breaker == nil {
+		return true
+	}
+	done, err := a.breaker.Allow()
+	if err != nil {
+		c.RetryAfter = a.breaker.open
+		return c.Fail(call.BreakerOpen, err.Error())
+	}
+	c.verdict.Store(&verdict{done: done})
+	return true
+}
+
+// report tells the breaker how the call ended.
+func (c *run) report() {
+	v := c.verdict.Load()
+	if v == nil {
+		return
+	}
+	switch {
+	case c.unhealthy, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer:
+		v.report(errUnhealthy)
+	case c.Outcome == call.Canceled, c.Outcome == call.NoToken, c.Outcome == call.BadRequest:
+		v.report(errUncounted)
+	default:
+		v.report(nil)
+	}
+}
+
+// Late tells that the time of one who waits for the call has ended: that is a
+// timeout, whatever becomes of the call behind.
+func (c *run) Late() {
+	if v := c.verdict.Load(); v != nil {
+		v.report(errUnhealthy)
+	}
+}
+
+var _ module.Breaker = (*API)(nil)
