@@ -291,6 +291,9 @@ func TestLeavingHarmsNobody(t *testing.T) {
 		wg.Wait()
 		s.want(s.call("138"), ann, "switchboard; hit; ttl=57")
 		s.wantCalls(1)
+		if n := s.api.late.Load(); n != 1 {
+			t.Errorf("the call was told %d times that it is late; one of its callers lost patience", n)
+		}
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
@@ -52,7 +51,7 @@ when one was not found.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "address", "", "`address` of the admin API; default: the configuration's")
+	addressFlag(cmd, &address)
 	cmd.Flags().BoolVar(&offline, "offline", false, "delete in the directory itself, when no instance is running")
 	return cmd
 }
@@ -75,19 +74,4 @@ func deleteAll(cmd *cobra.Command, ids []string, del func(id string) (bool, erro
 		return fmt.Errorf("%d of %d customers were not found", missing, len(ids))
 	}
 	return nil
-}
-
-// client is that of the running instance: at an address, or where the
-// configuration says.
-func (p *place) client(address string) (*adminapi.Client, error) {
-	if address == "" {
-		config, file, adapter, err := caddycmd.LoadConfig(p.config, p.adapter)
-		if err != nil {
-			return nil, err
-		}
-		if address, err = caddycmd.DetermineAdminAPIAddress("", config, file, adapter); err != nil {
-			return nil, err
-		}
-	}
-	return adminapi.New(address)
 }
