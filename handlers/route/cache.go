@@ -97,7 +97,7 @@ func (s *Settings) Remember(app *module.App, r *Route, identity ...string) error
 			shared:  s.Cache.Scope == "shared",
 			scope:   sum[:],
 			behind:  &Budgets{Each: behindFor},
-			flights: flights{limit: maxBehind},
+			flights: flights{limit: maxBehind, budget: r.budgets.Each},
 		}
 	})
 	return nil

@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 )
@@ -12,7 +13,8 @@ import (
 // nobody waits for is finished in the background, as long as those aren't too
 // many.
 type flights struct {
-	limit int // of flights that nobody waits for
+	limit  int           // of flights that nobody waits for
+	budget time.Duration // of those who wait
 
 	mu     sync.Mutex
 	open   map[cache.Key]*flight
@@ -27,7 +29,8 @@ type flight struct {
 	renewal bool // nobody began it by waiting
 	waiting int  // under the lock of flights, and so is what follows
 	cancel  context.CancelFunc
-	late    func()
+	late    func()      // nil once told
+	overdue *time.Timer // tells it when nobody waits
 }
 
 // join gets on a flight, and tells whether it is a new one, which the caller has
@@ -76,6 +79,17 @@ func (s *flights) begin(f *flight, work Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.late = work.Late
+	if f.waiting == 0 {
+		s.unawaited(f)
+	}
+}
+
+// unawaited gives a flight that nobody waits for as long as a caller would have
+// waited. Then it is late, too.
+func (s *flights) unawaited(f *flight) {
+	if f.late != nil && f.overdue == nil {
+		f.overdue = time.AfterFunc(s.budget, f.late)
+	}
 }
 
 // under tells whether a flight of that key is under way.
@@ -92,6 +106,7 @@ func (s *flights) leave(key cache.Key, f *flight, tooLong bool) {
 	defer s.mu.Unlock()
 	if tooLong && f.late != nil {
 		f.late()
+		f.late = nil
 	}
 	f.waiting--
 	if f.waiting > 0 || s.open[key] != f {
@@ -99,6 +114,7 @@ func (s *flights) leave(key cache.Key, f *flight, tooLong bool) {
 	}
 	if s.behind < s.limit {
 		s.behind++
+		s.unawaited(f)
 		return
 	}
 	delete(s.open, key) // whoever comes now must not get its end for an answer
@@ -114,6 +130,9 @@ func (s *flights) land(key cache.Key, f *flight, result Result) (awaited bool) {
 		if f.waiting == 0 {
 			s.behind--
 		}
+	}
+	if f.overdue != nil {
+		f.overdue.Stop()
 	}
 	f.result = result
 	close(f.done)

@@ -32,7 +32,8 @@ type Work interface {
 	// Do asks, once and in a goroutine of its own. It ends with the context that
 	// the call was forked with.
 	Do() Result
-	// Late is told that one who waited has given up, as it took too long.
+	// Late is told that the work took longer than a caller waits, who may have
+	// given up. It may be told twice, and when the work is done already.
 	Late()
 }
 

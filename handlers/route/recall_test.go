@@ -100,7 +100,7 @@ func newSite(t *testing.T, settings Cache) *site {
 		budgets:  &Budgets{Each: 2 * time.Second},
 		memory: &memory{
 			Cache: settings, answers: answers, group: "order", key: key, shared: settings.Scope == "shared",
-			behind: &Budgets{Each: behindFor}, flights: flights{limit: 2},
+			behind: &Budgets{Each: behindFor}, flights: flights{limit: 2, budget: 2 * time.Second},
 		},
 	}
 	s.api.answers(call.OK, map[string]any{"name": "Ann"})
@@ -294,6 +294,52 @@ func TestLeavingHarmsNobody(t *testing.T) {
 		if n := s.api.late.Load(); n != 1 {
 			t.Errorf("the call was told %d times that it is late; one of its callers lost patience", n)
 		}
+	})
+}
+
+// Work that nobody waits for is late when a caller would have given up, and only
+// then.
+func TestWorkBehindIsLateToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Cache{Fresh: every(time.Minute), StaleWhileRevalidate: every(time.Hour)})
+		takes := func(d time.Duration) {
+			s.api.set(func(context.Context) (call.Outcome, any) {
+				time.Sleep(d)
+				return call.OK, map[string]any{"name": "Ann"}
+			})
+		}
+		wantLate := func(when string, want int64) {
+			t.Helper()
+			synctest.Wait()
+			if n := s.api.late.Load(); n != want {
+				t.Errorf("%s: told %d times that it is late, want %d", when, n, want)
+			}
+		}
+		takes(time.Second)
+		s.call("138")
+		time.Sleep(61 * time.Second)
+		s.call("138") // is served at once, and renewed in a second
+		time.Sleep(5 * time.Second)
+		wantLate("a renewal in time", 0)
+
+		takes(3 * time.Second)
+		time.Sleep(time.Minute)
+		s.call("138")
+		time.Sleep(1900 * time.Millisecond)
+		wantLate("a renewal that is still in time", 0)
+		time.Sleep(200 * time.Millisecond)
+		wantLate("a renewal that takes too long", 1)
+		time.Sleep(time.Minute)
+
+		ctx, hangUp := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { s.callAs(ctx, "", "139") })
+		time.Sleep(time.Second)
+		hangUp()
+		wg.Wait()
+		wantLate("a caller hangs up", 1)
+		time.Sleep(10 * time.Second)
+		wantLate("what was left behind takes too long", 2)
 	})
 }
 
