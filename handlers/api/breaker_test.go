@@ -1,11 +1,16 @@
 package api
 
 import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -162,4 +167,117 @@ func TestACallThatIsLateCountsOnce(t *testing.T) {
 			t.Error("what came late closed it")
 		}
 	})
+}
+
+// ailing is a guest that answers as an API does that is down.
+type ailing struct{}
+
+func init() { caddy.RegisterModule(ailing{}) }
+
+func (ailing) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_ailing", New: func() caddy.Module { return new(ailing) }}
+}
+
+func (ailing) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	w.WriteHeader(http.StatusServiceUnavailable)
+	return nil
+}
+
+// What streams isn't judged: its status is. One API in two servers has one
+// breaker, and a reload keeps it.
+func TestAnAilingSidecar(t *testing.T) {
+	sidecar := func() *API {
+		a := &API{
+			Name: "crm", To: "http://127.0.0.1:1", Breaker: &Breaker{Share: 1, Calls: 2, Open: caddy.Duration(time.Minute)},
+			HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_ailing"}`)},
+		}
+		provisioned(t, a)
+		return a
+	}
+	first, second := sidecar(), sidecar()
+	if got := get(t, first); got.Code != http.StatusServiceUnavailable || got.Body.Len() != 0 {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+	get(t, second)
+	reloaded := sidecar()
+	for range 2 { // once more changes nothing
+		if err := errors.Join(first.Cleanup(), second.Cleanup()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := get(t, reloaded)
+	const want = `{"error":{"message":"the API failed too often and is not asked for a while","outcome":"breaker_open"}}`
+	if got.Code != http.StatusServiceUnavailable || got.Body.String() != want || got.Header().Get("Retry-After") != "60" {
+		t.Errorf("got %d %s, Retry-After %s", got.Code, got.Body, got.Header().Get("Retry-After"))
+	}
+	if got := get(t, first); got.Body.String() != want {
+		t.Errorf("a call that outlives its configuration got %s", got.Body)
+	}
+	if err := reloaded.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	afresh := sidecar()
+	defer func() { _ = afresh.Cleanup() }()
+	if state := afresh.BreakerState(); state != "closed" {
+		t.Errorf("what no configuration holds is gone, but the breaker is %s", state)
+	}
+}
+
+// provisioned provisions an API in a configuration of its own.
+func provisioned(t *testing.T, a *API) {
+	t.Helper()
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, a *API) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "http://localhost/?tel=13800138000", nil)
+	if err := a.ServeHTTP(w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server)), nil); err != nil {
+		t.Error(err)
+	}
+	return w
+}
+
+// A caller who hangs up while their call tries the API leaves room for another
+// try.
+func TestATryThatTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := withBreaker(1, 1, time.Second)
+		ends(a, call.Timeout, false)
+		for _, nothing := range []call.Outcome{call.Canceled, call.NoToken, call.BadRequest} {
+			time.Sleep(1100 * time.Millisecond)
+			if !reports(a, nothing) {
+				t.Fatalf("%s: no call tries the API", nothing)
+			}
+			if state := a.BreakerState(); state != "half-open" {
+				t.Errorf("%s: it is %s", nothing, state)
+			}
+		}
+		if !reports(a, call.OK) || a.BreakerState() != "closed" {
+			t.Errorf("it is %s after a try that went well", a.BreakerState())
+		}
+	})
+}
+
+// reports makes a call end with an outcome, and tells whether it was admitted.
+func reports(a *API, outcome call.Outcome) (admitted bool) {
+	c := &run{api: a}
+	c.Route = a.route
+	if !c.admit() {
+		return false
+	}
+	c.Outcome = outcome
+	c.report()
+	return true
 }

@@ -74,13 +74,18 @@ func (c *run) send(req *http.Request) (err error) {
 	return c.api.chain.ServeHTTP(&c.recorder, req)
 }
 
-// streams is called when an answer begins to go through: the budget ends here.
+// streams is called when an answer begins to go through: the budget ends here,
+// and its status is all that tells whether the API is well.
 func (c *run) streams() {
 	c.Clock.Lift()
 	c.Outcome = call.OK
 	if c.recorder.status >= http.StatusBadRequest {
 		c.Outcome = call.Rejected
 	}
+	if c.recorder.status >= http.StatusInternalServerError {
+		c.ails()
+	}
+	c.report()
 	c.note()
 	c.Describe(c.recorder.header)
 }

@@ -29,8 +29,7 @@ func (c *run) judge() bool {
 	}
 	vars := c.answerVars()
 	if c.holds(a.programs.unhealthy, vars, status >= http.StatusInternalServerError) {
-		c.unhealthy = true
-		c.Route.Metrics.Unhealthy()
+		c.ails()
 	}
 	if c.attempt.Expired {
 		return c.Fail(call.Rejected, "the API takes no token of ours")
@@ -45,6 +44,12 @@ func (c *run) judge() bool {
 		return c.Fail(call.Rejected, "the API said no with status "+strconv.Itoa(status))
 	}
 	return true
+}
+
+// ails notes an answer that shows an ailing API.
+func (c *run) ails() {
+	c.unhealthy = true
+	c.Route.Metrics.Unhealthy()
 }
 
 // holds asks a predicate, or gives its default where none is written.
