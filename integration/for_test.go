@@ -23,6 +23,8 @@ func TestForAPhoneSystem(t *testing.T) {
 	for _, system := range []string{"asterisk", "kamailio", "twilio", "talkdesk", "genesys", "connect", "pbx"} {
 		site.WriteString(route(system, ""))
 	}
+	site.WriteString("api /events events {\n to {API}/free/stream\n default `{say: \"\"}`\n for kamailio\n}\n" +
+		"api /late late {\n to {API}/free/echo\n for kamailio\n budget 4s\n}\n")
 	caddy := start(t, api, setup{tokens: "\n phone_system pbx {\n format form\n limit 200B\n field_limit 50B\n filter dollar\n }", site: site.String()})
 
 	for _, tc := range []struct{ path, want string }{
@@ -33,12 +35,26 @@ func TestForAPhoneSystem(t *testing.T) {
 		{`pbx?q=1&say=$a`, `_status=ok&deep_list_1=1&deep_list_2=true&deep_list_3=&deep_list_count=3&name=q%3D1&pad=&say=%EF%BC%84a`},
 		{`pbx?q=1&n=51`, `_status=too_large&name=&say=`},
 		{`asterisk?q=1&n=5000`, `{"_status":"too_large","name":"","say":""}`},
+		{`events`, `{"_status":"bad_answer","say":""}`},
 		{`kamailio?q=1&n=9000`, `{"_status":"too_large","name":"","say":""}`},
 	} {
 		if got := harness.Get(t, caddy.URL("/"+tc.path)); got.Status != 200 || got.Body != tc.want {
 			t.Errorf("%s:\ngot  %d %s\nwant %s", tc.path, got.Status, got.Body, tc.want)
 		}
 	}
+	t.Run("warnings", func(t *testing.T) {
+		for _, want := range []string{
+			`given up before the budget ends; write a shorter budget, or none","api":"late","for":"kamailio"`,
+			`there is no default to give instead; write ` + "`default `{…}``" + `","api":"late","for":"kamailio"`,
+		} {
+			if !strings.Contains(caddy.Logs.String(), want) {
+				t.Errorf("the log doesn't say %s", want)
+			}
+		}
+		if strings.Contains(caddy.Logs.String(), `none","api":"kamailio"`) {
+			t.Error("a warning about the system's own budget")
+		}
+	})
 	t.Run("errors", func(t *testing.T) {
 		got := harness.Get(t, caddy.URL("/asterisk?q=%ff"))
 		if got.Status != 400 || strings.Contains(got.Body, `\"`) {

@@ -37,8 +37,8 @@ func (c *run) exchange() bool {
 				return false
 			}
 			stream := isStream(status, header)
-			c.recorder.endless = stream && c.Forked()
-			return !a.buffered || (stream && !c.Forked())
+			c.recorder.endless = stream && (c.Forked() || a.For != "")
+			return !a.buffered || (stream && !c.recorder.endless)
 		}
 		c.recorder.begin = c.streams
 		err := c.send(req)

@@ -35,7 +35,11 @@ func (p *parser) finish() error {
 		return p.At(subdirective, err)
 	}
 	if a.Default != "" {
-		if _, err := a.runDefault(context.Background()); err != nil {
+		contract, err := a.runDefault(context.Background())
+		if err == nil {
+			err = p.Fits(&a.Settings, contract, defaultStatusField)
+		}
+		if err != nil {
 			return p.At("default", err)
 		}
 	}

@@ -28,7 +28,7 @@ type recorder struct {
 	limit   int64
 	passing bool // the answer goes through; nothing can be taken back
 	overrun bool // the answer is larger than the limit
-	endless bool // the answer is a stream, and nobody is there to stream it to
+	endless bool // the answer is a stream, and nobody is there who could take it
 
 	// passes decides, once the status and headers are known, whether to let
 	// the answer through. begin is called before that.
@@ -36,7 +36,7 @@ type recorder struct {
 	begin  func()
 }
 
-var errEndless = errors.New("the answer is a stream, which can't be cached")
+var errEndless = errors.New("the answer is a stream, which neither a cache nor a phone system can take")
 
 var errOverrun = errors.New("the answer is larger than max_size")
 

@@ -106,7 +106,10 @@ func get(query string) *http.Request {
 }
 
 func TestAnswers(t *testing.T) {
-	dir := &people{records: []*customer.Record{ann, bob2, bob}}
+	hostile := &customer.Record{ID: "C4", Remark: "x\" & \"1\r\n\\ok"}
+	long := &customer.Record{ID: "C5", Remark: strings.Repeat("x", 4095)}
+	asterisk := route.Settings{For: "asterisk"}
+	dir := &people{records: []*customer.Record{ann, bob2, bob, hostile, long}}
 	short := []string{"id", "nick", "isVip", "isblack", "field_7"}
 	for name, test := range map[string]struct {
 		lookup  Lookup
@@ -136,6 +139,15 @@ func TestAnswers(t *testing.T) {
 		"an envelope":                  {Lookup{Fields: []string{"id"}, Envelope: true}, "id=C1", 200, `{"code":"000000","data":{"id":"C1"}}`, "ok"},
 		"an envelope around nobody":    {Lookup{Envelope: true}, "id=no", 200, `{"code":"000000","data":null}`, "not_found"},
 		"with the outcome":             {Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{StatusField: "_status"}}, "id=no", 200, `{"_status":"not_found","id":""}`, "not_found"},
+		"for Asterisk":                 {Lookup{Fields: []string{"id", "remark"}, Settings: asterisk}, "id=C4", 200, `{"id":"C4","remark":"x' & '1  /ok"}`, "ok"},
+		"for Asterisk, nobody":         {Lookup{Fields: []string{"id"}, Settings: asterisk}, "id=no", 200, `{"id":""}`, "not_found"},
+		"for Asterisk, several":        {Lookup{Fields: []string{"id"}, Settings: asterisk}, "tel=13900139000", 200, `{"id":""}`, "ambiguous"},
+		"for Asterisk, too long":       {Lookup{Fields: []string{"id", "remark"}, Settings: asterisk}, "id=C5", 200, `{"id":"","remark":""}`, "too_large"},
+		"for Asterisk, an envelope":    {Lookup{Fields: []string{"id"}, Envelope: true, Settings: asterisk}, "id=C1", 200, `{"code":"000000","data_id":"C1"}`, "ok"},
+		"for Asterisk, a bad request":  {Lookup{Settings: asterisk}, "id=a&id=b", 400, `{"error":{"message":"bad parameter: id is not one text","outcome":"bad_request"}}`, "bad_request"},
+		"what is written wins":         {Lookup{Fields: []string{"id"}, NotFound: "null", Multiple: "newest", Settings: route.Settings{For: "asterisk", Format: "json"}}, "tel=13900139000", 200, `{"id":"C3"}`, "ok"},
+		"what is written wins, nobody": {Lookup{Fields: []string{"id"}, NotFound: "404", Settings: asterisk}, "id=no", 404, `{"value":""}`, "not_found"},
+		"for Twilio, nobody":           {Lookup{Fields: []string{"id"}, NotFound: "null", Settings: route.Settings{For: "twilio"}}, "id=no", 200, `{"value":null}`, "not_found"},
 		"as a form":                    {Lookup{Fields: []string{"id", "nick"}, Settings: route.Settings{Format: "form"}}, "id=C2", 200, `id=C2&nick=Bob`, "ok"},
 		"as text":                      {Lookup{Fields: []string{"nick"}, Settings: route.Settings{Format: "text"}}, "id=C2", 200, `Bob`, "ok"},
 		"too long":                     {Lookup{}, "id=" + strings.Repeat("x", 256), 400, `{"error":{"message":"bad parameter: id is longer than 255 characters","outcome":"bad_request"}}`, "bad_request"},
@@ -215,6 +227,13 @@ func TestAStoreThatFails(t *testing.T) {
 		&people{err: errors.New("a row that can't be read")}), get("id=C1"))
 	if got.Code != 200 || got.Body.String() != `{"_status":"bad_answer","id":""}` {
 		t.Errorf("by default, with the outcome: got %d %s", got.Code, got.Body)
+	}
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, Settings: route.Settings{For: "asterisk", StatusField: "_status"}}, down), get("id=C1"))
+	if got.Code != 200 || got.Body.String() != `{"_status":"unreachable","id":""}` {
+		t.Errorf("for Asterisk: got %d %s", got.Code, got.Body)
+	}
+	if got := ask(provision(t, &Lookup{Settings: route.Settings{For: "twilio"}}, down), get("id=C1")); got.Code != 503 {
+		t.Errorf("for Twilio: got %d %s", got.Code, got.Body)
 	}
 	broken := &people{err: errors.New("a row that can't be read")}
 	if got := ask(provision(t, new(Lookup), broken), get("id=C1")); got.Code != 502 || strings.Contains(got.Body.String(), "row") {

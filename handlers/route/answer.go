@@ -83,17 +83,28 @@ func (c *Call) fit() (v any, err error) {
 // what remains when everything else has failed. It warns of a contract that
 // leaves little room for values.
 func (r *Route) Try() error {
-	if r.Contract != nil {
-		if err := r.Style.Fits(r.Contract, r.StatusField); err != nil {
-			return fmt.Errorf("default can't be written as %s: %w", r.Style.Format, err)
+	contract := r.Contract
+	if object, ok := r.instead().(map[string]any); ok && contract == nil {
+		contract = answer.NewContract(object) // the fields of a lookup are one, too
+	}
+	if contract != nil {
+		if err := fits(&r.Style, contract, r.StatusField); err != nil {
+			return err
 		}
-		if tight := r.Style.Warn(r.Contract, r.StatusField); tight != "" {
+		if tight := r.Style.Warn(contract, r.StatusField); tight != "" {
 			r.Logger.Warn(tight, zap.String("api", r.Name))
 		}
 	}
 	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead()}
 	if _, err := trial.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Style.Format.String() + ": " + err.Error())
+	}
+	return nil
+}
+
+func fits(style *answer.Style, contract *answer.Contract, statusField string) error {
+	if err := style.Fits(contract, statusField); err != nil {
+		return fmt.Errorf("default can't be written as %s: %w", style.Format, err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/dustin/go-humanize"
 
+	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
@@ -112,6 +113,23 @@ func (p *Parser) Check(s *Settings) error {
 		return p.At("format", err)
 	}
 	return nil
+}
+
+// Fits makes sure that a contract can be written as the settings say.
+func (p *Parser) Fits(s *Settings, contract *answer.Contract, statusField string) error {
+	app, err := p.App()
+	if err != nil {
+		return err
+	}
+	system, err := s.system(app)
+	if err != nil {
+		return err
+	}
+	style, err := s.style(system)
+	if err != nil {
+		return err
+	}
+	return fits(&style, contract, s.statusField(statusField))
 }
 
 // App is what the global option `switchboard` holds.

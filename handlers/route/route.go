@@ -112,12 +112,7 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 		}
 	}
 	r.budgets = &Budgets{Each: cmp.Or(time.Duration(s.Budget), system.Budget, d.Budget)}
-	if r.StatusField = s.StatusField; r.StatusField == "" {
-		r.StatusField = d.StatusField
-	}
-	if r.StatusField == "off" {
-		r.StatusField = ""
-	}
+	r.StatusField = s.statusField(d.StatusField)
 	switch {
 	case s.OnFailure != "":
 		r.OnError = s.OnFailure == "error"
@@ -127,7 +122,28 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 		r.OnError = d.Error || !d.HasDefault
 	}
 	s.Auth.warn(r.Logger, name)
+	s.warn(r, system, d)
 	return r, nil
+}
+
+// warn tells of what is written beside a phone system and goes against it.
+func (s *Settings) warn(r *Route, system *answer.System, d Defaults) {
+	if system.Wait > 0 && r.budgets.Each >= system.Wait {
+		r.Logger.Warn("the phone system will have given up before the budget ends; write a shorter budget, or none",
+			zap.String("api", r.Name), zap.String("for", s.For), zap.Duration("waits", system.Wait), zap.Duration("budget", r.budgets.Each))
+	}
+	if s.For != "" && s.OnFailure == "" && !system.OnError && !d.HasDefault {
+		r.Logger.Warn("the flow of this phone system can't tell an error from an answer, and there is no default to give instead; write `default `{…}``",
+			zap.String("api", r.Name), zap.String("for", s.For))
+	}
+}
+
+// statusField is the name that is written, or the handler's own; "" for none.
+func (s *Settings) statusField(own string) string {
+	if name := cmp.Or(s.StatusField, own); name != "off" {
+		return name
+	}
+	return ""
 }
 
 func (s *Settings) callID(define string) (*jq.Program, error) {

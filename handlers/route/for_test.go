@@ -1,0 +1,130 @@
+package route_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+// made is the route of the settings, in a configuration with a phone system of
+// its own.
+func made(t *testing.T, s route.Settings, d route.Defaults) (*route.Route, error) {
+	t.Helper()
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{"phone_systems":{
+		"pbx":{"format":"form","limit":100,"field_limit":9,"budget":700000000,"filter":["dollar"],"on_failure":"error"}}}}}`), cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := ctx.App("switchboard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.New(ctx, app.(*module.App), "test", d)
+}
+
+// answered is what a call of the route gets, and how much time it has.
+func answered(t *testing.T, r *route.Route, outcome call.Outcome, output any) (*httptest.ResponseRecorder, time.Duration) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	c := new(route.Call)
+	c.Begin(r, w, caddyhttp.PrepareRequest(httptest.NewRequest(http.MethodGet, "/", nil), caddy.NewReplacer(), w, new(caddyhttp.Server)))
+	defer c.End()
+	deadline, ok := c.Clock.Deadline()
+	if !ok {
+		t.Fatal("a call without a deadline")
+	}
+	c.Outcome, c.Output = outcome, output
+	if err := c.Answer(nil); err != nil {
+		t.Fatal(err)
+	}
+	return w, time.Until(deadline).Round(100 * time.Millisecond)
+}
+
+// Naming the phone system is enough: format, budget and habit are its own, and
+// what is written beside it wins.
+func TestForSetsWhatIsNotWritten(t *testing.T) {
+	const second = time.Second
+	for name, test := range map[string]struct {
+		settings route.Settings
+		ok       string // the answer {"n": 1, "s": "$"}
+		budget   time.Duration
+		failure  int
+	}{
+		"none":       {route.Settings{}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
+		"asterisk":   {route.Settings{For: "asterisk"}, `{"_status":"ok","n":"1","s":"$"}`, 5 * second, 200},
+		"connect":    {route.Settings{For: "connect"}, `{"_status":"ok","n":"1","s":"$"}`, 1800 * time.Millisecond, 200},
+		"cxone":      {route.Settings{For: "cxone"}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
+		"freeswitch": {route.Settings{For: "freeswitch"}, `{"_status":"ok","n":"1","s":"＄"}`, second, 200},
+		"genesys":    {route.Settings{For: "genesys"}, `{"_status":"ok","n":1,"s":"$"}`, second, 504},
+		"gladly":     {route.Settings{For: "gladly"}, `{"_status":"ok","n":1,"s":"$"}`, 1500 * time.Millisecond, 200},
+		"jambonz":    {route.Settings{For: "jambonz"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 200},
+		"kamailio":   {route.Settings{For: "kamailio"}, `{"_status":"ok","n":"1","s":"＄"}`, 3 * second, 200},
+		"sobot":      {route.Settings{For: "sobot"}, `{"_status":"ok","n":"1","s":"$"}`, second, 200},
+		"talkdesk":   {route.Settings{For: "talkdesk"}, `{"_status":"ok","n":1,"s":"$"}`, 2 * second, 200},
+		"twilio":     {route.Settings{For: "twilio"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 504},
+		"one's own":  {route.Settings{For: "pbx"}, `_status=ok&n=1&s=%EF%BC%84`, 700 * time.Millisecond, 504},
+		"written": {
+			route.Settings{For: "pbx", Format: "json", Budget: caddy.Duration(2 * second), OnFailure: "default", StatusField: "off"},
+			`{"n":1,"s":"＄"}`, 2 * second, 200,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := made(t, test.settings, route.Defaults{Subject: "the API", Budget: second, StatusField: "_status", HasDefault: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Contract = answer.NewContract(map[string]any{"s": ""})
+			got, budget := answered(t, r, call.OK, map[string]any{"n": 1, "s": "$"})
+			if got.Code != 200 || got.Body.String() != test.ok {
+				t.Errorf("got %d %s, want %s", got.Code, got.Body, test.ok)
+			}
+			if budget != test.budget {
+				t.Errorf("budget %v, want %v", budget, test.budget)
+			}
+			if got, _ := answered(t, r, call.Timeout, nil); got.Code != test.failure {
+				t.Errorf("a failure gives %d %s, want %d", got.Code, got.Body, test.failure)
+			}
+		})
+	}
+	if _, err := made(t, route.Settings{For: "pxb"}, route.Defaults{Budget: second}); err == nil || !strings.Contains(err.Error(), "of your own: pbx") {
+		t.Errorf("an unknown one: %v", err)
+	}
+}
+
+// Over a limit, nothing is cut: the default takes the answer's place, and says
+// why. An error passes the same filter.
+func TestForNeverCutsAnAnswer(t *testing.T) {
+	r, err := made(t, route.Settings{For: "pbx", OnFailure: "default"}, route.Defaults{Budget: time.Second, StatusField: "_status", HasDefault: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Contract = answer.NewContract(map[string]any{"s": ""})
+	for name, output := range map[string]map[string]any{
+		"an answer": {"a": "123456789", "b": "123456789", "c": "123456789", "d": "123456789", "e": "123456789", "f": "123456789", "g": "123456789", "h": "123456789"},
+		"a value":   {"s": "1234567890"},
+	} {
+		if got, _ := answered(t, r, call.OK, output); got.Code != 200 || got.Body.String() != "_status=too_large&s=" {
+			t.Errorf("%s: got %d %s", name, got.Code, got.Body)
+		}
+	}
+	r.Subject = "the $API"
+	r.OnError = true
+	if got, _ := answered(t, r, call.Timeout, nil); got.Body.String() != `{"error":{"message":"the ＄API did not answer in time","outcome":"timeout"}}` {
+		t.Errorf("got %s", got.Body)
+	}
+}
