@@ -61,7 +61,7 @@ type Source struct {
 	Of   []string `json:"of"`   // the fields that rest on it
 	From string   `json:"from"` // a URL, or "measured" and with what
 	Says string   `json:"says"`
-	Date string   `json:"date"` // when it was read or measured, as in 2026-11-27; "" where nobody wrote it down
+	Date string   `json:"date"` // when it was read or measured: 2026-11-27; "before 2026-11-27" where nobody wrote down the day
 }
 
 var systemName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)

@@ -60,11 +60,7 @@ func describeSystem(out io.Writer, s *answer.System) error {
 		fmt.Fprintf(w, "note\t%s\n", note)
 	}
 	for _, source := range s.Sources {
-		said := source.From
-		if source.Date != "" {
-			said += ", " + source.Date
-		}
-		fmt.Fprintf(w, "source\t%s: %s\n", said, source.Says)
+		fmt.Fprintf(w, "source\t%s, %s: %s\n", source.From, source.Date, source.Says)
 	}
 	return w.Flush()
 }
