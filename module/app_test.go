@@ -121,7 +121,11 @@ func run(t *testing.T, cfg *caddy.Config) *module.App {
 	if err := caddy.Run(cfg); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = caddy.Stop() })
+	t.Cleanup(func() {
+		// Stop leaves the admin server; a configuration without one ends it
+		_ = caddy.Run(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
+		_ = caddy.Stop()
+	})
 	app, err := caddy.ActiveContext().App("switchboard")
 	if err != nil {
 		t.Fatal(err)

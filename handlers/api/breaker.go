@@ -24,7 +24,7 @@ type Breaker struct {
 	// Share of unhealthy calls, above 0 and at most 1, that opens it.
 	Share float64 `json:"share,omitempty"`
 
-	// The fewest calls of the last 30 seconds from which a share is taken.
+	// The fewest calls of the last 10 seconds from which a share is taken.
 	Calls int `json:"calls,omitempty"`
 
 	// How long it stays open. Then one call at a time tries the API; one that is
@@ -34,8 +34,8 @@ type Breaker struct {
 
 // The window of the breaker.
 const (
-	breakerWindow = 30 * time.Second
-	breakerBucket = 3 * time.Second
+	breakerWindow = 10 * time.Second
+	breakerBucket = time.Second
 )
 
 // breakers outlive a reload that doesn't change their settings.

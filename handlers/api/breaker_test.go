@@ -18,8 +18,8 @@ import (
 
 // ends makes a call that is admitted end with an outcome, and tells whether it
 // was.
-func ends(a *API, outcome call.Outcome, unhealthy bool) (admitted bool) {
-	c := &run{api: a, unhealthy: unhealthy}
+func ends(a *API, outcome call.Outcome) (admitted bool) {
+	c := &run{api: a}
 	c.Route = a.route
 	if !c.admit() {
 		return false
@@ -41,22 +41,22 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := withBreaker(.5, 20, 10*time.Second)
 		for i := range 20 {
-			if outcome := []call.Outcome{call.OK, call.Timeout}[i%2]; !ends(a, outcome, false) {
+			if outcome := []call.Outcome{call.OK, call.Timeout}[i%2]; !ends(a, outcome) {
 				t.Fatalf("call %d was not admitted", i)
 			}
 		}
-		if ends(a, call.OK, false) || a.BreakerState() != "open" {
+		if ends(a, call.OK) || a.BreakerState() != "open" {
 			t.Errorf("10 of 20 were unhealthy, and it is %s", a.BreakerState())
 		}
 		time.Sleep(9 * time.Second)
-		if ends(a, call.OK, false) {
+		if ends(a, call.OK) {
 			t.Error("a call was admitted after 9 s")
 		}
 		time.Sleep(1100 * time.Millisecond)
-		if !ends(a, call.Unreachable, false) {
+		if !ends(a, call.Unreachable) {
 			t.Fatal("no call tries the API after 10 s")
 		}
-		if ends(a, call.OK, false) {
+		if ends(a, call.OK) {
 			t.Error("it did not open again after a try that failed")
 		}
 		time.Sleep(11 * time.Second)
@@ -66,12 +66,12 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 		if !probe.admit() {
 			t.Fatal("no call tries the API")
 		}
-		if ends(a, call.OK, false) {
+		if ends(a, call.OK) {
 			t.Error("two calls try the API at once")
 		}
 		probe.Outcome = call.NotFound
 		probe.report()
-		if !ends(a, call.OK, false) || a.BreakerState() != "closed" {
+		if !ends(a, call.OK) || a.BreakerState() != "closed" {
 			t.Errorf("it is %s after a try that went well", a.BreakerState())
 		}
 	})
@@ -125,16 +125,16 @@ func TestTheBreakersWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := withBreaker(.5, 4, time.Second)
 		for range 3 {
-			ends(a, call.Timeout, false)
+			ends(a, call.Timeout)
 		}
 		time.Sleep(breakerWindow + breakerBucket)
 		for range 3 {
-			ends(a, call.Timeout, false)
+			ends(a, call.Timeout)
 		}
 		if a.BreakerState() != "closed" {
 			t.Error("calls from before the window opened it")
 		}
-		ends(a, call.Timeout, false)
+		ends(a, call.Timeout)
 		if a.BreakerState() != "open" {
 			t.Error("4 calls within the window did not open it")
 		}
@@ -254,7 +254,7 @@ func get(t *testing.T, a *API) *httptest.ResponseRecorder {
 func TestATryThatTellsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := withBreaker(1, 1, time.Second)
-		ends(a, call.Timeout, false)
+		ends(a, call.Timeout)
 		for _, nothing := range []call.Outcome{call.Canceled, call.NoToken, call.BadRequest} {
 			time.Sleep(1100 * time.Millisecond)
 			if !reports(a, nothing) {

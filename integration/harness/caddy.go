@@ -223,6 +223,17 @@ func FreePort(t testing.TB) int {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
+// Goroutines is how many the process has.
+func (c *Caddy) Goroutines() int {
+	c.t.Helper()
+	text := Get(c.t, "http://"+c.Admin+"/debug/pprof/goroutine?debug=1").Body
+	var n int
+	if _, err := fmt.Sscanf(text, "goroutine profile: total %d", &n); err != nil {
+		c.t.Fatalf("the admin API tells no goroutines: %v", err)
+	}
+	return n
+}
+
 // RSS is the process's resident memory in bytes, and its peak.
 func (c *Caddy) RSS() (now, peak int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.PID()))

@@ -45,6 +45,9 @@ var client = &http.Client{
 	Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 }
 
+// CloseIdle closes the connections that no request uses.
+func CloseIdle() { client.CloseIdleConnections() }
+
 // Get fetches a URL.
 func Get(t testing.TB, url string) Answer {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -120,10 +121,19 @@ func htmlAnswer(Fault) answer {
 
 // hugeAnswer is valid and a success, only too long to be read.
 func hugeAnswer(f Fault) answer {
-	return envelope("fault", http.StatusOK, "000000", "", map[string]any{
-		"access_token": "huge", "refresh_token": "huge", "pad": strings.Repeat("x", cmp.Or(f.Size, 5<<20)),
+	size := cmp.Or(f.Size, 5<<20)
+	if made, ok := hugeAnswers.Load(size); ok {
+		return made.(answer)
+	}
+	made := envelope("fault", http.StatusOK, "000000", "", map[string]any{
+		"access_token": "huge", "refresh_token": "huge", "pad": strings.Repeat("x", size),
 	})
+	hugeAnswers.Store(size, made)
+	return made
 }
+
+// hugeAnswers are those made already, by size: they are never changed.
+var hugeAnswers sync.Map
 
 func bombAnswer(f Fault) answer { return gzipAnswer(cmp.Or(f.Size, 300<<20)) }
 

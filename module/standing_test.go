@@ -1,0 +1,67 @@
+package module_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// The world is told once when answers turn from real ones to others, and once when
+// they turn back, however many calls end at the same time.
+func TestDegradedAndBack(t *testing.T) {
+	cfg, socket := directoryConfig(t, "")
+	cfg.AppsRaw["events"] = []byte(`{"subscriptions":[{"events":["api_degraded","api_held"],"handlers":[{"handler":"test_spy"}]}]}`)
+	app := run(t, cfg)
+	if err := app.RegisterAPI("order", "f", struct{}{}); err != nil {
+		t.Fatal(err)
+	}
+	standing := app.Standing("order")
+	all := func(outcomes ...call.Outcome) {
+		var wg sync.WaitGroup
+		for range 20 {
+			for _, outcome := range outcomes {
+				wg.Go(func() { app.Answered(standing, outcome) })
+			}
+		}
+		wg.Wait()
+	}
+	all(call.OK, call.NotFound, call.Ambiguous, call.BadRequest, call.Unauthorized, call.Canceled)
+	if standing.Degraded() {
+		t.Error("real answers, and callers who are refused, degrade an API")
+	}
+	all(call.Stale)
+	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["api"] != "order" || e.Data["degraded"] != true || e.Data["outcome"] != "stale" {
+		t.Errorf("the event is %s with %v", e.Name(), e.Data)
+	}
+	all(call.Timeout, call.Held, call.BreakerOpen, call.BadRequest)
+	all(call.NotFound)
+	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
+		t.Errorf("the event is %s with %v", e.Name(), e.Data)
+	}
+
+	client, err := adminapi.New("unix/" + socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := client.Hold(t.Context(), "order")
+	if err != nil || !held.Held || !standing.Held() {
+		t.Errorf("got %+v, %v", held, err)
+	}
+	if e := next(t); e.Name() != module.EventAPIHeld || e.Data["api"] != "order" || e.Data["held"] != true {
+		t.Errorf("the event is %s with %v", e.Name(), e.Data)
+	}
+	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Held || apis[0].Degraded || apis[0].Breaker != "" {
+		t.Errorf("got %+v, %v", apis, err)
+	}
+	if released, err := client.Release(t.Context(), "order"); err != nil || released.Held || standing.Held() {
+		t.Errorf("got %+v, %v", released, err)
+	}
+	next(t)
+	if _, err := client.Hold(t.Context(), "nope"); err == nil || !strings.Contains(err.Error(), "there is no api nope; there are: order") {
+		t.Errorf("got %v", err)
+	}
+}
