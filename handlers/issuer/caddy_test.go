@@ -1,190 +1,161 @@
 package issuer_test
 
-// These tests run Caddy itself, in this process, from a Caddyfile, with a site
-// on a Unix socket.
+// These tests run Caddy itself, in this process, from a Caddyfile.
 
 import (
-	"context"
-	"crypto/md5"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
-	"github.com/switchboard-ivr/switchboard/handlers/issuer"
-	_ "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/integration/issuersite"
 )
-
-func init() {
-	httpcaddyfile.RegisterDirective("token_issuer", issuer.ParseDirective)
-	httpcaddyfile.RegisterDirectiveOrder("token_issuer", httpcaddyfile.After, "route")
-}
 
 const (
-	key    = "partner"
-	secret = "s3cret-0123456789-canary"
+	asForm = "application/x-www-form-urlencoded"
+	asJSON = "application/json"
 )
 
-func adapt(t *testing.T, dir, options, routes string) ([]byte, error) {
-	t.Helper()
-	t.Setenv("PARTNER_SECRET", secret)
-	text := fmt.Sprintf(`{
-	admin off
-	persist_config off
-	auto_https off
-	grace_period 1s
-	storage file_system %[1]s/storage
-	log {
-		output discard
-	}
-	switchboard {
-		issuer partners {
-			client %[2]s {env.PARTNER_SECRET}
-			%[3]s
-		}
-	}
-}
-http:// {
-	bind unix/%[1]s/s
-	%[4]s
-}`, dir, key, options, routes)
-	cfg, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
-	return cfg, err
-}
-
-// start runs a site and gives a client that reaches it by any URL.
-func start(t *testing.T, options, routes string) *http.Client {
-	t.Helper()
-	dir := t.TempDir()
-	cfg, err := adapt(t, dir, options, routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(cfg), "canary") {
-		t.Error("the configuration holds the secret")
-	}
-	if err := caddy.Load(cfg, true); err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", filepath.Join(dir, "s"))
-	}}
-	t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &http.Client{Transport: transport}
-}
-
-// answer is the document's, whatever it says.
-type answer struct {
-	Code string
-	Msg  string
-	Data struct {
-		AccessToken  string `json:"access_token"`
-		RefreshToken string `json:"refresh_token"`
-		ExpiresIn    int    `json:"expires_in"`
-	}
-}
-
-func post(t *testing.T, c *http.Client, path, media, body string) (int, answer) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://site"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if media == "" {
-		r.Method, r.Body = http.MethodGet, nil
-	} else {
-		r.Header.Set("Content-Type", media)
-	}
-	resp, err := c.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var a answer
-	if err := json.Unmarshal(text, &a); err != nil {
-		t.Fatalf("%d %s", resp.StatusCode, text)
-	}
-	return resp.StatusCode, a
-}
-
-func signature(timestamp string) url.Values {
-	sum := md5.Sum([]byte(key + timestamp + secret))
-	return url.Values{"app_key": {key}, "timestamp": {timestamp}, "sign": {hex.EncodeToString(sum[:])}}
-}
-
 func TestTheDocumentsProtocol(t *testing.T) {
-	c := start(t, "lifetime 1h", "token_issuer /token/* partners")
+	site := issuersite.Start(t, "lifetime 1h", "token_issuer /token/* partners")
 	now := time.Now()
-	ms, s := strconv.FormatInt(now.UnixMilli(), 10), strconv.FormatInt(now.Unix(), 10)
-	asJSON := func(timestamp string) string {
-		v := signature(strings.Trim(timestamp, `"`))
-		return fmt.Sprintf(`{"app_key":%q,"timestamp":%s,"sign":%q}`, key, timestamp, v.Get("sign"))
+	stamp := func(n int64) string { return strconv.FormatInt(now.UnixMilli()+n, 10) }
+	object := func(timestamp string) string {
+		v := issuersite.SignIn(strings.Trim(timestamp, `"`))
+		return fmt.Sprintf(`{"app_key":%q,"timestamp":%s,"sign":%q}`, issuersite.Key, timestamp, v.Get("sign"))
 	}
-	next := func(n int64) string { return strconv.FormatInt(now.UnixMilli()+n, 10) }
 	for _, req := range []struct{ name, path, media, body string }{
-		{"JSON, a Long", "/token/obtain", "application/json", asJSON(ms)},
-		{"JSON, a string", "/token/obtain", "application/json; charset=utf-8", asJSON(`"` + next(1) + `"`)},
-		{"form", "/token/obtain", "application/x-www-form-urlencoded", signature(next(2)).Encode()},
-		{"query", "/token/obtain?" + signature(next(3)).Encode(), "", ""},
-		{"query, by POST", "/token/obtain?" + signature(next(4)).Encode(), "application/x-www-form-urlencoded", ""},
-		{"seconds", "/token/obtain", "application/x-www-form-urlencoded", signature(s).Encode()},
+		{"JSON, a Long", "/token/obtain", asJSON, object(stamp(0))},
+		{"JSON, a string", "/token/obtain", "application/json; charset=utf-8", object(`"` + stamp(1) + `"`)},
+		{"form", "/token/obtain", asForm, issuersite.SignIn(stamp(2)).Encode()},
+		{"query", "/token/obtain?" + issuersite.SignIn(stamp(3)).Encode(), "", ""},
+		{"query, by POST", "/token/obtain?" + issuersite.SignIn(stamp(4)).Encode(), asForm, ""},
+		{"seconds", "/token/obtain", asForm, issuersite.SignIn(strconv.FormatInt(now.Unix(), 10)).Encode()},
 	} {
-		status, a := post(t, c, req.path, req.media, req.body)
-		if status != 200 || a.Code != "000000" || a.Data.ExpiresIn != 3600 {
-			t.Errorf("%s: %d %+v", req.name, status, a)
+		a := ask(site, req.path, req.media, req.body)
+		if a.Status != 200 || a.Code != "000000" || a.Data.ExpiresIn != 3600 {
+			t.Errorf("%s: %+v", req.name, a)
 			continue
 		}
-		if status, again := post(t, c, req.path, req.media, req.body); status != 401 || again.Code != "401000" || again.Data.AccessToken != "" {
-			t.Errorf("%s, replayed: %d %+v", req.name, status, again)
+		if again := ask(site, req.path, req.media, req.body); again.Status != 401 || again.Code != "401000" || again.Data.AccessToken != "" {
+			t.Errorf("%s, replayed: %+v", req.name, again)
 		}
-		refresh := url.Values{"refresh_token": {a.Data.RefreshToken}}.Encode()
-		status, b := post(t, c, "/token/refresh", "application/x-www-form-urlencoded", refresh)
-		if status != 200 || b.Code != "000000" || b.Data.AccessToken == a.Data.AccessToken || b.Data.RefreshToken == a.Data.RefreshToken {
-			t.Errorf("%s, refreshed: %d %+v", req.name, status, b)
+	}
+}
+
+// ask is a GET where there is no media type.
+func ask(site *issuersite.Site, path, media, body string) issuersite.Answer {
+	if media == "" {
+		return site.Read(site.Get(path))
+	}
+	return site.Read(site.Post(path, media, body))
+}
+
+// However a refresh token comes, it gives a new pair, the same one again when
+// the answer is lost, and the family's end when it comes later.
+func TestRefresh(t *testing.T) {
+	const path = "/token/refresh"
+	site := issuersite.Start(t, "lifetime 1h", `token_issuer /token/* partners
+	token_auth /api/* partners
+	respond /api/* hello`)
+	opens := func(token string) bool {
+		resp, _ := site.Get("/api/x", "Authorization", "Bearer "+token)
+		return resp.StatusCode == 200
+	}
+	now := time.Now()
+	for n, way := range []struct {
+		name string
+		ask  func(token string) issuersite.Answer
+	}{
+		{"JSON", func(token string) issuersite.Answer {
+			return ask(site, path, asJSON, fmt.Sprintf(`{"refresh_token":%q}`, token))
+		}},
+		{"JSON and more", func(token string) issuersite.Answer {
+			return ask(site, path, "application/json; charset=utf-8", fmt.Sprintf(`{"app_key":"x", "refresh_token":%q, "n": [1]}`, token))
+		}},
+		{"form", func(token string) issuersite.Answer {
+			return ask(site, path, asForm, url.Values{"refresh_token": {token}}.Encode())
+		}},
+		{"query", func(token string) issuersite.Answer { return ask(site, path+"?refresh_token="+token, "", "") }},
+		{"query, by POST", func(token string) issuersite.Answer { return ask(site, path+"?refresh_token="+token, asForm, "") }},
+		{"JSON over a query", func(token string) issuersite.Answer {
+			return ask(site, path+"?refresh_token=x", asJSON, fmt.Sprintf(`{"refresh_token":%q}`, token))
+		}},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			first := site.Obtain(now.Add(time.Duration(n) * time.Millisecond)).Data
+			refused := func(what, token string) {
+				t.Helper()
+				if a := way.ask(token); a.Status != 401 || a.Code != "401000" || a.Msg != "unauthorized" || a.Data.AccessToken != "" {
+					t.Errorf("%s: %+v", what, a)
+				}
+			}
+			refused("the access token", first.AccessToken)
+			refused("a letter more", first.RefreshToken+"A")
+			refused("nothing", "")
+			second := way.ask(first.RefreshToken)
+			if second.Status != 200 || second.Code != "000000" || second.Data.ExpiresIn != 3600 ||
+				second.Data.AccessToken == first.AccessToken || second.Data.RefreshToken == first.RefreshToken {
+				t.Fatalf("refreshed: %+v", second)
+			}
+			if again := way.ask(first.RefreshToken); again.Data.AccessToken != second.Data.AccessToken || again.Data.RefreshToken != second.Data.RefreshToken {
+				t.Errorf("asked again: %+v", again)
+			}
+			third := way.ask(second.Data.RefreshToken).Data
+			if !opens(third.AccessToken) || !opens(second.Data.AccessToken) || opens(first.AccessToken) {
+				t.Error("the newest token and the one before open, older ones don't")
+			}
+			refused("a token from two refreshes ago", first.RefreshToken) // it is stolen
+			refused("the newest of a family that ended", third.RefreshToken)
+			if opens(third.AccessToken) {
+				t.Error("a token of a family that ended opens")
+			}
+		})
+	}
+}
+
+// A refresh token that is no string is none.
+func TestRefreshOfAnotherType(t *testing.T) {
+	site := issuersite.Start(t, "", "token_issuer /token/* partners")
+	token := site.Obtain(time.Now()).Data.RefreshToken
+	for _, body := range []string{`{}`, `{"refresh_token":null}`, `{"refresh_token":1}`, `{"refresh_token":["` + token + `"]}`, `{"refresh_token":{"a":"` + token + `"}}`} {
+		if a := ask(site, "/token/refresh", asJSON, body); a.Status != 401 || a.Code != "401000" {
+			t.Errorf("%s: %+v", body, a)
 		}
-		if status, same := post(t, c, "/token/refresh?"+refresh, "", ""); status != 200 || same.Data != b.Data && same.Data.ExpiresIn == b.Data.ExpiresIn {
-			t.Errorf("%s, asked again: %d %+v", req.name, status, same)
+	}
+	for _, body := range []string{`["` + token + `"]`, `"` + token + `"`, `{"refresh_token":`, `{}{}`} {
+		if a := ask(site, "/token/refresh", asJSON, body); a.Status != 400 || a.Code != "400000" {
+			t.Errorf("%s: %+v", body, a)
 		}
+	}
+	if a := ask(site, "/token/refresh", asForm, "refresh_token="+token+"&refresh_token="+token); a.Status != 401 {
+		t.Errorf("twice: %+v", a)
+	}
+	if a := ask(site, "/token/refresh", asJSON, `{"refresh_token":"`+token+`"}`); a.Status != 200 {
+		t.Errorf("a refusal spent the token: %+v", a)
 	}
 }
 
 func TestErrors200(t *testing.T) {
-	c := start(t, "errors 200", "token_issuer partners")
-	if status, a := post(t, c, "/obtain", "application/json", `{}`); status != 200 || a.Code != "401000" || a.Msg != "unauthorized" {
-		t.Errorf("%d %+v", status, a)
+	site := issuersite.Start(t, "errors 200", "token_issuer partners")
+	for _, path := range []string{"/obtain", "/refresh"} {
+		if a := ask(site, path, asJSON, `{}`); a.Status != 200 || a.Code != "401000" || a.Msg != "unauthorized" {
+			t.Errorf("%s: %+v", path, a)
+		}
 	}
 }
 
 // Other routes of the site keep their paths.
 func TestMatcher(t *testing.T) {
-	c := start(t, "", "token_issuer /token/* partners\n\trespond `{\"code\":\"site\"}`")
-	if _, a := post(t, c, "/obtain", "", ""); a.Code != "site" {
+	site := issuersite.Start(t, "", "token_issuer /token/* partners\n\trespond `{\"code\":\"site\"}`")
+	if a := ask(site, "/obtain", "", ""); a.Code != "site" {
 		t.Errorf("%+v", a)
 	}
-	if _, a := post(t, c, "/token/obtain", "", ""); a.Code != "401000" {
+	if a := ask(site, "/token/obtain", "", ""); a.Code != "401000" {
 		t.Errorf("%+v", a)
 	}
 }
@@ -197,14 +168,14 @@ func TestDirectiveRefuses(t *testing.T) {
 		{"token_issuer \"\"", "takes the name of an issuer"},
 		{"token_issuer partners {\n errors 200\n}", "token_issuer takes no block"},
 	} {
-		if _, err := adapt(t, t.TempDir(), "", c.routes); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := issuersite.Adapt(t, t.TempDir(), "", c.routes); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.routes, err)
 		}
 	}
 }
 
 func TestUnknownIssuer(t *testing.T) {
-	cfg, err := adapt(t, t.TempDir(), "", "token_issuer strangers")
+	cfg, err := issuersite.Adapt(t, t.TempDir(), "", "token_issuer strangers")
 	if err != nil {
 		t.Fatal(err)
 	}
