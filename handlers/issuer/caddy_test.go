@@ -4,6 +4,7 @@ package issuer_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ func TestRefresh(t *testing.T) {
 	respond /api/* hello`)
 	opens := func(token string) bool {
 		resp, _ := site.Get("/api/x", "Authorization", "Bearer "+token)
-		return resp.StatusCode == 200
+		return resp.StatusCode == http.StatusOK
 	}
 	now := time.Now()
 	for n, way := range []struct {

@@ -73,6 +73,8 @@ type Config struct {
 	Env []string
 	// Dir is an existing folder to start in again. Default: a new one.
 	Dir string
+	// Port serves the site, as it did before a restart. Default: a free one.
+	Port int
 }
 
 // Start runs the binary until the test ends. It waits until the admin API
@@ -83,7 +85,9 @@ func Start(t testing.TB, c Config) *Caddy {
 	if caddy.Dir == "" {
 		caddy.Dir = t.TempDir()
 	}
-	caddy.Port = FreePort(t)
+	if caddy.Port = c.Port; caddy.Port == 0 {
+		caddy.Port = FreePort(t)
+	}
 	caddy.Admin = fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	file := caddy.write(c.Caddyfile)
 	caddy.cmd = exec.CommandContext(context.Background(), Binary(t), "run", "--config", file, "--adapter", "caddyfile")

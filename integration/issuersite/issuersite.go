@@ -4,7 +4,7 @@ package issuersite
 
 import (
 	"context"
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // the document's signature
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,8 +144,8 @@ func (s *Site) do(method, path, body string, header ...string) (*http.Response, 
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for n := 0; n < len(header); n += 2 {
-		r.Header.Add(header[n], header[n+1])
+	for field := range slices.Chunk(header, 2) {
+		r.Header.Add(field[0], field[1])
 	}
 	resp, err := s.Transport.RoundTrip(r)
 	if err != nil {

@@ -37,12 +37,10 @@ func startRedis(t *testing.T) (port int) {
 	return port
 }
 
+// fleetSite is what each instance of a fleet serves.
 const fleetSite = `{
 	admin {ADMIN}
-	storage redis {
-		host 127.0.0.1
-		port %d
-	}
+	storage %s
 	switchboard {
 		issuer partner {
 			client {env.PARTNER_KEY} {env.PARTNER_SECRET}
@@ -57,11 +55,20 @@ http://localhost:{PORT} {
 }
 `
 
-// Instances that share a Redis are one issuer: a token of one opens all, what
+// Instances that share a storage are one issuer: a token of one opens all, what
 // one has seen is a replay for the others, and any of them renews.
-func TestAFleetOnRedis(t *testing.T) {
+func TestAFleet(t *testing.T) {
+	for name, storage := range map[string]string{
+		"on Redis": fmt.Sprintf("redis {\n host 127.0.0.1\n port %d\n }", startRedis(t)),
+		"on files": "file_system " + t.TempDir(),
+	} {
+		t.Run(name, func(t *testing.T) { oneIssuer(t, storage) })
+	}
+}
+
+func oneIssuer(t *testing.T, storage string) {
 	config := harness.Config{
-		Caddyfile: fmt.Sprintf(fleetSite, startRedis(t)),
+		Caddyfile: fmt.Sprintf(fleetSite, storage),
 		Env:       []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"},
 	}
 	one, other := harness.Start(t, config), harness.Start(t, config)
@@ -97,6 +104,14 @@ func TestAFleetOnRedis(t *testing.T) {
 	if status := hello(one, second.AccessToken); status != 200 {
 		t.Errorf("the new token on the other instance: %d", status)
 	}
+	// a reuse on one instance ends what the other gave
+	if got := post(one, "/token/refresh", "refresh_token="+tokensOf(t, post(other, "/token/refresh", "refresh_token="+second.RefreshToken)).RefreshToken); got.Status != 200 {
+		t.Errorf("a renewal of a renewal: %d %s", got.Status, got.Body)
+	}
+	if got := post(other, "/token/refresh", "refresh_token="+first.RefreshToken); got.Status != 401 {
+		t.Errorf("a token that was spent long ago: %d %s", got.Status, got.Body)
+	}
+	harness.Eventually(t, 10*time.Second, "the end of the family", func() bool { return hello(one, second.AccessToken) == 401 })
 }
 
 type tokens struct {
