@@ -18,6 +18,7 @@ func TestSweep(t *testing.T) {
 		for range 5 {
 			in.obtain() // never refreshed
 		}
+		synctest.Wait() // the first sweep is over
 		foreign := []string{
 			"issuer/readme", "issuer/00000000zz" + strings.Repeat("0", 46), "certificates/" + strings.Repeat("0", 56),
 			"issuer/" + strings.Repeat("0", 55),
