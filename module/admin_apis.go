@@ -16,7 +16,7 @@ func (a *App) listAPIs(*http.Request) (any, error) {
 }
 
 func (a *App) getAPI(r *http.Request) (any, error) {
-	name, err := a.apiOf(r)
+	name, _, err := a.apiOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -28,24 +28,25 @@ func (a *App) holdAPI(r *http.Request) (any, error) { return a.setHeld(r, true) 
 func (a *App) releaseAPI(r *http.Request) (any, error) { return a.setHeld(r, false) }
 
 func (a *App) setHeld(r *http.Request, held bool) (any, error) {
-	name, err := a.apiOf(r)
+	name, s, err := a.apiOf(r)
 	if err != nil {
 		return nil, err
 	}
-	a.hold(a.Standing(name), held)
+	a.hold(s, held)
 	return a.describe(name), nil
 }
 
 // apiOf is the API that a path names.
-func (a *App) apiOf(r *http.Request) (string, error) {
+func (a *App) apiOf(r *http.Request) (string, *Standing, error) {
 	name := r.PathValue("name")
-	if _, ok := a.registered(name); !ok {
-		return "", apiError(http.StatusNotFound, a.noSuchAPI(name))
+	s := a.standings.find(name)
+	if _, ok := a.registered(name); !ok || s == nil {
+		return "", nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 	}
-	return name, nil
+	return name, s, nil
 }
 
 func (a *App) describe(name string) adminapi.API {
-	s := a.Standing(name)
+	s := a.standings.find(name)
 	return adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: s.Degraded()}
 }

@@ -53,6 +53,13 @@ func (a *App) Standing(name string) *Standing {
 	return s
 }
 
+// find returns that of an API, nil when no handler has asked for it.
+func (h *standingsOf) find(name string) *Standing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held[name]
+}
+
 // release lets the standings go. It is called again after a failed Provision.
 func (h *standingsOf) release() {
 	h.mu.Lock()
