@@ -24,7 +24,8 @@ type Breaker struct {
 	// Share of unhealthy calls, above 0 and at most 1, that opens it.
 	Share float64 `json:"share,omitempty"`
 
-	// The fewest calls of the last 10 seconds from which a share is taken.
+	// The fewest calls from which a share is taken: of those that began in the last
+	// 10 seconds, or twice the budget if that is longer.
 	Calls int `json:"calls,omitempty"`
 
 	// How long it stays open. Then one call at a time tries the API; one that is
@@ -32,11 +33,15 @@ type Breaker struct {
 	Open caddy.Duration `json:"open,omitempty"`
 }
 
-// The window of the breaker.
+// The window of a breaker is shortestWindow or more, in buckets.
 const (
-	breakerWindow = 10 * time.Second
-	breakerBucket = time.Second
+	shortestWindow = 10 * time.Second
+	windowBuckets  = 10
 )
+
+// windowOf is the window that a budget needs: a call counts where it began, so a
+// timeout must not have left the window when it ends.
+func windowOf(budget time.Duration) time.Duration { return max(shortestWindow, 2*budget) }
 
 // breakers outlive a reload that doesn't change their settings.
 var breakers = caddy.NewUsagePool()
@@ -62,11 +67,11 @@ var (
 	errUncounted = errors.New("says nothing of the API")
 )
 
-func newBreaker(name string, s Breaker) *breaker {
+func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 	return &breaker{open: time.Duration(s.Open), TwoStepCircuitBreaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         name,
-		Interval:     breakerWindow,
-		BucketPeriod: breakerBucket,
+		Interval:     window,
+		BucketPeriod: window / windowBuckets,
 		Timeout:      time.Duration(s.Open),
 		MaxRequests:  1,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
@@ -103,8 +108,9 @@ func (a *API) provisionBreaker() error {
 	if err != nil {
 		return err
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", a.Name, settings))
-	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker), nil })
+	window := windowOf(a.route.Budget())
+	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", a.Name, settings, window))
+	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
 	if err != nil {
 		return err
 	}

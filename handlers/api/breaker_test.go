@@ -33,7 +33,8 @@ func ends(a *API, outcome call.Outcome) (admitted bool) {
 func withBreaker(share float64, calls int, open time.Duration) *API {
 	return &API{
 		route:   new(route.Route),
-		breaker: &heldBreaker{breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)})},
+		Breaker: &Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)},
+		breaker: &heldBreaker{breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow)},
 	}
 }
 
@@ -127,7 +128,7 @@ func TestTheBreakersWindow(t *testing.T) {
 		for range 3 {
 			ends(a, call.Timeout)
 		}
-		time.Sleep(breakerWindow + breakerBucket)
+		time.Sleep(shortestWindow + time.Second)
 		for range 3 {
 			ends(a, call.Timeout)
 		}
@@ -139,6 +140,31 @@ func TestTheBreakersWindow(t *testing.T) {
 			t.Error("4 calls within the window did not open it")
 		}
 	})
+}
+
+// A timeout counts, however long the budget.
+func TestTheWindowIsLongerThanTheBudget(t *testing.T) {
+	for _, budget := range []time.Duration{time.Second, 5 * time.Second, 9 * time.Second, 12 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			a := withBreaker(.5, 5, time.Second)
+			a.breaker.breaker = newBreaker("order", *a.Breaker, windowOf(budget))
+			var calls []*run
+			for range 5 {
+				c := &run{api: a}
+				c.Route = a.route
+				c.admit()
+				calls = append(calls, c)
+			}
+			time.Sleep(budget)
+			for _, c := range calls {
+				c.Outcome = call.Timeout
+				c.report()
+			}
+			if state := a.BreakerState(); state != "open" {
+				t.Errorf("a budget of %v: it is %s", budget, state)
+			}
+		})
+	}
 }
 
 // A call that goes on behind is a timeout when its callers have gone, not later.

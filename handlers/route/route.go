@@ -84,6 +84,9 @@ type Route struct {
 	memory  *memory // nil: answers aren't kept
 }
 
+// Budget is the time for everything of a call.
+func (r *Route) Budget() time.Duration { return r.budgets.Each }
+
 // New checks the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
 	r := &Route{Name: name, Subject: d.Subject, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), Standing: app.Standing(name), app: app}
