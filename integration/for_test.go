@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -121,12 +122,9 @@ http://localhost:{PORT} {
 	}
 }
 
-// 500 calls come by way of a real Kamailio while the API hangs half of the time.
-// Not one is without an answer, and every caller gets to the right queue.
-func TestNoCallerHearsSilence(t *testing.T) {
-	api := startProvider(t, provider.Options{})
-	caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "for kamailio\n cache 1s {\n stale 1m 1h\n }", 1)})
-	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+// flow is a real Kamailio that asks the order API of caddy.
+func flow(t *testing.T, caddy *harness.Caddy) *kamailio.Proxy {
+	t.Helper()
 	proxy, err := kamailio.Start(t.Context(), caddy.URL("/ivr/order"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +134,15 @@ func TestNoCallerHearsSilence(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	done := make(chan struct{})
-	hanging := make(chan struct{})
+	return proxy
+}
+
+// hangHalfTheTime lets the API hang for a while, answer for as long, and so on,
+// until the function that it returns is called.
+func hangHalfTheTime(api *provider.Server) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(hanging)
+		defer close(ended)
 		tick := time.NewTicker(1500 * time.Millisecond)
 		defer tick.Stop()
 		for hang := true; ; hang = !hang {
@@ -150,24 +153,95 @@ func TestNoCallerHearsSilence(t *testing.T) {
 			select {
 			case <-tick.C:
 			case <-done:
+				api.ClearFaults()
 				return
 			}
 		}
 	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// 500 calls come by way of a real Kamailio while the API hangs half of the time.
+// With older answers at hand, nobody waits, and every caller gets to the right
+// queue.
+func TestNoCallerHearsSilence(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "for kamailio\n cache 1s {\n stale 1m 1h\n }", 1)})
+	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+	proxy := flow(t, caddy)
+	stop := hangHalfTheTime(api)
 	const calls = 500
 	result, err := proxy.Call(t.Context(), kamailio.Calls{Count: calls, Rate: 50, Queue: kamailio.VIPQueue, Timeout: 2 * time.Minute})
-	close(done)
-	<-hanging
+	stop()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if result.Succeeded != calls || result.Failed != 0 || result.Outcomes["ok"]+result.Outcomes["stale"] != calls {
-		t.Errorf("got %+v", result)
+		t.Errorf("got %d, failed %d, %v\n%s", result.Succeeded, result.Failed, result.Outcomes, result.Errors)
 	}
 	if result.Outcomes["stale"] == 0 {
 		t.Error("no answer was an older one: the API did not hang long enough for a test")
 	}
 	if slowest := result.Times[len(result.Times)-1]; slowest >= 3*time.Second {
 		t.Errorf("the slowest call took %v", slowest)
+	}
+}
+
+// The same without a cache: who asks while the API hangs is sent where the
+// default says, before Kamailio gives up, and everybody else where the API says.
+// What the API has seen tells which call is which.
+func TestNoCallerHearsSilenceWithoutACache(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "for kamailio", 1)})
+	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+	proxy := flow(t, caddy)
+	answered := map[string]kamailio.Ended{}
+	callers := []string{"13800138000", "13900139000", "13600136000", "10000000000"}
+	for i, caller := range callers {
+		answered[caller] = kamailio.Ended{
+			Caller:  caller,
+			Outcome: []string{"ok", "ok", "ok", "not_found"}[i],
+			Queue:   []string{kamailio.VIPQueue, kamailio.NormalQueue, kamailio.VIPQueue, kamailio.NormalQueue}[i],
+		}
+	}
+	before := len(api.Ledger())
+	stop := hangHalfTheTime(api)
+	const calls = 500
+	result, err := proxy.Call(t.Context(), kamailio.Calls{
+		Count: calls, Rate: 20, Callers: callers, Queue: kamailio.AnyQueue, Timeout: 2 * time.Minute,
+	})
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Succeeded != calls || result.Failed != 0 {
+		t.Errorf("%d calls, %d failed\n%s", result.Succeeded, result.Failed, result.Errors)
+	}
+	want := map[kamailio.Ended]int{}
+	hung := 0
+	for _, entry := range api.Ledger()[before:].Kind(provider.API) {
+		caller := strings.TrimPrefix(entry.Query, "tel=")
+		if entry.Fault == "hang" {
+			hung++
+			want[kamailio.Ended{Caller: caller, Outcome: "timeout", Queue: kamailio.NormalQueue}]++
+		} else {
+			want[answered[caller]]++
+		}
+	}
+	got := map[kamailio.Ended]int{}
+	for _, ended := range result.Ended {
+		got[ended]++
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	if hung < calls/5 || hung > calls*4/5 {
+		t.Errorf("the API hung in %d of %d calls, which is not half of the time", hung, calls)
+	}
+	if slowest := result.Times[len(result.Times)-1]; slowest < 3*time.Second || slowest >= 4*time.Second {
+		t.Errorf("the slowest call took %v; the budget is 3 s, and Kamailio waits 4 s", slowest)
 	}
 }

@@ -25,9 +25,11 @@ var scenario string
 const (
 	VIPQueue    = "vip-queue"
 	NormalQueue = "normal-queue"
+	// AnyQueue stands for both.
+	AnyQueue = "[a-z]*-queue"
 )
 
-// Calls are calls to make, all by the same caller.
+// Calls are calls to make.
 type Calls struct {
 	// Count is how many. Default: 1.
 	Count int
@@ -35,6 +37,8 @@ type Calls struct {
 	Rate int
 	// Caller is the number that the flow looks up. Default: "13800138000".
 	Caller string
+	// Callers are several, who call in turn; they take the place of Caller.
+	Callers []string
 	// Queue is where every call should end. Default: VIPQueue.
 	Queue string
 	// Timeout for all of them. Default: 30 seconds.
@@ -49,12 +53,17 @@ type Result struct {
 	// Outcomes counts the X-Outcome of the calls that were sent to any queue:
 	// the `_status` of Switchboard's answer, "" where there was none.
 	Outcomes map[string]int
+	// Ended is how each of these calls ended, in that order.
+	Ended []Ended
 	// Times from the call's INVITE to its 302, shortest first, exact to a few
 	// milliseconds.
 	Times []time.Duration
 	// Errors is what sipp says about the failed calls.
 	Errors string
 }
+
+// Ended is how a call ended: who called, what the X-Outcome said, and the queue.
+type Ended struct{ Caller, Outcome, Queue string }
 
 // Call makes calls by sipp and returns when all have ended. It is an error
 // when they couldn't be made or didn't end in time, not when they failed.
@@ -75,6 +84,13 @@ func (p *Proxy) call(ctx context.Context, c Calls) (Result, error) {
 	if err := os.WriteFile(filepath.Join(dir, "uac.xml"), []byte(xml), 0o600); err != nil {
 		return Result{}, err
 	}
+	callers := c.Callers
+	if len(callers) == 0 {
+		callers = []string{cmp.Or(c.Caller, "13800138000")}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "callers.csv"), []byte("SEQUENTIAL\n"+strings.Join(callers, "\n")+"\n"), 0o600); err != nil {
+		return Result{}, err
+	}
 	local, err := freePort(ctx)
 	if err != nil {
 		return Result{}, err
@@ -86,8 +102,8 @@ func (p *Proxy) call(ctx context.Context, c Calls) (Result, error) {
 
 	count := strconv.Itoa(cmp.Or(c.Count, 1))
 	timeout := cmp.Or(c.Timeout, 30*time.Second)
-	sipp := exec.CommandContext(ctx, "sipp", p.Addr, "-sf", "uac.xml", "-nostdin",
-		"-i", host, "-p", port, "-s", "hotline", "-key", "caller", cmp.Or(c.Caller, "13800138000"),
+	sipp := exec.CommandContext(ctx, "sipp", p.Addr, "-sf", "uac.xml", "-inf", "callers.csv", "-nostdin",
+		"-i", host, "-p", port, "-s", "hotline",
 		"-m", count, "-l", count, "-r", strconv.Itoa(cmp.Or(c.Rate, 10)),
 		"-timeout", strconv.Itoa(int(timeout.Milliseconds()))+"ms", "-timeout_error",
 		"-trace_err", "-error_file", "errors.log", "-trace_logs", "-log_file", "outcomes.log",
@@ -119,7 +135,13 @@ func readResult(dir string) (Result, error) {
 		return Result{}, fmt.Errorf("reading statistics: %w", err)
 	}
 	for line := range strings.Lines(string(read(dir, "outcomes.log"))) {
-		r.Outcomes[strings.TrimSpace(line)]++
+		fields := strings.Split(strings.TrimSpace(line), "|")
+		if len(fields) != 3 {
+			return Result{}, fmt.Errorf("reading outcomes: %q", line)
+		}
+		queue := strings.TrimSuffix(strings.TrimPrefix(fields[2], "sip:"), "@")
+		r.Outcomes[fields[1]]++
+		r.Ended = append(r.Ended, Ended{Caller: fields[0], Outcome: fields[1], Queue: queue})
 	}
 
 	files, err := filepath.Glob(filepath.Join(dir, "*_rtt.csv"))

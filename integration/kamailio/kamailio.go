@@ -32,10 +32,11 @@ type Proxy struct {
 	// Addr is where it listens, by UDP: "127.0.0.1:port".
 	Addr string
 
-	dir  string
-	stop context.CancelFunc
-	done chan struct{} // closed when the process has ended
-	err  error         // how; set before done is closed
+	dir     string
+	process *os.Process
+	stop    context.CancelFunc
+	done    chan struct{} // closed when the process has ended
+	err     error         // how; set before done is closed
 }
 
 // Start runs Kamailio in the foreground with the flow of kamailio.cfg, and
@@ -74,6 +75,7 @@ func Start(ctx context.Context, api, dir string) (*Proxy, error) {
 		stop()
 		return nil, fmt.Errorf("starting kamailio: %w", err)
 	}
+	p.process = cmd.Process
 	go func() {
 		p.err = cmd.Wait()
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
@@ -90,12 +92,27 @@ func Start(ctx context.Context, api, dir string) (*Proxy, error) {
 // be called again.
 func (p *Proxy) Stop() error {
 	p.stop()
-	<-p.done
+	p.insist()
 	// Wait gives the context's error for a process that ended well because of it.
 	if p.err != nil && !errors.Is(p.err, context.Canceled) && !errors.Is(p.err, context.DeadlineExceeded) {
 		return fmt.Errorf("stopping kamailio: %w", p.err)
 	}
 	return nil
+}
+
+// insist waits for Kamailio's end. A SIGTERM that comes while it still starts its
+// processes is only looked at when another signal comes.
+func (p *Proxy) insist() {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-again.C:
+			_ = p.process.Signal(syscall.SIGTERM)
+		}
+	}
 }
 
 // Log is what Kamailio has written so far.

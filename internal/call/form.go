@@ -13,7 +13,7 @@ import (
 func parseForm(raw []byte, l Limits) (pairs, error) {
 	s := string(bytes.TrimSpace(raw))
 	if s[0] == '{' || s[0] == '[' {
-		// Asterisk's CURL() calls everything a form, callers.md section 3; as
+		// Asterisk's CURL() calls everything a form; as
 		// one, a document would be a single blank parameter.
 		return pairs{}, refuse(http.StatusBadRequest, "form: looks like JSON; send it as Content-Type: application/json")
 	}
