@@ -22,25 +22,7 @@ func TestTheTour(t *testing.T) {
 		t.Fatal(err)
 	}
 	startDemo(t, root)
-	steps := 0
-	for i, block := range strings.Split(string(readme), "```console\n")[1:] {
-		block, _, _ = strings.Cut(block, "```")
-		for _, step := range strings.Split(block, "$ ")[1:] {
-			command, want, _ := strings.Cut(step, "\n")
-			cmd := exec.CommandContext(t.Context(), "bash", "-c", strings.Replace(command, "curl ", "curl -s ", 1))
-			out, err := cmd.Output()
-			if err != nil {
-				t.Errorf("block %d: %s: %v", i+1, command, err)
-			}
-			if got := strings.TrimSpace(string(out)); got != strings.TrimSpace(want) {
-				t.Errorf("block %d: %s\ngot\n%s\nwant\n%s", i+1, command, got, want)
-			}
-			steps++
-		}
-	}
-	if steps < 10 {
-		t.Errorf("only %d commands were found", steps)
-	}
+	runConsole(t, t.TempDir(), string(readme))
 }
 
 func startDemo(t *testing.T, root string) {
