@@ -19,6 +19,9 @@ func init() {
 //   - `GET /switchboard/apis`, `GET /switchboard/apis/NAME`: how APIs stand
 //   - `POST /switchboard/apis/NAME/hold` and `…/release`: stops calls of an API,
 //     and resumes them
+//   - `GET /switchboard/apis/NAME/hour`: how its calls ended in the last hour
+//   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: how tokens do, never a
+//     token; `POST /switchboard/tokens/NAME/renew` renews one
 //   - `GET /switchboard/cache`: its size and how it does
 //   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}`
 //     those of an API, with `"params":{…}` beside it those to one question
@@ -41,6 +44,10 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "/switchboard/apis/{name}", Handler: route(methods{http.MethodGet: (*App).getAPI})},
 		{Pattern: "/switchboard/apis/{name}/hold", Handler: route(methods{http.MethodPost: (*App).holdAPI})},
 		{Pattern: "/switchboard/apis/{name}/release", Handler: route(methods{http.MethodPost: (*App).releaseAPI})},
+		{Pattern: "/switchboard/apis/{name}/hour", Handler: route(methods{http.MethodGet: (*App).hourOfAPI})},
+		{Pattern: "/switchboard/tokens", Handler: route(methods{http.MethodGet: (*App).listTokens})},
+		{Pattern: "/switchboard/tokens/{name}", Handler: route(methods{http.MethodGet: (*App).getToken})},
+		{Pattern: "/switchboard/tokens/{name}/renew", Handler: route(methods{http.MethodPost: (*App).renewToken})},
 		{Pattern: "/switchboard/cache", Handler: route(methods{http.MethodGet: (*App).cacheNumbers})},
 		{Pattern: "/switchboard/cache/purge", Handler: route(methods{http.MethodPost: (*App).purgeCache})},
 		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},

@@ -21,60 +21,14 @@ type Forgetter interface {
 // maxPurge is how long the body of a purge may be.
 const maxPurge = 64 << 10
 
-// cacheNumbers tells how the cache does.
-func (a *App) cacheNumbers(*http.Request) (any, error) {
-	if a.cache == nil {
-		return adminapi.Cache{Size: a.cacheSize()}, nil
-	}
-	s := a.cache.Stats()
-	return adminapi.Cache{
-		Size: a.cache.size, Entries: s.Entries, Bytes: s.Bytes,
-		Hits: s.Hits, Misses: s.Misses, Refused: s.Dropped, Evicted: s.Evicted,
-	}, nil
-}
+func (a *App) cacheNumbers(*http.Request) (any, error) { return a.Operator().Cache(), nil }
 
-// purgeCache drops answers: all, those of one API, or those of one question to
-// it. Who is a customer of ours can't be told from the keys, so of a customer all
-// answers go.
 func (a *App) purgeCache(r *http.Request) (any, error) {
 	what, err := readPurge(r)
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	switch {
-	case what.API != "" && what.Customer != "":
-		return nil, apiError(http.StatusBadRequest, errors.New("write api or customer, not both"))
-	case what.API == "" && what.Params != nil:
-		return nil, apiError(http.StatusBadRequest, errors.New("params need an api"))
-	case what.API == "":
-		a.customerErased()
-		return adminapi.Purged{Purged: "all"}, nil
-	case what.API == LookupName:
-		a.customerWritten()
-		return adminapi.Purged{Purged: what.API}, nil
-	}
-	api, ok := a.registered(what.API)
-	if !ok {
-		return nil, apiError(http.StatusNotFound, a.noSuchAPI(what.API))
-	}
-	if what.Params == nil {
-		if a.cache != nil {
-			a.cache.PurgeGroup(what.API)
-		}
-		return adminapi.Purged{Purged: what.API}, nil
-	}
-	forgetter, ok := api.(Forgetter)
-	if !ok {
-		return nil, apiError(http.StatusConflict, errors.New("api "+what.API+" has no cache"))
-	}
-	params, err := paramsOf(what.Params)
-	if err != nil {
-		return nil, apiError(http.StatusBadRequest, err)
-	}
-	if err := forgetter.Forget(r.Context(), params); err != nil {
-		return nil, apiError(http.StatusConflict, err)
-	}
-	return adminapi.Purged{Purged: what.API}, nil
+	return a.Operator().Purge(r.Context(), what)
 }
 
 // readPurge reads what to purge; an empty body is everything.

@@ -12,18 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
-// directory says which store it is and how many customers it has.
-func directory(a *App, r *http.Request) (any, error) {
-	w, err := a.writer()
-	if err != nil {
-		return nil, err
-	}
-	n, err := w.Count(r.Context())
-	if err != nil {
-		return nil, storeError(err)
-	}
-	return adminapi.Directory{Count: n, Store: w.Location()}, nil
-}
+func directory(a *App, r *http.Request) (any, error) { return a.Operator().Directory(r.Context()) }
 
 func getCustomer(a *App, r *http.Request) (any, error) {
 	id, err := idOf(r)

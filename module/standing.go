@@ -20,6 +20,7 @@ type Standing struct {
 	name     string
 	held     atomic.Bool
 	degraded atomic.Bool
+	traffic  traffic
 }
 
 // Destruct implements [caddy.Destructor].

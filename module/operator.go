@@ -1,0 +1,168 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+)
+
+// Operator is what can be seen and done in a running configuration. The admin API
+// and the console are two ways to it. Its errors are of the type caddy.APIError,
+// and can be shown: they hold no data.
+type Operator struct{ app *App }
+
+// Operator returns the operator's view of this configuration.
+func (a *App) Operator() Operator { return Operator{a} }
+
+// APIs tells how all APIs stand, by name.
+func (o Operator) APIs() []adminapi.API {
+	list := make([]adminapi.API, 0)
+	for _, name := range o.app.APIs() {
+		list = append(list, o.app.describe(name))
+	}
+	return list
+}
+
+// API tells how an API stands.
+func (o Operator) API(name string) (adminapi.API, error) {
+	if _, err := o.standing(name); err != nil {
+		return adminapi.API{}, err
+	}
+	return o.app.describe(name), nil
+}
+
+// Hold stops calls of an API, or resumes them.
+func (o Operator) Hold(name string, held bool) (adminapi.API, error) {
+	s, err := o.standing(name)
+	if err != nil {
+		return adminapi.API{}, err
+	}
+	o.app.hold(s, held)
+	return o.app.describe(name), nil
+}
+
+// Hour tells how the calls of an API ended in the last hour. The customer lookup
+// has its own name, [LookupName].
+func (o Operator) Hour(name string) (adminapi.Hour, error) {
+	s := o.app.standings.find(name)
+	if s == nil {
+		return adminapi.Hour{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
+	}
+	return s.traffic.hour(), nil
+}
+
+// Looks tells whether the configuration answers customer lookups.
+func (o Operator) Looks() bool { return o.app.standings.find(LookupName) != nil }
+
+// standing is that of a registered API.
+func (o Operator) standing(name string) (*Standing, error) {
+	s := o.app.standings.find(name)
+	if _, ok := o.app.registered(name); !ok || s == nil {
+		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
+	}
+	return s, nil
+}
+
+// Cache tells how the cache does.
+func (o Operator) Cache() adminapi.Cache {
+	if o.app.cache == nil {
+		return adminapi.Cache{Size: o.app.cacheSize()}
+	}
+	s := o.app.cache.Stats()
+	return adminapi.Cache{
+		Size: o.app.cache.size, Entries: s.Entries, Bytes: s.Bytes,
+		Hits: s.Hits, Misses: s.Misses, Refused: s.Dropped, Evicted: s.Evicted,
+	}
+}
+
+// Purge drops answers: all, those of one API, or those of one question to it. Who
+// is a customer of ours can't be told from the keys, so of a customer all answers
+// go.
+func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purged, error) {
+	refused := func(status int, err error) (adminapi.Purged, error) {
+		return adminapi.Purged{}, apiError(status, err)
+	}
+	switch {
+	case what.API != "" && what.Customer != "":
+		return refused(http.StatusBadRequest, errors.New("write api or customer, not both"))
+	case what.API == "" && what.Params != nil:
+		return refused(http.StatusBadRequest, errors.New("params need an api"))
+	case what.API == "":
+		o.app.customerErased()
+		return adminapi.Purged{Purged: "all"}, nil
+	case what.API == LookupName:
+		o.app.customerWritten()
+		return adminapi.Purged{Purged: what.API}, nil
+	}
+	api, ok := o.app.registered(what.API)
+	if !ok {
+		return refused(http.StatusNotFound, o.app.noSuchAPI(what.API))
+	}
+	if what.Params == nil {
+		if o.app.cache != nil {
+			o.app.cache.PurgeGroup(what.API)
+		}
+		return adminapi.Purged{Purged: what.API}, nil
+	}
+	forgetter, ok := api.(Forgetter)
+	if !ok {
+		return refused(http.StatusConflict, errors.New("api "+what.API+" has no cache"))
+	}
+	params, err := paramsOf(what.Params)
+	if err != nil {
+		return refused(http.StatusBadRequest, err)
+	}
+	if err := forgetter.Forget(ctx, params); err != nil {
+		return refused(http.StatusConflict, err)
+	}
+	return adminapi.Purged{Purged: what.API}, nil
+}
+
+// Directory says which store it is and how many customers it has.
+func (o Operator) Directory(ctx context.Context) (adminapi.Directory, error) {
+	w, err := o.app.writer()
+	if err != nil {
+		return adminapi.Directory{}, err
+	}
+	n, err := w.Count(ctx)
+	if err != nil {
+		return adminapi.Directory{}, storeError(err)
+	}
+	return adminapi.Directory{Count: n, Store: w.Location()}, nil
+}
+
+// Location says which store of customers it is, without asking it.
+func (o Operator) Location() (string, error) {
+	d, err := o.app.held()
+	if err != nil {
+		return "", err
+	}
+	return d.Location(), nil
+}
+
+// maxFound is how many customers a search finds at most.
+const maxFound = 20
+
+// Search finds customers by the parameters of a lookup: `id`, `tel`, `email` and
+// `thirdAccountId`, of which all that are given must match. It finds 20 at most.
+func (o Operator) Search(ctx context.Context, params map[string]any) ([]*customer.Record, error) {
+	d, err := o.app.held()
+	if err != nil {
+		return nil, err
+	}
+	q, err := customer.NewQuery(params, d.Region())
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	if len(q) == 0 {
+		return nil, apiError(http.StatusBadRequest, errors.New("write an id, a tel, an email or a thirdAccountId"))
+	}
+	found, err := d.Find(ctx, q, maxFound)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return found, nil
+}
