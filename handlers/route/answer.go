@@ -176,11 +176,18 @@ func (c *Call) writeError() error {
 		seconds := (c.RetryAfter + time.Second - 1) / time.Second
 		c.W.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	text, err := c.Route.errors.Append(nil, map[string]any{
-		"error": map[string]any{"outcome": string(c.Outcome), "message": c.message()},
-	})
-	if err != nil {
-		return err
+	return c.write(status, c.Route.errors.ContentType(), c.errorText())
+}
+
+// errorText is an error in one line. Where the phone system takes less than
+// that, it is without its message, or nothing at all: the status remains.
+func (c *Call) errorText() []byte {
+	says := map[string]any{"outcome": string(c.Outcome), "message": c.message()}
+	text, err := c.Route.errors.Append(nil, map[string]any{"error": says})
+	if err == nil {
+		return text
 	}
-	return c.write(status, c.Route.errors.ContentType(), text)
+	delete(says, "message")
+	text, _ = c.Route.errors.Append(nil, map[string]any{"error": says})
+	return text
 }

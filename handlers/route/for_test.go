@@ -23,7 +23,8 @@ func made(t *testing.T, s route.Settings, d route.Defaults) (*route.Route, error
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{"phone_systems":{
-		"pbx":{"format":"form","limit":100,"field_limit":9,"budget":700000000,"filter":["dollar"],"on_failure":"error"}}}}}`), cfg); err != nil {
+		"pbx":{"format":"form","limit":100,"field_limit":9,"budget":700000000,"filter":["dollar"],"on_failure":"error"},
+		"tiny":{"limit":20}}}}}`), cfg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
@@ -122,9 +123,23 @@ func TestForNeverCutsAnAnswer(t *testing.T) {
 			t.Errorf("%s: got %d %s", name, got.Code, got.Body)
 		}
 	}
-	r.Subject = "the $API"
-	r.OnError = true
-	if got, _ := answered(t, r, call.Timeout, nil); got.Body.String() != `{"error":{"message":"the ＄API did not answer in time","outcome":"timeout"}}` {
-		t.Errorf("got %s", got.Body)
+}
+
+// An error passes the same filter, and is no longer than an answer may be.
+func TestErrorsForAPhoneSystem(t *testing.T) {
+	for name, test := range map[string]struct{ system, body string }{
+		"no phone system": {"", `{"error":{"message":"the \"$API\" did not answer in time","outcome":"timeout"}}`},
+		"kamailio":        {"kamailio", `{"error":{"message":"the \"＄API\" did not answer in time","outcome":"timeout"}}`},
+		"asterisk":        {"asterisk", `{"error":{"message":"the '$API' did not answer in time","outcome":"timeout"}}`},
+		"values of 9":     {"pbx", `{"error":{"outcome":"timeout"}}`},
+		"20 bytes":        {"tiny", ``},
+	} {
+		r, err := made(t, route.Settings{For: test.system, OnFailure: "error"}, route.Defaults{Budget: time.Second, Subject: `the "$API"`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := answered(t, r, call.Timeout, nil); got.Code != 504 || got.Body.String() != test.body {
+			t.Errorf("%s: got %d %s", name, got.Code, got.Body)
+		}
 	}
 }

@@ -42,9 +42,10 @@ func (s *Style) In(format Format) Style {
 	return other
 }
 
-// Errors is the style of an error message: JSON, through the same filter.
+// Errors is the style of an error message: JSON, through the same filter and
+// within the same limits.
 func (s *Style) Errors() Style {
-	return Style{Format: JSON, system: s.system, filter: s.filter}
+	return Style{Format: JSON, Limit: s.Limit, FieldLimit: s.FieldLimit, system: s.system, filter: s.filter}
 }
 
 // ContentType is the Content-Type of the answers.
