@@ -67,6 +67,7 @@ func TestAFleet(t *testing.T) {
 }
 
 func oneIssuer(t *testing.T, storage string) {
+	t.Helper()
 	config := harness.Config{
 		Caddyfile: fmt.Sprintf(fleetSite, storage),
 		Env:       []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"},

@@ -75,6 +75,7 @@ type halves struct {
 }
 
 func startHalves(t *testing.T) *halves {
+	t.Helper()
 	api := startProvider(t, provider.Options{})
 	env := []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps"}
 	h := &halves{t: t}
