@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -43,7 +42,7 @@ const (
 // timeout must not have left the window when it ends.
 func windowOf(budget time.Duration) time.Duration { return max(shortestWindow, 2*budget) }
 
-// breakers outlive a reload that doesn't change their settings.
+// breakers outlive a reload that doesn't change their APIs.
 var breakers = caddy.NewUsagePool()
 
 // breaker is a Breaker at work.
@@ -89,7 +88,7 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 
 func (s *Breaker) check() error {
 	switch {
-	case s.Share <= 0 || s.Share > 1:
+	case !(s.Share > 0 && s.Share <= 1): // nor what is no number
 		return errors.New("breaker: the share must be above 0% and at most 100%; write for example `breaker 50% 20 10s`")
 	case s.Calls < 1:
 		return errors.New("breaker: the number of calls must be 1 or more; write for example `breaker 50% 20 10s`")
@@ -99,17 +98,14 @@ func (s *Breaker) check() error {
 	return nil
 }
 
-// provisionBreaker finds the breaker of an earlier configuration, or makes one.
-func (a *API) provisionBreaker() error {
+// provisionBreaker finds the breaker of an earlier configuration, or makes one. An
+// API that is written in another way begins anew: it may have been mended.
+func (a *API) provisionBreaker(asWritten []byte) error {
 	if a.Breaker == nil {
 		return nil
 	}
-	settings, err := json.Marshal(a.Breaker)
-	if err != nil {
-		return err
-	}
 	window := windowOf(a.route.Budget())
-	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", a.Name, settings, window))
+	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", asWritten, a.target.host, window))
 	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
 	if err != nil {
 		return err

@@ -236,6 +236,15 @@ func TestAnAilingSidecar(t *testing.T) {
 	if got.Code != http.StatusServiceUnavailable || got.Body.String() != want || got.Header().Get("Retry-After") != "60" {
 		t.Errorf("got %d %s, Retry-After %s", got.Code, got.Body, got.Header().Get("Retry-After"))
 	}
+	mended := &API{
+		Name: "crm", To: "http://127.0.0.1:2", Breaker: reloaded.Breaker,
+		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_ailing"}`)},
+	}
+	provisioned(t, mended)
+	defer func() { _ = mended.Cleanup() }()
+	if state := mended.BreakerState(); state != "closed" {
+		t.Errorf("the API has another target, and its breaker is %s", state)
+	}
 	if got := get(t, first); got.Body.String() != want {
 		t.Errorf("a call that outlives its configuration got %s", got.Body)
 	}

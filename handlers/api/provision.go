@@ -80,7 +80,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionCache(app, asWritten); err != nil {
 		return err
 	}
-	if err := a.provisionBreaker(); err != nil {
+	if err := a.provisionBreaker(asWritten); err != nil {
 		return err
 	}
 	a.warn(ctx)
