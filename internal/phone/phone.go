@@ -31,6 +31,14 @@ func E164(s, region string) (number string, ok bool) {
 	if region = strings.ToUpper(region); region == "" {
 		region = phonenumbers.UNKNOWN_REGION
 	}
+	if number, ok, sure := plainE164(s, region); sure {
+		return number, ok
+	}
+	return parsed(s, region)
+}
+
+// parsed is the number that phonenumbers finds in a text.
+func parsed(s, region string) (number string, ok bool) {
 	n, err := phonenumbers.Parse(s, region)
 	if err != nil || !phonenumbers.IsValidNumber(n) {
 		return "", false

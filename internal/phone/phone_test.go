@@ -102,6 +102,13 @@ func FuzzE164(f *testing.F) {
 	})
 }
 
+func BenchmarkPlainE164(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		E164("13800138000", "CN")
+	}
+}
+
 func BenchmarkE164(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
