@@ -101,7 +101,7 @@ func (p *Proxy) Stop() error {
 }
 
 // insist waits for Kamailio's end. A SIGTERM that comes while it still starts its
-// processes is only looked at when another signal comes.
+// processes can pass one of them by, and the first one waits for that.
 func (p *Proxy) insist() {
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
@@ -110,7 +110,7 @@ func (p *Proxy) insist() {
 		case <-p.done:
 			return
 		case <-again.C:
-			_ = p.process.Signal(syscall.SIGTERM)
+			_ = syscall.Kill(-p.process.Pid, syscall.SIGTERM)
 		}
 	}
 }
