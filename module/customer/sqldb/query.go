@@ -19,7 +19,7 @@ type Finder struct {
 func NewFinder(d Dialect) *Finder { return &Finder{dialect: d} }
 
 // Find returns the statement of a lookup and its arguments. Values are only ever
-// arguments. It yields [Dest]'s columns.
+// arguments. It yields [Row.Dest]'s columns, or with SQLite [Unpack]'s text.
 func (f *Finder) Find(q customer.Query, limit int) (text string, args []any) {
 	args = make([]any, 0, len(q)+1)
 	var shape strings.Builder
@@ -42,7 +42,7 @@ func (d Dialect) find(q customer.Query) string {
 	for i, c := range q {
 		conditions[i] = d.condition(c.Param, d.param(i+1))
 	}
-	return "SELECT " + fields + " FROM " + Customers + " WHERE " + strings.Join(conditions, " AND ") +
+	return "SELECT " + d.fields + " FROM " + Customers + " WHERE " + strings.Join(conditions, " AND ") +
 		" ORDER BY " + updated + " DESC, id LIMIT " + d.param(len(q)+1)
 }
 
@@ -73,7 +73,7 @@ func (d Dialect) param(n int) string { return d.bind + strconv.Itoa(n) }
 // Page is the statement that yields the customers behind an id, in the order of
 // ids. Its arguments are the id and the greatest number of rows.
 func (d Dialect) Page() string {
-	return "SELECT " + fields + " FROM " + Customers + " WHERE id > " + d.param(1) + " ORDER BY id LIMIT " + d.param(2)
+	return "SELECT " + d.fields + " FROM " + Customers + " WHERE id > " + d.param(1) + " ORDER BY id LIMIT " + d.param(2)
 }
 
 // Count is the statement that counts the customers.

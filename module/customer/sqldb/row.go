@@ -48,7 +48,7 @@ func Texts(row []string, r *customer.Record, region phone.Region) ([]string, err
 	return append(row, object, tel, email), nil
 }
 
-// Row is a customer as a lookup yields one.
+// Row is a customer as a lookup in PostgreSQL yields one.
 type Row struct {
 	record *customer.Record
 	custom string
@@ -68,12 +68,18 @@ func (r *Row) Dest() []any {
 
 // Record returns the customer that was read.
 func (r *Row) Record() (*customer.Record, error) {
-	if r.custom != "" {
-		if err := json.Unmarshal([]byte(r.custom), &r.record.Custom); err != nil {
-			return nil, errors.New("the column custom holds no JSON object of texts")
-		}
+	return r.record, setCustom(r.record, r.custom)
+}
+
+// setCustom sets the custom fields to what their column holds.
+func setCustom(r *customer.Record, object string) error {
+	if object == "" {
+		return nil
 	}
-	return r.record, nil
+	if err := json.Unmarshal([]byte(object), &r.Custom); err != nil {
+		return errors.New("the column custom holds no JSON object of texts")
+	}
+	return nil
 }
 
 // assignments replace every column of a customer that is there already.

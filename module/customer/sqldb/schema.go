@@ -32,13 +32,14 @@ type Dialect struct {
 	number string // the type of a whole number of 64 bits
 	row    string // the cheapest name of a row
 	bind   string // what precedes the number of a parameter
+	fields string // what a lookup yields
 }
 
 // The dialects of the stores. PostgreSQL compares and orders bytes, as SQLite
 // does, whatever the database's collation.
 var (
-	SQLite   = Dialect{text: "TEXT", number: "INTEGER", row: "rowid", bind: "?"}
-	Postgres = Dialect{text: `text COLLATE "C"`, number: "bigint", row: "id", bind: "$"}
+	SQLite   = Dialect{text: "TEXT", number: "INTEGER", row: "rowid", bind: "?", fields: packed(fields)}
+	Postgres = Dialect{text: `text COLLATE "C"`, number: "bigint", row: "id", bind: "$", fields: fields}
 )
 
 // Version is the schema's version that this program reads and writes.

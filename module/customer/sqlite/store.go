@@ -104,11 +104,11 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	return s.read(ctx, text, args)
 }
 
-func (s *store) read(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
+func (s *store) read(ctx context.Context, query string, args []any) ([]*customer.Record, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, unavailable("opening", err)
 	}
-	statement, err := s.statement(ctx, text) //nolint:sqlclosecheck // Close closes them all
+	statement, err := s.statement(ctx, query) //nolint:sqlclosecheck // Close closes them all
 	if err != nil {
 		return nil, unavailable("reading", err)
 	}
@@ -117,13 +117,14 @@ func (s *store) read(ctx context.Context, text string, args []any) ([]*customer.
 		return nil, unavailable("reading", err)
 	}
 	defer rows.Close() // Err tells
-	var row sqldb.Row
+	var text string
+	dest := []any{&text}
 	var found []*customer.Record
 	for rows.Next() {
-		if err := rows.Scan(row.Dest()...); err != nil {
+		if err := rows.Scan(dest...); err != nil {
 			return nil, unavailable("reading", errRow)
 		}
-		record, err := row.Record()
+		record, err := sqldb.Unpack(text)
 		if err != nil {
 			return nil, unavailable("reading", errRow)
 		}
