@@ -91,15 +91,12 @@ func assignments() string {
 	return " ON CONFLICT (id) DO UPDATE SET " + strings.Join(all, ", ")
 }
 
-// Upsert is the statement that writes one customer. Its arguments are those of
-// [Columns].
-func (d Dialect) Upsert() string {
-	values := make([]string, len(Columns))
-	for i := range values {
-		values[i] = d.param(i + 1)
-	}
-	return "INSERT INTO " + Customers + " (" + strings.Join(Columns, ", ") + ") VALUES (" +
-		strings.Join(values, ", ") + ")" + assignments()
+// Upsert is SQLite's statement that writes customers, n of them, one after the
+// other. Its arguments are those of [Columns], n times.
+func Upsert(n int) string {
+	row := "(" + strings.Repeat("?, ", len(Columns)-1) + "?)"
+	return "INSERT INTO " + Customers + " (" + strings.Join(Columns, ", ") + ") VALUES " +
+		strings.Repeat(row+", ", n-1) + row + assignments()
 }
 
 // UpsertAll is PostgreSQL's statement that writes many customers, of which no

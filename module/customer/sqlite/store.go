@@ -162,25 +162,40 @@ func (s *store) Put(ctx context.Context, records []*customer.Record, mark *custo
 	})
 }
 
+// atOnce is how many customers a statement writes: with more it grows slower
+// again, and SQLite takes 32766 arguments at most.
+const atOnce = 16
+
+// upsert writes records, atOnce with a statement, and the rest one by one. A
+// statement is too short to be interrupted, which would take a goroutine for each.
 func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Record) error {
-	statement, err := tx.PrepareContext(ctx, sqldb.SQLite.Upsert())
-	if err != nil {
-		return err
-	}
-	defer statement.Close() // nothing is left to be said
 	updated := s.clock.Take(len(records))
-	texts := make([]string, 0, len(sqldb.Columns))
-	args := make([]any, len(sqldb.Columns))
-	for i, record := range records {
-		if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+	for _, n := range []int{atOnce, 1} {
+		statement, err := tx.PrepareContext(ctx, sqldb.Upsert(n))
+		if err != nil {
 			return err
 		}
-		for n, text := range texts {
-			args[n] = text
-		}
-		args[len(texts)] = updated + int64(i)
-		if _, err := statement.ExecContext(ctx, args...); err != nil {
-			return err
+		defer statement.Close() // nothing is left to be said
+		texts := make([]string, 0, len(sqldb.Columns))
+		args := make([]any, 0, n*len(sqldb.Columns))
+		for ; len(records) >= n; records = records[n:] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			args = args[:0]
+			for _, record := range records[:n] {
+				if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+					return err
+				}
+				for _, text := range texts {
+					args = append(args, text)
+				}
+				args = append(args, updated)
+				updated++
+			}
+			if _, err := statement.ExecContext(context.WithoutCancel(ctx), args...); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
