@@ -22,6 +22,9 @@ func init() {
 //   - `GET /switchboard/apis/NAME/hour`: how its calls ended in the last hour
 //   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: how tokens do, never a
 //     token; `POST /switchboard/tokens/NAME/renew` renews one
+//   - `POST /switchboard/apis/NAME/test`: a call as in production, with its steps
+//   - `GET /switchboard/apis/NAME/failures`: the last calls without an answer of
+//     the API's own; with `?call_id=` those of one phone call
 //   - `GET /switchboard/cache`: its size and how it does
 //   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}`
 //     those of an API, with `"params":{…}` beside it those to one question
@@ -48,6 +51,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: "/switchboard/tokens", Handler: route(methods{http.MethodGet: (*App).listTokens})},
 		{Pattern: "/switchboard/tokens/{name}", Handler: route(methods{http.MethodGet: (*App).getToken})},
 		{Pattern: "/switchboard/tokens/{name}/renew", Handler: route(methods{http.MethodPost: (*App).renewToken})},
+		{Pattern: "/switchboard/apis/{name}/test", Handler: route(methods{http.MethodPost: (*App).testAPI})},
+		{Pattern: "/switchboard/apis/{name}/failures", Handler: route(methods{http.MethodGet: (*App).listFailures})},
 		{Pattern: "/switchboard/cache", Handler: route(methods{http.MethodGet: (*App).cacheNumbers})},
 		{Pattern: "/switchboard/cache/purge", Handler: route(methods{http.MethodPost: (*App).purgeCache})},
 		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},

@@ -21,6 +21,7 @@ type Standing struct {
 	held     atomic.Bool
 	degraded atomic.Bool
 	traffic  traffic
+	failures failures
 }
 
 // Destruct implements [caddy.Destructor].
@@ -86,7 +87,7 @@ func (h *standingsOf) all() []*Standing {
 // from real ones to older ones and defaults, or back. What says nothing of the API
 // isn't counted: a caller who was refused or hung up.
 func (a *App) Answered(s *Standing, outcome call.Outcome) {
-	if outcome == call.BadRequest || outcome == call.Unauthorized || outcome == call.Canceled {
+	if outcome == call.BadRequest || outcome == call.Unauthorized || outcome == call.Canceled || outcome == call.DryRun {
 		return
 	}
 	degraded := !outcome.Answered() || outcome == call.Stale

@@ -130,7 +130,8 @@ type API struct {
 
 	breaker *heldBreaker // nil: none is written
 
-	placeholders []string // of the chain and of headers, where answers are cached
+	server       *caddyhttp.Server // that it is written in; nil for none
+	placeholders []string          // of the chain and of headers, where answers are cached
 }
 
 // CaddyModule returns the Caddy module information.
@@ -158,9 +159,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 // work asks for an answer. It may go on when the phone system has got another one.
 func (c *run) work() bool {
 	if !c.admit() { // may the API be asked?
+		c.tell()
 		return false
 	}
 	defer c.report()
+	defer c.tell()
 	return c.exchange() && // ask the API, with a token
 		c.judge() && // what does its answer mean?
 		c.shape() // what the flow wants to know
@@ -173,4 +176,5 @@ var (
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ route.Question              = (*run)(nil)
 	_ module.Forgetter            = (*API)(nil)
+	_ module.Tester               = (*API)(nil)
 )

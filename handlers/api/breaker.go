@@ -165,7 +165,7 @@ func (c *run) report() {
 	switch {
 	case c.unhealthy, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer:
 		v.report(errUnhealthy)
-	case c.Outcome == call.Canceled, c.Outcome == call.NoToken, c.Outcome == call.BadRequest, c.Outcome == "":
+	case c.Outcome == call.Canceled, c.Outcome == call.NoToken, c.Outcome == call.BadRequest, c.Outcome == call.DryRun, c.Outcome == "":
 		v.report(errUncounted)
 	default:
 		v.report(nil)

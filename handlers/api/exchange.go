@@ -25,9 +25,15 @@ func (c *run) exchange() bool {
 	a := c.api
 	again := a.replay && c.dependsOnToken()
 	for {
+		c.found.stage = atRequest
 		req := c.prepare()
 		if req == nil {
 			return false
+		}
+		c.found.stage, c.found.sent = atCall, req
+		if c.Trial != nil && c.Trial.DryRun {
+			c.found.dryRun = true
+			return c.Fail(call.DryRun, "a test that stops before the call")
 		}
 		again = again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
@@ -44,6 +50,7 @@ func (c *run) exchange() bool {
 		err := c.send(req)
 		if again && c.attempt.Expired && c.Clock.Err() == nil && !c.recorder.passing {
 			again = false
+			c.found.first = c.attempt.Used
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part,
 				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream,

@@ -27,6 +27,7 @@ func (c *run) judge() bool {
 		c.Route.Metrics.Unhealthy()
 		return false
 	}
+	c.found.stage = atVerdict
 	vars := c.answerVars()
 	if c.holds(a.programs.unhealthy, vars, status >= http.StatusInternalServerError) {
 		c.ails()
@@ -35,8 +36,10 @@ func (c *run) judge() bool {
 		return c.Fail(call.Rejected, "the API takes no token of ours")
 	}
 	success := c.holds(a.programs.success, vars, status < http.StatusBadRequest)
+	nobody := (success || status == http.StatusNotFound) && c.holds(a.programs.notFound, vars, status == http.StatusNotFound)
+	c.found.success, c.found.nobody = success, nobody
 	switch {
-	case (success || status == http.StatusNotFound) && c.holds(a.programs.notFound, vars, status == http.StatusNotFound):
+	case nobody:
 		c.Outcome = call.NotFound
 	case success:
 		c.Outcome = call.OK

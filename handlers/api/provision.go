@@ -51,6 +51,7 @@ func (a *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	app := loaded.(*module.App)
+	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	a.setDefaults()
 	if a.target, err = parseTarget(a.To); err != nil {
 		return err

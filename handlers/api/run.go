@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
@@ -18,6 +19,10 @@ type run struct {
 	upstream string // host:port of a target that is kept with the token
 	attempt  transport.Attempt
 	recorder recorder
+
+	found  findings
+	worked bool            // this call did the work itself
+	told   []adminapi.Step // of the work, once somebody wants to know them
 
 	unhealthy bool // the answer shows an ailing API
 	verdict   atomic.Pointer[verdict]
@@ -59,8 +64,34 @@ func (c *run) answer() error {
 	if lack, ok := errors.AsType[*token.NoTokenError](c.attempt.Err); ok {
 		c.RetryAfter = lack.RetryAfter
 	}
+	if c.Failed() {
+		c.remember()
+	}
 	return c.Answer(c.recorder.spare())
 }
+
+// remember keeps a call that failed, masked, for those who look into it later.
+func (c *run) remember() {
+	steps := c.Begun(c.secrets())
+	if c.Trial == nil {
+		c.Failure(append(steps, append(c.told, c.Work...)...))
+	}
+}
+
+// tell notes the steps of the work, before the memory of the answer is used for
+// another one: those of a call that failed, and of one that somebody watches.
+func (c *run) tell() {
+	c.worked = true
+	if c.Trial == nil && c.Outcome.Answered() {
+		return
+	}
+	c.note()
+	c.told = c.steps()
+	c.Trial.Tell(c.told)
+}
+
+// asked tells whether the API was to be asked, by this call or one forked from it.
+func (c *run) asked() bool { return c.worked || c.Asked() }
 
 // note hands what the exchange has shown to what tells of the call.
 func (c *run) note() {

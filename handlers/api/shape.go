@@ -11,6 +11,7 @@ func (c *run) shape() bool {
 	begin := time.Now()
 	defer func() { c.Timing.Output += time.Since(begin) }()
 	a := c.api
+	c.found.stage = atOutput
 	if c.Outcome == call.NotFound {
 		return true // the contract's defaults
 	}
@@ -28,5 +29,6 @@ func (c *run) shape() bool {
 	if c.Output == nil && a.programs.notFound == nil {
 		c.Outcome = call.NotFound
 	}
+	c.found.stage = atEnd
 	return true
 }

@@ -18,6 +18,7 @@ type cacheUse struct {
 	collapsed bool   // another call asked the API
 	detail    string // stale-while-revalidate, stale-if-error
 	unkept    string // why the answer was not kept
+	note      string // what the call is about, as a keyed hash
 }
 
 // A call whose route has no cache goes by it.

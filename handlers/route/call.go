@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
 // Call is one call on its way through the stages of its handler. It belongs to
@@ -39,6 +40,11 @@ type Call struct {
 	Replayed bool
 	Timing   Timing
 
+	// Trial is what a test wants; nil in production.
+	Trial *Trial
+	// Work are the steps of the work, when another call has done it and failed.
+	Work []adminapi.Step
+
 	start  time.Time
 	forked bool
 	cached cacheUse
@@ -58,6 +64,7 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	c.Route, c.W, c.R, c.start = route, w, r, time.Now()
 	c.Repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	c.Clock = route.budgets.Start(r.Context())
+	c.Trial = trialOf(r.Context())
 }
 
 // Fail ends the call with an outcome and its reason. It returns false, for a
@@ -117,7 +124,7 @@ func (c *Call) End() {
 
 	c.noteForAccessLog()
 	level := zapcore.DebugLevel
-	if !c.Outcome.Answered() && c.Outcome != call.Canceled {
+	if !c.Outcome.Answered() && c.Outcome != call.Canceled && c.Outcome != call.DryRun {
 		level = zapcore.WarnLevel
 	}
 	if entry := c.Route.Logger.Check(level, "call"); entry != nil {

@@ -26,6 +26,7 @@ type flight struct {
 	done   chan struct{}
 	result Result // once done
 
+	of      *flights
 	renewal bool // nobody began it by waiting
 	waiting int  // under the lock of flights, and so is what follows
 	cancel  context.CancelFunc
@@ -66,7 +67,7 @@ func (s *flights) renew(key cache.Key, cancel context.CancelFunc) (f *flight, cr
 }
 
 func (s *flights) add(key cache.Key, cancel context.CancelFunc) *flight {
-	f := &flight{done: make(chan struct{}), cancel: cancel}
+	f := &flight{of: s, done: make(chan struct{}), cancel: cancel}
 	if s.open == nil {
 		s.open = make(map[cache.Key]*flight)
 	}

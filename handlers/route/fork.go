@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
 // Result is how a forked call ended, for all who wait for it.
@@ -24,6 +25,8 @@ type Result struct {
 
 	// Unkept says why the answer must not be kept, "" that it may.
 	Unkept string
+	// Work are the steps of the work, when it failed.
+	Work []adminapi.Step
 	// Placeholders are what the chain has set, for the caller's logs.
 	Placeholders map[string]any
 
@@ -57,7 +60,7 @@ func (c *Call) Fork(ctx context.Context, names []string) Call {
 	f := Call{
 		Route: c.Route, W: w, R: r, Repl: repl, Clock: c.Route.memory.behind.Start(r.Context()),
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		start: time.Now(), forked: true,
+		start: time.Now(), forked: true, Trial: trialOf(ctx),
 	}
 	return f
 }
@@ -112,6 +115,7 @@ func (c *Call) take(res *Result, own bool) {
 	if !own {
 		return
 	}
+	c.Work = res.Work
 	receive := c.Timing.Receive
 	c.Timing = res.Timing
 	c.Timing.Receive = receive

@@ -45,6 +45,10 @@ func (c *Call) Recall(q Question) bool {
 	if m == nil {
 		return true
 	}
+	if c.Trial.asksAnew() {
+		c.cached.bypassed()
+		return true
+	}
 	key, note, ok := c.cacheKey(q)
 	if !ok {
 		return false
@@ -54,6 +58,7 @@ func (c *Call) Recall(q Question) bool {
 		c.Route.Metrics.Cached(c.cached.result())
 		return true
 	}
+	c.cached.note = note
 	now := time.Now()
 	entry, _ := m.answers.Get(key)
 	switch {
@@ -122,9 +127,12 @@ func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
 // ask waits for the answer, or until the call's own time is over. An older answer
 // stands in for one that failed.
 func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
-	m := c.Route.memory
+	shared := &c.Route.memory.flights
+	if c.Trial != nil {
+		shared = new(flights) // its steps are its own
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
-	f, created := m.flights.join(key, cancel)
+	f, created := shared.join(key, cancel)
 	c.cached.forwarded(older, created)
 	if created {
 		c.depart(f, key, note, q.Fork(ctx))
@@ -135,7 +143,7 @@ func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
 	case <-f.done:
 		c.take(&f.result, created)
 	case <-c.Clock.Done():
-		m.flights.leave(key, f, c.Clock.Spent())
+		shared.leave(key, f, c.Clock.Spent())
 		c.Ended("")
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
@@ -150,7 +158,7 @@ func (c *Call) renew(q Question, key cache.Key, note string) {
 	if m.flights.under(key) {
 		return // as most calls find it
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
+	ctx, cancel := context.WithCancel(untraced(context.WithoutCancel(c.R.Context())))
 	f, created := m.flights.renew(key, cancel)
 	if !created {
 		cancel()
@@ -160,7 +168,7 @@ func (c *Call) renew(q Question, key cache.Key, note string) {
 }
 
 func (c *Call) depart(f *flight, key cache.Key, note string, work Work) {
-	c.Route.memory.flights.begin(f, work)
+	f.of.begin(f, work)
 	go c.Route.fly(f, key, note, work)
 }
 
@@ -174,7 +182,7 @@ func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
 	} else if result.Outcome.Answered() {
 		m.answers.Delete(key) // what is there is no longer true
 	}
-	if !m.flights.land(key, f, result) {
+	if !f.of.land(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
 		if f.renewal { // the callers of another have told already
 			r.answered(result.Outcome)

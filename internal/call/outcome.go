@@ -27,6 +27,9 @@ const (
 	BadRequest   Outcome = "bad_request"
 	Unauthorized Outcome = "unauthorized"
 
+	// DryRun is a test that was to stop before the API is called.
+	DryRun Outcome = "dry_run"
+
 	// Canceled is a call whose phone system hung up: nobody reads the answer.
 	Canceled Outcome = "canceled"
 )

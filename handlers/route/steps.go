@@ -1,0 +1,101 @@
+package route
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+const stepOK = "ok"
+
+// Begun tells the steps before the work: what came in, and what the cache had.
+func (c *Call) Begun(secrets []string) []adminapi.Step {
+	receive := adminapi.Step{Step: "receive", Outcome: stepOK, MS: millis(c.Timing.Receive)}
+	receive.In = map[string]any{"method": c.R.Method, "url": mask.URI(c.R.URL.RequestURI())}
+	if c.Input != nil {
+		receive.Out = mask.Document(c.Input.Params, secrets)
+	}
+	if c.Outcome == call.BadRequest {
+		receive.Outcome, receive.Note = string(c.Outcome), mask.Text(c.Reason)
+	}
+	steps := []adminapi.Step{receive}
+	if c.Route.memory != nil && c.Input != nil && c.Outcome != call.BadRequest {
+		steps = append(steps, c.cacheStep())
+	}
+	return steps
+}
+
+func (c *Call) cacheStep() adminapi.Step {
+	step := adminapi.Step{Step: "cache", Outcome: stepOK}
+	out := map[string]any{"decision": c.cached.result(), "status": string(c.cached.append(nil))}
+	if c.cached.note != "" {
+		out["subject"] = hex.EncodeToString([]byte(c.cached.note)) // a keyed hash
+	}
+	if c.cached.unkept != "" {
+		step.Note = "not kept: " + c.cached.unkept
+	}
+	step.Out = out
+	return step
+}
+
+// Concluded tells the steps after the work: the contract and the answer.
+func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
+	shaped := adminapi.Step{Step: "contract", Outcome: stepOK}
+	if c.Route.Contract != nil {
+		shaped.In = mask.Document(c.Output, secrets)
+		if fitted, err := c.fit(); err == nil {
+			shaped.Out = mask.Document(fitted, secrets)
+		} else {
+			shaped.Outcome, shaped.Note = string(c.Outcome), err.Error()
+		}
+		shaped.Note = "keys that are missing or null take their defaults"
+	} else {
+		shaped.Note = "no `default` is written"
+	}
+	style := c.Route.Style
+	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: millis(time.Since(c.start))}
+	written.Out = mask.Hide("", string(text), secrets)
+	written.Note = fmt.Sprintf("%d bytes of %s", len(text), style.Format)
+	if style.Limit > 0 {
+		written.Note = fmt.Sprintf("%d of %d bytes of %s", len(text), style.Limit, style.Format)
+	}
+	return []adminapi.Step{shaped, written}
+}
+
+// Failure tells of a call that had no answer of the API's own, for those who look
+// into it later.
+func (c *Call) Failure(steps []adminapi.Step) {
+	c.Route.Standing.Failed(adminapi.Trace{
+		API: c.Route.Name, Outcome: string(c.Outcome), MS: millis(time.Since(c.start)), CallID: c.ID,
+		Time: c.start, Reason: mask.Text(c.Reason), Steps: steps,
+	})
+}
+
+// Failed tells whether a call ended without an answer of the API's own, though
+// its caller did nothing wrong.
+func (c *Call) Failed() bool {
+	switch c.Outcome {
+	case call.BadRequest, call.Unauthorized, call.Canceled, call.DryRun:
+		return false
+	case call.Stale:
+		return !c.cached.isHit
+	default:
+		return !c.Outcome.Answered()
+	}
+}
+
+// Asked tells whether the cache had no answer to give, so that the work was done.
+func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
+
+// Took is how long the call has taken so far.
+func (c *Call) Took() time.Duration { return time.Since(c.start) }
+
+// IsJSON tells whether the answers of a route are JSON.
+func (r *Route) IsJSON() bool { return r.Style.Format == answer.JSON || r.Style.Format == answer.Flat }
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,94 @@
+package mask
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+)
+
+// Bounds of a masked document: it is for people to look at.
+const (
+	maxNodes = 5000
+	maxText  = 4096
+)
+
+// cut stands for what is left out of a document.
+const cut = "…"
+
+// Document masks a decoded JSON document: each value by its name, and whatever
+// holds one of the secrets, wherever it is. It gives a document of its own, in
+// which long texts and what is beyond 5000 values are cut.
+func Document(v any, secrets []string) any {
+	d := document{secrets: secrets, left: maxNodes}
+	return d.value("", v)
+}
+
+// Hide masks a text of a name, and the secrets in it; see [Document].
+func Hide(name, s string, secrets []string) string {
+	d := document{secrets: secrets, left: 1}
+	return d.text(name, s)
+}
+
+type document struct {
+	secrets []string
+	left    int
+}
+
+func (d *document) value(name string, v any) any {
+	if d.left--; d.left < 0 {
+		return cut
+	}
+	switch v := v.(type) {
+	case string:
+		return d.text(name, v)
+	case []any:
+		out := make([]any, 0, min(len(v), d.left+1))
+		for _, item := range v {
+			if d.left <= 0 {
+				return append(out, cut)
+			}
+			out = append(out, d.value(name, item))
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, min(len(v), d.left+1))
+		for key, member := range v {
+			if d.left <= 0 {
+				out[cut] = cut
+				return out
+			}
+			out[d.text("", key)] = d.value(key, member)
+		}
+		return out
+	case json.Number:
+		return d.number(name, v.String(), v)
+	case int:
+		return d.number(name, strconv.Itoa(v), v)
+	case float64, *big.Int:
+		return d.number(name, fmt.Sprint(v), v)
+	default:
+		return v
+	}
+}
+
+// number is v, unless its digits are to be hidden.
+func (d *document) number(name, digits string, v any) any {
+	if masked := d.text(name, digits); masked != digits {
+		return masked
+	}
+	return v
+}
+
+func (d *document) text(name, s string) string {
+	for _, secret := range d.secrets {
+		if len(secret) >= 4 {
+			s = strings.ReplaceAll(s, secret, Hidden)
+		}
+	}
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + cut
+	}
+	return Value(name, s)
+}

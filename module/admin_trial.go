@@ -1,0 +1,85 @@
+package module
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// Tester is an API that can be tested.
+type Tester interface {
+	// Test makes a call as a phone system would, and tells its steps. An error is
+	// about what was asked for, not about how the call went.
+	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
+}
+
+// maxTest is how long the body of a test may be.
+const maxTest = 1 << 20
+
+func (a *App) testAPI(r *http.Request) (any, error) {
+	name, _, err := a.apiOf(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxTest+1))
+	switch {
+	case err != nil:
+		return nil, apiError(http.StatusBadRequest, errors.New("the body could not be read"))
+	case len(body) > maxTest:
+		return nil, apiError(http.StatusRequestEntityTooLarge, errors.New("the body is longer than 1 MiB"))
+	}
+	t, err := ParseTest(body)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	trace, err := a.Test(r.Context(), name, t)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	return trace, nil
+}
+
+// Test makes a call of an API as a phone system would, and tells its steps.
+func (a *App) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
+	api, ok := a.registered(name)
+	if !ok {
+		return adminapi.Trace{}, a.noSuchAPI(name)
+	}
+	tester, ok := api.(Tester)
+	if !ok {
+		return adminapi.Trace{}, errors.New("api " + name + " can't be tested")
+	}
+	return tester.Test(ctx, t)
+}
+
+// ParseTest reads a test; an empty body is a call without params. Numbers stay as
+// they are written.
+func ParseTest(body []byte) (t adminapi.Test, err error) {
+	if len(body) == 0 {
+		return t, nil
+	}
+	doc, err := jq.Decode(body, jq.Limits{Bytes: maxTest})
+	if err != nil {
+		return t, errors.New("the body is not one JSON document")
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, errors.New(`the body is no test; write for example {"params":{"tel":"13800138000"}}`)
+	}
+	if object, ok := doc.(map[string]any); ok {
+		t.Params, _ = object["params"].(map[string]any)
+	}
+	return t, nil
+}
+
+func (a *App) listFailures(r *http.Request) (any, error) {
+	_, s, err := a.apiOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Failures(r.URL.Query().Get("call_id")), nil
+}
