@@ -82,7 +82,9 @@ func route(m methods) caddy.AdminHandlerFunc {
 			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
-		return json.NewEncoder(w).Encode(answer)
+		out := json.NewEncoder(w)
+		out.SetEscapeHTML(false) // an answer is told to the letter
+		return out.Encode(answer)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -56,7 +57,7 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 // trace puts the steps of a test together.
 func (c *run) trace(ctx context.Context, trial *route.Trial, w *answerWriter) adminapi.Trace {
 	trace := adminapi.Trace{
-		API: c.api.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: c.Reason,
+		API: c.api.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: route.Check(c.Outcome),
 		MS: millis(c.Took()), Steps: c.Begun(c.secrets()),
 	}
 	if c.worked {

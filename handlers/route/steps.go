@@ -72,7 +72,7 @@ func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
 func (c *Call) Failure(steps []adminapi.Step) {
 	c.Route.Standing.Failed(adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), MS: millis(time.Since(c.start)), CallID: c.ID,
-		Time: c.start, Reason: mask.Text(c.Reason), Steps: steps,
+		Time: c.start, Reason: mask.Text(c.Reason), Check: Check(c.Outcome), Steps: steps,
 	})
 }
 

@@ -38,6 +38,7 @@ type Trace struct {
 	CallID  string          `json:"call_id,omitempty"`
 	Time    time.Time       `json:"time"`
 	Reason  string          `json:"reason,omitempty"` // why there is no answer of the API's
+	Check   string          `json:"check,omitempty"`  // what to look into then
 	Steps   []Step          `json:"steps"`
 }
 

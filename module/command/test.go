@@ -1,0 +1,197 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// tester makes test calls: by a running instance, or with a configuration that is
+// provisioned for them.
+type tester struct {
+	place
+	address string
+}
+
+func (t *tester) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&t.config, "config", "c", "", "configuration `file` to provision for the test, without servers; default: ask a running instance")
+	cmd.Flags().StringVarP(&t.adapter, "adapter", "a", "", "`name` of the adapter that reads it")
+	cmd.Flags().StringVar(&t.address, "address", "", "`address` of a running instance's admin API; default: localhost:2019")
+}
+
+// calls returns what makes a call.
+func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Test) (adminapi.Trace, error), error) {
+	if t.config == "" {
+		address, err := caddycmd.DetermineAdminAPIAddress(t.address, nil, "", "")
+		if err != nil {
+			return nil, err
+		}
+		client, err := adminapi.New(address)
+		if err != nil {
+			return nil, err
+		}
+		return client.Test, nil
+	}
+	if t.address != "" {
+		return nil, errors.New("--config provisions a configuration, --address asks a running instance: write one of them")
+	}
+	config, _, _, err := caddycmd.LoadConfig(t.config, t.adapter)
+	if err != nil {
+		return nil, err
+	}
+	app, err := module.Alone(config)
+	if err != nil {
+		return nil, err
+	}
+	return app.Test, nil
+}
+
+func test() *cobra.Command {
+	var t tester
+	var call adminapi.Test
+	var asJSON bool
+	var headers []string
+	cmd := &cobra.Command{
+		Use:   "test NAME [PARAM=VALUE…]",
+		Short: "Makes a call of an API as a phone system would, and shows each step",
+		Long: `Makes a call of an API on the way of all production calls, from the handler
+inwards, and shows what each step did. Secrets, telephone numbers and email
+addresses are masked in the steps; the answer is shown as the phone system gets it.
+
+A call that isn't a read (a method other than GET and HEAD, without a cache) stops
+before the API, unless --live is written.
+
+The exit status is 1 when there was no answer of the API's own.`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	t.bind(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the trace as JSON")
+	cmd.Flags().BoolVar(&call.DryRun, "dry-run", false, "stop before the API is called")
+	cmd.Flags().BoolVar(&call.NoCache, "no-cache", false, "neither look into the cache nor keep the answer")
+	cmd.Flags().BoolVar(&call.FreshToken, "fresh-token", false, "renew the token first")
+	cmd.Flags().BoolVar(&call.Live, "live", false, "call the API although it isn't a read")
+	cmd.Flags().StringVar(&call.Method, "method", "", "`method` of the phone system's request; default: GET")
+	cmd.Flags().StringVar(&call.Path, "path", "", "`path` of it; default: /")
+	cmd.Flags().StringArrayVar(&headers, "header", nil, "a `header` of it, as in \"X-Tenant: 42\"")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var err error
+		if call.Params, err = paramsOf(args[1:]); err != nil {
+			return err
+		}
+		if call.Headers, err = headersOf(headers); err != nil {
+			return err
+		}
+		do, err := t.calls()
+		if err != nil {
+			return err
+		}
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		trace, err := do(ctx, args[0], call)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = printJSON(cmd.OutOrStdout(), trace)
+		} else {
+			err = printTrace(cmd.OutOrStdout(), trace)
+		}
+		if err == nil && !answered(trace) {
+			err = fmt.Errorf("%s: %s", trace.API, trace.Outcome)
+		}
+		return err
+	}
+	return cmd
+}
+
+// answered tells whether a call, or a dry run, went well.
+func answered(t adminapi.Trace) bool {
+	switch t.Outcome {
+	case "ok", "not_found", "ambiguous", "dry_run":
+		return true
+	default:
+		return false
+	}
+}
+
+func paramsOf(args []string) (map[string]any, error) {
+	params := make(map[string]any, len(args))
+	for _, arg := range args {
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%q is no param; write for example tel=13800138000", arg)
+		}
+		params[name] = value
+	}
+	return params, nil
+}
+
+func headersOf(lines []string) (map[string]string, error) {
+	headers := make(map[string]string, len(lines))
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, fmt.Errorf("%q is no header; write for example \"X-Tenant: 42\"", line)
+		}
+		headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return headers, nil
+}
+
+func printJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printTrace shows a call for people: a line for each step, and what it got and
+// gave below.
+func printTrace(out io.Writer, t adminapi.Trace) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, t.Outcome, t.MS, t.CallID)
+	for _, step := range t.Steps {
+		fmt.Fprintf(w, "%s\t%s\t%.1f ms\n", step.Step, step.Outcome, step.MS)
+		for _, part := range []struct {
+			name string
+			v    any
+		}{{"in", step.In}, {"out", step.Out}} {
+			if part.v != nil {
+				fmt.Fprintf(w, "  %s\t%s\n", part.name, inOneLine(part.v))
+			}
+		}
+		if step.Note != "" {
+			fmt.Fprintf(w, "  note\t%s\n", step.Note)
+		}
+	}
+	if t.Reason != "" {
+		fmt.Fprintf(w, "\nreason\t%s\n", t.Reason)
+	}
+	if t.Check != "" {
+		fmt.Fprintf(w, "check\t%s\n", t.Check)
+	}
+	if len(t.Answer) > 0 {
+		fmt.Fprintf(w, "\nanswer\t%d\t%s\n", t.Status, t.Answer)
+	}
+	return w.Flush()
+}
+
+func inOneLine(v any) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil {
+		return ""
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

@@ -1,0 +1,81 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+func tokens() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tokens",
+		Short: "Shows how the token sources do, never a token",
+		Args:  cobra.NoArgs,
+	}
+	var asJSON bool
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	instance := newInstance(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := instance.client()
+		if err != nil {
+			return err
+		}
+		list, err := client.Tokens(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), list)
+		}
+		return printTokens(cmd.OutOrStdout(), list)
+	}
+	cmd.AddCommand(renew())
+	return cmd
+}
+
+func renew() *cobra.Command {
+	cmd := &cobra.Command{Use: "renew NAME", Short: "Renews a token now", Args: cobra.ExactArgs(1)}
+	instance := newInstance(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := instance.client()
+		if err != nil {
+			return err
+		}
+		renewed, err := client.RenewToken(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		return printTokens(cmd.OutOrStdout(), []adminapi.Token{renewed})
+	}
+	return cmd
+}
+
+func printTokens(out io.Writer, list []adminapi.Token) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tSTATE\tAGE\tLEFT\tGENERATION\tFINGERPRINT\tLAST ERROR")
+	for _, t := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.State, since(t.Obtained), until(t.Expires),
+			strconv.FormatUint(t.Generation, 10), t.Fingerprint, t.LastError)
+	}
+	return w.Flush()
+}
+
+func since(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return time.Since(t).Round(time.Second).String()
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return time.Until(t).Round(time.Second).String()
+}
