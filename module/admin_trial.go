@@ -22,10 +22,6 @@ type Tester interface {
 const maxTest = 1 << 20
 
 func (a *App) testAPI(r *http.Request) (any, error) {
-	name, _, err := a.apiOf(r)
-	if err != nil {
-		return nil, err
-	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxTest+1))
 	switch {
 	case err != nil:
@@ -37,24 +33,34 @@ func (a *App) testAPI(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	trace, err := a.Test(r.Context(), name, t)
+	return a.Operator().Test(r.Context(), r.PathValue("name"), t)
+}
+
+// Test makes a call of an API as a phone system would, and tells its steps.
+func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
+	api, ok := o.app.registered(name)
+	if !ok {
+		return adminapi.Trace{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
+	}
+	tester, ok := api.(Tester)
+	if !ok {
+		return adminapi.Trace{}, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
+	}
+	trace, err := tester.Test(ctx, t)
 	if err != nil {
-		return nil, apiError(http.StatusBadRequest, err)
+		return trace, apiError(http.StatusBadRequest, err)
 	}
 	return trace, nil
 }
 
-// Test makes a call of an API as a phone system would, and tells its steps.
-func (a *App) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
-	api, ok := a.registered(name)
-	if !ok {
-		return adminapi.Trace{}, a.noSuchAPI(name)
+// Failures are the last calls of an API without an answer of its own, newest
+// first, masked; those of one phone call, when its id is given.
+func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
+	s, err := o.standing(name)
+	if err != nil {
+		return nil, err
 	}
-	tester, ok := api.(Tester)
-	if !ok {
-		return adminapi.Trace{}, errors.New("api " + name + " can't be tested")
-	}
-	return tester.Test(ctx, t)
+	return s.Failures(callID), nil
 }
 
 // ParseTest reads a test; an empty body is a call without params. Numbers stay as
@@ -77,9 +83,5 @@ func ParseTest(body []byte) (t adminapi.Test, err error) {
 }
 
 func (a *App) listFailures(r *http.Request) (any, error) {
-	_, s, err := a.apiOf(r)
-	if err != nil {
-		return nil, err
-	}
-	return s.Failures(r.URL.Query().Get("call_id")), nil
+	return a.Operator().Failures(r.PathValue("name"), r.URL.Query().Get("call_id"))
 }

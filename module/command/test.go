@@ -53,7 +53,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	if err != nil {
 		return nil, err
 	}
-	return app.Test, nil
+	return app.Operator().Test, nil
 }
 
 func test() *cobra.Command {
