@@ -16,7 +16,6 @@ func Alone(config []byte) (*App, error) {
 	if err := json.Unmarshal(config, &whole); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	delete(whole, "logging")
 	whole["admin"] = json.RawMessage(`{"disabled":true,"config":{"persist":false}}`)
 	whole["logging"] = json.RawMessage(`{"logs":{"default":{"writer":{"output":"discard"}}}}`)
 	text, err := json.Marshal(whole)
@@ -29,9 +28,6 @@ func Alone(config []byte) (*App, error) {
 	}
 	ctx, err := caddy.ProvisionContext(cfg)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := ctx.App("http"); err != nil {
 		return nil, err
 	}
 	app, err := ctx.AppIfConfigured("switchboard")
