@@ -162,8 +162,8 @@ func (s *store) Put(ctx context.Context, records []*customer.Record, mark *custo
 	})
 }
 
-// atOnce is how many customers a statement writes: with more it grows slower
-// again, and SQLite takes 32766 arguments at most.
+// atOnce is how many customers a statement writes: enough that what a statement
+// costs by itself doesn't count.
 const atOnce = 16
 
 // upsert writes records, atOnce with a statement, and the rest one by one. A
