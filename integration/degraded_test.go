@@ -51,7 +51,7 @@ func TestDegradedAndBack(t *testing.T) {
 		t.Error("an API without a breaker has a state of one")
 	}
 	api.ClearFaults()
-	harness.Eventually(t, 10*time.Second, "a renewal that succeeds", func() bool {
+	harness.Eventually(t, 20*time.Second, "renewals that succeed for a while", func() bool {
 		wellFormed(t, harness.Get(t, url), "ok stale")
 		return !degraded()
 	})

@@ -42,7 +42,8 @@ func init() {
 //   - `api_held` with `api` and `held`: when an operator stops calls, and resumes
 //
 // Metrics: `switchboard_calls_total`, `switchboard_unhealthy_total`,
-// `switchboard_call_duration_seconds`,
+// `switchboard_call_duration_seconds`, `switchboard_api_degraded`,
+// `switchboard_held`, `switchboard_breaker_state`,
 // `switchboard_step_duration_seconds`, `switchboard_token_state`,
 // `switchboard_token_expiry_timestamp_seconds`,
 // `switchboard_token_generation` and `switchboard_token_renewals_total`.

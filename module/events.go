@@ -1,6 +1,7 @@
 package module
 
 import (
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,10 +19,13 @@ const (
 )
 
 // emitter sends Caddy events. Their handlers may take their time, so nobody
-// waits for them.
+// waits for them, but events of one name arrive in order.
 type emitter struct {
 	ctx caddy.Context
 	app *caddyevents.App
+
+	mu      sync.Mutex
+	waiting map[string][]map[string]any // by name; a goroutine works off each
 }
 
 func newEmitter(ctx caddy.Context) (*emitter, error) {
@@ -29,14 +33,43 @@ func newEmitter(ctx caddy.Context) (*emitter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &emitter{ctx: ctx, app: app.(*caddyevents.App)}, nil
+	return &emitter{ctx: ctx, app: app.(*caddyevents.App), waiting: make(map[string][]map[string]any)}, nil
 }
 
 func (e *emitter) emit(name string, data map[string]any) {
 	if e == nil || !e.app.ShouldEmit(name) {
 		return
 	}
-	go e.app.Emit(e.ctx, name, data)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	queue, working := e.waiting[name]
+	e.waiting[name] = append(queue, data)
+	if !working {
+		go e.work(name)
+	}
+}
+
+// work sends the events of one name until none is left.
+func (e *emitter) work(name string) {
+	for {
+		data, ok := e.next(name)
+		if !ok {
+			return
+		}
+		e.app.Emit(e.ctx, name, data)
+	}
+}
+
+func (e *emitter) next(name string) (data map[string]any, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	queue := e.waiting[name]
+	if len(queue) == 0 {
+		delete(e.waiting, name)
+		return nil, false
+	}
+	e.waiting[name] = queue[1:]
+	return queue[0], true
 }
 
 // observer turns what keepers tell into metrics and events.

@@ -23,7 +23,7 @@ var (
 	heldDesc = prometheus.NewDesc("switchboard_held",
 		"1 for an API that an operator holds.", []string{"api"}, nil)
 	degradedDesc = prometheus.NewDesc("switchboard_api_degraded",
-		"1 for an API whose last answer was an older one, a default or an error.", []string{"api"}, nil)
+		"1 for an API whose answers are older ones, defaults or errors.", []string{"api"}, nil)
 	breakerDesc = prometheus.NewDesc("switchboard_breaker_state",
 		"State of an API's breaker: 0 closed, 1 half-open, 2 open.", []string{"api"}, nil)
 )

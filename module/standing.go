@@ -6,8 +6,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
-
-	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
 // standings outlive a reload: what an operator holds stays held.
@@ -17,9 +15,9 @@ var standings = caddy.NewUsagePool()
 // and whether its answers are real. There is one for each name, which a reload
 // keeps and a restart doesn't.
 type Standing struct {
-	name     string
-	held     atomic.Bool
-	degraded atomic.Bool
+	name string
+	held atomic.Bool
+	degraded
 	traffic  traffic
 	failures failures
 }
@@ -29,9 +27,6 @@ func (*Standing) Destruct() error { return nil }
 
 // Held tells whether an operator holds the API: it is not to be called.
 func (s *Standing) Held() bool { return s != nil && s.held.Load() }
-
-// Degraded tells whether the last answer was an older one, a default or an error.
-func (s *Standing) Degraded() bool { return s != nil && s.degraded.Load() }
 
 // standingsOf are those that a configuration holds.
 type standingsOf struct {
@@ -83,28 +78,11 @@ func (h *standingsOf) all() []*Standing {
 	return list
 }
 
-// Answered notes how a call of an API ended, and tells the world when answers turn
-// from real ones to older ones and defaults, or back. What says nothing of the API
-// isn't counted: a caller who was refused or hung up.
-func (a *App) Answered(s *Standing, outcome call.Outcome) {
-	if outcome == call.BadRequest || outcome == call.Unauthorized || outcome == call.Canceled || outcome == call.DryRun {
-		return
-	}
-	degraded := !outcome.Answered() || outcome == call.Stale
-	if s.degraded.Load() == degraded || !s.degraded.CompareAndSwap(!degraded, degraded) {
-		return
-	}
-	if degraded {
-		a.logger.Warn("answers are no longer the API's own", zap.String("api", s.name), zap.String("outcome", string(outcome)))
-	} else {
-		a.logger.Info("answers are the API's own again", zap.String("api", s.name))
-	}
-	a.events.emit(EventAPIDegraded, map[string]any{"api": s.name, "degraded": degraded, "outcome": string(outcome)})
-}
-
 // hold stops calls of an API until it is released, or the process ends. Cached
 // answers are served meanwhile.
 func (a *App) hold(s *Standing, held bool) {
+	s.turning.Lock()
+	defer s.turning.Unlock()
 	if !s.held.CompareAndSwap(!held, held) {
 		return
 	}

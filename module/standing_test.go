@@ -1,6 +1,7 @@
 package module_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ func TestDegradedAndBack(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			for _, outcome := range outcomes {
-				wg.Go(func() { app.Answered(standing, outcome) })
+				wg.Go(func() { app.Answered(standing, outcome, false) })
 			}
 		}
 		wg.Wait()
@@ -38,6 +39,11 @@ func TestDegradedAndBack(t *testing.T) {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 	all(call.Timeout, call.Held, call.BreakerOpen, call.BadRequest)
+	all(call.OK)
+	if !standing.Degraded() {
+		t.Error("a real answer right after others ends a degradation")
+	}
+	standing.Calm()
 	all(call.NotFound)
 	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
@@ -61,6 +67,18 @@ func TestDegradedAndBack(t *testing.T) {
 		t.Errorf("got %+v, %v", released, err)
 	}
 	next(t)
+	for range 50 {
+		for _, turn := range []func(context.Context, string) (adminapi.API, error){client.Hold, client.Release} {
+			if _, err := turn(t.Context(), "order"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 100 {
+		if e := next(t); e.Data["held"] != (i%2 == 0) {
+			t.Errorf("event %d of many in a row is %v", i, e.Data)
+		}
+	}
 	if _, err := client.Hold(t.Context(), "nope"); err == nil || !strings.Contains(err.Error(), "there is no api nope; there are: order") {
 		t.Errorf("got %v", err)
 	}

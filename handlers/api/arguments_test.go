@@ -27,7 +27,7 @@ func FuzzBreakerArguments(f *testing.F) {
 			return
 		}
 		p := &parser{api: new(API)}
-		p.Helper.Dispenser = caddyfile.NewDispenser(tokens)
+		p.Dispenser = caddyfile.NewDispenser(tokens)
 		p.Next()
 		if err := p.breaker(); err != nil {
 			if !strings.Contains(err.Error(), "`breaker 50% 20 10s`") || !strings.Contains(err.Error(), "Caddyfile:") {

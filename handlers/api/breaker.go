@@ -163,7 +163,7 @@ func (c *run) report() {
 		return
 	}
 	switch {
-	case c.unhealthy, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer:
+	case c.Ailing, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer:
 		v.report(errUnhealthy)
 	case c.Outcome == call.Canceled, c.Outcome == call.NoToken, c.Outcome == call.BadRequest, c.Outcome == call.DryRun, c.Outcome == "":
 		v.report(errUncounted)

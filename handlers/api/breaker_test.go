@@ -101,8 +101,8 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			a := withBreaker(1, 5, time.Second)
 			a.breaker.open = time.Second
 			for range 4 {
-				c := &run{api: a, unhealthy: tc.unhealthy}
-				c.Route = a.route
+				c := &run{api: a}
+				c.Route, c.Ailing = a.route, tc.unhealthy
 				c.admit()
 				c.Outcome = tc.outcome
 				c.report()
@@ -110,7 +110,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			if a.BreakerState() != "closed" {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
-			c := &run{api: a, unhealthy: tc.unhealthy, Call: route.Call{Route: a.route, Outcome: tc.outcome}}
+			c := &run{api: a, Call: route.Call{Route: a.route, Ailing: tc.unhealthy}}
 			c.admit()
 			c.Outcome = tc.outcome
 			c.report()

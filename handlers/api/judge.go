@@ -51,7 +51,7 @@ func (c *run) judge() bool {
 
 // ails notes an answer that shows an ailing API.
 func (c *run) ails() {
-	c.unhealthy = true
+	c.Ailing = true
 	c.Route.Metrics.Unhealthy()
 }
 

@@ -24,8 +24,7 @@ type run struct {
 	worked bool            // this call did the work itself
 	told   []adminapi.Step // of the work, once somebody wants to know them
 
-	unhealthy bool // the answer shows an ailing API
-	verdict   atomic.Pointer[verdict]
+	verdict atomic.Pointer[verdict]
 
 	vars [4]any // of programs that look at the answer; see answerVars
 	doc  any    // the API's answer

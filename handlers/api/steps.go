@@ -263,7 +263,7 @@ func (t tracer) judged() adminapi.Step {
 		In: map[string]any{"status": t.recorder.status},
 		Out: map[string]any{
 			"success": t.found.success, "not_found": t.found.nobody,
-			"unhealthy": t.unhealthy, "token_expired": t.attempt.Expired,
+			"unhealthy": t.Ailing, "token_expired": t.attempt.Expired,
 		},
 	}
 }

@@ -38,6 +38,7 @@ type Call struct {
 
 	Received int // HTTP status of the answer that was asked for, if any
 	Replayed bool
+	Ailing   bool // that answer shows an ailing API
 	Timing   Timing
 
 	// Trial is what a test wants; nil in production.
@@ -111,7 +112,7 @@ func (c *Call) End() {
 	}
 	took := time.Since(c.start)
 	if !c.cached.isHit { // which says nothing of the API
-		c.Route.answered(c.Outcome)
+		c.Route.answered(c.Outcome, c.Ailing)
 	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
@@ -169,8 +170,8 @@ func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 }
 
 // answered notes how an answer was come by, for those who watch the API.
-func (r *Route) answered(outcome call.Outcome) {
+func (r *Route) answered(outcome call.Outcome, ailing bool) {
 	if r.app != nil {
-		r.app.Answered(r.Standing, outcome)
+		r.app.Answered(r.Standing, outcome, ailing)
 	}
 }

@@ -21,6 +21,7 @@ type Result struct {
 	RetryAfter time.Duration
 	Received   int
 	Replayed   bool
+	Ailing     bool
 	Timing     Timing
 
 	// Unkept says why the answer must not be kept, "" that it may.
@@ -102,7 +103,7 @@ func (c *Call) Result() Result {
 	}
 	return Result{
 		Outcome: c.Outcome, Reason: c.Reason, Status: c.Status, RetryAfter: c.RetryAfter,
-		Received: c.Received, Replayed: c.Replayed, Timing: c.Timing, text: text, source: source, began: c.start,
+		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Timing: c.Timing, text: text, source: source, began: c.start,
 	}
 }
 
@@ -110,7 +111,7 @@ func (c *Call) Result() Result {
 // call that it was made for, not of those that came along.
 func (c *Call) take(res *Result, own bool) {
 	c.Outcome, c.Reason, c.Status, c.RetryAfter = res.Outcome, res.Reason, res.Status, res.RetryAfter
-	c.Received, c.Replayed, c.text = res.Received, res.Replayed, res.text
+	c.Received, c.Replayed, c.Ailing, c.text = res.Received, res.Replayed, res.Ailing, res.text
 	c.cached.answered(res, own)
 	if !own {
 		return

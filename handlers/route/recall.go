@@ -185,7 +185,7 @@ func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
 	if !f.of.land(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
 		if f.renewal { // the callers of another have told already
-			r.answered(result.Outcome)
+			r.answered(result.Outcome, result.Ailing)
 		}
 		r.Logger.Debug("finished behind", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
 	}

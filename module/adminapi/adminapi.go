@@ -35,7 +35,7 @@ type API struct {
 	Name     string `json:"name"`
 	Held     bool   `json:"held"`              // an operator has stopped calls
 	Breaker  string `json:"breaker,omitempty"` // closed, half-open or open; "" without one
-	Degraded bool   `json:"degraded"`          // the last answer was an older one, a default or an error
+	Degraded bool   `json:"degraded"`          // answers are older ones, defaults or errors
 }
 
 // Cache is the answer of GET /switchboard/cache. Sizes are in bytes; what is
