@@ -70,5 +70,5 @@ func runConsole(t *testing.T, dir, document string) {
 }
 
 func pattern(want string) *regexp.Regexp {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".+") + "$")
+	return regexp.MustCompile("(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".+") + "$")
 }

@@ -22,7 +22,11 @@ func TestTheTour(t *testing.T) {
 		t.Fatal(err)
 	}
 	startDemo(t, root)
-	runConsole(t, t.TempDir(), string(readme))
+	dir := t.TempDir()
+	if err := os.Symlink(filepath.Dir(harness.Binary(t)), filepath.Join(dir, "bin")); err != nil {
+		t.Fatal(err)
+	}
+	runConsole(t, dir, string(readme))
 }
 
 func startDemo(t *testing.T, root string) {
