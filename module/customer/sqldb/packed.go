@@ -28,4 +28,4 @@ func Unpack(text string) (*customer.Record, error) {
 	return record, setCustom(record, text)
 }
 
-var errPacked = errors.New("a value holds a NUL")
+var errPacked = errors.New("a value is missing, or a value holds a NUL")
