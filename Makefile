@@ -18,7 +18,7 @@ export GOFLAGS += -buildvcs=false
 LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # What bin/caddy must register; xcaddy does not notice that something is missing.
-REGISTERED := switchboard http.handlers.api http.handlers.customer_lookup http.handlers.token_issuer http.authentication.providers.switchboard_token \
+REGISTERED := switchboard http.handlers.api http.handlers.customer_lookup http.handlers.token_issuer http.handlers.api_console http.authentication.providers.switchboard_token \
 	http.reverse_proxy.transport.switchboard \
 	switchboard.customers.sqlite switchboard.customers.postgres switchboard.customers.mysql \
 	admin.api.switchboard caddy.logging.encoders.switchboard

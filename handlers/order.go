@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/handlers/api"
+	"github.com/switchboard-ivr/switchboard/handlers/console"
 	"github.com/switchboard-ivr/switchboard/handlers/issuer"
 	"github.com/switchboard-ivr/switchboard/handlers/lookup"
 	"github.com/switchboard-ivr/switchboard/handlers/tokenauth"
@@ -24,6 +25,7 @@ func init() {
 		{"api", api.Parse, httpcaddyfile.After, "route"},
 		{"customer_lookup", lookup.Parse, httpcaddyfile.After, "route"},
 		{"token_issuer", issuer.ParseDirective, httpcaddyfile.After, "route"},
+		{"api_console", console.Parse, httpcaddyfile.After, "route"},
 		{"token_auth", tokenauth.ParseDirective, httpcaddyfile.Before, "invoke"},
 	} {
 		httpcaddyfile.RegisterDirective(directive.name, directive.parse)

@@ -169,8 +169,8 @@ func (c *Call) writeError() error {
 	if status == 0 {
 		status = c.Outcome.Status()
 	}
-	if c.Outcome == call.Unauthorized && c.Route.Gate.challenge() != "" {
-		c.W.Header().Set("Www-Authenticate", c.Route.Gate.challenge())
+	if c.Outcome == call.Unauthorized && c.Route.Gate.Challenge() != "" {
+		c.W.Header().Set("Www-Authenticate", c.Route.Gate.Challenge())
 	}
 	if c.RetryAfter > 0 {
 		seconds := (c.RetryAfter + time.Second - 1) / time.Second

@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module"
 )
 
 // Auth says who may call an API.
@@ -42,6 +44,11 @@ type Gate struct {
 	header string
 	keys   [][sha256.Size]byte
 	issuer authenticator
+}
+
+// Gate makes a gate of what is written, for handlers that aren't routes.
+func (a *Auth) Gate(app *module.App) (*Gate, error) {
+	return newGate(a, func(name string) (authenticator, error) { return app.Issuer(name) })
 }
 
 func newGate(auth *Auth, issuer func(name string) (authenticator, error)) (*Gate, error) {
@@ -89,10 +96,10 @@ func (g *Gate) setKeys(keys []string) error {
 	return nil
 }
 
-// admits tells whether the request may call, and who calls, as far as that can
+// Admits tells whether the request may call, and who calls, as far as that can
 // be told: the user's id, the issuer's client, the number of the key. Keys are
 // compared as digests, in constant time.
-func (g *Gate) admits(r *http.Request, repl *caddy.Replacer) (principal string, ok bool) {
+func (g *Gate) Admits(r *http.Request, repl *caddy.Replacer) (principal string, ok bool) {
 	if g == nil {
 		return "", true
 	}
@@ -120,16 +127,31 @@ func (g *Gate) KeyHeader() string {
 	return g.header
 }
 
-// warn tells of a key that /config/ would show.
-func (a *Auth) warn(logger *zap.Logger, name string) {
+// Derive gives a secret of each key that opens, for what is signed with it and ends
+// with the key.
+func (g *Gate) Derive(purpose string) [][]byte {
+	if g == nil {
+		return nil
+	}
+	secrets := make([][]byte, len(g.keys))
+	for i := range g.keys {
+		mac := hmac.New(sha256.New, g.keys[i][:])
+		mac.Write([]byte(purpose))
+		secrets[i] = mac.Sum(nil)
+	}
+	return secrets
+}
+
+// Warn tells of a key that /config/ would show.
+func (a *Auth) Warn(logger *zap.Logger, name string) {
 	if a != nil && slices.ContainsFunc(a.Keys, func(key string) bool { return !strings.HasPrefix(key, "{") }) {
 		logger.Warn("a key is written in clear, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", name))
 	}
 }
 
-// challenge tells a caller who is refused what to bring (RFC 9110, section
+// Challenge tells a caller who is refused what to bring (RFC 9110, section
 // 11.6.1).
-func (g *Gate) challenge() string {
+func (g *Gate) Challenge() string {
 	switch g.mode {
 	case "issuer":
 		return `Bearer realm="switchboard"`

@@ -69,7 +69,7 @@ func (p *Parser) At(subdirective string, err error) error {
 func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 	switch name {
 	case "auth":
-		return true, p.auth(&s.Auth)
+		return true, p.Auth(&s.Auth)
 	case "for":
 		return true, p.Text(&s.For)
 	case "format":
@@ -201,7 +201,8 @@ func (p *Parser) OnOff(into **bool) error {
 	return nil
 }
 
-func (p *Parser) auth(into **Auth) error {
+// Auth reads who may call.
+func (p *Parser) Auth(into **Auth) error {
 	args := p.RemainingArgs()
 	switch {
 	case len(args) == 2 && args[0] == "key":

@@ -15,7 +15,7 @@ import (
 
 // Authorize ends the call when the caller may not make it.
 func (c *Call) Authorize() bool {
-	principal, ok := c.Route.Gate.admits(c.R, c.Repl)
+	principal, ok := c.Route.Gate.Admits(c.R, c.Repl)
 	if !ok {
 		return c.Refuse(http.StatusUnauthorized, call.Unauthorized, "who calls could not be verified")
 	}

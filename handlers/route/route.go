@@ -106,7 +106,7 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 		return nil, err
 	}
 	r.errors, r.Voice = r.Style.Errors(), system.Voice
-	if r.Gate, err = newGate(s.Auth, func(name string) (authenticator, error) { return app.Issuer(name) }); err != nil {
+	if r.Gate, err = s.Auth.Gate(app); err != nil {
 		return nil, err
 	}
 	if s.CallID != "" {
@@ -124,7 +124,7 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 	default:
 		r.OnError = d.Error || !d.HasDefault
 	}
-	s.Auth.warn(r.Logger, name)
+	s.Auth.Warn(r.Logger, name)
 	s.warn(r, system, d)
 	return r, nil
 }

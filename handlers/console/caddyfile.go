@@ -1,0 +1,40 @@
+package console
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+)
+
+// Parse sets up the directive:
+//
+//	api_console [<matcher>] {
+//		auth key <key> [header <name>] | user | issuer <name> | none
+//	}
+func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	matchers, err := route.Matchers(h)
+	if err != nil {
+		return nil, err
+	}
+	p := route.Parser{Helper: h, What: "api_console"}
+	if p.NextArg() {
+		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
+	}
+	c := new(Console)
+	for p.NextBlock(0) {
+		name, err := p.Subdirective()
+		if err != nil {
+			return nil, err
+		}
+		if name != "auth" {
+			return nil, p.Errf("unrecognized subdirective '%s' of api_console; it takes auth", name)
+		}
+		if err := p.Auth(&c.Auth); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.check(); err != nil {
+		return nil, p.WrapErr(err)
+	}
+	return h.NewRoute(matchers, c), nil
+}

@@ -1,0 +1,140 @@
+// Package console is the HTTP handler `api_console`: a web page for those who
+// look after APIs.
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/module"
+)
+
+func init() {
+	caddy.RegisterModule(Console{})
+}
+
+// Console serves a web page that shows the APIs, tokens, cache and customers of its
+// configuration, and lets an operator hold an API, renew a token, purge the cache
+// and find a customer. It may stand at any path: all its URLs are relative, and a
+// path that doesn't end in a slash is redirected to one that does.
+//
+// The page comes from the binary and asks nobody but this handler. What changes
+// something is a POST with the header `X-Switchboard-Console`, from the page's own
+// origin; all else is a 403.
+type Console struct {
+	// Who may see it and act. Required. With `key`, the page asks for the key, and a
+	// cookie that only this page gets stands for it, for 12 hours. With `user`, an
+	// earlier handler such as `basic_auth` signs people in.
+	Auth *route.Auth `json:"auth,omitempty"`
+
+	operator module.Operator
+	gate     *route.Gate
+	sessions *sessions
+	logger   *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Console) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.api_console",
+		New: func() caddy.Module { return new(Console) },
+	}
+}
+
+// Provision finds the app and resolves the keys. It opens nothing.
+func (c *Console) Provision(ctx caddy.Context) error {
+	if err := c.provision(ctx); err != nil {
+		return fmt.Errorf("api_console: %w", err)
+	}
+	return nil
+}
+
+func (c *Console) provision(ctx caddy.Context) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		return err
+	}
+	app := loaded.(*module.App)
+	if c.gate, err = c.Auth.Gate(app); err != nil {
+		return err
+	}
+	c.operator, c.logger = app.Operator(), ctx.Logger()
+	c.sessions = newSessions(c.gate)
+	c.Auth.Warn(c.logger, "api_console")
+	return nil
+}
+
+// check refuses a console that is open by accident.
+func (c *Console) check() error {
+	if c.Auth == nil {
+		return errors.New("auth is missing: whoever sees the console sees customers, and can stop APIs; write `auth user` after a `basic_auth`, `auth key {env.KEY}`, `auth issuer NAME`, or `auth none` if everybody may")
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	protect(w.Header())
+	dir, name := path.Split(r.URL.Path)
+	data := strings.HasSuffix(dir, "/data/") && name != "" && !strings.Contains(name, ".")
+	if data && name == "signin" && c.sessions != nil {
+		return c.signIn(w, r)
+	}
+	who, ok := c.admits(r)
+	switch {
+	case !ok:
+		return c.refuse(w, r, name, data)
+	case data:
+		return c.data(w, r, name, who)
+	default:
+		return c.page(w, r, name)
+	}
+}
+
+// admits tells who asks, by a session of the page or as the gate says.
+func (c *Console) admits(r *http.Request) (who string, ok bool) {
+	if who, ok = c.sessions.of(r); ok {
+		return who, true
+	}
+	return c.gate.Admits(r, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+}
+
+// refuse answers who may not see the console. A browser without a key gets the form
+// that asks for it.
+func (c *Console) refuse(w http.ResponseWriter, r *http.Request, name string, data bool) error {
+	if challenge := c.gate.Challenge(); challenge != "" {
+		w.Header().Set("Www-Authenticate", challenge)
+	}
+	if c.sessions != nil && !data && reads(r) {
+		if _, open := openFiles[name]; open {
+			return c.page(w, r, name)
+		}
+		if name == "" || name == "index.html" {
+			if turned(w, r) {
+				return nil
+			}
+			return write(w, r, http.StatusUnauthorized, "signin.html")
+		}
+		if turn(w, r, name) {
+			return nil
+		}
+	}
+	return fail(w, http.StatusUnauthorized, "you may not see the console")
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Console)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Console)(nil)
+)

@@ -1,0 +1,178 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
+)
+
+// views are what the page reads, by GET below data/.
+var views = map[string]func(context.Context, module.Operator) (any, error){
+	"apis":      apis,
+	"tokens":    func(_ context.Context, o module.Operator) (any, error) { return o.Tokens(), nil },
+	"cache":     func(_ context.Context, o module.Operator) (any, error) { return o.Cache(), nil },
+	"customers": customers,
+}
+
+// actions are what it does, by POST. What is acted on is in the body, as URLs are
+// logged.
+var actions = map[string]func(context.Context, module.Operator, []byte) (done any, on string, err error){
+	"hold": func(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+		return hold(o, body, true)
+	},
+	"release": func(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+		return hold(o, body, false)
+	},
+	"renew":  renew,
+	"purge":  purge,
+	"search": search,
+}
+
+// data answers what the page asks for.
+func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string) error {
+	if view, ok := views[name]; ok {
+		if !reads(r) {
+			w.Header().Set("Allow", "GET, HEAD")
+			return fail(w, http.StatusMethodNotAllowed, "use GET")
+		}
+		told, err := view(r.Context(), c.operator)
+		if err != nil {
+			return refusal(w, err)
+		}
+		return answer(w, told)
+	}
+	act, ok := actions[name]
+	if !ok {
+		return fail(w, http.StatusNotFound, "there is no such thing")
+	}
+	if err := guard(r); err != nil {
+		return refusal(w, err)
+	}
+	body, err := read(w, r)
+	if err != nil {
+		return refusal(w, err)
+	}
+	done, on, err := act(r.Context(), c.operator, body)
+	c.logger.Info("the console was used", zap.String("for", name), zap.String("of", on), zap.String("by", mask.Text(who)), zap.Bool("done", err == nil))
+	if err != nil {
+		return refusal(w, err)
+	}
+	return answer(w, done)
+}
+
+// standing is an API and its last hour. The customer lookup is one that can't be
+// held.
+type standing struct {
+	adminapi.API
+	Lookup bool          `json:"lookup,omitempty"`
+	Hour   adminapi.Hour `json:"hour"`
+}
+
+func apis(_ context.Context, o module.Operator) (any, error) {
+	list := make([]standing, 0)
+	for _, api := range o.APIs() {
+		hour, err := o.Hour(api.Name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, standing{API: api, Hour: hour})
+	}
+	if hour, err := o.Hour(module.LookupName); err == nil {
+		list = append(list, standing{API: adminapi.API{Name: module.LookupName}, Lookup: true, Hour: hour})
+	}
+	return list, nil
+}
+
+// directory is where the customers are, and how many, where that can be told.
+type directory struct {
+	Store string `json:"store"`
+	Count *int64 `json:"count,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+func customers(ctx context.Context, o module.Operator) (any, error) {
+	where, err := o.Location()
+	if err != nil {
+		return nil, err
+	}
+	counted, err := o.Directory(ctx)
+	if err != nil {
+		return directory{Store: where, Error: err.Error()}, nil
+	}
+	return directory{Store: where, Count: &counted.Count}, nil
+}
+
+// named is an action's body: what it acts on.
+type named struct {
+	API   string `json:"api"`
+	Token string `json:"token"`
+}
+
+func parse[T any](body []byte) (v T, err error) {
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, refused(http.StatusBadRequest, "the body is not what this takes")
+	}
+	return v, nil
+}
+
+func hold(o module.Operator, body []byte, held bool) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	api, err := o.Hold(what.API, held)
+	return api, known(what.API, err), err
+}
+
+func renew(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	t, err := o.Renew(ctx, what.Token)
+	return t, known(what.Token, err), err
+}
+
+// known is a name that the configuration knows: others aren't logged.
+func known(name string, err error) string {
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func purge(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[adminapi.Purge](body)
+	if err != nil {
+		return nil, "", err
+	}
+	purged, err := o.Purge(ctx, what)
+	return purged, purged.Purged, err
+}
+
+func search(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+	params, err := parse[map[string]string](body)
+	if err != nil {
+		return nil, "", err
+	}
+	query := make(map[string]any, len(params))
+	for name, value := range params {
+		query[name] = value
+	}
+	found, err := o.Search(ctx, query)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]json.RawMessage, 0, len(found))
+	for _, record := range found {
+		list = append(list, exchange.AppendJSON(nil, record))
+	}
+	return list, "", nil
+}

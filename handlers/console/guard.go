@@ -1,0 +1,92 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+)
+
+const (
+	// pageHeader is what only a page of the same origin can send without being asked
+	// whether it may.
+	pageHeader = "X-Switchboard-Console"
+	// bodyTime is how long a body may take to arrive, maxBody how long it may be.
+	bodyTime = 10 * time.Second
+	maxBody  = 1 << 20
+)
+
+// origins tells by Sec-Fetch-Site and Origin where a request comes from.
+var origins = http.NewCrossOriginProtection()
+
+// guard refuses what another site has a browser send.
+func guard(r *http.Request) error {
+	switch {
+	case r.Method != http.MethodPost:
+		return refused(http.StatusMethodNotAllowed, "use POST")
+	case r.Header.Get(pageHeader) == "":
+		return refused(http.StatusForbidden, "the header "+pageHeader+" is missing")
+	case origins.Check(r) != nil:
+		return refused(http.StatusForbidden, "this comes from another site")
+	}
+	return nil
+}
+
+// read reads the JSON object that a POST brings.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
+		return nil, refused(http.StatusUnsupportedMediaType, "send application/json")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), bodyTime)
+	defer cancel()
+	defer call.AbortReads(ctx, w)()
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, refused(http.StatusBadRequest, "the body could not be read")
+	case len(body) > maxBody:
+		return nil, refused(http.StatusRequestEntityTooLarge, "the body is longer than 1 MiB")
+	}
+	return body, nil
+}
+
+func refused(status int, why string) error {
+	return caddy.APIError{HTTPStatus: status, Err: errors.New(why)}
+}
+
+// refusal answers with an error of the operator, or of this handler.
+func refusal(w http.ResponseWriter, err error) error {
+	if told, ok := errors.AsType[caddy.APIError](err); ok {
+		if told.HTTPStatus == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", http.MethodPost)
+		}
+		return fail(w, told.HTTPStatus, told.Err.Error())
+	}
+	return fail(w, http.StatusInternalServerError, "something went wrong")
+}
+
+func fail(w http.ResponseWriter, status int, why string) error {
+	return answerAs(w, status, map[string]string{"error": why})
+}
+
+func answer(w http.ResponseWriter, v any) error { return answerAs(w, http.StatusOK, v) }
+
+func answerAs(w http.ResponseWriter, status int, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // who is gone can't be told
+	return nil
+}

@@ -1,0 +1,135 @@
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+//go:embed page
+var embedded embed.FS
+
+// file is one of the page's.
+type file struct {
+	text  []byte
+	media string
+	etag  string
+}
+
+// files are the page's, by name.
+var files = func() map[string]file {
+	all := make(map[string]file)
+	entries, err := fs.ReadDir(embedded, "page")
+	if err != nil {
+		panic(err) // the binary is broken
+	}
+	for _, entry := range entries {
+		text, err := embedded.ReadFile("page/" + entry.Name())
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(text)
+		all[entry.Name()] = file{text: text, media: mediaOf(entry.Name()), etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+	}
+	return all
+}()
+
+// openFiles are those that the form for the key needs. None knows anything.
+var openFiles = map[string]struct{}{
+	"signin.js": {}, "dom.js": {}, "words.js": {}, "words_en.js": {}, "words_zh.js": {}, "api.js": {}, "console.css": {}, "icon.svg": {},
+}
+
+func mediaOf(name string) string {
+	switch path.Ext(name) {
+	case ".js": // whatever the system's list says
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		return mime.TypeByExtension(".html")
+	}
+}
+
+// protect sets the headers that every answer has. The page runs its own files and
+// asks its own server; nothing else may run, frame it or be told of it.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+}
+
+// page serves a file of the page.
+func (c *Console) page(w http.ResponseWriter, r *http.Request, name string) error {
+	if !reads(r) {
+		w.Header().Set("Allow", "GET, HEAD")
+		return fail(w, http.StatusMethodNotAllowed, "use GET")
+	}
+	if name == "" {
+		if turned(w, r) {
+			return nil
+		}
+		name = "index.html"
+	}
+	if _, ok := files[name]; ok && name != "signin.html" {
+		return write(w, r, http.StatusOK, name)
+	}
+	if turn(w, r, name) {
+		return nil
+	}
+	return fail(w, http.StatusNotFound, "there is no such page")
+}
+
+// turn sends a browser from /console to /console/, where relative URLs are right.
+func turn(w http.ResponseWriter, r *http.Request, name string) bool {
+	if strings.Contains(name, ".") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return false
+	}
+	w.Header().Set("Location", "./"+url.PathEscape(name)+"/")
+	w.WriteHeader(http.StatusFound)
+	return true
+}
+
+// turned does the same where handle_path has cut the path away.
+func turned(w http.ResponseWriter, r *http.Request) bool {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil || strings.HasSuffix(original.URL.Path, "/") {
+		return false
+	}
+	return turn(w, r, path.Base(original.URL.Path))
+}
+
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
+
+func write(w http.ResponseWriter, r *http.Request, status int, name string) error {
+	f := files[name]
+	h := w.Header()
+	h.Set("Content-Type", f.media)
+	h.Set("Cache-Control", "no-cache") // ask again each time: a new binary has a new page
+	h.Set("Etag", f.etag)
+	if status == http.StatusOK && r.Header.Get("If-None-Match") == f.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Length", strconv.Itoa(len(f.text)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(f.text) // who is gone can't be told
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+// All APIs at a glance.
+
+import { get, post } from './api.js';
+import { complain, look, say } from './app.js';
+import { sure } from './ask.js';
+import { callsChart, callsLegend, inGroup } from './chart.js';
+import { h } from './dom.js';
+import { ms, number, percent, t } from './words.js';
+
+export const title = () => t('apis');
+
+export const nameOf = (api) => (api.lookup ? t('lookup') : api.name);
+
+export async function show(draw) {
+	const list = await get('apis');
+	draw(
+		h('h1', { tabindex: -1 }, t('apis')),
+		h('p', { class: 'lede' }, t('apis lede')),
+		list.length ? callsLegend() : h('p', null, t('no apis')),
+		h('ul', { class: 'cards' }, list.map((api) => h('li', { class: 'card', 'data-key': api.name },
+			h('div', { class: 'head' },
+				h('h2', null, h('a', { href: '#/apis/' + encodeURIComponent(api.name) }, nameOf(api))),
+				badges(api)),
+			numbers(api.hour),
+			callsChart(nameOf(api), api.hour),
+			holdButton(api)))),
+	);
+}
+
+export function badges(api) {
+	const badge = (kind, text) => h('li', { class: 'badge ' + kind }, text);
+	const list = [];
+	if (api.held) list.push(badge('bad', t('held')));
+	if (api.breaker) list.push(badge(api.breaker === 'closed' ? 'plain' : 'warn', t('breaker ' + api.breaker)));
+	if (api.degraded) list.push(badge('warn', t('degraded')));
+	else if (!api.held) list.push(api.hour.calls ? badge('good', t('answering')) : badge('plain', t('quiet')));
+	return h('ul', { class: 'badges' }, list);
+}
+
+export function numbers(hour) {
+	const said = hour.calls - inGroup(hour.outcomes, 'caller');
+	const last = hour.minutes.at(-2)?.calls ?? 0;
+	const pair = (name, value) => h('div', null, h('dt', null, name), h('dd', null, value));
+	return h('dl', { class: 'numbers' },
+		pair(t('calls in the hour'), number(hour.calls)),
+		pair(t('per minute'), number(last)),
+		pair(t('p50'), ms(hour.p50_ms)),
+		pair(t('p99'), ms(hour.p99_ms)),
+		pair(t('own answers'), said > 0 ? percent(inGroup(hour.outcomes, 'answered') / said) : '–'));
+}
+
+export function holdButton(api) {
+	if (api.lookup) return null;
+	const word = api.held ? 'release' : 'hold';
+	return h('button', { type: 'button', 'aria-label': t(word + ' name', api.name), onclick: () => setHeld(api) }, t(word));
+}
+
+async function setHeld(api) {
+	if (!api.held && !(await sure(t('hold question', api.name), t('hold')))) return;
+	try {
+		const now = await post(api.held ? 'release' : 'hold', { api: api.name });
+		say(t(now.held ? 'held now' : 'released now', now.name));
+		await look();
+	} catch (error) {
+		complain(error);
+	}
+}

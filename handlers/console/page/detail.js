@@ -1,0 +1,54 @@
+// One API.
+
+import { get } from './api.js';
+import { badges, holdButton, nameOf, numbers } from './apis.js';
+import { callsChart, callsLegend, groups, timesChart, timesLegend } from './chart.js';
+import { h } from './dom.js';
+import { clock, ms, number, percent, t } from './words.js';
+
+export const title = (name) => (name === 'customer_lookup' ? t('lookup') : name);
+
+export async function show(draw, name) {
+	const api = (await get('apis')).find((one) => one.name === name);
+	const back = h('p', null, h('a', { href: '#/apis' }, '← ' + t('all apis')));
+	if (!api) {
+		draw(back, h('h1', { tabindex: -1 }, title(name)), h('p', null, t('no such api', name)));
+		return;
+	}
+	draw(
+		back,
+		h('div', { class: 'head' }, h('h1', { tabindex: -1 }, nameOf(api)), badges(api), holdButton(api)),
+		numbers(api.hour),
+		h('div', { class: 'charts' },
+			h('section', { class: 'card', 'aria-labelledby': 'calls-title' }, h('h2', { id: 'calls-title' }, t('calls chart')), callsChart(nameOf(api), api.hour), callsLegend()),
+			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
+		outcomes(api.hour),
+		minutes(api.hour),
+	);
+}
+
+function outcomes(hour) {
+	const rows = Object.values(groups).flat().filter((outcome) => hour.outcomes[outcome]).map((outcome) => [outcome, hour.outcomes[outcome]]);
+	if (!rows.length) return null;
+	return h('section', { class: 'card', 'aria-labelledby': 'outcomes-title' },
+		h('h2', { id: 'outcomes-title' }, t('outcomes')),
+		table(t('outcomes'), [t('outcome'), t('count'), t('share')],
+			rows.map(([outcome, n]) => [h('span', null, h('code', null, outcome), ' ', t('o ' + outcome)), number(n), percent(n / hour.calls)])));
+}
+
+function minutes(hour) {
+	const rows = hour.minutes.filter((m) => m.calls).reverse();
+	if (!rows.length) return null;
+	return h('details', null, h('summary', null, t('by minute')),
+		table(t('by minute'), [t('minute'), t('count'), t('p50'), t('p99'), t('outcomes')],
+			rows.map((m) => [clock(m.start), number(m.calls), ms(m.p50_ms), ms(m.p99_ms),
+				Object.entries(m.outcomes).map(([outcome, n]) => outcome + ' ' + number(n)).join(', ')])));
+}
+
+// table scrolls by itself where it is too wide, by keyboard too.
+export function table(label, heads, rows) {
+	return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label },
+		h('table', null,
+			h('thead', null, h('tr', null, heads.map((head) => h('th', { scope: 'col' }, head)))),
+			h('tbody', null, rows.map(([first, ...rest]) => h('tr', null, h('th', { scope: 'row' }, first), rest.map((cell) => h('td', null, cell)))))));
+}

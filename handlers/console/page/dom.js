@@ -1,0 +1,54 @@
+// Makes elements, and brings a tree up to date without touching what a person is in.
+
+const svgNS = 'http://www.w3.org/2000/svg';
+const svgTags = new Set(['svg', 'g', 'rect', 'line', 'polyline', 'circle', 'title']);
+
+// h makes an element. Functions become properties, true an empty attribute; null and
+// false are left out.
+export function h(tag, props, ...children) {
+	const el = svgTags.has(tag) ? document.createElementNS(svgNS, tag) : document.createElement(tag);
+	for (const [name, value] of Object.entries(props ?? {})) {
+		if (typeof value === 'function') el[name] = value;
+		else if (value !== null && value !== undefined && value !== false) el.setAttribute(name, value === true ? '' : value);
+	}
+	el.append(...children.flat(9).filter((c) => c !== null && c !== undefined && c !== false).map((c) => (c instanceof Node ? c : String(c))));
+	return el;
+}
+
+const handlers = ['onclick', 'onsubmit', 'onchange', 'oninput', 'onkeydown'];
+// What a person has changed stays.
+const theirs = new Set(['open', 'value']);
+
+// render brings root's children up to date.
+export function render(root, ...children) {
+	const fresh = h('div', null, ...children);
+	morphChildren(root, fresh);
+}
+
+function morphChildren(old, fresh) {
+	const want = [...fresh.childNodes];
+	const have = [...old.childNodes];
+	for (let i = 0; i < want.length; i++) {
+		if (i >= have.length) old.append(want[i]);
+		else if (same(have[i], want[i])) morph(have[i], want[i]);
+		else old.replaceChild(want[i], have[i]);
+	}
+	for (let i = want.length; i < have.length; i++) have[i].remove();
+}
+
+function same(a, b) {
+	return a.nodeName === b.nodeName && (a.nodeType !== 1 || a.getAttribute('data-key') === b.getAttribute('data-key'));
+}
+
+function morph(old, fresh) {
+	if (old.nodeType !== 1) {
+		if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+		return;
+	}
+	for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !theirs.has(name)) old.removeAttribute(name);
+	for (const { name, value } of [...fresh.attributes]) {
+		if (old.getAttribute(name) !== value && !(theirs.has(name) && /^(INPUT|TEXTAREA|DETAILS|SELECT)$/.test(old.nodeName))) old.setAttribute(name, value);
+	}
+	for (const name of handlers) old[name] = fresh[name];
+	if (old.nodeName !== 'TEXTAREA') morphChildren(old, fresh);
+}

@@ -1,0 +1,52 @@
+// Tokens: how they do, and how long they last.
+
+import { get, post } from './api.js';
+import { complain, look, say } from './app.js';
+import { h } from './dom.js';
+import { lasting, moment, number, t } from './words.js';
+
+export const title = () => t('tokens');
+
+const kinds = { fresh: 'good', renewing: 'good', due: 'plain', obtaining: 'plain', none: 'warn', failing: 'bad' };
+const renewing = new Set();
+
+export async function show(draw) {
+	const list = await get('tokens');
+	draw(
+		h('h1', { tabindex: -1 }, t('tokens')),
+		h('p', { class: 'lede' }, list.length ? t('tokens lede') : t('no tokens')),
+		h('ul', { class: 'cards' }, list.map((token) => h('li', { class: 'card', 'data-key': token.name },
+			h('div', { class: 'head' },
+				h('h2', null, token.name),
+				h('ul', { class: 'badges' }, h('li', { class: 'badge ' + (kinds[token.state] ?? 'plain') }, t(token.static ? 's static' : 's ' + token.state)))),
+			h('dl', { class: 'facts' }, facts(token)),
+			token.static ? null : h('button', { type: 'button', 'aria-label': t('renew name', token.name), 'aria-disabled': renewing.has(token.name) ? 'true' : null, onclick: () => renew(token.name) }, t('renew'))))),
+	);
+}
+
+function facts(token) {
+	const pair = (name, value, kind) => h('div', null, h('dt', null, name), h('dd', { class: kind }, value));
+	const left = (Date.parse(token.expires) - Date.now()) / 1000;
+	return [
+		pair(t('time left'), !token.generation ? t('none') : token.expires ? lasting(left) : t('never')),
+		token.expires && pair(t('runs out'), moment(token.expires)),
+		token.next_attempt && pair(t('next renewal'), moment(token.next_attempt)),
+		token.generation && !token.static ? pair(t('generation'), number(token.generation)) : null,
+		token.fingerprint && pair(t('fingerprint'), h('code', null, token.fingerprint)),
+		token.last_error && pair(t('last error'), token.last_error, 'wrong'),
+	];
+}
+
+async function renew(name) {
+	if (renewing.has(name)) return;
+	renewing.add(name);
+	say(t('renewing name', name));
+	try {
+		await post('renew', { token: name });
+		say(t('renewed now', name));
+	} catch (error) {
+		complain(error);
+	}
+	renewing.delete(name);
+	await look();
+}

@@ -1,0 +1,75 @@
+// The page's language: as chosen before, else as the browser asks for.
+
+import { en } from './words_en.js';
+import { zh } from './words_zh.js';
+
+const all = { en, zh };
+const stored = 'switchboard-language';
+
+function remembered() {
+	try {
+		return localStorage.getItem(stored);
+	} catch {
+		return null; // storage is off
+	}
+}
+
+let current = all[remembered()] ? remembered() : (navigator.languages ?? [navigator.language]).map((l) => l.slice(0, 2)).find((l) => all[l]) ?? 'en';
+
+export const languages = { en: 'English', zh: '中文' };
+
+export const language = () => current;
+
+export function speak(next) {
+	current = next;
+	document.documentElement.lang = next === 'zh' ? 'zh-Hans' : 'en';
+	try {
+		localStorage.setItem(stored, next);
+	} catch {
+		// it is asked again next time
+	}
+}
+
+document.documentElement.lang = current === 'zh' ? 'zh-Hans' : 'en';
+
+// t is a text in the page's language; {0}, {1} … are filled in.
+export function t(key, ...values) {
+	const text = all[current][key] ?? en[key] ?? key;
+	return text.replace(/\{(\d)\}/g, (_, i) => values[i] ?? '');
+}
+
+const locale = () => (current === 'zh' ? 'zh-CN' : 'en');
+
+export const number = (n, digits = 0) => new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(n);
+
+export const percent = (part) => new Intl.NumberFormat(locale(), { style: 'percent', maximumFractionDigits: 1 }).format(part);
+
+export const clock = (unix) => new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hour12: false }).format(new Date(unix * 1000));
+
+export const moment = (iso) => new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium', hour12: false }).format(new Date(iso));
+
+export function ms(value) {
+	if (!value) return '–';
+	return value < 1000 ? number(value, value < 10 ? 1 : 0) + ' ms' : number(value / 1000, 2) + ' s';
+}
+
+export function bytes(n) {
+	const units = ['B', 'KiB', 'MiB', 'GiB'];
+	let i = 0;
+	for (; n >= 1024 && i < 3; i++) n /= 1024;
+	return number(n, i ? 1 : 0) + ' ' + units[i];
+}
+
+// lasting is a time span in its two largest units.
+export function lasting(seconds) {
+	const s = Math.max(0, Math.round(seconds));
+	const parts = [
+		[Math.floor(s / 86400), 'days'],
+		[Math.floor((s % 86400) / 3600), 'hours'],
+		[Math.floor((s % 3600) / 60), 'minutes'],
+		[s % 60, 'seconds'],
+	];
+	const first = parts.findIndex(([n]) => n > 0);
+	if (first < 0) return t('seconds', 0);
+	return parts.slice(first, first + 2).filter(([n], i) => n > 0 || i === 0).map(([n, unit]) => t(unit, n)).join(' ');
+}
