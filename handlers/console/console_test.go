@@ -321,7 +321,7 @@ func TestActions(t *testing.T) {
 		{"purge", `{"params":{}}`, 400, "params need an api"},
 		{"search", `{}`, 400, "write an id"},
 		{"search", `{"tel":["13800138000"]}`, 400, "not what this takes"},
-		{"search", `{"tel":"` + strings.Repeat("1", 2<<20) + `"}`, 413, "1 MiB"},
+		{"search", `{"tel":"` + strings.Repeat("1", 1<<20) + `"}`, 413, "1 MiB"},
 		{"nope", `{}`, 404, ""},
 	} {
 		if g := s.post("/console/data/"+test.action, test.body); g.status != test.status || !strings.Contains(g.body, test.says) {

@@ -67,7 +67,7 @@ var (
 	secretFile  = regexp.MustCompile(`\{file\.[^}]+\}`)
 	certificate = regexp.MustCompile(`/\S+\.(pem|key)`)
 	wholeSite   = regexp.MustCompile(`^\S+\.\S+ \{\n`)
-	siteWords   = regexp.MustCompile(`^(@|api |customer_lookup|reverse_proxy|token_issuer|token_auth|route|handle|log|respond|rate_limit)`)
+	siteWords   = regexp.MustCompile(`^(@|api |customer_lookup|api_console|basic_auth|reverse_proxy|token_issuer|token_auth|route|handle|log|respond|rate_limit)`)
 )
 
 // Every example in the documents loads. Blocks with <…> or … show syntax and are

@@ -27,6 +27,7 @@ Switchboard is up. In another terminal, try:
   curl 'http://localhost:8080/ivr/order?tel=10000000000'       # nobody
   curl 'http://localhost:8080/ivr/customer?tel=013800138000'   # who is it?
   curl http://localhost:8080/open/customer/C1001               # the sidecar
+  http://localhost:8080/console/                               # in a browser
   curl -s http://localhost:9090/_ledger                        # what the API saw
   curl -d '[{"target":"api","fault":"hang"}]' http://localhost:9090/_control
   curl -X POST http://localhost:9090/_control/reset            # and well again

@@ -14,12 +14,14 @@ needed=(
   redis-server            # a fleet that shares its storage
   postgresql              # customers in PostgreSQL
   mariadb-server          # own tables of customers, in MySQL and its kin
+  chromium                # the browser that looks at the console
+  fonts-noto-cjk          # so that it can write Chinese
 )
 
 if ! command -v dpkg-query >/dev/null; then
   # No package database to ask: look for the programs themselves.
   missing=()
-  for program in cc kamailio sipp redis-server pg_ctlcluster mariadbd; do
+  for program in cc kamailio sipp redis-server pg_ctlcluster mariadbd chromium; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
   [ ${#missing[@]} -eq 0 ] && exit 0

@@ -4,13 +4,17 @@ import { t } from './words.js';
 // sure asks before something that others notice. The focus goes back to where it was.
 export function sure(question, action) {
 	return new Promise((resolve) => {
-		let yes = false;
+		const end = (yes) => {
+			dialog.close();
+			dialog.remove();
+			resolve(yes);
+		};
 		const dialog = h('dialog', { 'aria-labelledby': 'question' },
 			h('p', { id: 'question' }, question),
 			h('div', { class: 'buttons' },
-				h('button', { type: 'button', onclick: () => dialog.close() }, t('cancel')),
-				h('button', { type: 'button', class: 'main', onclick: () => { yes = true; dialog.close(); } }, action)));
-		dialog.addEventListener('close', () => { dialog.remove(); resolve(yes); });
+				h('button', { type: 'button', onclick: () => end(false) }, t('cancel')),
+				h('button', { type: 'button', class: 'main', onclick: () => end(true) }, action)));
+		dialog.addEventListener('cancel', () => end(false)); // Escape
 		document.body.append(dialog);
 		dialog.showModal();
 	});

@@ -22,7 +22,7 @@ document.title = t('sign in') + ' – Switchboard';
 render(
 	main,
 	h('h1', null, 'Switchboard'),
-	h('form', { class: 'panel', onsubmit: submit },
+	h('form', { class: 'panel', 'aria-label': t('sign in'), onsubmit: submit },
 		h('p', { id: 'hint' }, t('key hint')),
 		h('label', { for: 'key' }, t('key')),
 		h('input', { id: 'key', type: 'password', autocomplete: 'current-password', required: true, 'aria-describedby': 'hint alert' }),
