@@ -20,13 +20,6 @@ func (a *App) releaseAPI(r *http.Request) (any, error) {
 	return a.Operator().Hold(r.PathValue("name"), false)
 }
 
-// apiOf is the API that a path names.
-func (a *App) apiOf(r *http.Request) (string, *Standing, error) {
-	name := r.PathValue("name")
-	s, err := a.Operator().standing(name)
-	return name, s, err
-}
-
 func (a *App) describe(name string) adminapi.API {
 	s := a.standings.find(name)
 	return adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: s.Degraded()}
