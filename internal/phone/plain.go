@@ -23,12 +23,12 @@ func plainE164(s, region string) (number string, ok, sure bool) {
 	}
 	var c *country
 	if international {
-		c = countryOf(national)
+		c = numbering().countryOf(national)
 	} else {
-		c = numbering()[region]
+		c = numbering().regions[region]
 	}
 	switch {
-	case c == nil:
+	case c == nil || c.international == nil:
 		return "", false, false
 	case international:
 		national = national[len(c.code):]
@@ -60,23 +60,28 @@ type kind struct {
 	digits  *pattern
 }
 
-// numbering is the countries by their ISO 3166 codes, and the main ones by their
-// country codes, out of phonenumbers' own tables.
-var numbering = sync.OnceValue(func() map[string]*country {
-	countries := make(map[string]*country)
+// plan is how the world's numbers are built.
+type plan struct {
+	regions map[string]*country // by ISO 3166 code
+	codes   map[string]*country // the main country of each country code
+}
+
+// numbering is the plan in phonenumbers' own tables.
+var numbering = sync.OnceValue(func() plan {
+	p := plan{make(map[string]*country), make(map[string]*country)}
 	tables, err := phonenumbers.MetadataCollection()
 	if err != nil {
-		return countries // then no number is plain
+		return p // then no number is plain
 	}
 	for _, table := range tables.GetMetadata() {
 		if table.GetId() != phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY {
-			countries[table.GetId()] = newCountry(table)
+			p.regions[table.GetId()] = newCountry(table)
 		}
 	}
 	for code := range phonenumbers.GetSupportedCallingCodes() {
 		var zone []*country
 		for _, region := range phonenumbers.GetRegionCodesForCountryCode(code) {
-			if c := countries[region]; c != nil {
+			if c := p.regions[region]; c != nil {
 				zone = append(zone, c)
 			}
 		}
@@ -84,10 +89,10 @@ var numbering = sync.OnceValue(func() map[string]*country {
 			c.zone = zone
 		}
 		if len(zone) > 0 {
-			countries[strconv.Itoa(code)] = zone[0]
+			p.codes[strconv.Itoa(code)] = zone[0]
 		}
 	}
-	return countries
+	return p
 })
 
 func newCountry(table *phonenumbers.PhoneMetadata) *country {
@@ -111,9 +116,8 @@ func newCountry(table *phonenumbers.PhoneMetadata) *country {
 
 // countryOf is the main country of the country code that a number begins with;
 // nil when there is none.
-func countryOf(number string) *country {
-	all := numbering()
-	return cmp.Or(all[number[:1]], all[number[:2]], all[number[:3]])
+func (p plan) countryOf(number string) *country {
+	return cmp.Or(p.codes[number[:1]], p.codes[number[:2]], p.codes[number[:3]])
 }
 
 // valid tells whether a national number is one of the zone's. The first country
