@@ -77,6 +77,7 @@ type Lookup struct {
 	directory directory
 	audit     *auditor
 	answers   answers
+	asked     int // how many customers: the newest, or as many as shows that there are several
 }
 
 // directory is what the handler needs of the customer directory.

@@ -65,6 +65,9 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	}
 	l.setDefaults()
 	l.answers = answers{fields: l.Fields, empty: l.Empty, null: l.NotFound != notFoundBlank, envelope: l.Envelope}
+	if l.asked = 1; l.Multiple == multipleNone {
+		l.asked = 2
+	}
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
 		return err
 	}

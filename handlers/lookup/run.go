@@ -57,14 +57,14 @@ func (c *run) find() bool {
 		return c.nobody(call.NotFound)
 	}
 	begin := time.Now()
-	found, err := c.lookup.directory.Find(c.Clock, c.query, 2)
+	found, err := c.lookup.directory.Find(c.Clock, c.query, c.lookup.asked)
 	c.Timing.Upstream = time.Since(begin)
 	switch {
 	case err != nil:
 		return c.failed(err)
 	case len(found) == 0:
 		return c.nobody(call.NotFound)
-	case len(found) > 1 && c.lookup.Multiple == multipleNone:
+	case len(found) > 1:
 		return c.nobody(call.Ambiguous)
 	}
 	c.Outcome = call.OK

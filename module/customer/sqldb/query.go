@@ -28,7 +28,7 @@ func (f *Finder) Find(q customer.Query, limit int) (text string, args []any) {
 		shape.WriteString(string(c.Param))
 		shape.WriteByte(' ')
 	}
-	args = append(args, limit)
+	args = append(args, int64(limit))
 	if found, ok := f.texts.Load(shape.String()); ok {
 		return found.(string), args
 	}

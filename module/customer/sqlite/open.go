@@ -17,7 +17,7 @@ const busy = time.Second
 // openReader returns the pool that lookups use. A statement of it can neither
 // write nor reach another file.
 func openReader(path string, connections int) *sql.DB {
-	db := sql.OpenDB(dbconn.SQLiteReader(path, busy))
+	db := sql.OpenDB(readers{dbconn.SQLiteReader(path, busy)})
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"os"
 	"runtime"
-	"sync"
 
 	"go.uber.org/zap"
 	"modernc.org/sqlite"
@@ -28,11 +27,8 @@ type store struct {
 	finder *sqldb.Finder
 	clock  sqldb.Clock
 	ready  *sqldb.Ready
-	reader *sql.DB
+	reader *sql.DB // of [reader]
 	writer *sql.DB
-
-	mu       sync.Mutex
-	prepared map[string]*sql.Stmt // of the reader
 }
 
 func newStore(path string, env customer.Env) *store {
@@ -42,7 +38,6 @@ func newStore(path string, env customer.Env) *store {
 	return &store{
 		path: path, env: env, finder: sqldb.NewFinder(sqldb.SQLite), ready: sqldb.NewReady(),
 		reader: openReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
-		prepared: make(map[string]*sql.Stmt),
 	}
 }
 
@@ -101,53 +96,26 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
 	defer cancel()
 	text, args := s.finder.Find(q, limit)
-	return s.read(ctx, text, args)
+	return s.read(ctx, text, args, limit)
 }
 
-func (s *store) read(ctx context.Context, query string, args []any) ([]*customer.Record, error) {
+func (s *store) read(ctx context.Context, text string, args []any, limit int) (found []*customer.Record, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, unavailable("opening", err)
 	}
-	statement, err := s.statement(ctx, query) //nolint:sqlclosecheck // Close closes them all
+	c, err := s.reader.Conn(ctx)
 	if err != nil {
 		return nil, unavailable("reading", err)
 	}
-	rows, err := statement.QueryContext(ctx, args...)
+	defer c.Close() // gives it back
+	err = c.Raw(func(c any) error {
+		found, err = c.(*reader).find(ctx, text, args, limit)
+		return err
+	})
 	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	defer rows.Close() // Err tells
-	var text string
-	dest := []any{&text}
-	var found []*customer.Record
-	for rows.Next() {
-		if err := rows.Scan(dest...); err != nil {
-			return nil, unavailable("reading", errRow)
-		}
-		record, err := sqldb.Unpack(text)
-		if err != nil {
-			return nil, unavailable("reading", errRow)
-		}
-		found = append(found, record)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, unavailable("reading", err)
 	}
 	return found, nil
-}
-
-// statement prepares a text once. There are few of them.
-func (s *store) statement(ctx context.Context, text string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if found, ok := s.prepared[text]; ok {
-		return found, nil
-	}
-	prepared, err := s.reader.PrepareContext(ctx, text) //nolint:sqlclosecheck // Close closes them all
-	if err == nil {
-		s.prepared[text] = prepared
-	}
-	return prepared, err
 }
 
 // Put implements [customer.Writer].
@@ -257,20 +225,12 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
-		return s.read(ctx, sqldb.SQLite.Page(), []any{after, pageSize})
+		return s.read(ctx, sqldb.SQLite.Page(), []any{after, int64(pageSize)}, pageSize)
 	})
 }
 
 // Close implements [customer.Store].
-func (s *store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, statement := range s.prepared {
-		_ = statement.Close() // the pool's Close tells
-	}
-	clear(s.prepared)
-	return errors.Join(s.reader.Close(), s.writer.Close())
-}
+func (s *store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
 
 var (
 	errRow    = errors.New("a row is not as this program writes them")
