@@ -139,6 +139,9 @@ const atOnce = 16
 func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Record) error {
 	updated := s.clock.Take(len(records))
 	for _, n := range []int{atOnce, 1} {
+		if len(records) < n {
+			continue
+		}
 		statement, err := tx.PrepareContext(ctx, sqldb.Upsert(n))
 		if err != nil {
 			return err
