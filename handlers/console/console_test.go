@@ -267,7 +267,7 @@ func TestViews(t *testing.T) {
 	if list := decode[[]struct {
 		Name, State, Fingerprint, Expires string
 		Static                            bool
-	}](t, tokens); len(list) != 2 || list[0].Name != "crm" || list[0].State != "fresh" || list[0].Expires == "" || !list[1].Static {
+	}](t, tokens); len(list) != 2 || list[0].Name != "crm" || list[0].State == "" || list[0].Fingerprint == "" || list[0].Expires == "" || !list[1].Static {
 		t.Errorf("%+v", list)
 	}
 	if cache := decode[struct{ Hits, Misses, Entries, Size int }](t, s.get("/console/data/cache")); cache.Hits != 1 || cache.Misses == 0 || cache.Size != 64<<20 {
@@ -341,11 +341,33 @@ func TestActions(t *testing.T) {
 		{"search", `{}`, 400, "write an id"},
 		{"search", `{"tel":["13800138000"]}`, 400, "not what this takes"},
 		{"search", `{"tel":"` + strings.Repeat("1", 1<<20) + `"}`, 413, "1 MiB"},
+		{"test", `{"api":"nope"}`, 404, "there are: order"},
+		{"test", `{"api":"order","params":[]}`, 400, "no test"},
+		{"failures", `{"api":"nope"}`, 404, "there are: order"},
 		{"nope", `{}`, 404, ""},
 	} {
 		if g := s.post("/console/data/"+test.action, test.body); g.status != test.status || !strings.Contains(g.body, test.says) {
 			t.Errorf("%s %.40s: %d %s", test.action, test.body, g.status, g.body)
 		}
+	}
+}
+
+// A test is the admin API's, and a call that failed is told with its steps.
+func TestTests(t *testing.T) {
+	s := start(t, open)
+	type trace struct {
+		API, Outcome string
+		Answer       map[string]string
+		Steps        []struct{ Step, Outcome string }
+	}
+	if got := decode[trace](t, s.post("/console/data/test", `{"api":"order","params":{"tel":"13800138000"}}`)); got.API != "order" || got.Outcome != "ok" || got.Answer["name"] != "张三" || len(got.Steps) < 5 {
+		t.Errorf("%+v", got)
+	}
+	s.post("/console/data/hold", `{"api":"order"}`)
+	s.get("/order?tel=13700137000")
+	g := s.post("/console/data/failures", `{"api":"order"}`)
+	if list := decode[[]trace](t, g); len(list) != 1 || list[0].Outcome != "held" || strings.Contains(g.body, "13700137000") {
+		t.Errorf("%s", g.body)
 	}
 }
 

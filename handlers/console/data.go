@@ -30,9 +30,11 @@ var actions = map[string]func(context.Context, module.Operator, []byte) (done an
 	"release": func(_ context.Context, o module.Operator, body []byte) (any, string, error) {
 		return hold(o, body, false)
 	},
-	"renew":  renew,
-	"purge":  purge,
-	"search": search,
+	"renew":    renew,
+	"purge":    purge,
+	"search":   search,
+	"test":     test,
+	"failures": failures,
 }
 
 // data answers what the page asks for.
@@ -175,4 +177,29 @@ func search(ctx context.Context, o module.Operator, body []byte) (any, string, e
 		list = append(list, exchange.AppendJSON(nil, record))
 	}
 	return list, "", nil
+}
+
+// test makes a call as a phone system would. Its body is that of the admin API, with
+// the API's name.
+func test(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	call, err := module.ParseTest(body)
+	if err != nil {
+		return nil, "", refused(http.StatusBadRequest, err.Error())
+	}
+	trace, err := o.Test(ctx, what.API, call)
+	return trace, known(what.API, err), err
+}
+
+// failures are the last calls of an API without an answer of its own.
+func failures(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := o.Failures(what.API, "")
+	return found, known(what.API, err), err
 }

@@ -265,6 +265,45 @@ func token(t *testing.T, caddy *harness.Caddy, name string) float64 {
 	return told["generation"].(float64)
 }
 
+// A test shows each step; a call that failed is kept with its steps.
+func TestTests(t *testing.T) {
+	_, base := start(t)
+	browser := Open(t)
+	for _, width := range widths {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
+			tab.Wait("One a line")
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#test-params"), "nonsense"))
+			tab.Click("Test")
+			tab.Wait("Write params as name=value")
+			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
+			tab.Do(chromedp.Click(chromedp.CSS("#test-no_cache")))
+			tab.Click("Test")
+			tab.Wait("Result of the test")
+			tab.Until("the focus", `document.activeElement.id === "result"`)
+			tab.Wait("张三")
+			Eval[bool](tab, `([...document.querySelectorAll(".steps details")].forEach((d) => { d.open = true; }), true)`)
+			steps := Eval[string](tab, `document.querySelector(".steps").innerText`)
+			for _, step := range []string{"receive", "token", "request", "call", "output", "contract", "answer"} {
+				if !strings.Contains(steps, step) {
+					t.Errorf("no step %s in\n%s", step, steps)
+				}
+			}
+			if strings.Contains(steps, "13800138000") || strings.Contains(steps, "demo-secret") {
+				t.Errorf("not masked:\n%s", steps)
+			}
+			tab.Check()
+			Eval[bool](tab, `(location.hash = "#/apis/an-api-with-quite-a-long-name-for-a-telephone-screen", true)`)
+			tab.Wait("Show them")
+			tab.Click("Show them")
+			tab.Until("a failure", `[...document.querySelectorAll("summary")].some((s) => s.innerText.includes("unreachable"))`)
+			Eval[bool](tab, `([...document.querySelectorAll("details")].forEach((d) => { d.open = true; }), true)`)
+			tab.Check()
+			tab.Clean(base)
+		})
+	}
+}
+
 // With a key: the form, a wrong key, the right one, and the console.
 func TestSignIn(t *testing.T) {
 	caddy, _ := start(t)
@@ -294,7 +333,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// Screenshots goes into the folder that SCREENSHOTS names, for the README.
+// The pictures of the documents, into the folder that SCREENSHOTS names.
 func TestScreenshots(t *testing.T) {
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
@@ -302,8 +341,15 @@ func TestScreenshots(t *testing.T) {
 	}
 	_, base := start(t)
 	browser := Open(t)
-	for name, hash := range map[string]string{"console.png": "", "console-tokens.png": "#/tokens"} {
+	for name, hash := range map[string]string{"console.png": "#/apis", "console-test.png": "#/apis/order"} {
 		tab := browser.Tab(t, 1200, 800, chromedp.Navigate(base+hash), chromedp.WaitVisible(chromedp.CSS(".card")))
+		if name == "console-test.png" {
+			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
+			Eval[bool](tab, `(document.getElementById("test-no_cache").checked = true)`)
+			tab.Click("Test")
+			tab.Wait("Result of the test")
+			Eval[bool](tab, `(document.querySelector('[data-key="6output"] details:last-child, .steps li:nth-child(7) details:last-child').open = true, document.getElementById("result").scrollIntoView(), true)`)
+		}
 		png, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

@@ -4,6 +4,7 @@ import { get } from './api.js';
 import { badges, holdButton, nameOf, numbers } from './apis.js';
 import { callsChart, callsLegend, groups, timesChart, timesLegend } from './chart.js';
 import { h } from './dom.js';
+import { testForm } from './test.js';
 import { clock, ms, number, percent, t } from './words.js';
 
 export const title = (name) => (name === 'customer_lookup' ? t('lookup') : name);
@@ -22,6 +23,7 @@ export async function show(draw, name) {
 		h('div', { class: 'charts' },
 			h('section', { class: 'card', 'aria-labelledby': 'calls-title' }, h('h2', { id: 'calls-title' }, t('calls chart')), callsChart(nameOf(api), api.hour), callsLegend()),
 			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
+		api.lookup ? null : testForm(api.name),
 		outcomes(api.hour),
 		minutes(api.hour),
 	);
