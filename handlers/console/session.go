@@ -82,7 +82,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	number, _ := strconv.Atoi(strings.TrimPrefix(who, "key "))
 	end := strconv.FormatInt(time.Now().Add(sessionTime).Unix(), 10)
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback, a Secure one would never come back
 		Name: cookieName, Value: c.sessions.sign(c.sessions.secrets[number-1], end),
 		Path: mount(r), MaxAge: int(sessionTime.Seconds()),
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,

@@ -83,6 +83,7 @@ func Call[P, R any](command cdp.Command[P, R], params P) Action {
 
 // In is the tab in a part of its test.
 func (tab *Tab) In(t testing.TB) *Tab {
+	t.Helper()
 	part := &Tab{t: t, ctx: tab.ctx, requests: tab.asked()}
 	if err := chromedp.Listen(tab.ctx, part.heard); err != nil {
 		t.Fatal(err)
