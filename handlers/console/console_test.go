@@ -57,7 +57,7 @@ func start(t *testing.T, text string) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(api.Close)
-	dir, err := os.MkdirTemp(folders, "")
+	dir, err := os.MkdirTemp(folders, "") //nolint:usetesting // a token may be stored after the test
 	if err != nil {
 		t.Fatal(err)
 	}
