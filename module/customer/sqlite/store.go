@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"time"
 
 	"go.uber.org/zap"
 	"modernc.org/sqlite"
@@ -93,8 +94,11 @@ func (s *store) migrate(ctx context.Context) error {
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
-	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > dbconn.LookupTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, dbconn.LookupTimeout)
+		defer cancel()
+	}
 	text, args := s.finder.Find(q, limit)
 	return s.read(ctx, text, args, limit)
 }
