@@ -113,7 +113,9 @@ func TestAMinuteOfFaults(t *testing.T) {
 		callers = 40 // different ones
 	)
 	api := startProvider(t, provider.Options{})
-	buildBomb(t, api)
+	const bomb = 32 << 20 // that is built in a moment
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "gzip-bomb", Size: bomb, Times: 1})
+	harness.Get(t, api.URL()+"/free/open/order/query")
 	caddy := start(t, api, setup{lifetime: "1h", site: strings.Replace(orderBlock, "budget 2s",
 		"budget 1s\n cache 500ms {\n stale 1s 10s\n not_found 500ms\n }\n breaker 50% 20 2s\n max_size 1MiB", 1)})
 	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
@@ -131,7 +133,7 @@ func TestAMinuteOfFaults(t *testing.T) {
 	defer tick.Stop()
 	sent := 0
 	for p, fault := range []provider.Fault{
-		{}, {Fault: "hang"}, {Fault: "refuse"}, {Fault: "html"}, {Fault: "truncate"}, {Fault: "reset"}, {Fault: "half-then-hang"}, {Fault: "huge"}, {Fault: "gzip-bomb"}, {},
+		{}, {Fault: "hang"}, {Fault: "refuse"}, {Fault: "html"}, {Fault: "truncate"}, {Fault: "reset"}, {Fault: "half-then-hang"}, {Fault: "huge"}, {Fault: "gzip-bomb", Size: bomb}, {},
 	} {
 		api.ClearFaults()
 		switch fault.Fault {
