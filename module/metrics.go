@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Metrics counts calls and token renewals. Labels come from the configuration
@@ -18,6 +17,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	steps    *prometheus.HistogramVec
 	ailing   *prometheus.CounterVec
+	replays  *prometheus.CounterVec
 	renewals *prometheus.CounterVec
 	renewal  *prometheus.HistogramVec
 	cached   *prometheus.CounterVec
@@ -50,6 +50,10 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 			Name: "switchboard_unhealthy_total",
 			Help: "Answers that show an ailing API.",
 		}, []string{"api"})),
+		replays: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_replays_total",
+			Help: "Calls that were made twice because the API took the first token for dead.",
+		}, []string{"api"})),
 		cached: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_cache_requests_total",
 			Help: "Calls of an API with a cache, by what the cache had for them.",
@@ -79,6 +83,7 @@ func (m *Metrics) API(name string) *APIMetrics {
 		calls:    m.calls.MustCurryWith(prometheus.Labels{"api": name}),
 		duration: m.duration.WithLabelValues(name),
 		ailing:   m.ailing.WithLabelValues(name),
+		replays:  m.replays.WithLabelValues(name),
 		cached:   m.cached.MustCurryWith(prometheus.Labels{"api": name}),
 		behind:   m.behind.MustCurryWith(prometheus.Labels{"api": name}),
 	}
@@ -109,6 +114,7 @@ type APIMetrics struct {
 	duration prometheus.Observer
 	steps    [stepCount]prometheus.Observer
 	ailing   prometheus.Counter
+	replays  prometheus.Counter
 	cached   *prometheus.CounterVec
 	behind   *prometheus.CounterVec
 }
@@ -137,6 +143,13 @@ func (m *APIMetrics) Unhealthy() {
 	}
 }
 
+// Replayed counts a call that was made twice.
+func (m *APIMetrics) Replayed() {
+	if m != nil {
+		m.replays.Inc()
+	}
+}
+
 func (m *Metrics) renewed(name, how, outcome string, took time.Duration) {
 	if m == nil {
 		return
@@ -144,43 +157,6 @@ func (m *Metrics) renewed(name, how, outcome string, took time.Duration) {
 	m.renewals.WithLabelValues(name, how, outcome).Inc()
 	if took > 0 {
 		m.renewal.WithLabelValues(name).Observe(took.Seconds())
-	}
-}
-
-// watch reads the states of the keepers at each scrape.
-func (m *Metrics) watch(states func() []token.State) {
-	registerOrExisting(m.registry, prometheus.Collector(tokenStates(states)))
-}
-
-// tokenStates is a collector over the keepers.
-type tokenStates func() []token.State
-
-var (
-	tokenStateDesc = prometheus.NewDesc("switchboard_token_state",
-		"1 for the state that the token source is in.", []string{"token", "state"}, nil)
-	tokenExpiryDesc = prometheus.NewDesc("switchboard_token_expiry_timestamp_seconds",
-		"When the token held expires; 0 for never.", []string{"token"}, nil)
-	tokenGenerationDesc = prometheus.NewDesc("switchboard_token_generation",
-		"Number of the token held, counted over restarts and the fleet.", []string{"token"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (tokenStates) Describe(ch chan<- *prometheus.Desc) {
-	ch <- tokenStateDesc
-	ch <- tokenExpiryDesc
-	ch <- tokenGenerationDesc
-}
-
-// Collect implements prometheus.Collector.
-func (t tokenStates) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range t() {
-		ch <- prometheus.MustNewConstMetric(tokenStateDesc, prometheus.GaugeValue, 1, s.Name, s.Phase)
-		var expiry float64
-		if !s.Expires.IsZero() {
-			expiry = float64(s.Expires.UnixMilli()) / 1e3
-		}
-		ch <- prometheus.MustNewConstMetric(tokenExpiryDesc, prometheus.GaugeValue, expiry, s.Name)
-		ch <- prometheus.MustNewConstMetric(tokenGenerationDesc, prometheus.GaugeValue, float64(s.Generation), s.Name)
 	}
 }
 

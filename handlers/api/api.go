@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -164,8 +165,12 @@ func (c *run) work() bool {
 	}
 	defer c.report()
 	defer c.tell()
-	return c.exchange() && // ask the API, with a token
-		c.judge() && // what does its answer mean?
+	if !c.exchange() { // ask the API, with a token
+		return false
+	}
+	_, traced := span.Start(c.R.Context(), span.Shape, false)
+	defer traced.End()
+	return c.judge() && // what does its answer mean?
 		c.shape() // what the flow wants to know
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
@@ -94,6 +95,22 @@ func (a *API) method(of string) string {
 	}
 }
 
+// token gets the token that programs use.
+func (c *run) token() (*token.Token, error) {
+	if held := c.api.source.Current(); held != nil {
+		return held, nil
+	}
+	ctx, traced := span.Start(c.Clock, span.Token, false)
+	defer traced.End()
+	begin := time.Now()
+	held, err := c.api.source.Token(ctx)
+	c.attempt.TokenWait += time.Since(begin)
+	if err != nil {
+		traced.Fail(string(call.NoToken))
+	}
+	return held, err
+}
+
 // variables are the values of a request program's variables. The token is
 // asked for only where a program or the URL depends on it.
 func (c *run) variables() ([]any, bool) {
@@ -104,9 +121,7 @@ func (c *run) variables() ([]any, bool) {
 		return vars, true
 	}
 	if c.dependsOnToken() {
-		begin := time.Now()
-		held, err := a.source.Token(c.Clock)
-		c.attempt.TokenWait += time.Since(begin)
+		held, err := c.token()
 		if err != nil {
 			if c.R.Context().Err() != nil {
 				return nil, c.Ended("")

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
 func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
@@ -37,6 +38,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		}
 	}
 	req.Header["X-Request-Id"] = []string{c.ID}
+	span.Pass(c.R.Context(), req.Header)
 	if a.Pass != nil {
 		for _, name := range a.Pass.Headers {
 			if v := c.R.Header.Values(name); len(v) > 0 {

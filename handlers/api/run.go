@@ -81,6 +81,9 @@ func (c *run) remember() {
 // another one: those of a call that failed, and of one that somebody watches.
 func (c *run) tell() {
 	c.worked = true
+	if c.attempt.Replayed {
+		c.Route.Metrics.Replayed()
+	}
 	if c.Trial == nil && c.Outcome.Answered() {
 		return
 	}
@@ -96,6 +99,9 @@ func (c *run) asked() bool { return c.worked || c.Asked() }
 func (c *run) note() {
 	c.Received = c.recorder.status
 	c.Replayed = c.attempt.Replayed
+	if used := c.attempt.Used; used != nil {
+		c.Obtained = used.Obtained
+	}
 	c.Timing.Token, c.Timing.Upstream = c.attempt.TokenWait, c.attempt.Upstream
 }
 

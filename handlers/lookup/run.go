@@ -8,6 +8,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
 // run is one lookup on its way through the stages.
@@ -56,9 +57,14 @@ func (c *run) find() bool {
 	if c.query.Nobody() {
 		return c.nobody(call.NotFound)
 	}
+	_, traced := span.Start(c.R.Context(), span.Directory, false)
 	begin := time.Now()
 	found, err := c.lookup.directory.Find(c.Clock, c.query, c.lookup.asked)
 	c.Timing.Upstream = time.Since(begin)
+	if err != nil {
+		traced.Fail("no answer")
+	}
+	traced.End()
 	switch {
 	case err != nil:
 		return c.failed(err)

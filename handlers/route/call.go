@@ -14,6 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
 // Call is one call on its way through the stages of its handler. It belongs to
@@ -38,7 +39,8 @@ type Call struct {
 
 	Received int // HTTP status of the answer that was asked for, if any
 	Replayed bool
-	Ailing   bool // that answer shows an ailing API
+	Ailing   bool      // that answer shows an ailing API
+	Obtained time.Time // when the token that was sent was obtained; zero for none
 	Timing   Timing
 
 	// Trial is what a test wants; nil in production.
@@ -48,6 +50,7 @@ type Call struct {
 
 	start  time.Time
 	forked bool
+	span   span.Span
 	cached cacheUse
 	text   []byte        // the answer, when it is written already
 	age    time.Duration // of an older answer
@@ -64,7 +67,10 @@ type Timing struct {
 func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	c.Route, c.W, c.R, c.start = route, w, r, time.Now()
 	c.Repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	c.Clock = route.budgets.Start(r.Context())
+	if ctx, traced := span.Start(r.Context(), span.Call, false); traced.Recorded() {
+		c.R, c.span = r.WithContext(ctx), traced
+	}
+	c.Clock = route.budgets.Start(c.R.Context())
 	c.Trial = trialOf(r.Context())
 }
 
@@ -123,6 +129,7 @@ func (c *Call) End() {
 	m.Step(module.StepCall, c.Timing.Upstream)
 	m.Step(module.StepOutput, c.Timing.Output)
 
+	c.endSpan()
 	c.noteForAccessLog()
 	level := zapcore.DebugLevel
 	if !c.Outcome.Answered() && c.Outcome != call.Canceled && c.Outcome != call.DryRun {
@@ -143,6 +150,23 @@ func (c *Call) End() {
 	}
 }
 
+// endSpan tells of the call where requests are traced.
+func (c *Call) endSpan() {
+	if !c.span.Recorded() {
+		return
+	}
+	c.span.Text("switchboard.api", c.Route.Name)
+	c.span.Text("switchboard.outcome", string(c.Outcome))
+	c.span.Text("switchboard.cache", c.cached.result())
+	if age := c.tokenAge(); age >= 0 {
+		c.span.Number("switchboard.token_age", age)
+	}
+	if !c.Outcome.Answered() {
+		c.span.Fail(string(c.Outcome))
+	}
+	c.span.End()
+}
+
 // noteForAccessLog adds the call's fields to the line of the access log, where
 // there is one.
 func (c *Call) noteForAccessLog() {
@@ -151,12 +175,15 @@ func (c *Call) noteForAccessLog() {
 		return
 	}
 	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Inline(logged{c.Route.Name, string(c.Outcome), c.ID, c.cached.result()}))
+		extra.Add(zap.Inline(logged{c.Route.Name, string(c.Outcome), c.ID, c.cached.result(), c.tokenAge()}))
 	}
 }
 
 // logged are the fields that an access log line gets of a call.
-type logged struct{ api, outcome, callID, cache string }
+type logged struct {
+	api, outcome, callID, cache string
+	tokenAge                    int64 // in seconds; negative without a token
+}
 
 // MarshalLogObject implements zapcore.ObjectMarshaler.
 func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -166,7 +193,19 @@ func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if l.cache != "" {
 		enc.AddString("cache", l.cache)
 	}
+	if l.tokenAge >= 0 {
+		enc.AddInt64("token_age", l.tokenAge)
+	}
 	return nil
+}
+
+// tokenAge is how old the token was that the call was made with, in seconds;
+// negative when none was sent.
+func (c *Call) tokenAge() int64 {
+	if c.Obtained.IsZero() {
+		return -1
+	}
+	return max(0, int64(time.Since(c.Obtained)/time.Second))
 }
 
 // answered notes how an answer was come by, for those who watch the API.

@@ -22,6 +22,7 @@ type Result struct {
 	Received   int
 	Replayed   bool
 	Ailing     bool
+	Obtained   time.Time
 	Timing     Timing
 
 	// Unkept says why the answer must not be kept, "" that it may.
@@ -103,7 +104,7 @@ func (c *Call) Result() Result {
 	}
 	return Result{
 		Outcome: c.Outcome, Reason: c.Reason, Status: c.Status, RetryAfter: c.RetryAfter,
-		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Timing: c.Timing, text: text, source: source, began: c.start,
+		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Obtained: c.Obtained, Timing: c.Timing, text: text, source: source, began: c.start,
 	}
 }
 
@@ -116,7 +117,7 @@ func (c *Call) take(res *Result, own bool) {
 	if !own {
 		return
 	}
-	c.Work = res.Work
+	c.Work, c.Obtained = res.Work, res.Obtained
 	receive := c.Timing.Receive
 	c.Timing = res.Timing
 	c.Timing.Receive = receive

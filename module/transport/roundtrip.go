@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -120,15 +121,28 @@ func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error)
 		ctx, cancel = context.WithTimeout(ctx, maxWait)
 		defer cancel()
 	}
+	ctx, traced := span.Start(ctx, span.Token, false)
 	start := time.Now()
 	tok, err := t.holder.Token(ctx)
 	a.TokenWait += time.Since(start)
+	if err != nil {
+		traced.Fail("no_token")
+	}
+	traced.End()
 	return tok, err
 }
 
 func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error) {
+	_, traced := span.Start(req.Context(), span.Upstream, true)
 	start := time.Now()
 	resp, err := t.next.RoundTrip(req)
 	a.Upstream += time.Since(start)
+	switch {
+	case err != nil:
+		traced.Fail("no answer") // the error may hold an address
+	case resp != nil:
+		traced.Number("http.response.status_code", int64(resp.StatusCode))
+	}
+	traced.End()
 	return resp, err
 }
