@@ -13,6 +13,7 @@ needed=(
   sqlite3                 # whose .import the benchmark compares with
   redis-server            # a fleet that shares its storage
   postgresql              # customers in PostgreSQL
+  prometheus              # its promtool, for the alert rules and the dashboard
   mariadb-server          # own tables of customers, in MySQL and its kin
   chromium                # the browser that looks at the console
   fonts-noto-cjk          # so that it can write Chinese
@@ -21,7 +22,7 @@ needed=(
 if ! command -v dpkg-query >/dev/null; then
   # No package database to ask: look for the programs themselves.
   missing=()
-  for program in cc kamailio sipp redis-server pg_ctlcluster mariadbd chromium; do
+  for program in cc kamailio sipp redis-server pg_ctlcluster promtool mariadbd chromium; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
   [ ${#missing[@]} -eq 0 ] && exit 0
