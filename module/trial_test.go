@@ -7,7 +7,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -113,6 +117,29 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 	}
 	if len(api.forgot) != 1 || api.forgot["tel"] != "138" {
 		t.Errorf("forgot %v", api.forgot)
+	}
+	counted := app.Metrics().API("order")
+	counted.Cached("hit")
+	counted.Behind(call.OK)
+	counted.Unhealthy()
+	counted.Ended(call.OK, time.Second)
+	counted.Step(module.StepCall, time.Second)
+	active := caddy.ActiveContext()
+	families, err := active.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make(map[string]bool)
+	for _, family := range families {
+		names[family.GetName()] = true
+	}
+	for _, name := range []string{"switchboard_held", "switchboard_api_degraded", "switchboard_breaker_state", "switchboard_cache_entries", "switchboard_cache_requests_total", "switchboard_cache_background_total"} {
+		if !names[name] {
+			t.Errorf("no metric %s", name)
+		}
+	}
+	if one, err := client.APIs(t.Context()); err != nil || len(one) != 2 || one[0].Breaker != "open" {
+		t.Errorf("got %+v, %v", one, err)
 	}
 	if numbers, err := client.Cache(t.Context()); err != nil || numbers.Size != 64<<20 || numbers.Hits == 0 {
 		t.Errorf("got %+v, %v", numbers, err)

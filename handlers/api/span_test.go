@@ -73,7 +73,7 @@ func traced(t *testing.T, a *API) []sdk.ReadOnlySpan {
 func attributes(s sdk.ReadOnlySpan) map[string]string {
 	found := make(map[string]string)
 	for _, kv := range s.Attributes() {
-		found[string(kv.Key)] = kv.Value.Emit()
+		found[string(kv.Key)] = kv.Value.String()
 	}
 	return found
 }
@@ -89,12 +89,27 @@ func TestSpans(t *testing.T) {
 		want     map[string]string
 		failed   bool
 	}{
-		"an answer": {200, route.Settings{}, "upstream shape call",
-			map[string]string{"switchboard.api": "order", "switchboard.outcome": "ok", "switchboard.token_age": "0"}, false},
-		"a refusal": {400, route.Settings{}, "upstream shape call",
-			map[string]string{"switchboard.outcome": "rejected"}, true},
-		"a cache": {200, route.Settings{Cache: &route.Cache{Fresh: caddy.Duration(time.Minute)}}, "upstream shape call",
-			map[string]string{"switchboard.outcome": "ok", "switchboard.cache": "miss", "switchboard.token_age": "0"}, false},
+		"an answer": {
+			200,
+			route.Settings{},
+			"upstream shape call",
+			map[string]string{"switchboard.api": "order", "switchboard.outcome": "ok", "switchboard.token_age": "0"},
+			false,
+		},
+		"a refusal": {
+			400,
+			route.Settings{},
+			"upstream shape call",
+			map[string]string{"switchboard.outcome": "rejected"},
+			true,
+		},
+		"a cache": {
+			200,
+			route.Settings{Cache: &route.Cache{Fresh: caddy.Duration(time.Minute)}},
+			"upstream shape call",
+			map[string]string{"switchboard.outcome": "ok", "switchboard.cache": "miss", "switchboard.token_age": "0"},
+			false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var parent string

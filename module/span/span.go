@@ -39,8 +39,8 @@ func Start(ctx context.Context, name string, client bool) (context.Context, Span
 		kind = trace.SpanKindClient
 	}
 	// a span that has ended may still be a parent: of work that goes on behind
-	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind))
-	return ctx, Span{s}
+	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // whoever starts it ends it, by Span.End
+	return ctx, Span{s}                                                                        //nolint:spancheck // as above
 }
 
 // Pass writes the span of ctx into the headers of a request (W3C Trace Context),
