@@ -39,7 +39,7 @@ func Start(ctx context.Context, name string, client bool) (context.Context, Span
 		kind = trace.SpanKindClient
 	}
 	// a span that has ended may still be a parent: of work that goes on behind
-	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // whoever starts it ends it, by Span.End
+	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // its owner ends it
 	return ctx, Span{s}                                                                        //nolint:spancheck // as above
 }
 
