@@ -40,6 +40,11 @@ func TestAnswersAreKept(t *testing.T) {
 	if got := harness.Get(t, url+"?tel=13800138000"); got.Body != known || cacheStatus(got) != "switchboard; fwd=miss; fwd-status=200; stored" {
 		t.Fatalf("got %s, Cache-Status %q", got.Body, got.Header.Get("Cache-Status"))
 	}
+	// whoever has the API asked by another goroutine is told all the same
+	if got := harness.Get(t, url+"?tel=13900139000"); got.Header.Get("Proxy-Status") != `switchboard; received-status=200; details="ok"` ||
+		!strings.Contains(got.Header.Get("Server-Timing"), "call;dur=") {
+		t.Errorf("Proxy-Status %q, Server-Timing %q", got.Header.Get("Proxy-Status"), got.Header.Get("Server-Timing"))
+	}
 	hits := func(name string, req *http.Request) {
 		t.Helper()
 		got := harness.Do(t, req)
@@ -96,6 +101,19 @@ func TestPostsShareAnAnswer(t *testing.T) {
 	}
 	if n := orders(api) - before; n != 0 {
 		t.Errorf("the API was called %d times more for one question", n)
+	}
+}
+
+// Without a token, a caller is told when to come again, with a cache as without.
+func TestNoTokenWithACache(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	inject(t, api, provider.Fault{Target: provider.TokenGet, Fault: "error-code"})
+	for name, more := range map[string]string{"without": "on_failure error", "with": "on_failure error\n cache 1m"} {
+		caddy := start(t, api, setup{more: more})
+		got := harness.Get(t, caddy.URL("/ivr/order?tel=13800138000"))
+		if got.Status != 503 || got.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: got %d, Retry-After %q: %s", name, got.Status, got.Header.Get("Retry-After"), got.Body)
+		}
 	}
 }
 

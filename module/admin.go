@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -86,6 +87,20 @@ func route(m methods) caddy.AdminHandlerFunc {
 		out.SetEscapeHTML(false) // an answer is told to the letter
 		return out.Encode(answer)
 	}
+}
+
+// maxBody is how long the body of a request may be: a customer, or a test.
+const maxBody = 1 << 20
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, apiError(http.StatusBadRequest, errors.New("the body could not be read"))
+	case len(body) > maxBody:
+		return nil, apiError(http.StatusRequestEntityTooLarge, errors.New("the body is longer than 1 MiB"))
+	}
+	return body, nil
 }
 
 // running is the app of the configuration that runs now. A router must not keep

@@ -3,7 +3,6 @@ package module
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
@@ -38,12 +37,9 @@ func putCustomer(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, exchange.MaxRow+1))
-	switch {
-	case err != nil:
-		return nil, apiError(http.StatusBadRequest, errors.New("the body could not be read"))
-	case len(body) > exchange.MaxRow:
-		return nil, apiError(http.StatusRequestEntityTooLarge, errors.New("the body is longer than 1 MiB"))
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
 	}
 	record, err := exchange.ParseAs(body, id)
 	if err != nil {

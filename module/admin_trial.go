@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
@@ -18,16 +17,10 @@ type Tester interface {
 	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
-// maxTest is how long the body of a test may be.
-const maxTest = 1 << 20
-
 func (a *App) testAPI(r *http.Request) (any, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxTest+1))
-	switch {
-	case err != nil:
-		return nil, apiError(http.StatusBadRequest, errors.New("the body could not be read"))
-	case len(body) > maxTest:
-		return nil, apiError(http.StatusRequestEntityTooLarge, errors.New("the body is longer than 1 MiB"))
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
 	}
 	t, err := ParseTest(body)
 	if err != nil {
@@ -69,7 +62,7 @@ func ParseTest(body []byte) (t adminapi.Test, err error) {
 	if len(body) == 0 {
 		return t, nil
 	}
-	doc, err := jq.Decode(body, jq.Limits{Bytes: maxTest})
+	doc, err := jq.Decode(body, jq.Limits{Bytes: maxBody})
 	if err != nil {
 		return t, errors.New("the body is not one JSON document")
 	}

@@ -131,8 +131,10 @@ type API struct {
 
 	breaker *heldBreaker // nil: none is written
 
-	server       *caddyhttp.Server // that it is written in; nil for none
-	placeholders []string          // of the chain and of headers, where answers are cached
+	server *caddyhttp.Server // that it is written in; nil for none
+	// Where answers are cached: the placeholders of the chain and of headers, and
+	// those of them that a key holds.
+	placeholders, keyed []string
 }
 
 // CaddyModule returns the Caddy module information.
@@ -159,19 +161,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 // work asks for an answer. It may go on when the phone system has got another one.
 func (c *run) work() bool {
-	if !c.admit() { // may the API be asked?
-		c.tell()
-		return false
-	}
+	c.worked = true
 	defer c.report()
 	defer c.tell()
-	if !c.exchange() { // ask the API, with a token
-		return false
-	}
+	return c.admit() && // may the API be asked?
+		c.exchange() && // ask it, with a token
+		c.understand() // what does the flow want to know of its answer?
+}
+
+// understand reads the API's answer.
+func (c *run) understand() bool {
 	_, traced := span.Start(c.R.Context(), span.Shape, false)
 	defer traced.End()
-	return c.judge() && // what does its answer mean?
-		c.shape() // what the flow wants to know
+	return c.judge() && // what does it mean?
+		c.shape() // in the flow's terms
 }
 
 // Interface guards

@@ -32,7 +32,6 @@ func (c *run) exchange() bool {
 		}
 		c.found.stage, c.found.sent = atCall, req
 		if c.Trial != nil && c.Trial.DryRun {
-			c.found.dryRun = true
 			return c.Fail(call.DryRun, "a test that stops before the call")
 		}
 		again = again && replayable(req)

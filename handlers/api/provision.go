@@ -221,6 +221,7 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	}
 	if a.Cache != nil {
 		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
+		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), ofOneCall)
 	}
 	guests, err := ctx.LoadModule(a, "HandleRaw")
 	if err != nil {

@@ -51,10 +51,7 @@ func (c *run) AppendContext(dst []byte) []byte {
 			}
 		}
 	}
-	for _, name := range c.api.placeholders {
-		if ofOneCall(name) {
-			continue
-		}
+	for _, name := range c.api.keyed {
 		v, _ := c.Repl.GetString(name)
 		dst = cache.AppendPart(dst, v)
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
@@ -60,10 +61,7 @@ func (c *run) answer() error {
 		return nil
 	}
 	c.note()
-	if lack, ok := errors.AsType[*token.NoTokenError](c.attempt.Err); ok {
-		c.RetryAfter = lack.RetryAfter
-	}
-	if c.Failed() {
+	if c.Failed() && c.Trial == nil {
 		c.remember()
 	}
 	return c.Answer(c.recorder.spare())
@@ -71,16 +69,12 @@ func (c *run) answer() error {
 
 // remember keeps a call that failed, masked, for those who look into it later.
 func (c *run) remember() {
-	steps := c.Begun(c.secrets())
-	if c.Trial == nil {
-		c.Failure(append(steps, append(c.told, c.Work...)...))
-	}
+	c.Failure(slices.Concat(c.Begun(c.secrets()), c.told, c.Work))
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for
 // another one: those of a call that failed, and of one that somebody watches.
 func (c *run) tell() {
-	c.worked = true
 	if c.attempt.Replayed {
 		c.Route.Metrics.Replayed()
 	}
@@ -95,14 +89,21 @@ func (c *run) tell() {
 // asked tells whether the API was to be asked, by this call or one forked from it.
 func (c *run) asked() bool { return c.worked || c.Asked() }
 
-// note hands what the exchange has shown to what tells of the call.
+// note hands what the exchange has shown to what tells of the call. Where another
+// call has done the work, its result tells that.
 func (c *run) note() {
+	if !c.worked {
+		return
+	}
 	c.Received = c.recorder.status
 	c.Replayed = c.attempt.Replayed
 	if used := c.attempt.Used; used != nil {
 		c.Obtained = used.Obtained
 	}
 	c.Timing.Token, c.Timing.Upstream = c.attempt.TokenWait, c.attempt.Upstream
+	if lack, ok := errors.AsType[*token.NoTokenError](c.attempt.Err); ok {
+		c.RetryAfter = lack.RetryAfter
+	}
 }
 
 func (c *run) end() {

@@ -58,10 +58,7 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 func (c *run) trace(ctx context.Context, trial *route.Trial, w *answerWriter) adminapi.Trace {
 	trace := adminapi.Trace{
 		API: c.api.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: route.Check(c.Outcome),
-		MS: millis(c.Took()), Steps: c.Begun(c.secrets()),
-	}
-	if c.worked {
-		trial.Tell(c.told)
+		MS: adminapi.Millis(c.Took()), Steps: c.Begun(c.secrets()),
 	}
 	if c.asked() {
 		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up

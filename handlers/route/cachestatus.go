@@ -18,7 +18,7 @@ type cacheUse struct {
 	collapsed bool   // another call asked the API
 	detail    string // stale-while-revalidate, stale-if-error
 	unkept    string // why the answer was not kept
-	note      string // what the call is about, as a keyed hash
+	subject   []byte // what the call is about; nil when it wasn't looked for
 }
 
 // A call whose route has no cache goes by it.

@@ -59,12 +59,11 @@ func (c *Call) Fork(ctx context.Context, names []string) Call {
 	r = caddyhttp.PrepareRequest(r, repl, w, server)
 	copyVars(r, c.R)
 
-	f := Call{
+	return Call{
 		Route: c.Route, W: w, R: r, Repl: repl, Clock: c.Route.memory.behind.Start(r.Context()),
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
 		start: time.Now(), forked: true, Trial: trialOf(ctx),
 	}
-	return f
 }
 
 // copyVars gives the variables of a request to another, but not what is its own.

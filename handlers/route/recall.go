@@ -49,16 +49,16 @@ func (c *Call) Recall(q Question) bool {
 		c.cached.bypassed()
 		return true
 	}
-	key, note, ok := c.cacheKey(q)
+	key, subject, ok := c.cacheKey(q)
 	if !ok {
 		return false
 	}
-	if note == "" {
+	if subject == nil {
 		c.cached.bypassed()
 		c.Route.Metrics.Cached(c.cached.result())
 		return true
 	}
-	c.cached.note = note
+	c.cached.subject = subject
 	now := time.Now()
 	entry, _ := m.answers.Get(key)
 	switch {
@@ -66,11 +66,11 @@ func (c *Call) Recall(q Question) bool {
 		c.cached.hit(entry, now)
 		c.Outcome, c.Status, c.text = call.Outcome(entry.Outcome), entry.Status, entry.Text
 	case entry != nil && now.Before(entry.StaleWhileRevalidate):
-		c.renew(q, key, note)
+		c.renew(q, key)
 		c.cached.hit(entry, now)
 		c.serveStale(entry, now)
 	default:
-		c.ask(q, key, note, entry)
+		c.ask(q, key, entry)
 	}
 	if m.watch.useless(c.cached.isHit) {
 		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+c.uselessBecause(),
@@ -93,9 +93,9 @@ func (c *Call) uselessBecause() string {
 	return "if something in its params or headers is another one in every call, write what the answer depends on as `key`, for example `key `{tel: .tel}``"
 }
 
-// cacheKey is the key of a call in the cache, and a note of what it is about. A
-// blank note leaves the call out of the cache.
-func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
+// cacheKey is the key of a call in the cache, and what of it tells whom or what it
+// is about. Without a subject the call is left out of the cache.
+func (c *Call) cacheKey(q Question) (key cache.Key, subject []byte, ok bool) {
 	m := c.Route.memory
 	buf := append(make([]byte, 0, 512), m.scope...)
 	if !m.shared {
@@ -109,7 +109,7 @@ func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
 	} else {
 		var v any
 		if v, err = m.key.Run(c.Clock, c.Input.Params, c.Request); err == nil && v == nil {
-			return key, "", true
+			return key, nil, true
 		}
 		if err == nil {
 			buf, err = jq.Encode(buf, v, jq.Limits{})
@@ -117,16 +117,16 @@ func (c *Call) cacheKey(q Question) (key cache.Key, note string, ok bool) {
 	}
 	if err != nil {
 		if c.Clock.Err() != nil {
-			return key, "", c.Ended("")
+			return key, nil, c.Ended("")
 		}
-		return key, "", c.Refuse(http.StatusBadRequest, call.BadRequest, fmt.Sprintf("cache key: %v", err))
+		return key, nil, c.Refuse(http.StatusBadRequest, call.BadRequest, fmt.Sprintf("cache key: %v", err))
 	}
-	return m.answers.Key(buf), m.note(buf[from:]), true
+	return m.answers.Key(buf), buf[from:], true
 }
 
 // ask waits for the answer, or until the call's own time is over. An older answer
 // stands in for one that failed.
-func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
+func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 	shared := &c.Route.memory.flights
 	if c.Trial != nil {
 		shared = new(flights) // its steps are its own
@@ -135,7 +135,7 @@ func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
 	f, created := shared.join(key, cancel)
 	c.cached.forwarded(older, created)
 	if created {
-		c.depart(f, key, note, q.Fork(ctx))
+		c.depart(f, key, q.Fork(ctx))
 	} else {
 		cancel()
 	}
@@ -153,7 +153,7 @@ func (c *Call) ask(q Question, key cache.Key, note string, older *cache.Entry) {
 }
 
 // renew has an answer renewed that is served meanwhile.
-func (c *Call) renew(q Question, key cache.Key, note string) {
+func (c *Call) renew(q Question, key cache.Key) {
 	m := c.Route.memory
 	if m.flights.under(key) {
 		return // as most calls find it
@@ -164,12 +164,12 @@ func (c *Call) renew(q Question, key cache.Key, note string) {
 		cancel()
 		return
 	}
-	c.depart(f, key, note, q.Fork(ctx))
+	c.depart(f, key, q.Fork(ctx))
 }
 
-func (c *Call) depart(f *flight, key cache.Key, note string, work Work) {
+func (c *Call) depart(f *flight, key cache.Key, work Work) {
 	f.of.begin(f, work)
-	go c.Route.fly(f, key, note, work)
+	go c.Route.fly(f, key, c.Route.memory.note(c.cached.subject), work)
 }
 
 // fly asks the question, keeps the answer and hands it to all who wait. A panic

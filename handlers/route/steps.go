@@ -11,11 +11,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-const stepOK = "ok"
-
 // Begun tells the steps before the work: what came in, and what the cache had.
 func (c *Call) Begun(secrets []string) []adminapi.Step {
-	receive := adminapi.Step{Step: "receive", Outcome: stepOK, MS: millis(c.Timing.Receive)}
+	receive := adminapi.Step{Step: "receive", Outcome: adminapi.StepOK, MS: adminapi.Millis(c.Timing.Receive)}
 	receive.In = map[string]any{"method": c.R.Method, "url": mask.URI(c.R.URL.RequestURI())}
 	if c.Input != nil {
 		receive.Out = mask.Document(c.Input.Params, secrets)
@@ -31,10 +29,10 @@ func (c *Call) Begun(secrets []string) []adminapi.Step {
 }
 
 func (c *Call) cacheStep() adminapi.Step {
-	step := adminapi.Step{Step: "cache", Outcome: stepOK}
+	step := adminapi.Step{Step: "cache", Outcome: adminapi.StepOK}
 	out := map[string]any{"decision": c.cached.result(), "status": string(c.cached.append(nil))}
-	if c.cached.note != "" {
-		out["subject"] = hex.EncodeToString([]byte(c.cached.note)) // a keyed hash
+	if c.cached.subject != nil {
+		out["subject"] = hex.EncodeToString([]byte(c.Route.memory.note(c.cached.subject))) // a keyed hash
 	}
 	if c.cached.unkept != "" {
 		step.Note = "not kept: " + c.cached.unkept
@@ -45,20 +43,17 @@ func (c *Call) cacheStep() adminapi.Step {
 
 // Concluded tells the steps after the work: the contract and the answer.
 func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
-	shaped := adminapi.Step{Step: "contract", Outcome: stepOK}
+	shaped := adminapi.Step{Step: "contract", Outcome: adminapi.StepOK, Note: "no `default` is written"}
 	if c.Route.Contract != nil {
-		shaped.In = mask.Document(c.Output, secrets)
+		shaped.In, shaped.Note = mask.Document(c.Output, secrets), "keys that are missing or null take their defaults"
 		if fitted, err := c.fit(); err == nil {
 			shaped.Out = mask.Document(fitted, secrets)
 		} else {
 			shaped.Outcome, shaped.Note = string(c.Outcome), err.Error()
 		}
-		shaped.Note = "keys that are missing or null take their defaults"
-	} else {
-		shaped.Note = "no `default` is written"
 	}
 	style := c.Route.Style
-	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: millis(time.Since(c.start))}
+	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start))}
 	written.Out = mask.Hide("", string(text), secrets)
 	written.Note = fmt.Sprintf("%d bytes of %s", len(text), style.Format)
 	if style.Limit > 0 {
@@ -71,7 +66,7 @@ func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
 // into it later.
 func (c *Call) Failure(steps []adminapi.Step) {
 	c.Route.Standing.Failed(adminapi.Trace{
-		API: c.Route.Name, Outcome: string(c.Outcome), MS: millis(time.Since(c.start)), CallID: c.ID,
+		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start)), CallID: c.ID,
 		Time: c.start, Reason: mask.Text(c.Reason), Check: Check(c.Outcome), Steps: steps,
 	})
 }
@@ -97,5 +92,3 @@ func (c *Call) Took() time.Duration { return time.Since(c.start) }
 
 // IsJSON tells whether the answers of a route are JSON.
 func (r *Route) IsJSON() bool { return r.Style.Format == answer.JSON || r.Style.Format == answer.Flat }
-
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

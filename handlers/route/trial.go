@@ -2,7 +2,6 @@ package route
 
 import (
 	"context"
-	"sync"
 
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -14,17 +13,15 @@ type Trial struct {
 	DryRun  bool // stop before the API is called
 	NoCache bool // ask the API, whatever is cached, and keep nothing
 
-	mu   sync.Mutex
-	work []adminapi.Step
-	done chan struct{} // closed when the work has told its steps
-	once sync.Once
+	work []adminapi.Step // once told
+	told chan struct{}
 }
 
 type trialKey struct{}
 
 // WithTrial returns a context for a call that is traced.
 func WithTrial(ctx context.Context, t *Trial) context.Context {
-	t.done = make(chan struct{})
+	t.told = make(chan struct{})
 	return context.WithValue(ctx, trialKey{}, t)
 }
 
@@ -40,28 +37,21 @@ func trialOf(ctx context.Context) *Trial {
 // asksAnew tells whether the cache is to be left alone.
 func (t *Trial) asksAnew() bool { return t != nil && (t.DryRun || t.NoCache) }
 
-// Tell notes the steps of the work: what is between the cache and the contract.
-// The first one who tells is heard.
+// Tell notes the steps of the work: what is between the cache and the contract. A
+// trial has one work, which tells once.
 func (t *Trial) Tell(steps []adminapi.Step) {
-	if t == nil {
-		return
-	}
-	t.once.Do(func() {
-		t.mu.Lock()
+	if t != nil {
 		t.work = steps
-		t.mu.Unlock()
-		close(t.done)
-	})
+		close(t.told)
+	}
 }
 
-// Work returns the steps of the work, once they are told, or what there is of them
-// when ctx ends.
+// Work returns the steps of the work, once they are told; none when ctx ends before.
 func (t *Trial) Work(ctx context.Context) []adminapi.Step {
 	select {
-	case <-t.done:
+	case <-t.told:
+		return t.work
 	case <-ctx.Done():
+		return nil
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.work
 }

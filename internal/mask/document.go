@@ -87,8 +87,9 @@ func (d *document) text(name, s string) string {
 			s = strings.ReplaceAll(s, secret, Hidden)
 		}
 	}
+	s = Value(name, s) // before it is cut: half a number or address looks like none
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + cut
 	}
-	return Value(name, s)
+	return s
 }

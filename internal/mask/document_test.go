@@ -51,6 +51,9 @@ func TestDocumentIsCut(t *testing.T) {
 	if len(text) > 200_000 || !strings.Contains(string(text), "…") {
 		t.Errorf("%d bytes", len(text))
 	}
+	if got := mask.Hide("", strings.Repeat("x", 4090)+" ann@example.com and 13800138000", nil); strings.Contains(got, "ann") || strings.Contains(got, "138") {
+		t.Errorf("half of an address is left: %s", got[4080:])
+	}
 	if got := mask.Hide("nick", strings.Repeat("é", 10_000), nil); len(got) > 5000 || !strings.HasSuffix(got, "…") {
 		t.Errorf("%d bytes of a text", len(got))
 	}

@@ -53,6 +53,12 @@ type Step struct {
 	Note    string  `json:"note,omitempty"`
 }
 
+// StepOK is the outcome of a step after which the call went on.
+const StepOK = "ok"
+
+// Millis is a time as a trace tells it.
+func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // Test has a running instance make a call, and tells its steps.
 func (c *Client) Test(ctx context.Context, api string, t Test) (Trace, error) {
 	body, err := json.Marshal(t)

@@ -153,14 +153,10 @@ func TestTheDefaultDirectory(t *testing.T) {
 	}
 }
 
-// A running instance deletes itself.
-func TestDeleteAsksTheRunningInstance(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "admin.sock")
-	text := directory(t, "unix/"+socket)
-	if _, _, err := caddyWith(t, "id\nC1\nC2\n", "customers", "import"); err != nil {
-		t.Fatal(err)
-	}
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+// runInstance runs Caddy in this process, with a Caddyfile, until the test ends.
+func runInstance(t *testing.T, caddyfile string) {
+	t.Helper()
+	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +168,16 @@ func TestDeleteAsksTheRunningInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = caddy.Stop() })
+}
+
+// A running instance deletes itself.
+func TestDeleteAsksTheRunningInstance(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "admin.sock")
+	text := directory(t, "unix/"+socket)
+	if _, _, err := caddyWith(t, "id\nC1\nC2\n", "customers", "import"); err != nil {
+		t.Fatal(err)
+	}
+	runInstance(t, text)
 	stdout, stderr, err := caddyWith(t, "", "customers", "delete", "C1", "C3")
 	if stdout != "deleted C1\nnot found C3\n" || !strings.Contains(stderr, "running instance: sqlite /") || err == nil {
 		t.Errorf("%q, %q, %v", stdout, stderr, err)

@@ -1,13 +1,11 @@
 package command
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -18,18 +16,7 @@ func TestHoldAndRelease(t *testing.T) {
 	if _, _, err := caddyWith(t, "", "hold", "order"); err == nil || !strings.Contains(err.Error(), "no running instance answers at") {
 		t.Errorf("nobody runs: %v", err)
 	}
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := new(caddy.Config)
-	if err := json.Unmarshal(adapted, cfg); err != nil {
-		t.Fatal(err)
-	}
-	if err := caddy.Run(cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = caddy.Stop() })
+	runInstance(t, text)
 	loaded, err := caddy.ActiveContext().App("switchboard")
 	if err != nil {
 		t.Fatal(err)
