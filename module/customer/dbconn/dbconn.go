@@ -2,7 +2,10 @@
 // tables they hold: bounds of time and number, and connections that only read.
 package dbconn
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Bounds of every store.
 const (
@@ -11,3 +14,7 @@ const (
 	Patience       = 3 * time.Second // with a database that can't be reached
 	MaxConns       = 16              // at once, unless the DSN says otherwise
 )
+
+// ErrNoConnection says that a database was not asked, because there was no
+// connection to it in time.
+var ErrNoConnection = errors.New("no connection")

@@ -1,7 +1,9 @@
 package dbconn
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,6 +29,19 @@ func Postgres(dsn string) (*pgxpool.Config, error) {
 		config.ConnConfig.RuntimeParams["application_name"] = "switchboard"
 	}
 	return config, nil
+}
+
+// AcquirePostgres takes a connection out of the pool, or makes one. Its error is
+// an [ErrNoConnection], unless the pool is full and every connection in use.
+func AcquirePostgres(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	c, err := pool.Acquire(ctx)
+	if err == nil {
+		return c, nil
+	}
+	if in := pool.Stat(); in.AcquiredConns() >= in.MaxConns() {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNoConnection, err)
 }
 
 // PostgresLost tells whether an error code (appendix A of PostgreSQL's manual)

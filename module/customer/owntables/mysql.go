@@ -139,7 +139,7 @@ var errTruncated = errors.New("a text was compared with a column of numbers; com
 func (m *mySQL) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
 	c, err := m.db.Conn(ctx)
 	if err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("%w: %w", dbconn.ErrNoConnection, err)
 	}
 	defer c.Close()
 	found, more, err := queryRows(ctx, c, text, args, limit, mysqlValue)

@@ -45,7 +45,12 @@ type postgres struct{ pool *pgxpool.Pool }
 func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, more bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := p.pool.Query(ctx, sql, append([]any{asText}, args...)...)
+	c, err := dbconn.AcquirePostgres(ctx, p.pool)
+	if err != nil {
+		return nil, false, err
+	}
+	defer c.Release()
+	rows, err := c.Query(ctx, sql, append([]any{asText}, args...)...)
 	if err != nil {
 		return nil, false, err
 	}

@@ -42,13 +42,14 @@ type store struct {
 	db     database
 	region phone.Region
 
+	timeout  time.Duration // of a query
 	patience time.Duration // with a database that can't be reached
 
 	downSince atomic.Int64 // Unix ns; 0 while the database can be reached
 }
 
 func newStore(l *Lookup, env customer.Env, open func() (database, error)) *store {
-	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, patience: dbconn.Patience}
+	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, timeout: queryTimeout, patience: dbconn.Patience}
 }
 
 // Find runs the query of each condition. Customers that all of them find, by
@@ -133,12 +134,12 @@ func intersect(found, others []*customer.Record) []*customer.Record {
 	return kept
 }
 
-// ask runs a query, again on a new connection when the one that it had is
-// lost: a database that restarts costs time, but no answer. One that stays away
-// is asked once a lookup.
+// ask runs a query, again on a new connection when the one that it had is lost,
+// or there was none: a database that restarts costs time, but no answer. One that
+// stays away is asked once a lookup.
 func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[string]any, more bool, failed *verdict) {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		attempt, cancel := context.WithTimeout(ctx, queryTimeout)
+		attempt, cancel := context.WithTimeout(ctx, s.timeout)
 		rows, more, err := s.db.query(attempt, sql, args, maxRows)
 		tooLate := attempt.Err() != nil
 		cancel()
@@ -147,7 +148,7 @@ func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[str
 			return rows, more, nil
 		}
 		v := s.db.judge(err)
-		if tooLate {
+		if tooLate && !errors.Is(err, dbconn.ErrNoConnection) {
 			v = verdict{reason: "no answer in time"}
 		}
 		if !v.lost {

@@ -2,6 +2,9 @@ package owntables
 
 import (
 	"errors"
+	"io"
+	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -145,7 +148,7 @@ func TestRestart(t *testing.T) {
 	for i, server := range []struct{ stop, start func() error }{{pg.Stop, pg.Resume}, {maria.Stop, maria.Resume}} {
 		p := all[i]
 		s := p.open(t, byContacts)
-		s.(*store).patience = time.Minute // a busy machine starts servers slowly
+		s.(*store).timeout, s.(*store).patience = 20*time.Second, time.Minute // a busy machine starts servers slowly
 		var stopped, before sync.WaitGroup
 		done := make(chan struct{})
 		before.Add(8)
@@ -191,6 +194,61 @@ func TestRestart(t *testing.T) {
 			t.Errorf("%v: after it came back: %v, %v", p.kind, records, err)
 		}
 	}
+}
+
+// A server that takes a connection and says nothing, as one does that starts,
+// was not asked: the query is put to it again, on another connection.
+func TestASilentServer(t *testing.T) {
+	for _, p := range places(t, contacts...)[:2] {
+		server := address.FindString(p.dsn)
+		s := place{p.kind, strings.Replace(p.dsn, server, silentAtFirst(t, server), 1)}.open(t, byContacts)
+		if records, err := find(t.Context(), t, s, map[string]any{"tel": "13800138000"}); err != nil || len(records) != 1 {
+			t.Errorf("%v: %v, %v", p.kind, records, err)
+		}
+	}
+}
+
+var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+// silentAtFirst is a way to a server whose first connection leads nowhere.
+func silentAtFirst(t *testing.T, server string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		for first := true; ; first = false {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer c.Close()
+				if first {
+					_, _ = io.Copy(io.Discard, c)
+					return
+				}
+				up, err := net.Dial("tcp", server)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer up.Close()
+				serving.Go(func() {
+					_, _ = io.Copy(up, c)
+					_ = up.Close()
+				})
+				_, _ = io.Copy(c, up)
+			})
+		}
+	})
+	return l.Addr().String()
 }
 
 // The connections themselves refuse to write, whatever a statement holds.
