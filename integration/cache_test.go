@@ -117,6 +117,21 @@ func TestNoTokenWithACache(t *testing.T) {
 	}
 }
 
+// While the token endpoint fails, nobody waits for a token that comes too late.
+func TestATokenThatComesTooLate(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	inject(t, api, provider.Fault{Target: provider.TokenGet, Fault: "status", Status: 503})
+	for name, more := range map[string]string{"without": "", "with": "cache 1m"} {
+		caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "budget 900ms\n"+more, 1)})
+		for i := range 3 { // attempts are a second apart, at least
+			got := harness.Get(t, caddy.URL(fmt.Sprintf("/ivr/order?tel=1380013800%d", i)))
+			if ps := got.Header.Get("Proxy-Status"); !strings.Contains(ps, `details="no_token"`) {
+				t.Errorf("%s a cache: call %d: %s", name, i, ps)
+			}
+		}
+	}
+}
+
 // 500 callers of one number at once are one call of the API.
 func TestIdenticalCallsAreOneCall(t *testing.T) {
 	api := startProvider(t, provider.Options{})

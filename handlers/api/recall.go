@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // AppendSubject implements [route.Question]: the params, and all else that the
@@ -69,6 +70,9 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 
 // Fork implements [route.Question].
 func (c *run) Fork(ctx context.Context) route.Work {
+	if end, ok := c.Clock.Deadline(); ok {
+		ctx = token.WithPatience(ctx, end)
+	}
 	f := &run{api: c.api, Call: c.Call.Fork(ctx, c.api.placeholders)}
 	f.attempt.Part = c.attempt.Part
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request

@@ -71,8 +71,7 @@ func (k *Keeper) await(ctx context.Context) (*Token, error) {
 		var expire <-chan time.Time
 		wait, cause := k.hold(k.now())
 		if wait > 0 && k.flight == nil {
-			deadline, ok := ctx.Deadline()
-			if k.refusedNow() || ok && time.Until(deadline) < wait {
+			if k.refusedNow() || patience(ctx) < wait {
 				k.mu.Unlock()
 				return nil, &NoTokenError{Source: k.policy.name, RetryAfter: wait, Cause: cause}
 			}

@@ -152,8 +152,8 @@ func (k *Keeper) Attach(env Env) {
 // Token gives a token that is valid now. While one is held this costs one
 // atomic load, whatever the endpoint and the storage are doing. Otherwise it
 // waits, bounded by ctx, for the renewal that all callers share. When no call
-// may be made before ctx ends, because the endpoint is failing or has refused
-// the credentials, it doesn't wait at all.
+// may be made before ctx ends (or [WithPatience] does), because the endpoint is
+// failing or has refused the credentials, it doesn't wait at all.
 //
 // An error is always a *NoTokenError.
 func (k *Keeper) Token(ctx context.Context) (*Token, error) {

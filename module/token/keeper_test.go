@@ -187,6 +187,28 @@ func TestRequestWaitsForTheNextAttempt(t *testing.T) {
 	})
 }
 
+// Work that goes on for longer than anybody waits for it doesn't wait for a token
+// that comes too late for them.
+func TestPatienceIsShorterThanTheContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i := newIssuer()
+		i.before = down
+		k, _ := keeping(t, testPolicy(), i, nil)
+		patient := func(d time.Duration) context.Context {
+			return WithPatience(within(t, 10*time.Minute), time.Now().Add(d))
+		}
+		began := time.Now()
+		if _, err := k.Token(patient(time.Second)); err == nil || time.Since(began) > 0 {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+		i.set(func() { i.before, i.latency = nil, 5*time.Second })
+		// an attempt that is under way is worth the wait, for what is done behind
+		if tok, err := k.Token(patient(4 * time.Second)); err != nil || tok.Generation != 1 || time.Since(began) < 5*time.Second {
+			t.Fatalf("after %v: %v, %v", time.Since(began), tok, err)
+		}
+	})
+}
+
 func TestRequestEndsWithItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
