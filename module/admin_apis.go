@@ -20,7 +20,16 @@ func (a *App) releaseAPI(r *http.Request) (any, error) {
 	return a.Operator().Hold(r.PathValue("name"), false)
 }
 
+// Described is an API that tells more of itself.
+type Described interface{ Describe(to *adminapi.API) }
+
 func (a *App) describe(name string) adminapi.API {
 	s := a.standings.find(name)
-	return adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: s.Degraded()}
+	told := adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: s.Degraded()}
+	if api, _ := a.registered(name); api != nil {
+		if d, ok := api.(Described); ok {
+			d.Describe(&told)
+		}
+	}
+	return told
 }

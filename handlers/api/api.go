@@ -109,6 +109,10 @@ type API struct {
 	// Largest answer of the API in bytes, decompressed. Default: 1 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// Whether to keep the API's last answer in memory, masked, for the bench of
+	// `api_console`. The answer is then looked into. Default: false.
+	KeepAnswer bool `json:"keep_answer,omitempty"`
+
 	// What it has in common with the other answering handlers. Auth: anyone who
 	// reaches the listener, by default. A failure gives the default where one is
 	// written. The budget is for token, call, replay and programs; 2s by default.
@@ -130,6 +134,7 @@ type API struct {
 	replay   bool
 
 	breaker *heldBreaker // nil: none is written
+	last    *lastAnswer  // nil: it isn't kept
 
 	server *caddyhttp.Server // that it is written in; nil for none
 	// Where answers are cached: the placeholders of the chain and of headers, and
@@ -173,8 +178,11 @@ func (c *run) work() bool {
 func (c *run) understand() bool {
 	_, traced := span.Start(c.R.Context(), span.Shape, false)
 	defer traced.End()
-	return c.judge() && // what does it mean?
-		c.shape() // in the flow's terms
+	if !c.judge() { // what does it mean?
+		return false
+	}
+	c.keep()
+	return c.shape() // in the flow's terms
 }
 
 // Interface guards

@@ -43,6 +43,7 @@ import (
 //		call_id       <jq>
 //		max_size      <size>
 //		status_field  <name>|off
+//		keep_answer   on|off
 //		reverse_proxy { … }
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -135,6 +136,13 @@ func (p *parser) subdirective() error {
 		return p.breaker()
 	case "replay":
 		return p.OnOff(&a.Replay)
+	case "keep_answer":
+		var keep *bool
+		if err := p.OnOff(&keep); err != nil {
+			return err
+		}
+		a.KeepAnswer = *keep
+		return nil
 	case "max_size":
 		return p.Size(&a.MaxSize)
 	case "reverse_proxy":

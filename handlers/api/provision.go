@@ -84,6 +84,9 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionBreaker(asWritten); err != nil {
 		return err
 	}
+	if a.KeepAnswer {
+		a.last = module.Shared(app, "answer of "+a.Name, func() *lastAnswer { return new(lastAnswer) })
+	}
 	a.warn(ctx)
 
 	sum := sha256.Sum256(asWritten)
@@ -131,7 +134,7 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.programs.credentials = values
-	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
+	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil || a.KeepAnswer
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}

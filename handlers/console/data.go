@@ -35,6 +35,8 @@ var actions = map[string]func(context.Context, module.Operator, []byte) (done an
 	"search":   search,
 	"test":     test,
 	"failures": failures,
+	"bench":    bench,
+	"try":      try,
 }
 
 // data answers what the page asks for.
@@ -202,4 +204,28 @@ func failures(_ context.Context, o module.Operator, body []byte) (any, string, e
 	}
 	found, err := o.Failures(what.API, "")
 	return found, known(what.API, err), err
+}
+
+// bench is where the work on an API's output begins.
+func bench(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := o.Bench(what.API)
+	return found, known(what.API, err), err
+}
+
+// try runs an output program that somebody has typed.
+func try(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+	what, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	draft, err := parse[module.Draft](body)
+	if err != nil {
+		return nil, "", err
+	}
+	done, err := o.Try(ctx, what.API, draft)
+	return done, known(what.API, err), err
 }

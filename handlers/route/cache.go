@@ -147,18 +147,36 @@ func (m *memory) servesStale() bool { return m.StaleWhileRevalidate > 0 || m.Sta
 // watch looks whether a cache is of any use.
 type watch struct {
 	asked, hits atomic.Int64
-	told        atomic.Bool
+	hint        atomic.Pointer[string] // once told
 }
 
 // enough is how many calls have to come, without one that is answered from the
 // cache, for that to be said.
 const enough = 200
 
-// useless tells, once, that no call was ever answered from the cache.
-func (w *watch) useless(hit bool) bool {
+// useless tells, once, that no call was ever answered from the cache, and keeps why
+// that may be.
+func (w *watch) useless(hit bool, because func() string) (hint string, told bool) {
 	if hit {
 		w.hits.Add(1)
-		return false
+		return "", false
 	}
-	return w.asked.Add(1) >= enough && w.hits.Load() == 0 && w.told.CompareAndSwap(false, true)
+	if w.asked.Add(1) < enough || w.hits.Load() > 0 || w.hint.Load() != nil {
+		return "", false
+	}
+	hint = because()
+	return hint, w.hint.CompareAndSwap(nil, &hint)
+}
+
+// CacheHint says why the route's cache may be of no use; "" as long as it is of
+// some, or nobody knows.
+func (r *Route) CacheHint() string {
+	m := r.memory
+	if m == nil || m.watch.hits.Load() > 0 {
+		return ""
+	}
+	if hint := m.watch.hint.Load(); hint != nil {
+		return *hint
+	}
+	return ""
 }

@@ -72,8 +72,8 @@ func (c *Call) Recall(q Question) bool {
 	default:
 		c.ask(q, key, entry)
 	}
-	if m.watch.useless(c.cached.isHit) {
-		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+c.uselessBecause(),
+	if hint, told := m.watch.useless(c.cached.isHit, c.uselessBecause); told {
+		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+hint,
 			zap.String("api", c.Route.Name), zap.Int("calls", enough))
 	}
 	c.Route.Metrics.Cached(c.cached.result())

@@ -1,6 +1,8 @@
 package jq
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
@@ -31,6 +33,15 @@ func Project(programs ...*Program) *Projection {
 		return nil
 	}
 	return all
+}
+
+// Names are the names of the members that are needed, sorted; none when everything
+// is.
+func (p *Projection) Names() []string {
+	if p == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(p.members))
 }
 
 // add makes p cover q, too.

@@ -36,6 +36,9 @@ type API struct {
 	Held     bool   `json:"held"`              // an operator has stopped calls
 	Breaker  string `json:"breaker,omitempty"` // closed, half-open or open; "" without one
 	Degraded bool   `json:"degraded"`          // answers are older ones, defaults or errors
+
+	Params    []string `json:"params,omitempty"`     // that its request programs read, as far as they say it
+	CacheHint string   `json:"cache_hint,omitempty"` // why its cache may be of no use, when no call was answered from it
 }
 
 // Cache is the answer of GET /switchboard/cache. Sizes are in bytes; what is

@@ -25,7 +25,7 @@ exit status is 1 when something did not work.`,
 }
 
 // commands are what stands below `caddy switchboard`.
-var commands = []func() *cobra.Command{test, cases, last, hold, release, tokens, customers, dialects, systems}
+var commands = []func() *cobra.Command{test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
 
 // group makes a command that only holds others refuse what it doesn't know.
 func group(cmd *cobra.Command) {

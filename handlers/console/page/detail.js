@@ -2,6 +2,7 @@
 
 import { get } from './api.js';
 import { badges, holdButton, nameOf, numbers } from './apis.js';
+import { bench } from './bench.js';
 import { callsChart, callsLegend, groups, timesChart, timesLegend } from './chart.js';
 import { h } from './dom.js';
 import { testForm } from './test.js';
@@ -23,7 +24,9 @@ export async function show(draw, name) {
 		h('div', { class: 'charts' },
 			h('section', { class: 'card', 'aria-labelledby': 'calls-title' }, h('h2', { id: 'calls-title' }, t('calls chart')), callsChart(nameOf(api), api.hour), callsLegend()),
 			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
-		api.lookup ? null : testForm(api.name),
+		api.cache_hint ? h('p', { class: 'note warn' }, t('cache hint'), ' ', api.cache_hint) : null,
+		testForm(api),
+		api.lookup ? null : bench(api.name),
 		outcomes(api.hour),
 		minutes(api.hour),
 	);

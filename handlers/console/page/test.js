@@ -2,6 +2,7 @@
 
 import { post } from './api.js';
 import { complain, look, say } from './app.js';
+import { open } from './bench.js';
 import { object } from './cache.js';
 import { h } from './dom.js';
 import { moment, ms, number, t } from './words.js';
@@ -13,18 +14,18 @@ let busy = false;
 
 addEventListener('hashchange', () => { result = failed = null; });
 
-export function testForm(api) {
+export function testForm({ name: api, params }) {
 	return [
 		h('form', { class: 'panel', 'aria-labelledby': 'test-title', onsubmit: (e) => test(e, api) },
 			h('h2', { id: 'test-title' }, t('test')),
 			h('p', { class: 'hint' }, t('test lede')),
 			h('label', { for: 'test-params' }, t('params')),
-			h('textarea', { id: 'test-params', rows: 3, spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'test-hint' }),
-			h('p', { id: 'test-hint', class: 'hint' }, t('params hint')),
+			h('textarea', { id: 'test-params', rows: Math.max(3, params?.length ?? 0), spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'test-hint' }, (params ?? []).map((name) => name + '=').join('\n')),
+			h('p', { id: 'test-hint', class: 'hint' }, t('params hint'), ' ', params?.length ? t('params known', params.join(', ')) : null),
 			h('fieldset', null, h('legend', null, t('options')), options.map((name) =>
 				h('label', { class: 'check', for: 'test-' + name }, h('input', { type: 'checkbox', id: 'test-' + name }), t(name)))),
 			h('button', { type: 'submit', class: 'main', 'aria-disabled': busy ? 'true' : null }, t('test'))),
-		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result)),
+		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result), toBench(api, result)),
 		h('section', { class: 'card', 'data-key': 'failures', 'aria-labelledby': 'failures' },
 			h('h2', { id: 'failures' }, t('failures')),
 			h('p', { class: 'hint' }, t('failures lede')),
@@ -58,6 +59,14 @@ function traced(trace) {
 	];
 }
 
+// toBench takes an answer of the API's to the bench.
+function toBench(api, trace) {
+	const step = (name) => trace.steps.find((one) => one.step === name);
+	const answer = step('call')?.out;
+	if (answer?.body === undefined) return null;
+	return h('button', { type: 'button', onclick: () => open(api, { answer: answer.body, status: answer.status, params: step('receive')?.out }) }, t('to bench'));
+}
+
 // written reads params: a JSON object, or name=value in lines.
 function written(source) {
 	if (source.startsWith('{')) return object(source);
@@ -65,7 +74,7 @@ function written(source) {
 	for (const line of source.split('\n').map((l) => l.trim()).filter(Boolean)) {
 		const at = line.indexOf('=');
 		if (at < 1) throw new Error(t('no params'));
-		params[line.slice(0, at).trim()] = line.slice(at + 1).trim();
+		if (at < line.length - 1) params[line.slice(0, at).trim()] = line.slice(at + 1).trim();
 	}
 	return params;
 }

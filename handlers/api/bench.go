@@ -1,0 +1,47 @@
+package api
+
+import (
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// Bench implements [module.Benched].
+func (a *API) Bench() module.Bench {
+	b := module.Bench{Output: a.Output, For: a.For, Keeps: a.last != nil}
+	if a.last != nil {
+		if kept := a.last.kept.Load(); kept != nil {
+			b.Kept = &module.Sample{Time: kept.at, Answer: kept.doc, Status: kept.status, Headers: kept.headers, Params: kept.params}
+		}
+	}
+	return b
+}
+
+// Describe implements [module.Described].
+func (a *API) Describe(to *adminapi.API) {
+	p := a.programs
+	to.Params = jq.Project(p.path, p.query, p.body, p.headers).Names()
+	to.CacheHint = a.route.CacheHint()
+}
+
+// Write implements [module.Benched].
+func (a *API) Write(v any, system string, to *module.Drafted) {
+	outcome := call.OK
+	if v == nil && a.programs.notFound == nil {
+		outcome = call.NotFound
+	}
+	text, style, err := a.route.Preview(&a.Settings, system, outcome, v)
+	to.Outcome, to.Format, to.Limit = string(outcome), style.Format.String(), style.Limit
+	if err != nil {
+		to.Refused = err.Error()
+		return
+	}
+	to.Text = string(text)
+}
+
+// Interface guards
+var (
+	_ module.Benched   = (*API)(nil)
+	_ module.Described = (*API)(nil)
+)
