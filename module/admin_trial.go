@@ -29,15 +29,12 @@ func (a *App) testAPI(r *http.Request) (any, error) {
 	return a.Operator().Test(r.Context(), r.PathValue("name"), t)
 }
 
-// Test makes a call of an API as a phone system would, and tells its steps.
+// Test makes a call of an API, or of a customer lookup, as a phone system would, and
+// tells its steps.
 func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
-	api, ok := o.app.registered(name)
-	if !ok {
-		return adminapi.Trace{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
-	}
-	tester, ok := api.(Tester)
-	if !ok {
-		return adminapi.Trace{}, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
+	tester, err := o.app.tester(name)
+	if err != nil {
+		return adminapi.Trace{}, err
 	}
 	trace, err := tester.Test(ctx, t)
 	if err != nil {
@@ -49,9 +46,9 @@ func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (admin
 // Failures are the last calls of an API without an answer of its own, newest
 // first, masked; those of one phone call, when its id is given.
 func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
-	s, err := o.standing(name)
-	if err != nil {
-		return nil, err
+	s := o.app.standings.find(name)
+	if s == nil {
+		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
 	return s.Failures(callID), nil
 }

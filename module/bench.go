@@ -18,10 +18,10 @@ import (
 
 // Bench is where somebody works on an API's `output`: what to begin with.
 type Bench struct {
-	Output string   `json:"output"`          // the program as it is configured, "" for none
-	For    string   `json:"for,omitempty"`   // the route's phone system
-	Kept   *Sample  `json:"kept,omitempty"`  // the last answer, where the route keeps it
-	Keeps  bool     `json:"keeps,omitempty"` // whether it does
+	Output string  `json:"output"`          // the program as it is configured, "" for none
+	For    string  `json:"for,omitempty"`   // the route's phone system
+	Kept   *Sample `json:"kept,omitempty"`  // the last answer, where the route keeps it
+	Keeps  bool    `json:"keeps,omitempty"` // whether it does
 
 	Systems []string `json:"systems"` // all phone systems
 }

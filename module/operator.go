@@ -54,8 +54,9 @@ func (o Operator) Hour(name string) (adminapi.Hour, error) {
 	return s.traffic.hour(), nil
 }
 
-// Looks tells whether the configuration answers customer lookups.
-func (o Operator) Looks() bool { return o.app.standings.find(LookupName) != nil }
+// Lookups are the names by which the customer lookups can be tested; none when the
+// configuration has none.
+func (o Operator) Lookups() []string { return o.app.lookups() }
 
 // standing is that of a registered API.
 func (o Operator) standing(name string) (*Standing, error) {

@@ -1,8 +1,11 @@
 package module
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -13,6 +16,8 @@ import (
 type registry struct {
 	mu   sync.Mutex
 	apis map[string]registered
+	// lookups of different settings, in the order in which they were provisioned
+	lookups []registered
 	// what handlers of the same settings have in common, by a name of theirs
 	shared map[string]any
 }
@@ -45,6 +50,50 @@ func (a *App) RegisterAPI(name, fingerprint string, api any) error {
 	}
 	a.apis.apis[name] = registered{fingerprint, api}
 	return nil
+}
+
+// RegisterLookup notes a customer lookup, once for each way in which one is written.
+func (a *App) RegisterLookup(fingerprint string, lookup Tester) {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	if !slices.ContainsFunc(a.apis.lookups, func(r registered) bool { return r.fingerprint == fingerprint }) {
+		a.apis.lookups = append(a.apis.lookups, registered{fingerprint, lookup})
+	}
+}
+
+// lookups are the names of the customer lookups where an API is named: LookupName,
+// or with a number behind it when there are several.
+func (a *App) lookups() []string {
+	a.apis.mu.Lock()
+	defer a.apis.mu.Unlock()
+	if len(a.apis.lookups) == 1 {
+		return []string{LookupName}
+	}
+	var names []string
+	for i := range a.apis.lookups {
+		names = append(names, LookupName+"."+strconv.Itoa(i+1))
+	}
+	return names
+}
+
+// tester finds an API or a customer lookup that can be tested.
+func (a *App) tester(name string) (Tester, error) {
+	if api, ok := a.registered(name); ok {
+		if tester, ok := api.(Tester); ok {
+			return tester, nil
+		}
+		return nil, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
+	}
+	lookups := a.lookups()
+	if i := slices.Index(lookups, name); i >= 0 {
+		a.apis.mu.Lock()
+		defer a.apis.mu.Unlock()
+		return a.apis.lookups[i].api.(Tester), nil
+	}
+	if name == LookupName && len(lookups) > 1 {
+		return nil, apiError(http.StatusConflict, fmt.Errorf("there are several customer lookups, in the order of the configuration: %s; write one of these", strings.Join(lookups, ", ")))
+	}
+	return nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 }
 
 func (a *App) registered(name string) (api any, ok bool) {

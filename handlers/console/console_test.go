@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,9 +26,16 @@ import (
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
+	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[2] == sandbox.Command { // a program's process
+		if err := sandbox.Serve(os.Stdin, os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
 	var err error
 	if folders, err = os.MkdirTemp("", "console-"); err != nil {
 		panic(err)
@@ -100,6 +109,7 @@ http:// {
 		output `+"`{name: .data.nick}`"+`
 		default `+"`{name: \"\"}`"+`
 		cache 1m
+		keep_answer on
 	}
 }`, dir, api.URL(), text)), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -368,6 +378,91 @@ func TestTests(t *testing.T) {
 	g := s.post("/console/data/failures", `{"api":"order"}`)
 	if list := decode[[]trace](t, g); len(list) != 1 || list[0].Outcome != "held" || strings.Contains(g.body, "13700137000") {
 		t.Errorf("%s", g.body)
+	}
+}
+
+// The bench begins with the program and the last answer, masked, and tries what is
+// typed on what is pasted.
+func TestBench(t *testing.T) {
+	s := start(t, open)
+	type begun struct {
+		Output string
+		Keeps  bool
+		Kept   *struct {
+			Answer map[string]any
+			Status int
+			Params map[string]string
+		}
+		Systems []string
+	}
+	if b := decode[begun](t, s.post("/console/data/bench", `{"api":"order"}`)); b.Output != "{name: .data.nick}" || !b.Keeps || b.Kept != nil || !slices.Contains(b.Systems, "asterisk") {
+		t.Errorf("before a call: %+v", b)
+	}
+	s.get("/order?tel=13800138000")
+	g := s.post("/console/data/bench", `{"api":"order"}`)
+	b := decode[begun](t, g)
+	if b.Kept == nil || b.Kept.Status != 200 || b.Kept.Answer["code"] != "000000" || b.Kept.Params["tel"] == "" || strings.Contains(g.body, "13800138000") {
+		t.Errorf("after one: %s", g.body)
+	}
+
+	type done struct {
+		Error, Outcome, Text, Format, Refused, Lines, File string
+		Result                                             any
+		Limit                                              int
+	}
+	for name, tt := range map[string]struct {
+		body string
+		want done
+	}{
+		"as it is": {
+			`{"api":"order","output":"{name: .data.nick}","answer":{"data":{"nick":"Ann"}}}`,
+			done{Result: map[string]any{"name": "Ann"}, Outcome: "ok", Text: `{"_status":"ok","name":"Ann"}`, Format: "json", Lines: "output `{name: .data.nick}`\n"},
+		},
+		"for a phone system": {
+			`{"api":"order","output":"{name: .data.nick, n: $status, t: $params.tel}","answer":{"data":{"nick":"Ann's"}},"vars":{"status":201,"params":{"tel":"7"}},"for":"asterisk"}`,
+			done{Result: map[string]any{"name": "Ann's", "n": 201.0, "t": "7"}, Outcome: "ok", Text: `{"_status":"ok","n":"201","name":"Ann's","t":"7"}`, Format: "flat", Limit: 4095, Lines: "output `{name: .data.nick, n: $status, t: $params.tel}`\nfor asterisk\n"},
+		},
+		"null": {
+			`{"api":"order","output":".data","answer":{"data":null}}`,
+			done{Outcome: "ok", Text: `{"_status":"ok","name":""}`, Format: "json", Lines: "output `.data`\n"},
+		},
+		"without a program": {
+			`{"api":"order","output":"","answer":{"name":1}}`,
+			done{Result: map[string]any{"name": 1.0}, Outcome: "ok", Text: `{"_status":"ok","name":"1"}`, Format: "json"},
+		},
+		"no object under a contract": {
+			`{"api":"order","output":"[1]","answer":{}}`,
+			done{Result: []any{1.0}, Outcome: "ok", Refused: "*", Format: "json", Lines: "output `[1]`\n"},
+		},
+		"what Caddy would change": {
+			`{"api":"order","output":"{path}","answer":{"path":1}}`,
+			done{Result: map[string]any{"path": 1.0}, Outcome: "ok", Text: `{"_status":"ok","name":"","path":1}`, Format: "json", Lines: "output @order.jq\n", File: "order.jq"},
+		},
+		"no program":    {`{"api":"order","output":".data.","answer":{}}`, done{Error: "*"}},
+		"one that ends": {`{"api":"order","output":"[range(1e9)]","answer":{}}`, done{Error: "jq: took too long"}},
+	} {
+		got := decode[done](t, s.post("/console/data/try", tt.body))
+		for got, want := range map[*string]string{&got.Error: tt.want.Error, &got.Refused: tt.want.Refused} {
+			if want == "*" && *got != "" {
+				*got = want
+			}
+		}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, tt.want)
+		}
+	}
+	for body, status := range map[string]int{
+		`{"api":"nope"}`: http.StatusNotFound,
+		`[]`:             http.StatusBadRequest,
+		`{"api":"order","output":".","answer":1,"vars":{"token":"x"}}`: http.StatusBadRequest,
+		`{"api":"order","output":".","answer":1,"for":"pigeon"}`:       http.StatusBadRequest,
+	} {
+		if g := s.post("/console/data/try", body); g.status != status {
+			t.Errorf("%s: %d %s", body, g.status, g.body)
+		}
+	}
+	if g := s.post("/console/data/bench", `{"api":"nope"}`); g.status != http.StatusNotFound {
+		t.Errorf("%d %s", g.status, g.body)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
@@ -76,6 +77,7 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 type standing struct {
 	adminapi.API
 	Lookup bool          `json:"lookup,omitempty"`
+	Tests  []string      `json:"tests"` // the names that a test of it has
 	Hour   adminapi.Hour `json:"hour"`
 }
 
@@ -86,13 +88,21 @@ func apis(_ context.Context, o module.Operator) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, standing{API: api, Hour: hour})
+		list = append(list, standing{API: api, Tests: []string{api.Name}, Hour: hour})
 	}
 	if hour, err := o.Hour(module.LookupName); err == nil {
-		list = append(list, standing{API: adminapi.API{Name: module.LookupName}, Lookup: true, Hour: hour})
+		lookup := adminapi.API{Name: module.LookupName, Params: lookupParams}
+		list = append(list, standing{API: lookup, Lookup: true, Tests: o.Lookups(), Hour: hour})
 	}
 	return list, nil
 }
+
+var lookupParams = func() (names []string) {
+	for _, p := range customer.Params {
+		names = append(names, string(p))
+	}
+	return names
+}()
 
 // directory is where the customers are, and how many, where that can be told.
 type directory struct {

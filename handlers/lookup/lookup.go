@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
@@ -78,6 +79,8 @@ type Lookup struct {
 	audit     *auditor
 	answers   answers
 	asked     int // how many customers: the newest, or as many as shows that there are several
+
+	server *caddyhttp.Server // that it is written in; nil for none
 }
 
 // directory is what the handler needs of the customer directory.
@@ -97,9 +100,7 @@ func (Lookup) CaddyModule() caddy.ModuleInfo {
 // ServeHTTP takes a lookup through its stages. A stage that ends it, well or
 // badly, has set the outcome; what follows is the answer for it.
 func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	c := &run{lookup: l}
-	c.Begin(l.route, w, r)
-	c.Repl.Map(c.placeholder)
+	c := l.begin(w, r)
 	defer c.end()
 
 	_ = c.Authorize() && // who asks?
@@ -107,7 +108,14 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 		c.Recall(c) && // is that known already, or being asked?
 		c.find() // who is it?
 
-	return c.Answer(nil)
+	return c.answer()
+}
+
+func (l *Lookup) begin(w http.ResponseWriter, r *http.Request) *run {
+	c := &run{lookup: l}
+	c.Begin(l.route, w, r)
+	c.Repl.Map(c.placeholder)
+	return c
 }
 
 // Interface guards
@@ -115,4 +123,5 @@ var (
 	_ caddy.Provisioner           = (*Lookup)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Lookup)(nil)
 	_ route.Question              = (*run)(nil)
+	_ module.Tester               = (*Lookup)(nil)
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
@@ -52,6 +53,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 		return err
 	}
 	app := loaded.(*module.App)
+	l.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if l.route, err = l.New(ctx, app, Name, route.Defaults{
 		Subject: "the customer directory", Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
 	}); err != nil {
@@ -75,7 +77,11 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if err := l.Remember(app, l.route, string(asWritten), app.CustomersIdentity()); err != nil {
 		return err
 	}
-	return l.route.Try()
+	if err := l.route.Try(); err != nil {
+		return err
+	}
+	app.RegisterLookup(string(asWritten), l)
+	return nil
 }
 
 var errTextOfMany = errors.New("format text is one value; write one field, for example `fields nick`")

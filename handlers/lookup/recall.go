@@ -29,7 +29,9 @@ func (c *run) Fork(ctx context.Context) route.Work {
 // Do implements [route.Work].
 func (c *run) Do() route.Result {
 	c.find()
-	return c.Result()
+	result := c.Result()
+	result.Work = c.told
+	return result
 }
 
 // Late implements [route.Work].

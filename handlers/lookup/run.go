@@ -3,10 +3,12 @@ package lookup
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -16,6 +18,9 @@ type run struct {
 	route.Call
 	lookup *Lookup
 	query  customer.Query
+
+	worked bool            // this call has asked the directory
+	told   []adminapi.Step // of the work, once somebody wants to know them
 }
 
 func (c *run) placeholder(key string) (any, bool) {
@@ -54,6 +59,11 @@ func (c *run) receive() bool {
 
 // find asks the directory.
 func (c *run) find() bool {
+	c.worked = true
+	defer c.tell()
+	if c.Trial != nil && c.Trial.DryRun {
+		return c.Fail(call.DryRun, "a test that stops before the lookup")
+	}
 	if c.query.Nobody() {
 		return c.nobody(call.NotFound)
 	}
@@ -98,6 +108,14 @@ func (c *run) failed(err error) bool {
 	default:
 		return c.Fail(call.BadAnswer, "the customer directory's answer could not be used")
 	}
+}
+
+// answer writes what the phone system gets.
+func (c *run) answer() error {
+	if c.Failed() && c.Trial == nil {
+		c.Failure(slices.Concat(c.Begun(nil), c.told, c.Work))
+	}
+	return c.Answer(nil)
 }
 
 func (c *run) end() {

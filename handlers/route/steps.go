@@ -41,17 +41,9 @@ func (c *Call) cacheStep() adminapi.Step {
 	return step
 }
 
-// Concluded tells the steps after the work: the contract and the answer.
+// Concluded tells the steps after the work: the contract, where there can be one,
+// and the answer.
 func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
-	shaped := adminapi.Step{Step: "contract", Outcome: adminapi.StepOK, Note: "no `default` is written"}
-	if c.Route.Contract != nil {
-		shaped.In, shaped.Note = mask.Document(c.Output, secrets), "keys that are missing or null take their defaults"
-		if fitted, err := c.fit(); err == nil {
-			shaped.Out = mask.Document(fitted, secrets)
-		} else {
-			shaped.Outcome, shaped.Note = string(c.Outcome), err.Error()
-		}
-	}
 	style := c.Route.Style
 	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start))}
 	written.Out = mask.Hide("", string(text), secrets)
@@ -59,7 +51,25 @@ func (c *Call) Concluded(text []byte, secrets []string) []adminapi.Step {
 	if style.Limit > 0 {
 		written.Note = fmt.Sprintf("%d of %d bytes of %s", len(text), style.Limit, style.Format)
 	}
-	return []adminapi.Step{shaped, written}
+	if c.Route.Instead != nil {
+		return []adminapi.Step{written} // the handler's own answers
+	}
+	return []adminapi.Step{c.contractStep(secrets), written}
+}
+
+func (c *Call) contractStep(secrets []string) adminapi.Step {
+	step := adminapi.Step{Step: "contract", Outcome: adminapi.StepOK, Note: "no `default` is written"}
+	if c.Route.Contract == nil {
+		return step
+	}
+	step.In, step.Note = mask.Document(c.Output, secrets), "keys that are missing or null take their defaults"
+	fitted, err := c.fit()
+	if err != nil {
+		step.Outcome, step.Note = string(c.Outcome), err.Error()
+		return step
+	}
+	step.Out = mask.Document(fitted, secrets)
+	return step
 }
 
 // Failure tells of a call that had no answer of the API's own, for those who look
@@ -87,8 +97,5 @@ func (c *Call) Failed() bool {
 // Asked tells whether the cache had no answer to give, so that the work was done.
 func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
 
-// Took is how long the call has taken so far.
-func (c *Call) Took() time.Duration { return time.Since(c.start) }
-
-// IsJSON tells whether the answers of a route are JSON.
-func (r *Route) IsJSON() bool { return r.Style.Format == answer.JSON || r.Style.Format == answer.Flat }
+// isJSON tells whether the answers of a route are JSON.
+func (r *Route) isJSON() bool { return r.Style.Format == answer.JSON || r.Style.Format == answer.Flat }

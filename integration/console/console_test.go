@@ -72,11 +72,17 @@ http://localhost:{PORT} {
 		cache 1s {
 			stale 1m 1h
 		}
+		keep_answer on
 	}
 	api /down an-api-with-quite-a-long-name-for-a-telephone-screen {
 		to http://127.0.0.1:1/down
 		auth none
 		default ` + "`{name: \"\"}`" + `
+	}
+	api /plain plain {
+		to {API}/free/echo
+		auth none
+		output ` + "`{method: .method}`" + `
 	}
 	customer_lookup /customer {
 		auth none
@@ -273,7 +279,10 @@ func TestTests(t *testing.T) {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
 			tab.Wait("One a line")
-			tab.Do(chromedp.SendKeys(chromedp.CSS("#test-params"), "nonsense"))
+			if prefilled := Eval[string](tab, `document.getElementById("test-params").value`); prefilled != "tel=" {
+				t.Errorf("the form begins with %q", prefilled)
+			}
+			Eval[string](tab, `document.getElementById("test-params").value = "nonsense"`)
 			tab.Click("Test")
 			tab.Wait("Write params as name=value")
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
@@ -302,6 +311,72 @@ func TestTests(t *testing.T) {
 			tab.Clean(base)
 		})
 	}
+}
+
+// The bench: the last answer and the program are there, what is typed is tried as it
+// is written, in the form of the phone system that is chosen.
+func TestBench(t *testing.T) {
+	caddy, base := start(t)
+	browser := Open(t)
+	for _, width := range widths {
+		t.Run(fmt.Sprint(width), func(t *testing.T) {
+			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
+			tab.Wait("Open the bench")
+			tab.Click("Open the bench")
+			tab.Until("the focus", `document.activeElement.id === "bench"`)
+			tab.Wait("What the phone system gets")
+			tab.Wait(`{"_status":"ok","name":"张三"}`)
+			if answer := Eval[string](tab, `document.getElementById("bench-answer").value`); !strings.Contains(answer, "000000") || strings.Contains(answer, "13800138000") {
+				t.Errorf("the last answer: %s", answer)
+			}
+			tab.Check()
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-output"), kb.End+" | .city = \"x"))
+			tab.Wait("That gives nothing")
+			tab.Check()
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-output"), "\""))
+			tab.Wait(`"city": "x"`)
+			tab.Do(chromedp.SetValue(chromedp.CSS("#bench-for"), "kamailio"))
+			Eval[bool](tab, `document.getElementById("bench-for").dispatchEvent(new Event("change", { bubbles: true }))`)
+			tab.Wait("for kamailio")
+			tab.Wait("bytes of")
+			Eval[string](tab, `document.getElementById("bench-answer").value = "{"`)
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
+			tab.Wait("this is not JSON")
+			Eval[string](tab, `document.getElementById("bench-answer").value = '{"data":{"nick":"pasted"}}'`)
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
+			tab.Wait("pasted")
+			tab.Click("Copy")
+			tab.Until("a word about it", `/copied|selected/.test(document.getElementById("status").textContent)`)
+			tab.Check()
+
+			// from a test of another API, which keeps nothing
+			Eval[bool](tab, `(location.hash = "#/apis/plain", true)`)
+			tab.Wait("Open the bench")
+			tab.Click("Test")
+			tab.Wait("Work on this answer")
+			tab.Click("Work on this answer")
+			tab.Wait("Of the test, masked")
+			tab.Wait("What the phone system gets")
+			tab.Check()
+			tab.Clean(base)
+		})
+	}
+	if log := caddy.Logs.String(); !strings.Contains(log, `"for":"try"`) || strings.Contains(log, "pasted") {
+		t.Errorf("the log should tell that the bench was used, and nothing of it")
+	}
+}
+
+// A customer lookup is tested as an API is.
+func TestALookup(t *testing.T) {
+	_, base := start(t)
+	tab := Open(t).Tab(t, 360, 900, chromedp.Navigate(base+"#/apis/customer_lookup"))
+	tab.Wait("One a line")
+	Eval[string](tab, `document.getElementById("test-params").value = "id=\ntel=13800138000"`)
+	tab.Click("Test")
+	tab.Wait("Result of the test")
+	tab.Wait("张三")
+	tab.Check()
+	tab.Clean(base)
 }
 
 // With a key: the form, a wrong key, the right one, and the console.

@@ -1,0 +1,181 @@
+package route
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// Rehearsal is a test on its way through a handler: the request of a phone system,
+// and where its answer goes.
+type Rehearsal struct {
+	R     *http.Request
+	W     http.ResponseWriter
+	Trial *Trial
+
+	written *answerWriter
+}
+
+// Rehearse prepares a test. The server is the one that the handler is written in,
+// or nil.
+func Rehearse(ctx context.Context, t adminapi.Test, trial *Trial, server *caddyhttp.Server) (*Rehearsal, error) {
+	r, err := testRequest(WithTrial(ctx, trial), t)
+	if err != nil {
+		return nil, err
+	}
+	if server == nil {
+		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
+	}
+	w := &answerWriter{header: make(http.Header)}
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, server)
+	for name, v := range t.Vars {
+		caddyhttp.SetVar(r.Context(), name, v)
+	}
+	return &Rehearsal{R: r, W: w, Trial: trial, written: w}, nil
+}
+
+// Trace puts the steps of a test together, when the call is done. Asked tells
+// whether the work was done, by this call or one forked from it.
+func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []string) adminapi.Trace {
+	trace := adminapi.Trace{
+		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: Check(c.Outcome),
+		MS: adminapi.Millis(time.Since(c.start)), Steps: c.Begun(secrets),
+	}
+	if asked {
+		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up
+		defer cancel()
+		trace.Steps = append(trace.Steps, p.Trial.Work(wait)...)
+	}
+	if p.Trial.DryRun {
+		return trace
+	}
+	text := p.written.body.Bytes()
+	trace.Status = p.written.status
+	trace.Answer = c.Route.asJSON(text)
+	trace.Steps = append(trace.Steps, c.Concluded(text, secrets)...)
+	return trace
+}
+
+// asJSON is an answer as a member of a JSON document: itself, or a text of it.
+func (r *Route) asJSON(text []byte) json.RawMessage {
+	if (r.isJSON() || bytes.HasPrefix(text, []byte("{"))) && json.Valid(text) {
+		return text
+	}
+	quoted, err := jq.Encode(nil, string(text), jq.Limits{})
+	if err != nil {
+		return nil
+	}
+	return quoted
+}
+
+// testRequest is the request of a phone system that sends these params: texts and
+// numbers in the query, anything else as JSON.
+func testRequest(ctx context.Context, t adminapi.Test) (*http.Request, error) {
+	method, path := strings.ToUpper(t.Method), t.Path
+	query, flat := asQuery(t.Params)
+	if method == "" {
+		method = http.MethodGet
+		if !flat {
+			method = http.MethodPost
+		}
+	}
+	if path == "" {
+		path = "/"
+	}
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New("path must begin with /")
+	}
+	var body []byte
+	switch {
+	case method != http.MethodGet && method != http.MethodHead:
+		text, err := jq.Encode(nil, orEmpty(t.Params), jq.Limits{})
+		if err != nil {
+			return nil, errors.New("params can't be written as JSON")
+		}
+		body = text
+	case !flat:
+		return nil, errors.New("a GET carries params that are texts and numbers; use POST")
+	case query != "":
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		path += separator + query
+	}
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})),
+		method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("method or path can't be used in a request")
+	}
+	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
+	r.URL.Scheme, r.URL.Host = "", "" // as of a request that came in
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	} else {
+		r.Body = http.NoBody
+	}
+	for name, value := range t.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, fmt.Errorf("%q is not a header", name)
+		}
+		r.Header.Set(name, value)
+	}
+	return r, nil
+}
+
+func orEmpty(params map[string]any) map[string]any {
+	if params == nil {
+		return map[string]any{}
+	}
+	return params
+}
+
+// asQuery writes params as a query, if they are texts and numbers.
+func asQuery(params map[string]any) (query string, flat bool) {
+	values := make(url.Values, len(params))
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		s, ok := Scalar(params[name])
+		if _, isBool := params[name].(bool); !ok || isBool {
+			return "", false
+		}
+		values.Set(name, s)
+	}
+	return values.Encode(), true
+}
+
+// answerWriter keeps the answer of a test.
+type answerWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *answerWriter) Header() http.Header { return w.header }
+
+func (w *answerWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *answerWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
