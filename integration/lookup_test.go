@@ -167,6 +167,38 @@ func TestErasureAndLogs(t *testing.T) {
 	}
 }
 
+// A lookup that fails is found again, masked.
+func TestAFailedLookupIsTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	caddy := harness.Start(t, harness.Config{Dir: dir, Caddyfile: `{
+	admin {ADMIN}
+	switchboard {
+		customers postgres postgres://crm@127.0.0.1:1/crm
+		region CN
+	}
+}
+http://localhost:{PORT} {
+	bind 127.0.0.1
+	customer_lookup /ivr/customer {
+		auth none
+		budget 300ms
+	}
+}
+`})
+	got := harness.Get(t, caddy.URL("/ivr/customer?tel=13800138000&call_id=c-9"))
+	if got.Status/100 != 5 {
+		t.Fatalf("got %d %s", got.Status, got.Body)
+	}
+	out, err := caddy.Command("switchboard", "last", "customer_lookup", "--call", "c-9", "--address", caddy.Admin)
+	if err != nil || !strings.Contains(out, "receive") || !strings.Contains(out, "call ") || strings.Contains(out, "13800138000") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := caddy.Command("switchboard", "test", "customer_lookup", "tel=13800138000", "--address", caddy.Admin); err == nil || !strings.Contains(out, "directory") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // A lookup is kept as an API's answer is, until somebody changes a customer.
 func TestLookupsAreKept(t *testing.T) {
 	t.Parallel()

@@ -193,7 +193,7 @@ func TestALookupIsTested(t *testing.T) {
 	caddy := startDirectory(t)
 	putCustomer(t, caddy, "C1001", zhang)
 	const params = `{"params":{"tel":"+86 138-0013-8000"}}`
-	trace, _ := tested(t, caddy, "customer_lookup.1", params)
+	trace, _ := tested(t, caddy, "customer_lookup.2", params)
 	if got := stepNames(trace); got != "receive call answer" || trace.Outcome != "ok" {
 		t.Errorf("steps %s, outcome %s", got, trace.Outcome)
 	}
@@ -207,20 +207,20 @@ func TestALookupIsTested(t *testing.T) {
 			t.Errorf("the steps hold %s: %s", canary, steps)
 		}
 	}
-	if trace, _ := tested(t, caddy, "customer_lookup.2", params); !strings.Contains(string(trace.Answer), `"field_9":"gold"`) {
+	if trace, _ := tested(t, caddy, "customer_lookup.1", params); !strings.Contains(string(trace.Answer), `"field_9":"gold"`) {
 		t.Errorf("the second lookup: %s", trace.Answer)
 	}
-	if trace, _ := tested(t, caddy, "customer_lookup.1", `{"params":{"tel":"anonymous"}}`); trace.Outcome != "not_found" {
+	if trace, _ := tested(t, caddy, "customer_lookup.2", `{"params":{"tel":"anonymous"}}`); trace.Outcome != "not_found" {
 		t.Errorf("a withheld number: %s", trace.Outcome)
 	}
-	if trace, _ := tested(t, caddy, "customer_lookup.1", `{"dry_run":true,"params":{"tel":"13800138000"}}`); trace.Outcome != "dry_run" || trace.Answer != nil {
+	if trace, _ := tested(t, caddy, "customer_lookup.2", `{"dry_run":true,"params":{"tel":"13800138000"}}`); trace.Outcome != "dry_run" || trace.Answer != nil {
 		t.Errorf("a dry run: %s %s", trace.Outcome, trace.Answer)
 	}
 	got := harness.Do(t, harness.Request(t, "POST", "http://"+caddy.Admin+"/switchboard/apis/customer_lookup/test", "application/json", params))
-	if got.Status != 409 || !strings.Contains(got.Body, "customer_lookup.1, customer_lookup.2") {
+	if got.Status != 409 || !strings.Contains(got.Body, "customer_lookup.1 (all fields) or customer_lookup.2 (fields id nick isVip tel)") {
 		t.Errorf("without a number: %d %s", got.Status, got.Body)
 	}
-	if out, err := caddy.Command("switchboard", "test", "customer_lookup.1", "tel=13800138000", "--address", caddy.Admin); err != nil || !strings.Contains(out, "张三") {
+	if out, err := caddy.Command("switchboard", "test", "customer_lookup.2", "tel=13800138000", "--address", caddy.Admin); err != nil || !strings.Contains(out, "张三") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

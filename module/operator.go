@@ -54,9 +54,9 @@ func (o Operator) Hour(name string) (adminapi.Hour, error) {
 	return s.traffic.hour(), nil
 }
 
-// Lookups are the names by which the customer lookups can be tested; none when the
-// configuration has none.
-func (o Operator) Lookups() []string { return o.app.lookups() }
+// Lookups are the customer lookups as they can be tested; none when the configuration
+// has none.
+func (o Operator) Lookups() []Tested { return o.app.lookups() }
 
 // standing is that of a registered API.
 func (o Operator) standing(name string) (*Standing, error) {

@@ -25,6 +25,7 @@ type registry struct {
 type registered struct {
 	fingerprint string
 	api         any
+	what        string // for people, where the name doesn't tell
 }
 
 // LookupName is what the customer lookup is called where APIs have names: in logs
@@ -48,32 +49,40 @@ func (a *App) RegisterAPI(name, fingerprint string, api any) error {
 		}
 		return nil
 	}
-	a.apis.apis[name] = registered{fingerprint, api}
+	a.apis.apis[name] = registered{fingerprint: fingerprint, api: api}
 	return nil
 }
 
 // RegisterLookup notes a customer lookup, once for each way in which one is written.
-func (a *App) RegisterLookup(fingerprint string, lookup Tester) {
+// What tells people which one it is.
+func (a *App) RegisterLookup(fingerprint, what string, lookup Tester) {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
 	if !slices.ContainsFunc(a.apis.lookups, func(r registered) bool { return r.fingerprint == fingerprint }) {
-		a.apis.lookups = append(a.apis.lookups, registered{fingerprint, lookup})
+		a.apis.lookups = append(a.apis.lookups, registered{fingerprint, lookup, what})
 	}
 }
 
-// lookups are the names of the customer lookups where an API is named: LookupName,
-// or with a number behind it when there are several.
-func (a *App) lookups() []string {
+// Tested is a name under which something can be tested, and what it is.
+type Tested struct {
+	Name string `json:"name"`
+	What string `json:"what,omitempty"`
+}
+
+// lookups are the customer lookups as they are tested: LookupName, or with a number
+// behind it when there are several.
+func (a *App) lookups() []Tested {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
-	if len(a.apis.lookups) == 1 {
-		return []string{LookupName}
+	var all []Tested
+	for i, l := range a.apis.lookups {
+		name := LookupName
+		if len(a.apis.lookups) > 1 {
+			name += "." + strconv.Itoa(i+1)
+		}
+		all = append(all, Tested{name, l.what})
 	}
-	var names []string
-	for i := range a.apis.lookups {
-		names = append(names, LookupName+"."+strconv.Itoa(i+1))
-	}
-	return names
+	return all
 }
 
 // tester finds an API or a customer lookup that can be tested.
@@ -85,13 +94,17 @@ func (a *App) tester(name string) (Tester, error) {
 		return nil, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
 	}
 	lookups := a.lookups()
-	if i := slices.Index(lookups, name); i >= 0 {
+	if i := slices.IndexFunc(lookups, func(l Tested) bool { return l.Name == name }); i >= 0 {
 		a.apis.mu.Lock()
 		defer a.apis.mu.Unlock()
 		return a.apis.lookups[i].api.(Tester), nil
 	}
 	if name == LookupName && len(lookups) > 1 {
-		return nil, apiError(http.StatusConflict, fmt.Errorf("there are several customer lookups, in the order of the configuration: %s; write one of these", strings.Join(lookups, ", ")))
+		var list []string
+		for _, l := range lookups {
+			list = append(list, l.Name+" ("+l.What+")")
+		}
+		return nil, apiError(http.StatusConflict, errors.New("there are several customer lookups; write "+strings.Join(list, " or ")))
 	}
 	return nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 }

@@ -76,9 +76,9 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 // held.
 type standing struct {
 	adminapi.API
-	Lookup bool          `json:"lookup,omitempty"`
-	Tests  []string      `json:"tests"` // the names that a test of it has
-	Hour   adminapi.Hour `json:"hour"`
+	Lookup bool            `json:"lookup,omitempty"`
+	Tests  []module.Tested `json:"tests"` // what a test of it can be of
+	Hour   adminapi.Hour   `json:"hour"`
 }
 
 func apis(_ context.Context, o module.Operator) (any, error) {
@@ -88,7 +88,7 @@ func apis(_ context.Context, o module.Operator) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, standing{API: api, Tests: []string{api.Name}, Hour: hour})
+		list = append(list, standing{API: api, Tests: []module.Tested{{Name: api.Name}}, Hour: hour})
 	}
 	if hour, err := o.Hour(module.LookupName); err == nil {
 		lookup := adminapi.API{Name: module.LookupName, Params: lookupParams}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -80,8 +81,20 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if err := l.route.Try(); err != nil {
 		return err
 	}
-	app.RegisterLookup(string(asWritten), l)
+	app.RegisterLookup(string(asWritten), l.what(), l)
 	return nil
+}
+
+// what tells one lookup from another.
+func (l *Lookup) what() string {
+	what := "all fields"
+	if l.Fields != nil {
+		what = "fields " + strings.Join(l.Fields, " ")
+	}
+	if l.For != "" {
+		what = "for " + l.For + ", " + what
+	}
+	return what
 }
 
 var errTextOfMany = errors.New("format text is one value; write one field, for example `fields nick`")

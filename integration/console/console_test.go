@@ -416,15 +416,31 @@ func TestScreenshots(t *testing.T) {
 	}
 	_, base := start(t)
 	browser := Open(t)
-	for name, hash := range map[string]string{"console.png": "#/apis", "console-test.png": "#/apis/order"} {
-		tab := browser.Tab(t, 1200, 800, chromedp.Navigate(base+hash), chromedp.WaitVisible(chromedp.CSS(".card")))
-		if name == "console-test.png" {
+	for _, picture := range []struct {
+		name, hash string
+		pose       func(*Tab)
+	}{
+		{"console.png", "#/apis", func(*Tab) {}},
+		{"console-test.png", "#/apis/order", func(tab *Tab) {
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
 			Eval[bool](tab, `(document.getElementById("test-no_cache").checked = true)`)
 			tab.Click("Test")
 			tab.Wait("Result of the test")
 			Eval[bool](tab, `(document.querySelector('[data-key="6output"] details:last-child, .steps li:nth-child(7) details:last-child').open = true, document.getElementById("result").scrollIntoView(), true)`)
-		}
+		}},
+		{"console-bench.png", "#/apis/order", func(tab *Tab) {
+			tab.Click("Open the bench")
+			tab.Wait("What the phone system gets")
+			Eval[string](tab, `document.getElementById("bench-output").value = "{name: .data.nick, vip: (.data.isVip == \"1\")}"`)
+			tab.Do(chromedp.SetValue(chromedp.CSS("#bench-for"), "asterisk"))
+			Eval[bool](tab, `document.getElementById("bench-for").dispatchEvent(new Event("change", { bubbles: true }))`)
+			tab.Wait("for asterisk")
+			Eval[bool](tab, `(document.getElementById("bench").scrollIntoView(), true)`)
+		}},
+	} {
+		name := picture.name
+		tab := browser.Tab(t, 1200, 800, chromedp.Navigate(base+picture.hash), chromedp.WaitVisible(chromedp.CSS(".card")))
+		picture.pose(tab)
 		png, err := chromedp.Run(tab.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			t.Fatal(err)

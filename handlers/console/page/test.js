@@ -14,11 +14,14 @@ let busy = false;
 
 addEventListener('hashchange', () => { result = failed = null; });
 
-export function testForm({ name: api, params }) {
+export function testForm({ name: api, params, tests }) {
 	return [
-		h('form', { class: 'panel', 'aria-labelledby': 'test-title', onsubmit: (e) => test(e, api) },
+		h('form', { class: 'panel', 'aria-labelledby': 'test-title', onsubmit: (e) => test(e, api, tests) },
 			h('h2', { id: 'test-title' }, t('test')),
 			h('p', { class: 'hint' }, t('test lede')),
+			tests.length > 1 && [
+				h('label', { for: 'test-which' }, t('which')),
+				h('select', { id: 'test-which' }, tests.map((one) => h('option', { value: one.name }, one.what)))],
 			h('label', { for: 'test-params' }, t('params')),
 			h('textarea', { id: 'test-params', rows: Math.max(3, params?.length ?? 0), spellcheck: 'false', autocomplete: 'off', 'aria-describedby': 'test-hint' }, (params ?? []).map((name) => name + '=').join('\n')),
 			h('p', { id: 'test-hint', class: 'hint' }, t('params hint'), ' ', params?.length ? t('params known', params.join(', ')) : null),
@@ -79,12 +82,12 @@ function written(source) {
 	return params;
 }
 
-async function test(event, api) {
+async function test(event, api, tests) {
 	event.preventDefault();
 	if (busy) return;
 	const here = location.hash;
 	try {
-		const body = { api, params: written(document.getElementById('test-params').value.trim()) };
+		const body = { api: document.getElementById('test-which')?.value ?? tests[0].name, params: written(document.getElementById('test-params').value.trim()) };
 		for (const name of options) if (document.getElementById('test-' + name).checked) body[name] = true;
 		busy = true;
 		say(t('testing', api));
