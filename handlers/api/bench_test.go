@@ -8,6 +8,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
 // reply is a guest that answers as an API does, without a connection.
@@ -40,16 +43,9 @@ func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
-// BenchmarkCall is everything that a call costs besides the exchange itself.
-func BenchmarkCall(b *testing.B) {
-	cfg := new(caddy.Config)
-	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
-		b.Fatal(err)
-	}
-	ctx, err := caddy.ProvisionContext(cfg)
-	if err != nil {
-		b.Fatal(err)
-	}
+// replying is an API whose answer comes from reply.
+func replying(b *testing.B) *API {
+	b.Helper()
 	a := &API{
 		Name: "order", To: "http://127.0.0.1:1/order", Method: "GET",
 		Query: "{tel: .tel}", Success: `.code == "000000"`, NotFound: ".data == null",
@@ -57,9 +53,13 @@ func BenchmarkCall(b *testing.B) {
 		Default:   `{name: "", vip: "2", order: ""}`,
 		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_reply"}`)},
 	}
-	if err := a.Provision(ctx); err != nil {
-		b.Fatal(err)
-	}
+	provisioned(b, a)
+	return a
+}
+
+// BenchmarkCall is everything that a call costs besides the exchange itself.
+func BenchmarkCall(b *testing.B) {
+	a := replying(b)
 	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -78,5 +78,27 @@ func BenchmarkPrepare(b *testing.B) {
 	for b.Loop() {
 		w := discard{make(http.Header)}
 		_ = caddyhttp.PrepareRequest(original, caddy.NewReplacer(), w, new(caddyhttp.Server))
+	}
+}
+
+// BenchmarkUntraced is what traces, spans and kept answers cost a call that nobody
+// watches: a part of BenchmarkCall.
+func BenchmarkUntraced(b *testing.B) {
+	a := replying(b)
+	w := discard{make(http.Header)}
+	r := caddyhttp.PrepareRequest(httptest.NewRequest(http.MethodGet, "http://localhost/order", nil), caddy.NewReplacer(), w, new(caddyhttp.Server))
+	c := a.begin(w, r)
+	c.Outcome = call.OK
+	b.ReportAllocs()
+	for b.Loop() {
+		_, whole := span.Start(c.R.Context(), span.Call, false) // as Begin does
+		_, wait := span.Start(c.Clock, span.Token, false)
+		_, upstream := span.Start(c.Clock, span.Upstream, true)
+		_, shape := span.Start(c.R.Context(), span.Shape, false)
+		c.keep()
+		c.tell()
+		for _, s := range []span.Span{shape, upstream, wait, whole} {
+			s.End()
+		}
 	}
 }

@@ -259,7 +259,7 @@ func TestAnAilingSidecar(t *testing.T) {
 }
 
 // provisioned provisions an API in a configuration of its own.
-func provisioned(t *testing.T, a *API) {
+func provisioned(t testing.TB, a *API) {
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
