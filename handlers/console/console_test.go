@@ -373,6 +373,12 @@ func TestTests(t *testing.T) {
 	if got := decode[trace](t, s.post("/console/data/test", `{"api":"order","params":{"tel":"13800138000"}}`)); got.API != "order" || got.Outcome != "ok" || got.Answer["name"] != "张三" || len(got.Steps) < 5 {
 		t.Errorf("%+v", got)
 	}
+	if got := decode[trace](t, s.post("/console/data/test", `{"api":"order","dry_run":true}`)); got.Outcome != "dry_run" {
+		t.Errorf("%+v", got)
+	}
+	if hour, err := running(t).Operator().Hour("order"); err != nil || hour.Calls != 1 {
+		t.Errorf("a dry run counts as a call: %+v, %v", hour, err)
+	}
 	s.post("/console/data/hold", `{"api":"order"}`)
 	s.get("/order?tel=13700137000")
 	g := s.post("/console/data/failures", `{"api":"order"}`)

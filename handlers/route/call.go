@@ -122,7 +122,9 @@ func (c *Call) End() {
 	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
-	c.Route.Standing.Count(c.Outcome, took)
+	if c.Outcome != call.DryRun { // which is no call
+		c.Route.Standing.Count(c.Outcome, took)
+	}
 	m.Step(module.StepReceive, c.Timing.Receive)
 	m.Step(module.StepRequest, c.Timing.Request)
 	m.Step(module.StepToken, c.Timing.Token)
