@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -44,7 +47,7 @@ func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
 // replying is an API whose answer comes from reply.
-func replying(b *testing.B) *API {
+func replying(b *testing.B, more ...func(*API)) *API {
 	b.Helper()
 	a := &API{
 		Name: "order", To: "http://127.0.0.1:1/order", Method: "GET",
@@ -52,6 +55,9 @@ func replying(b *testing.B) *API {
 		Output:    "{name: .data.nick, vip: .data.isVip, order: .data.orderId}",
 		Default:   `{name: "", vip: "2", order: ""}`,
 		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_reply"}`)},
+	}
+	for _, set := range more {
+		set(a)
 	}
 	provisioned(b, a)
 	return a
@@ -68,6 +74,27 @@ func BenchmarkCall(b *testing.B) {
 		if err := a.ServeHTTP(w, r, nil); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkHit is a call that the cache answers.
+func BenchmarkHit(b *testing.B) {
+	a := replying(b, func(a *API) { a.Cache = &route.Cache{Fresh: caddy.Duration(time.Hour)} })
+	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
+	ask := func() (cacheStatus string) {
+		w := discard{make(http.Header)}
+		r := caddyhttp.PrepareRequest(original, caddy.NewReplacer(), w, new(caddyhttp.Server))
+		if err := a.ServeHTTP(w, r, nil); err != nil {
+			b.Fatal(err)
+		}
+		return w.header.Get("Cache-Status")
+	}
+	for !strings.Contains(ask(), "hit") { // the cache takes an answer in by and by
+		continue
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		ask()
 	}
 }
 

@@ -58,11 +58,11 @@ func (rec *recorder) reset(w http.ResponseWriter, limit int64) {
 	}
 }
 
-// spare is room to write our answer into, once the API's has been decoded. It is
-// good until free.
+// spare is room to write our answer into, once the API's has been decoded; nil when
+// there was none. It is good until free.
 func (rec *recorder) spare() []byte {
 	if rec.body == nil {
-		return make([]byte, 0, 512)
+		return nil
 	}
 	rec.body.Reset()
 	return rec.body.AvailableBuffer()

@@ -97,7 +97,7 @@ func (c *Call) uselessBecause() string {
 // is about. Without a subject the call is left out of the cache.
 func (c *Call) cacheKey(q Question) (key cache.Key, subject []byte, ok bool) {
 	m := c.Route.memory
-	buf := append(make([]byte, 0, 512), m.scope...)
+	buf := append(make([]byte, 0, 256), m.scope...)
 	if !m.shared {
 		buf = cache.AppendPart(buf, c.Principal)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -18,13 +19,27 @@ import (
 // given back as it came. Depth, nodes and bytes are counted on the way, so that
 // neither a deep value nor a shared one can take the stack or the memory.
 func Encode(dst []byte, v any, l Limits) ([]byte, error) {
-	e := encoder{Limits: l.orDefaults(), b: dst, start: len(dst), keys: make([]string, 0, 32)}
+	keys := keyLists.Get().(*[]string)
+	e := encoder{Limits: l.orDefaults(), b: dst, start: len(dst), keys: *keys}
 	e.value(v, 0)
+	if cap(e.keys) <= maxKeysPooled {
+		clear(e.keys[:cap(e.keys)])
+		*keys = e.keys[:0]
+		keyLists.Put(keys)
+	}
 	if e.err != nil {
 		return dst, e.err
 	}
 	return e.b, nil
 }
+
+// keyLists are for the keys of the objects that are being written.
+var keyLists = sync.Pool{New: func() any {
+	keys := make([]string, 0, 32)
+	return &keys
+}}
+
+const maxKeysPooled = 1024
 
 type encoder struct {
 	Limits
