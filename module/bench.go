@@ -91,6 +91,7 @@ func (o Operator) Bench(name string) (Bench, error) {
 	}
 	bench.Systems = slices.AppendSeq(bench.Systems, maps.Keys(o.app.PhoneSystems))
 	slices.Sort(bench.Systems)
+	bench.Systems = slices.Compact(bench.Systems)
 	return bench, nil
 }
 

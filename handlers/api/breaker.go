@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -48,7 +49,12 @@ var breakers = caddy.NewUsagePool()
 // breaker is a Breaker at work.
 type breaker struct {
 	*gobreaker.TwoStepCircuitBreaker[struct{}]
-	open time.Duration
+	reopens atomic.Int64 // when the API is tried again, in Unix ns
+}
+
+// retryAfter is when it is worth to ask again, a second from now or later.
+func (b *breaker) retryAfter() time.Duration {
+	return max(time.Second, time.Until(time.Unix(0, b.reopens.Load())))
 }
 
 // Destruct implements [caddy.Destructor].
@@ -67,7 +73,8 @@ var (
 )
 
 func newBreaker(name string, s Breaker, window time.Duration) *breaker {
-	return &breaker{open: time.Duration(s.Open), TwoStepCircuitBreaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	b := new(breaker)
+	b.TwoStepCircuitBreaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         name,
 		Interval:     window,
 		BucketPeriod: window / windowBuckets,
@@ -79,11 +86,15 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errUncounted) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
+			if to == gobreaker.StateOpen {
+				b.reopens.Store(time.Now().Add(time.Duration(s.Open)).UnixNano())
+			}
 			// the logger of the configuration that runs now
 			caddy.Log().Named("http.handlers.api").Warn("breaker",
 				zap.String("api", name), zap.Stringer("from", from), zap.Stringer("to", to))
 		},
-	})}
+	})
+	return b
 }
 
 func (s *Breaker) check() error {
@@ -149,7 +160,7 @@ func (c *run) admit() bool {
 	}
 	done, err := a.breaker.Allow()
 	if err != nil {
-		c.RetryAfter = a.breaker.open
+		c.RetryAfter = a.breaker.retryAfter()
 		return c.Fail(call.BreakerOpen, err.Error())
 	}
 	c.verdict.Store(&verdict{done: done})

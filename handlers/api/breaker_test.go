@@ -49,7 +49,18 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 		if ends(a, call.OK) || a.BreakerState() != "open" {
 			t.Errorf("10 of 20 were unhealthy, and it is %s", a.BreakerState())
 		}
-		time.Sleep(9 * time.Second)
+		refusedFor := func(want time.Duration) {
+			t.Helper()
+			c := &run{api: a}
+			c.Route = a.route
+			if c.admit() || c.RetryAfter != want {
+				t.Errorf("worth another call after %v, want %v", c.RetryAfter, want)
+			}
+		}
+		refusedFor(10 * time.Second)
+		time.Sleep(7 * time.Second)
+		refusedFor(3 * time.Second)
+		time.Sleep(2 * time.Second)
 		if ends(a, call.OK) {
 			t.Error("a call was admitted after 9 s")
 		}
@@ -99,7 +110,6 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a := withBreaker(1, 5, time.Second)
-			a.breaker.open = time.Second
 			for range 4 {
 				c := &run{api: a}
 				c.Route, c.Ailing = a.route, tc.unhealthy

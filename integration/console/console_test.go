@@ -326,7 +326,7 @@ func TestBench(t *testing.T) {
 			tab.Until("the focus", `document.activeElement.id === "bench"`)
 			tab.Wait("What the phone system gets")
 			tab.Wait(`{"_status":"ok","name":"张三"}`)
-			if answer := Eval[string](tab, `document.getElementById("bench-answer").value`); !strings.Contains(answer, "000000") || strings.Contains(answer, "13800138000") {
+			if answer := Eval[string](tab, `document.getElementById("bench-answer").value`); !strings.Contains(answer, "000000") || !strings.Contains(answer, "9007199254740993") || !strings.Contains(answer, "1.10") || strings.Contains(answer, "13800138000") {
 				t.Errorf("the last answer: %s", answer)
 			}
 			tab.Check()
@@ -345,6 +345,10 @@ func TestBench(t *testing.T) {
 			Eval[string](tab, `document.getElementById("bench-answer").value = '{"data":{"nick":"pasted"}}'`)
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
 			tab.Wait("pasted")
+			Eval[string](tab, `document.getElementById("bench-output").value = "{n: .data.n}"`)
+			Eval[string](tab, `document.getElementById("bench-answer").value = '{"data":{"n":12345678901234567890.10}}'`)
+			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
+			tab.Wait("12345678901234567890.10")
 			tab.Click("Copy")
 			tab.Until("a word about it", `/copied|selected/.test(document.getElementById("status").textContent)`)
 			tab.Check()

@@ -7,6 +7,13 @@ export class Refused extends Error {
 	}
 }
 
+// exact keeps a number that JavaScript would write in another way, such as 1.10 or an
+// id of 19 digits, as it came, where the browser can.
+const exact = (_, value, context) =>
+	typeof value === 'number' && JSON.rawJSON && context?.source !== undefined && context.source !== String(value) ? JSON.rawJSON(context.source) : value;
+
+export const parse = (text) => JSON.parse(text, exact);
+
 async function ask(name, options) {
 	let response;
 	try {
@@ -16,7 +23,7 @@ async function ask(name, options) {
 	}
 	let answer = null;
 	try {
-		answer = await response.json();
+		answer = parse(await response.text());
 	} catch {
 		// an answer of somebody in between
 	}

@@ -1,6 +1,6 @@
 // The jq bench: an output program on an answer, and what the phone system would get.
 
-import { post } from './api.js';
+import { parse, post } from './api.js';
 import { complain, look, say } from './app.js';
 import { h, render } from './dom.js';
 import { moment, number, t } from './words.js';
@@ -111,7 +111,7 @@ function json(id) {
 		throw new Error(t('bench no answer'));
 	}
 	try {
-		return JSON.parse(text);
+		return parse(text);
 	} catch {
 		throw new Error(t('bench not json', t('bench ' + id)));
 	}

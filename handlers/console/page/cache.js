@@ -1,6 +1,6 @@
 // The cache: how it does, and how to empty it.
 
-import { get, post } from './api.js';
+import { get, parse, post } from './api.js';
 import { complain, look, say } from './app.js';
 import { nameOf } from './apis.js';
 import { sure } from './ask.js';
@@ -57,7 +57,7 @@ async function purge(event) {
 export function object(text) {
 	let value = null;
 	try {
-		value = JSON.parse(text);
+		value = parse(text);
 	} catch {
 		// it is none
 	}
