@@ -66,6 +66,12 @@ func lookups(binary string, n, rounds, requests int) error {
 	if err := untilHit(cached); err != nil {
 		return err
 	}
+	nobody := base + "/lookup?tel=13700000001"
+	if body, err := read(nobody); err != nil {
+		return err
+	} else if body != "null" {
+		return fmt.Errorf("who should be nobody is %s", body)
+	}
 	return compare(pid, []variant{
 		{name: "respond, the same body", path: base + "/plain"},
 		{name: "lookup by id", path: base + "/lookup?id=" + someone.ID, limit: 2.5},
@@ -73,7 +79,7 @@ func lookups(binary string, n, rounds, requests int) error {
 		{name: "lookup by email", path: base + "/lookup?email=" + someone.Email, limit: 2.5},
 		{name: "lookup by thirdAccountId", path: base + "/lookup?thirdAccountId=" + someone.PartnerID, limit: 2.5},
 		{name: "lookup from the cache", path: cached, limit: 1.3},
-		{name: "lookup of nobody", path: base + "/lookup?tel=13700000000", limit: 2.5},
+		{name: "lookup of nobody", path: nobody, limit: 2.5},
 	}, rounds, requests)
 }
 

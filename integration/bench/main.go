@@ -105,20 +105,25 @@ func run(binary string, rounds, requests int) error {
 func compare(pid int, variants []variant, rounds, requests int) error {
 	costs := make([][]float64, len(variants))
 	ratios := make([][]float64, len(variants))
+	order := make([]int, len(variants))
+	for i := range order {
+		order[i] = i
+	}
 	for round := range rounds + 1 {
-		var bare float64
-		for i, v := range variants {
-			cost, err := measure(pid, v.path, requests)
-			if err != nil {
-				return fmt.Errorf("%s: %w", v.name, err)
+		cost := make([]float64, len(variants))
+		for _, i := range order {
+			var err error
+			if cost[i], err = measure(pid, variants[i].path, requests); err != nil {
+				return fmt.Errorf("%s: %w", variants[i].name, err)
 			}
-			if i == 0 {
-				bare = cost
-			}
-			if round > 0 { // the first one warms up
-				costs[i] = append(costs[i], cost)
-				ratios[i] = append(ratios[i], cost/bare)
-			}
+		}
+		slices.Reverse(order) // what changes with time is nobody's advantage
+		if round == 0 {
+			continue // it warms up
+		}
+		for i := range variants {
+			costs[i] = append(costs[i], cost[i])
+			ratios[i] = append(ratios[i], cost[i]/cost[0])
 		}
 	}
 	fmt.Printf("%-24s %12s %8s %8s\n", "", "µs CPU/req", "ratio", "at most")
