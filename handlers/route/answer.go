@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +15,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
+// rooms are for answers before they are sent.
+var rooms = sync.Pool{New: func() any { return new([2048]byte) }}
+
 // Answer writes what the phone system gets: the answer, what stands in for it,
 // or an error in one line. Room is where to write it before it is sent; it may
 // be nil.
@@ -21,6 +25,11 @@ func (c *Call) Answer(room []byte) error {
 	if c.Outcome == call.Canceled {
 		c.W.WriteHeader(call.Canceled.Status())
 		return nil
+	}
+	if room == nil && c.text == nil {
+		own := rooms.Get().(*[2048]byte)
+		defer rooms.Put(own)
+		room = own[:0]
 	}
 	if c.Outcome.Answered() {
 		text, err := c.text, error(nil)

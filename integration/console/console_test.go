@@ -365,7 +365,7 @@ func TestBench(t *testing.T) {
 			tab.Clean(base)
 		})
 	}
-	if log := caddy.Logs.String(); !strings.Contains(log, `"for":"try"`) || strings.Contains(log, "pasted") {
+	if log := caddy.Logs.String(); !strings.Contains(log, `"for":"bench"`) || strings.Contains(log, "pasted") {
 		t.Errorf("the log should tell that the bench was used, and nothing of it")
 	}
 }
