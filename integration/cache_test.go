@@ -132,6 +132,22 @@ func TestATokenThatComesTooLate(t *testing.T) {
 	}
 }
 
+// A token endpoint that hangs says nothing of the API: callers are told what is
+// lacking, with a cache too, and the breaker stays closed.
+func TestATokenEndpointThatHangs(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	inject(t, api, provider.Fault{Target: provider.TokenGet, Fault: "late", Delay: 20 * time.Second})
+	for name, more := range map[string]string{"without": "", "with": "cache 1m"} {
+		caddy := start(t, api, setup{site: strings.Replace(orderBlock, "budget 2s", "budget 300ms\nbreaker 50% 2 10s\n"+more, 1)})
+		for i := range 4 {
+			got := harness.Get(t, caddy.URL(fmt.Sprintf("/ivr/order?tel=1380013800%d", i)))
+			if ps := got.Header.Get("Proxy-Status"); !strings.Contains(ps, `details="no_token"`) {
+				t.Errorf("%s a cache: call %d: %s", name, i, ps)
+			}
+		}
+	}
+}
+
 // 500 callers of one number at once are one call of the API.
 func TestIdenticalCallsAreOneCall(t *testing.T) {
 	api := startProvider(t, provider.Options{})

@@ -124,6 +124,9 @@ func status(err error) int {
 	if refusal, ok := err.(*adminapi.Error); ok { //nolint:errorlint // it is never wrapped
 		return refusal.Status
 	}
+	if refusal, ok := err.(caddy.APIError); ok { //nolint:errorlint // as above
+		return refusal.HTTPStatus
+	}
 	if err != nil {
 		return -1
 	}

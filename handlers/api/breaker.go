@@ -183,12 +183,18 @@ func (c *run) report() {
 	}
 }
 
-// Late tells that the time of one who waits for the call has ended: that is a
-// timeout, whatever becomes of the call behind.
-func (c *run) Late() {
-	if v := c.verdict.Load(); v != nil {
-		v.report(errUnhealthy)
+// Late implements [route.Work]. That the time of one who waits has ended is a
+// timeout, whatever becomes of the call behind; but it says nothing of the API when
+// there is no token to ask it with.
+func (c *run) Late() call.Outcome {
+	outcome, told := call.Timeout, errUnhealthy
+	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
+		outcome, told = call.NoToken, errUncounted
 	}
+	if v := c.verdict.Load(); v != nil {
+		v.report(told)
+	}
+	return outcome
 }
 
 var _ module.Breaker = (*API)(nil)

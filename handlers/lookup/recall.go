@@ -5,6 +5,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
 // AppendSubject implements [route.Question]: whom the lookup is for, as it was
@@ -35,4 +36,4 @@ func (c *run) Do() route.Result {
 }
 
 // Late implements [route.Work].
-func (*run) Late() {}
+func (*run) Late() call.Outcome { return call.Timeout }

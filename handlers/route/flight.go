@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
 // flights are the calls of one API that are under way. Whoever asks the same
@@ -30,7 +31,8 @@ type flight struct {
 	renewal bool // nobody began it by waiting
 	waiting int  // under the lock of flights, and so is what follows
 	cancel  context.CancelFunc
-	late    func()      // nil once told
+	work    Work        // once begun
+	late    bool        // it was told that it is
 	overdue *time.Timer // tells it when nobody waits
 }
 
@@ -79,7 +81,7 @@ func (s *flights) add(key cache.Key, cancel context.CancelFunc) *flight {
 func (s *flights) begin(f *flight, work Work) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.late = work.Late
+	f.work = work
 	if f.waiting == 0 {
 		s.unawaited(f)
 	}
@@ -88,8 +90,8 @@ func (s *flights) begin(f *flight, work Work) {
 // unawaited gives a flight that nobody waits for as long as a caller would have
 // waited. Then it is late, too.
 func (s *flights) unawaited(f *flight) {
-	if f.late != nil && f.overdue == nil {
-		f.overdue = time.AfterFunc(s.budget, f.late)
+	if f.work != nil && !f.late && f.overdue == nil {
+		f.overdue = time.AfterFunc(s.budget, func() { f.work.Late() })
 	}
 }
 
@@ -101,25 +103,26 @@ func (s *flights) under(key cache.Key) bool {
 }
 
 // leave gets off a flight before its end, because it took too long or for another
-// reason. The last one off leaves it to the background, or ends it.
-func (s *flights) leave(key cache.Key, f *flight, tooLong bool) {
+// reason. The last one off leaves it to the background, or ends it. When it took too
+// long, the outcome is how the call has ended.
+func (s *flights) leave(key cache.Key, f *flight, tooLong bool) (late call.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if tooLong && f.late != nil {
-		f.late()
-		f.late = nil
+	if tooLong && f.work != nil {
+		late, f.late = f.work.Late(), true
 	}
 	f.waiting--
 	if f.waiting > 0 || s.open[key] != f {
-		return
+		return late
 	}
 	if s.behind < s.limit {
 		s.behind++
 		s.unawaited(f)
-		return
+		return late
 	}
 	delete(s.open, key) // whoever comes now must not get its end for an answer
 	f.cancel()
+	return late
 }
 
 // land hands the result to all who wait, and tells whether anybody does.

@@ -33,8 +33,9 @@ type Work interface {
 	// the call was forked with.
 	Do() Result
 	// Late is told that the work took longer than a caller waits, who may have
-	// given up. It may be told twice, and when the work is done already.
-	Late()
+	// given up, and says how the call has ended for that one: call.Timeout, or what
+	// the work lacks. It may be told twice, and when the work is done already.
+	Late() call.Outcome
 }
 
 // Recall answers a call from the cache, or with the answer to the same question
@@ -143,8 +144,12 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 	case <-f.done:
 		c.take(&f.result, created)
 	case <-c.Clock.Done():
-		shared.leave(key, f, c.Clock.Spent())
+		late := shared.leave(key, f, c.Clock.Spent())
 		c.Ended("")
+		if late == call.NoToken {
+			c.RetryAfter = time.Second
+			c.Fail(late, "no token came within the budget")
+		}
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
 		c.cached.failed(older, now)

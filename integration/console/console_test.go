@@ -326,7 +326,7 @@ func TestBench(t *testing.T) {
 			tab.Until("the focus", `document.activeElement.id === "bench"`)
 			tab.Wait("What the phone system gets")
 			tab.Wait(`{"_status":"ok","name":"张三"}`)
-			if answer := Eval[string](tab, `document.getElementById("bench-answer").value`); !strings.Contains(answer, "000000") || !strings.Contains(answer, "9007199254740993") || !strings.Contains(answer, "1.10") || strings.Contains(answer, "13800138000") {
+			if answer := Eval[string](tab, `document.getElementById("bench-answer").value`); !strings.Contains(answer, "000000") || !strings.Contains(answer, "1.10") || strings.Contains(answer, "13800138000") {
 				t.Errorf("the last answer: %s", answer)
 			}
 			tab.Check()

@@ -18,6 +18,10 @@ func Serve(in io.Reader, out io.Writer) error {
 	if err := bound(); err != nil {
 		return fmt.Errorf("bounding the process: %w", err)
 	}
+	return serve(in, out)
+}
+
+func serve(in io.Reader, out io.Writer) error {
 	var job Job
 	if err := json.NewDecoder(in).Decode(&job); err != nil {
 		return fmt.Errorf("reading the job: %w", err)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,9 +137,21 @@ func TestFewAtOnce(t *testing.T) {
 	}
 }
 
-func TestServeRefuses(t *testing.T) {
-	// in a process of its own, as it bounds itself for good
-	if got, err := start(t.Context(), Job{}, self(), "switchboard"); err != nil || got.Error == "" {
-		t.Errorf("an empty job: %s, %v", got.Value, err)
+// What the process does with a job, without its bounds, which it keeps for good.
+func TestServe(t *testing.T) {
+	for _, tt := range []struct{ job, want string }{
+		{`{"program":".a + $n","input":{"a":1},"vars":{"n":2}}`, `{"value":3}`},
+		{`{"program":"f","define":"def f: 1.10;","input":null}`, `{"value":1.1}`},
+		{`{"program":".","input":1.10}`, `{"value":1.10}`},
+		{`{"program":".a.","input":null}`, `{"error":"line 1, column 4: unexpected EOF"}`},
+		{`{"program":"$n","input":1,"vars":{"n":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}}`, `{"error":"$n: `},
+		{`{"program":".a","input":{"a":error}}`, "reading the job"},
+		{`{"program":".a.b","input":{"a":1}}`, `"error"`},
+	} {
+		var out bytes.Buffer
+		err := serve(strings.NewReader(tt.job), &out)
+		if got := out.String() + fmt.Sprint(err); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s", tt.job, got)
+		}
 	}
 }
