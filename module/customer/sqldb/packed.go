@@ -12,6 +12,21 @@ import (
 // that costs more than finding the row. No value holds a NUL.
 func packed(columns string) string { return "concat_ws(char(0), " + columns + ")" }
 
+// UnpackNewest returns what [Finder.Newest] yields: the customer, nil for nobody, and
+// whether there are others.
+func UnpackNewest(text string) (newest *customer.Record, several bool, err error) {
+	count, rest, _ := strings.Cut(text, "\x00")
+	if count == "0" {
+		return nil, false, nil
+	}
+	_, rest, ok := strings.Cut(rest, "\x00") // when it was written
+	if !ok {
+		return nil, false, errPacked
+	}
+	newest, err = Unpack(rest)
+	return newest, count != "1", err
+}
+
 // Unpack returns the customer whose columns SQLite has yielded as one text.
 func Unpack(text string) (*customer.Record, error) {
 	record := new(customer.Record)

@@ -37,3 +37,28 @@ func TestUnpack(t *testing.T) {
 		}
 	}
 }
+
+func TestUnpackNewest(t *testing.T) {
+	t.Parallel()
+	row := "C1" + strings.Repeat("\x00", len(customer.Fields))
+	for text, want := range map[string]struct {
+		id      string
+		several bool
+		wrong   bool
+	}{
+		"0":                  {},
+		"1\x0017\x00" + row:  {id: "C1"},
+		"12\x0017\x00" + row: {id: "C1", several: true},
+		"1\x0017\x00":        {wrong: true},
+		"1":                  {wrong: true},
+		"":                   {wrong: true},
+	} {
+		newest, several, err := UnpackNewest(text)
+		if (err != nil) != want.wrong {
+			t.Errorf("%q: %v", text, err)
+		}
+		if err == nil && (several != want.several || (newest == nil) != (want.id == "") || newest != nil && newest.ID != want.id) {
+			t.Errorf("%q: %+v, %v", text, newest, several)
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 // combinations of parameters.
 type Finder struct {
 	dialect Dialect
-	texts   sync.Map // the parameters, joined -> the statement
+	texts   sync.Map // what is to be found and the parameters, joined -> the statement
 }
 
 // NewFinder returns a finder for a database.
@@ -21,29 +21,50 @@ func NewFinder(d Dialect) *Finder { return &Finder{dialect: d} }
 // Find returns the statement of a lookup and its arguments. Values are only ever
 // arguments. It yields [Row.Dest]'s columns, or with SQLite [Unpack]'s text.
 func (f *Finder) Find(q customer.Query, limit int) (text string, args []any) {
+	text, args = f.statement("find", q, Dialect.find)
+	return text, append(args, int64(limit))
+}
+
+// Newest returns the statement that yields the customer of a lookup who was written
+// last, and how many there are, as [UnpackNewest] takes them. It is for SQLite,
+// which needn't sort for it, and sorting even one row costs more than finding it.
+func (f *Finder) Newest(q customer.Query) (text string, args []any) {
+	return f.statement("newest", q, Dialect.newest)
+}
+
+func (f *Finder) statement(what string, q customer.Query, write func(Dialect, customer.Query) string) (text string, args []any) {
 	args = make([]any, 0, len(q)+1)
 	var shape strings.Builder
+	shape.WriteString(what)
 	for _, c := range q {
 		args = append(args, c.Key)
-		shape.WriteString(string(c.Param))
 		shape.WriteByte(' ')
+		shape.WriteString(string(c.Param))
 	}
-	args = append(args, int64(limit))
 	if found, ok := f.texts.Load(shape.String()); ok {
 		return found.(string), args
 	}
-	text = f.dialect.find(q)
+	text = write(f.dialect, q)
 	f.texts.Store(shape.String(), text)
 	return text, args
 }
 
 func (d Dialect) find(q customer.Query) string {
+	return "SELECT " + d.fields + d.where(q) + " ORDER BY " + updated + " DESC, id LIMIT " + d.param(len(q)+1)
+}
+
+// newest rests on what SQLite promises of max: the other columns are those of the
+// row that has it.
+func (d Dialect) newest(q customer.Query) string {
+	return "SELECT " + packed("count(*), max("+updated+"), "+fields) + d.where(q)
+}
+
+func (d Dialect) where(q customer.Query) string {
 	conditions := make([]string, len(q))
 	for i, c := range q {
 		conditions[i] = d.condition(c.Param, d.param(i+1))
 	}
-	return "SELECT " + d.fields + " FROM " + Customers + " WHERE " + strings.Join(conditions, " AND ") +
-		" ORDER BY " + updated + " DESC, id LIMIT " + d.param(len(q)+1)
+	return " FROM " + Customers + " WHERE " + strings.Join(conditions, " AND ")
 }
 
 // condition is written so that the partial indexes serve it.
@@ -54,14 +75,26 @@ func (d Dialect) condition(p customer.Param, value string) string {
 	case customer.ByEmail:
 		return equals(emailKey, value)
 	case customer.ByAccount:
-		reads := make([]string, len(accounts))
-		for i, column := range accounts {
-			reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + equals(column, value)
-		}
-		return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
+		return d.anyAccount(value)
 	default:
 		return "id = " + value
 	}
+}
+
+func (d Dialect) anyAccount(value string) string {
+	reads := make([]string, len(accounts))
+	for i, column := range accounts {
+		reads[i] = equals(column, value)
+		if d.row == "" {
+			reads[i] = "(" + reads[i] + ")"
+			continue
+		}
+		reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + reads[i]
+	}
+	if d.row == "" {
+		return "(" + strings.Join(reads, " OR ") + ")"
+	}
+	return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
 }
 
 func equals(column, value string) string {

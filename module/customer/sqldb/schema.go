@@ -30,7 +30,7 @@ const (
 type Dialect struct {
 	text   string // the type of a text
 	number string // the type of a whole number of 64 bits
-	row    string // the cheapest name of a row
+	row    string // names a row that one of several indexes has found; "" where OR uses them
 	bind   string // what precedes the number of a parameter
 	fields string // what a lookup yields
 }
@@ -38,7 +38,7 @@ type Dialect struct {
 // The dialects of the stores. PostgreSQL compares and orders bytes, as SQLite
 // does, whatever the database's collation.
 var (
-	SQLite   = Dialect{text: "TEXT", number: "INTEGER", row: "rowid", bind: "?", fields: packed(fields)}
+	SQLite   = Dialect{text: "TEXT", number: "INTEGER", bind: "?", fields: packed(fields)}
 	Postgres = Dialect{text: `text COLLATE "C"`, number: "bigint", row: "id", bind: "$", fields: fields}
 )
 

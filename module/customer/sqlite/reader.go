@@ -5,9 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
-
-	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
 )
 
 // readers opens connections that remember what was prepared on them.
@@ -29,9 +26,9 @@ type reader struct {
 	prepared map[string]driver.StmtQueryContext // there are few texts
 }
 
-// find runs a statement that yields customers as [sqldb.Unpack] takes them, and
-// gives limit of them at most. It ends with ctx.
-func (r *reader) find(ctx context.Context, text string, args []any, limit int) (found []*customer.Record, err error) {
+// read runs a statement that yields one text a row, and gives limit of them at most.
+// It ends with ctx.
+func (r *reader) read(ctx context.Context, text string, args []any, limit int) (texts []string, err error) {
 	statement, err := r.statement(text)
 	if err != nil {
 		return nil, err
@@ -45,20 +42,16 @@ func (r *reader) find(ctx context.Context, text string, args []any, limit int) (
 		return nil, err
 	}
 	defer rows.Close() // Next tells
-	for cell := make([]driver.Value, 1); len(found) < limit; {
+	for cell := make([]driver.Value, 1); len(texts) < limit; {
 		if err := rows.Next(cell); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return nil, err
 		}
-		packed, _ := cell[0].(string)
-		record, err := sqldb.Unpack(packed)
-		if err != nil {
-			return nil, errRow
-		}
-		found = append(found, record)
+		row, _ := cell[0].(string)
+		texts = append(texts, row)
 	}
-	return found, nil
+	return texts, nil
 }
 
 func (r *reader) statement(text string) (driver.StmtQueryContext, error) {

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -99,11 +100,39 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 		ctx, cancel = context.WithTimeout(ctx, dbconn.LookupTimeout)
 		defer cancel()
 	}
-	text, args := s.finder.Find(q, limit)
-	return s.read(ctx, text, args, limit)
+	text, args := s.finder.Newest(q)
+	rows, err := s.read(ctx, text, args, 1)
+	if err != nil {
+		return nil, err
+	}
+	newest, several, err := sqldb.UnpackNewest(strings.Join(rows, ""))
+	switch {
+	case err != nil:
+		return nil, unavailable("reading", errRow)
+	case newest == nil || limit < 1:
+		return nil, nil
+	case limit == 1 || !several:
+		return []*customer.Record{newest}, nil
+	}
+	text, args = s.finder.Find(q, limit)
+	return s.records(ctx, text, args, limit)
 }
 
-func (s *store) read(ctx context.Context, text string, args []any, limit int) (found []*customer.Record, err error) {
+func (s *store) records(ctx context.Context, text string, args []any, limit int) ([]*customer.Record, error) {
+	rows, err := s.read(ctx, text, args, limit)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]*customer.Record, len(rows))
+	for i, row := range rows {
+		if found[i], err = sqldb.Unpack(row); err != nil {
+			return nil, unavailable("reading", errRow)
+		}
+	}
+	return found, nil
+}
+
+func (s *store) read(ctx context.Context, text string, args []any, limit int) (rows []string, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, unavailable("opening", err)
 	}
@@ -113,13 +142,13 @@ func (s *store) read(ctx context.Context, text string, args []any, limit int) (f
 	}
 	defer c.Close() // gives it back
 	err = c.Raw(func(c any) error {
-		found, err = c.(*reader).find(ctx, text, args, limit)
+		rows, err = c.(*reader).read(ctx, text, args, limit)
 		return err
 	})
 	if err != nil {
 		return nil, unavailable("reading", err)
 	}
-	return found, nil
+	return rows, nil
 }
 
 // Put implements [customer.Writer].
@@ -232,7 +261,7 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
-		return s.read(ctx, sqldb.SQLite.Page(), []any{after, int64(pageSize)}, pageSize)
+		return s.records(ctx, sqldb.SQLite.Page(), []any{after, int64(pageSize)}, pageSize)
 	})
 }
 
