@@ -282,7 +282,7 @@ func TestTheTestCommands(t *testing.T) {
 	}
 	address := []string{"--address", caddy.Admin}
 	out := run("order: ok in", append(address, "test", "order", "tel=13800138000")...)
-	for _, step := range []string{"receive ", "token ", "request ", "call ", "verdict ", "output ", "contract ", "answer ", "curl -H", known} {
+	for _, step := range []string{"receive ", "token ", "request ", "call ", "verdict ", "output ", "contract ", "answer ", "curl -H", `"amount":1.10`, known} {
 		if !strings.Contains(out, step) {
 			t.Errorf("no %s in\n%s", step, out)
 		}

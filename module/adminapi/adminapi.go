@@ -175,7 +175,9 @@ func do[T any](ctx context.Context, c *Client, method, path string, body []byte)
 	if err != nil {
 		return answer, err
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // what an API has said stays as it was written
+	if err := d.Decode(&answer); err != nil {
 		return answer, errors.New("the running instance does not answer as Switchboard does")
 	}
 	return answer, nil
