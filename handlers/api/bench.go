@@ -5,11 +5,12 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
 // Bench implements [module.Benched].
 func (a *API) Bench() module.Bench {
-	b := module.Bench{Output: a.Output, For: a.For, Keeps: a.last != nil}
+	b := module.Bench{Output: program.Outdent(a.Output), For: a.For, Keeps: a.last != nil}
 	if a.last != nil {
 		if kept := a.last.kept.Load(); kept != nil {
 			b.Kept = &module.Sample{Time: kept.at, Answer: kept.doc, Status: kept.status, Headers: kept.headers, Params: kept.params}
