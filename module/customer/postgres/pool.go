@@ -54,6 +54,9 @@ func lost(err error) bool {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return dbconn.PostgresLost(refused.Code)
 	}
+	if errors.Is(err, dbconn.ErrNoConnection) {
+		return true
+	}
 	return !errors.Is(err, errRow) && !errors.Is(err, errSchema) && !errors.Is(err, pgx.ErrNoRows) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
@@ -70,6 +73,8 @@ func unavailable(doing string, err error) error {
 	switch {
 	case ok:
 		err = errors.New("PostgreSQL refuses with SQLSTATE " + refused.Code)
+	case errors.Is(err, dbconn.ErrNoConnection):
+		err = dbconn.ErrNoConnection
 	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = errors.New("no connection")

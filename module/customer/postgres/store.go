@@ -30,12 +30,13 @@ type store struct {
 	clock  sqldb.Clock
 	ready  *sqldb.Ready
 
+	timeout  time.Duration // of a lookup, once there is a connection
 	patience time.Duration // with a database that can't be reached
 }
 
 // newStore starts nothing: a store is opened while a configuration is checked.
 func newStore(dsn string, env customer.Env) *store {
-	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady(), patience: dbconn.Patience}
+	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady(), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
 }
 
 // open makes the pool and the tables, once.
@@ -79,18 +80,20 @@ func (s *store) migrate(ctx context.Context) error {
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
-	defer cancel()
 	text, args := s.finder.Find(q, limit)
-	return s.read(ctx, text, args)
+	return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		return s.query(ctx, text, args)
+	})
 }
 
-func (s *store) read(ctx context.Context, text string, args []any) (found []*customer.Record, err error) {
+func (s *store) read(ctx context.Context, query func(context.Context) ([]*customer.Record, error)) (found []*customer.Record, err error) {
 	if err := s.open(ctx); err != nil {
 		return nil, unavailable("opening", err)
 	}
 	err = s.again(ctx, func() error {
-		found, err = s.query(ctx, text, args)
+		found, err = query(ctx)
 		return err
 	})
 	if err != nil {
@@ -100,7 +103,12 @@ func (s *store) read(ctx context.Context, text string, args []any) (found []*cus
 }
 
 func (s *store) query(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
-	rows, err := s.pool.Query(ctx, text, args...)
+	c, err := dbconn.AcquirePostgres(ctx, s.pool)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	rows, err := c.Query(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +232,9 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
-		return s.read(ctx, sqldb.Postgres.Page(), []any{after, pageSize})
+		return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
+			return s.query(ctx, sqldb.Postgres.Page(), []any{after, pageSize})
+		})
 	})
 }
 
