@@ -17,11 +17,11 @@ import (
 // Bounds of a program's process. The packages that run the program have narrower
 // ones, which say what was wrong; these are for what gets past them.
 const (
-	timeout   = 3 * time.Second // from its start, that of the process included
-	maxCPU    = 2               // seconds
-	maxMemory = 512 << 20       // bytes of data, where the system can bound them
-	maxOut    = 2 << 20         // bytes that it writes
-	maxBusy   = 2               // processes at once
+	timeout   = 10 * time.Second // from its start, which takes its time on a busy machine
+	maxCPU    = 2 * time.Second  // of the processor's time, after its start
+	maxMemory = 512 << 20        // bytes of data, where the system can bound them
+	maxOut    = 2 << 20          // bytes that it writes
+	maxBusy   = 2                // processes at once
 )
 
 // Command is the command of the binary that serves as such a process, below
