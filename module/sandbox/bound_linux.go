@@ -21,7 +21,7 @@ func bound() error {
 	}
 	start := time.Duration(used.Utime.Nano() + used.Stime.Nano())
 	return errors.Join(
-		limit(syscall.RLIMIT_CPU, uint64((start+maxCPU+time.Second-1)/time.Second)),
+		limit(syscall.RLIMIT_CPU, uint64((start+maxCPU+time.Second-1)/time.Second)), //nolint:gosec // no time is below 0
 		limit(syscall.RLIMIT_DATA, maxMemory),
 		limit(syscall.RLIMIT_FSIZE, 0),
 		limit(syscall.RLIMIT_CORE, 0),
