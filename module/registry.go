@@ -17,7 +17,7 @@ type registry struct {
 	mu   sync.Mutex
 	apis map[string]registered
 	// lookups of different settings, in the order in which they were provisioned
-	lookups []registered
+	lookups []registeredLookup
 	// what handlers of the same settings have in common, by a name of theirs
 	shared map[string]any
 }
@@ -25,7 +25,11 @@ type registry struct {
 type registered struct {
 	fingerprint string
 	api         any
-	what        string // for people, where the name doesn't tell
+}
+
+type registeredLookup struct {
+	fingerprint, what string
+	lookup            Tester
 }
 
 // LookupName is what the customer lookup is called where APIs have names: in logs
@@ -49,7 +53,7 @@ func (a *App) RegisterAPI(name, fingerprint string, api any) error {
 		}
 		return nil
 	}
-	a.apis.apis[name] = registered{fingerprint: fingerprint, api: api}
+	a.apis.apis[name] = registered{fingerprint, api}
 	return nil
 }
 
@@ -58,8 +62,8 @@ func (a *App) RegisterAPI(name, fingerprint string, api any) error {
 func (a *App) RegisterLookup(fingerprint, what string, lookup Tester) {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
-	if !slices.ContainsFunc(a.apis.lookups, func(r registered) bool { return r.fingerprint == fingerprint }) {
-		a.apis.lookups = append(a.apis.lookups, registered{fingerprint, lookup, what})
+	if !slices.ContainsFunc(a.apis.lookups, func(r registeredLookup) bool { return r.fingerprint == fingerprint }) {
+		a.apis.lookups = append(a.apis.lookups, registeredLookup{fingerprint, what, lookup})
 	}
 }
 
@@ -67,6 +71,8 @@ func (a *App) RegisterLookup(fingerprint, what string, lookup Tester) {
 type Tested struct {
 	Name string `json:"name"`
 	What string `json:"what,omitempty"`
+
+	by Tester
 }
 
 // lookups are the customer lookups as they are tested: LookupName, or with a number
@@ -80,7 +86,7 @@ func (a *App) lookups() []Tested {
 		if len(a.apis.lookups) > 1 {
 			name += "." + strconv.Itoa(i+1)
 		}
-		all = append(all, Tested{name, l.what})
+		all = append(all, Tested{name, l.what, l.lookup})
 	}
 	return all
 }
@@ -95,9 +101,7 @@ func (a *App) tester(name string) (Tester, error) {
 	}
 	lookups := a.lookups()
 	if i := slices.IndexFunc(lookups, func(l Tested) bool { return l.Name == name }); i >= 0 {
-		a.apis.mu.Lock()
-		defer a.apis.mu.Unlock()
-		return a.apis.lookups[i].api.(Tester), nil
+		return lookups[i].by, nil
 	}
 	if name == LookupName && len(lookups) > 1 {
 		var list []string

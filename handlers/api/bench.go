@@ -12,9 +12,7 @@ import (
 func (a *API) Bench() module.Bench {
 	b := module.Bench{Output: program.Outdent(a.Output), For: a.For, Keeps: a.last != nil}
 	if a.last != nil {
-		if kept := a.last.kept.Load(); kept != nil {
-			b.Kept = &module.Sample{Time: kept.at, Answer: kept.doc, Status: kept.status, Headers: kept.headers, Params: kept.params}
-		}
+		b.Kept = a.last.kept.Load()
 	}
 	return b
 }

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
 // judge reads the API's answer and finds out what it means.
@@ -91,8 +89,7 @@ func (c *run) read() bool {
 		c.doc = c.attempt.Doc // the transport has looked into it
 		return true
 	}
-	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
-	body, err := transport.Decompress(body, encoding, c.api.MaxSize)
+	body, err := rec.text()
 	if err == nil {
 		if !c.Reserve(len(body)) {
 			return c.Fail(call.TooLarge, "too many large answers at once")

@@ -87,7 +87,6 @@ func (c *run) Do() route.Result {
 	c.note()
 	result := c.Result()
 	result.Unkept = c.unkept()
-	result.Work = c.told
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
 }

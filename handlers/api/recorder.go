@@ -68,6 +68,12 @@ func (rec *recorder) spare() []byte {
 	return rec.body.AvailableBuffer()
 }
 
+// text is the answer without its Content-Encoding.
+func (rec *recorder) text() ([]byte, error) {
+	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
+	return transport.Decompress(rec.body.Bytes(), encoding, rec.limit)
+}
+
 func (rec *recorder) free() {
 	if rec.body != nil && rec.body.Cap() <= maxPooled {
 		buffers.Put(rec.body)

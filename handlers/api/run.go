@@ -3,11 +3,9 @@ package api
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"sync/atomic"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
-	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
@@ -22,8 +20,7 @@ type run struct {
 	recorder recorder
 
 	found  findings
-	worked bool            // this call did the work itself
-	told   []adminapi.Step // of the work, once somebody wants to know them
+	worked bool // this call did the work itself
 
 	verdict atomic.Pointer[verdict]
 
@@ -69,7 +66,7 @@ func (c *run) answer() error {
 
 // remember keeps a call that failed, masked, for those who look into it later.
 func (c *run) remember() {
-	c.Failure(slices.Concat(c.Begun(c.secrets()), c.told, c.Work))
+	c.Failure(append(c.Begun(c.secrets()), c.Work...))
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for
@@ -82,8 +79,7 @@ func (c *run) tell() {
 		return
 	}
 	c.note()
-	c.told = c.steps()
-	c.Trial.Tell(c.told)
+	c.Told(c.steps())
 }
 
 // asked tells whether the API was to be asked, by this call or one forked from it.

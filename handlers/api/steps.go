@@ -3,14 +3,12 @@ package api
 import (
 	"cmp"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
-	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
 // The stages of the work, by how far a call got.
@@ -157,7 +155,7 @@ func (t tracer) call() adminapi.Step {
 	}
 	out["headers"] = shown
 	if rec.body != nil && rec.body.Len() > 0 {
-		text, err := transport.Decompress(rec.body.Bytes(), strings.ToLower(rec.header.Get("Content-Encoding")), t.api.MaxSize)
+		text, err := rec.text()
 		if err == nil {
 			out["body"] = t.document(string(text[:min(len(text), maxShown)]))
 		}

@@ -30,9 +30,7 @@ func (c *run) Fork(ctx context.Context) route.Work {
 // Do implements [route.Work].
 func (c *run) Do() route.Result {
 	c.find()
-	result := c.Result()
-	result.Work = c.told
-	return result
+	return c.Result()
 }
 
 // Late implements [route.Work].

@@ -3,12 +3,10 @@ package lookup
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -19,8 +17,7 @@ type run struct {
 	lookup *Lookup
 	query  customer.Query
 
-	worked bool            // this call has asked the directory
-	told   []adminapi.Step // of the work, once somebody wants to know them
+	worked bool // this call has asked the directory
 }
 
 func (c *run) placeholder(key string) (any, bool) {
@@ -113,7 +110,7 @@ func (c *run) failed(err error) bool {
 // answer writes what the phone system gets.
 func (c *run) answer() error {
 	if c.Failed() && c.Trial == nil {
-		c.Failure(slices.Concat(c.Begun(nil), c.told, c.Work))
+		c.Failure(append(c.Begun(nil), c.Work...))
 	}
 	return c.Answer(nil)
 }

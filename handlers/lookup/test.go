@@ -51,6 +51,5 @@ func (c *run) tell() {
 	if c.Output != nil {
 		step.Out = mask.Document(c.Output, nil)
 	}
-	c.told = []adminapi.Step{step}
-	c.Trial.Tell(c.told)
+	c.Told([]adminapi.Step{step})
 }

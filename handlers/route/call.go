@@ -45,7 +45,8 @@ type Call struct {
 
 	// Trial is what a test wants; nil in production.
 	Trial *Trial
-	// Work are the steps of the work, when another call has done it and failed.
+	// Work are the steps of the work, done by this call or one forked from it, where
+	// somebody wants to know them: when it failed, or is watched.
 	Work []adminapi.Step
 
 	start  time.Time

@@ -103,7 +103,7 @@ func (c *Call) Result() Result {
 	}
 	return Result{
 		Outcome: c.Outcome, Reason: c.Reason, Status: c.Status, RetryAfter: c.RetryAfter,
-		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Obtained: c.Obtained, Timing: c.Timing, text: text, source: source, began: c.start,
+		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Obtained: c.Obtained, Timing: c.Timing, Work: c.Work, text: text, source: source, began: c.start,
 	}
 }
 

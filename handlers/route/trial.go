@@ -46,6 +46,12 @@ func (t *Trial) Tell(steps []adminapi.Step) {
 	}
 }
 
+// Told keeps the steps of the call's work, and tells them to who watches it.
+func (c *Call) Told(steps []adminapi.Step) {
+	c.Work = steps
+	c.Trial.Tell(steps)
+}
+
 // Work returns the steps of the work, once they are told; none when ctx ends before.
 func (t *Trial) Work(ctx context.Context) []adminapi.Step {
 	select {

@@ -14,7 +14,7 @@ let busy = false;
 
 addEventListener('hashchange', () => { result = failed = null; });
 
-export function testForm({ name: api, params, tests }) {
+export function testForm({ name: api, params, tests, lookup }) {
 	return [
 		h('form', { class: 'panel', 'aria-labelledby': 'test-title', onsubmit: (e) => test(e, api, tests) },
 			h('h2', { id: 'test-title' }, t('test')),
@@ -28,7 +28,7 @@ export function testForm({ name: api, params, tests }) {
 			h('fieldset', null, h('legend', null, t('options')), options.map((name) =>
 				h('label', { class: 'check', for: 'test-' + name }, h('input', { type: 'checkbox', id: 'test-' + name }), t(name)))),
 			h('button', { type: 'submit', class: 'main', 'aria-disabled': busy ? 'true' : null }, t('test'))),
-		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result), toBench(api, result)),
+		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result), lookup ? null : toBench(api, result)),
 		h('section', { class: 'card', 'data-key': 'failures', 'aria-labelledby': 'failures' },
 			h('h2', { id: 'failures' }, t('failures')),
 			h('p', { class: 'hint' }, t('failures lede')),
