@@ -38,7 +38,7 @@ func (s *Standing) Degraded() bool { return s != nil && s.on.Load() }
 func (d *degraded) note(outcome call.Outcome, ailing bool, told func(degraded bool)) {
 	own := outcome.Answered() && outcome != call.Stale
 	switch {
-	case outcome == call.BadRequest, outcome == call.Unauthorized, outcome == call.Canceled, outcome == call.DryRun:
+	case outcome.CausedByCaller():
 		return // says nothing of the API
 	case outcome == call.Rejected && !ailing:
 		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {

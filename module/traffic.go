@@ -24,6 +24,7 @@ const (
 var outcomes = [...]call.Outcome{
 	call.OK, call.Stale, call.NotFound, call.Ambiguous, call.Timeout, call.Unreachable, call.Rejected, call.NoToken, call.BadAnswer,
 	call.TooLarge, call.BreakerOpen, call.Held, call.BadRequest, call.Unauthorized, call.Canceled,
+	call.Incomplete, call.Failed, call.TokenRefused,
 }
 
 var outcomeIndex = func() map[call.Outcome]int {

@@ -174,9 +174,9 @@ func (c *run) report() {
 		return
 	}
 	switch {
-	case c.Ailing, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer:
+	case c.Ailing, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer, c.Outcome == call.Failed:
 		v.report(errUnhealthy)
-	case c.Outcome == call.Canceled, c.Outcome == call.NoToken, c.Outcome == call.BadRequest, c.Outcome == call.DryRun, c.Outcome == "":
+	case c.Outcome.CausedByCaller(), c.Outcome == call.NoToken, c.Outcome == "":
 		v.report(errUncounted)
 	default:
 		v.report(nil)

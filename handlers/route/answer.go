@@ -154,8 +154,14 @@ func (c *Call) message() string {
 		return subject + " could not be reached"
 	case call.Rejected:
 		return subject + " refused the request"
+	case call.Failed:
+		return subject + " has a fault of its own"
 	case call.NoToken:
 		return "no token for " + subject
+	case call.TokenRefused:
+		return subject + " does not accept our token"
+	case call.Incomplete:
+		return c.Reason
 	case call.BadAnswer:
 		return subject + "'s answer could not be used"
 	case call.TooLarge:

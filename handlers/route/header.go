@@ -14,6 +14,8 @@ var proxyErrors = map[call.Outcome]string{
 	call.Timeout:      "http_response_timeout",
 	call.Unreachable:  "destination_unavailable",
 	call.NoToken:      "proxy_internal_response",
+	call.TokenRefused: "proxy_internal_error",
+	call.Incomplete:   "http_request_error",
 	call.BadAnswer:    "http_protocol_error",
 	call.TooLarge:     "http_response_body_size",
 	call.BreakerOpen:  "destination_unavailable",

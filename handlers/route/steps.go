@@ -85,12 +85,12 @@ func (c *Call) Failure(steps []adminapi.Step) {
 // its caller did nothing wrong.
 func (c *Call) Failed() bool {
 	switch c.Outcome {
-	case call.BadRequest, call.Unauthorized, call.Canceled, call.DryRun:
-		return false
+	case call.Incomplete: // a mistake in a program looks like this, too
+		return true
 	case call.Stale:
 		return !c.cached.isHit
 	default:
-		return !c.Outcome.Answered()
+		return !c.Outcome.Answered() && !c.Outcome.CausedByCaller()
 	}
 }
 

@@ -16,11 +16,19 @@ const (
 	Timeout     Outcome = "timeout"      // the budget ended first
 	Unreachable Outcome = "unreachable"  // no connection to the API
 	Rejected    Outcome = "rejected"     // the API said no
+	Failed      Outcome = "failed"       // the API is ailing: `unhealthy` is true
 	NoToken     Outcome = "no_token"     // nothing to sign in with
 	BadAnswer   Outcome = "bad_answer"   // not what was announced: not JSON, truncated, a program failed
 	TooLarge    Outcome = "too_large"    // over max_size, or over the phone system's limit
 	BreakerOpen Outcome = "breaker_open" // too many unhealthy answers before
 	Held        Outcome = "held"         // an operator stopped the API
+
+	// TokenRefused is an API that takes no token of ours, not even a fresh one.
+	TokenRefused Outcome = "token_refused"
+
+	// Incomplete is a caller who gave too little to ask with: `require` failed, or
+	// a request program failed on the params. The API is not called.
+	Incomplete Outcome = "incomplete"
 
 	// BadRequest and Unauthorized are refusals of the caller: the API is not
 	// called, and the answer is a 4xx.
@@ -34,11 +42,22 @@ const (
 	Canceled Outcome = "canceled"
 )
 
-// Answered tells whether there is an answer, of now or earlier.
+// Answered reports whether there is an answer, of now or earlier.
 func (o Outcome) Answered() bool { return o == OK || o == Stale || o == NotFound || o == Ambiguous }
 
-// Knows tells whether the answer is one about somebody or something.
+// Knows reports whether the answer is one about somebody or something.
 func (o Outcome) Knows() bool { return o == OK || o == Stale }
+
+// CausedByCaller reports whether the outcome says nothing about the API, because
+// the caller, or a test, ended the call.
+func (o Outcome) CausedByCaller() bool {
+	switch o {
+	case Incomplete, BadRequest, Unauthorized, Canceled, DryRun:
+		return true
+	default:
+		return false
+	}
+}
 
 // Status is the HTTP status of a call that ends with an error instead of a
 // default: RFC 9110, sections 15.5 and 15.6.
@@ -48,9 +67,9 @@ func (o Outcome) Status() int {
 		return 200
 	case Timeout:
 		return 504
-	case NoToken, BreakerOpen, Held:
+	case NoToken, TokenRefused, BreakerOpen, Held:
 		return 503
-	case BadRequest:
+	case BadRequest, Incomplete:
 		return 400
 	case Unauthorized:
 		return 401
