@@ -1,0 +1,139 @@
+package document
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"strings"
+)
+
+// looked is how much of a body is looked at to name it.
+const looked = 4 << 10
+
+var (
+	formBody  = regexp.MustCompile(`^[\w.~%+*\[\]-]+=[^\s<>{}"]*$`)
+	jsonpBody = regexp.MustCompile(`^[\w$.]+\(\s*[\[{"]`)
+	eventBody = regexp.MustCompile(`^(data|event|id|retry):|^: ?\w`)
+	elements  = regexp.MustCompile(`^<[A-Za-z_!?/]`)
+)
+
+// Name returns what a body that isn't JSON is, in words for an operator: "HTML",
+// "XML", "a form", "JSON Lines", "text", "an image" and the like. The body
+// itself decides before its Content-Type does: a proxy's error page often has
+// the type that the client asked for.
+func Name(contentType string, body []byte) string {
+	head := body[:min(len(body), looked)]
+	if text, err := UTF8(contentType, head, 3*looked); err == nil {
+		head = text
+	}
+	head = bytes.TrimLeft(head, " \t\r\n")
+	if len(head) == 0 {
+		return "an empty body"
+	}
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	sniffed, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if sniffed != "text/plain" && sniffed != "application/octet-stream" {
+		return markup(sniffed, head)
+	}
+	if name := text(head); name != "" {
+		return name
+	}
+	if name := byType(mediaType); name != "" {
+		return name
+	}
+	if sniffed == "text/plain" {
+		return "text"
+	}
+	return "binary data"
+}
+
+// markup names what net/http has recognized by its first bytes.
+func markup(sniffed string, head []byte) string {
+	if sniffed == "text/xml" {
+		if bytes.Contains(bytes.ToLower(head), []byte("<html")) {
+			return "HTML"
+		}
+		return "XML"
+	}
+	return byType(sniffed)
+}
+
+// text names what looks like a text of a known kind; "" for any other.
+func text(head []byte) string {
+	switch {
+	case head[0] == '{' || head[0] == '[':
+		return documents(head)
+	case elements.Match(head):
+		if bytes.Contains(bytes.ToLower(head), []byte("<html")) {
+			return "HTML"
+		}
+		return "XML"
+	case eventBody.Match(head):
+		return "a stream of events"
+	case jsonpBody.Match(head):
+		return "JSONP"
+	case formBody.Match(bytes.TrimSpace(head)):
+		return "a form"
+	default:
+		return ""
+	}
+}
+
+// documents names a text that begins as JSON does.
+func documents(head []byte) string {
+	d := json.NewDecoder(bytes.NewReader(head))
+	var first json.RawMessage
+	if d.Decode(&first) != nil {
+		return "broken JSON"
+	}
+	rest := bytes.TrimSpace(head[d.InputOffset():])
+	switch {
+	case len(rest) == 0:
+		return "JSON"
+	case rest[0] == '{' || rest[0] == '[':
+		return "JSON Lines"
+	default:
+		return "JSON with something after it"
+	}
+}
+
+// byType names a media type; "" for one that says nothing.
+func byType(mediaType string) string {
+	kind, subtype, _ := strings.Cut(mediaType, "/")
+	switch kind {
+	case "image":
+		return "an image"
+	case "audio", "video":
+		return kind
+	case "font":
+		return "a font"
+	case "multipart":
+		return "a multipart body"
+	}
+	switch subtype {
+	case "html", "xhtml+xml":
+		return "HTML"
+	case "xml":
+		return "XML"
+	case "x-www-form-urlencoded":
+		return "a form"
+	case "x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "json-seq", "stream+json":
+		return "JSON Lines"
+	case "event-stream":
+		return "a stream of events"
+	case "javascript", "x-javascript":
+		return "JavaScript"
+	case "csv":
+		return "CSV"
+	case "pdf":
+		return "a PDF"
+	case "zip", "x-gzip", "gzip", "x-rar-compressed", "wasm", "vnd.ms-fontobject":
+		return "binary data"
+	}
+	if strings.HasSuffix(subtype, "+xml") {
+		return "XML"
+	}
+	return ""
+}

@@ -1,0 +1,161 @@
+// Package document reads what an HTTP body is before it is decoded: in which
+// charset its text is written, and what it is when it isn't JSON.
+package document
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+var (
+	// ErrNotUTF8 is returned for a body that names no charset, or UTF-8, and
+	// isn't valid UTF-8.
+	ErrNotUTF8 = errors.New("not UTF-8, and Content-Type names no other charset")
+	// ErrTooLarge is returned for a body whose text is over the limit.
+	ErrTooLarge = errors.New("larger than the limit once decoded to UTF-8")
+)
+
+const (
+	byteOrderMark = "\xEF\xBB\xBF"
+	bigEndian     = "\xFE\xFF"
+	littleEndian  = "\xFF\xFE"
+)
+
+// UTF8 returns the text of body as UTF-8, without a byte order mark.
+//
+// A byte order mark decides on the charset, else the charset parameter of
+// contentType; a body without either is UTF-8. Names are those of the WHATWG
+// Encoding Standard and of IANA. A body that is UTF-8 already is returned as it
+// is, without a copy; one that has to be decoded may take up to limit bytes, and
+// never takes more than three times its own size.
+//
+// An error is ErrNotUTF8, ErrTooLarge, or names the charset that is unknown or
+// that the body isn't written in. It never holds a part of the body.
+func UTF8(contentType string, body []byte, limit int) ([]byte, error) {
+	if len(body) >= 2 {
+		switch {
+		case bytes.HasPrefix(body, []byte(byteOrderMark)):
+			return plain(body[len(byteOrderMark):], limit)
+		case string(body[:2]) == bigEndian:
+			return decode(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit)
+		case string(body[:2]) == littleEndian:
+			return decode(unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit)
+		}
+	}
+	name := charset(contentType)
+	if isUTF8(name) {
+		return plain(body, limit)
+	}
+	enc := find(name)
+	if strings.EqualFold(name, "utf-16") {
+		// Without a mark the standards disagree on the order of the bytes. JSON,
+		// XML and forms begin with ASCII, so the zero byte shows it.
+		order := unicode.LittleEndian
+		if len(body) > 0 && body[0] == 0 {
+			order = unicode.BigEndian
+		}
+		enc = unicode.UTF16(order, unicode.IgnoreBOM)
+	}
+	if enc == nil {
+		return nil, fmt.Errorf("charset %q in Content-Type is unknown", printable(name))
+	}
+	return decode(enc, printable(name), body, limit)
+}
+
+// plain checks a body that should be UTF-8.
+func plain(body []byte, limit int) ([]byte, error) {
+	switch {
+	case !utf8.Valid(body):
+		return nil, ErrNotUTF8
+	case len(body) > limit:
+		return nil, ErrTooLarge
+	default:
+		return body, nil
+	}
+}
+
+// decode decodes a body from a charset that isn't UTF-8. Decoders write U+FFFD
+// for what they can't read: a name with a hole is a wrong answer, so that is an
+// error.
+func decode(enc encoding.Encoding, name string, body []byte, limit int) ([]byte, error) {
+	var text bytes.Buffer
+	text.Grow(min(len(body)+len(body)/2, limit) + bytes.MinRead)
+	from := io.LimitReader(transform.NewReader(bytes.NewReader(body), enc.NewDecoder()), int64(limit)+1)
+	_, err := text.ReadFrom(from)
+	switch {
+	case text.Len() > limit:
+		return nil, ErrTooLarge
+	case err != nil, bytes.ContainsRune(text.Bytes(), utf8.RuneError):
+		return nil, fmt.Errorf("not %s, which Content-Type or a byte order mark says it is", name)
+	default:
+		return text.Bytes(), nil
+	}
+}
+
+// charset returns the charset parameter of a Content-Type, or "".
+func charset(contentType string) string {
+	_, parameters, _ := strings.Cut(contentType, ";")
+	for parameters != "" {
+		var parameter string
+		parameter, parameters, _ = strings.Cut(parameters, ";")
+		name, value, _ := strings.Cut(parameter, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "charset") {
+			continue
+		}
+		value = strings.Trim(value, " \t\"'")
+		if end := strings.IndexAny(value, " \t\"',"); end >= 0 {
+			value = value[:end]
+		}
+		return value
+	}
+	return ""
+}
+
+// isUTF8 reports whether a charset's name stands for UTF-8. ASCII is a part of
+// it, and utf8mb4 is what MySQL calls it.
+func isUTF8(name string) bool {
+	switch len(name) {
+	case 0:
+		return true
+	case len("utf-8"), len("utf8"), len("us-ascii"), len("utf8mb4"):
+		return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "utf8") ||
+			strings.EqualFold(name, "us-ascii") || strings.EqualFold(name, "ascii") || strings.EqualFold(name, "utf8mb4")
+	default:
+		return false
+	}
+}
+
+// find returns the charset of a name, or nil.
+func find(name string) encoding.Encoding {
+	if enc, err := htmlindex.Get(name); err == nil && enc != encoding.Replacement {
+		return enc
+	}
+	if enc, err := ianaindex.IANA.Encoding(name); err == nil {
+		return enc
+	}
+	return nil
+}
+
+// printable makes a name from outside fit for an error message.
+func printable(name string) string {
+	const limit = 32
+	if len(name) > limit {
+		name = name[:limit] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
+}
