@@ -1,0 +1,118 @@
+package jqhttp
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxRounds is how often a segment is decoded in search of dot segments. Each
+// proxy or framework on the way to an API decodes a path once, at most twice.
+const maxRounds = 8
+
+// climbs reports whether a server could find a dot segment in a path segment:
+// "." or ".." on its own between slashes or backslashes, after any number of
+// rounds of percent-decoding. It also sees the spellings that some servers take
+// for dots and slashes: `%u002e`, overlong UTF-8, full-width characters, path
+// parameters ("..;x"), control characters, and blanks beside the dots. A segment
+// that is still encoded after maxRounds is taken for one that hides something.
+//
+// Segments need not be looked at together: the "/" between two of them stays
+// through all decoding, so nothing can grow across it.
+func climbs(s string) bool {
+	if !suspicious(s) {
+		return false
+	}
+	for range maxRounds {
+		if hasDots(s) {
+			return true
+		}
+		decoded := decode(s)
+		if decoded == s {
+			return false
+		}
+		s = decoded
+	}
+	return true
+}
+
+// suspicious is a quick look: most segments are plain letters and digits.
+func suspicious(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c == '.' || c == '%' || c >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return false
+}
+
+// lookalikes are taken for dots and slashes by servers that decode overlong
+// UTF-8, or that normalize compatible characters.
+var lookalikes = strings.NewReplacer(
+	"\xc0\xae", ".", "\xe0\x80\xae", ".", "\uff0e", ".", "\u2024", ".", "\u2025", "..", "\ufe52", ".",
+	"\xc0\xaf", "/", "\xe0\x80\xaf", "/", "\uff0f", "/", "\u2044", "/", "\u2215", "/",
+	"\xc1\x9c", "/", "\xe0\x81\x9c", "/", "\uff3c", "/", "\ufe68", "/", `\`, "/",
+)
+
+// hasDots reports whether s has a dot segment as it is.
+func hasDots(s string) bool {
+	for part := range strings.SplitSeq(lookalikes.Replace(s), "/") {
+		// A server that decodes %3F, %23 or %3B too early ends the segment there.
+		if i := strings.IndexAny(part, ";?#"); i >= 0 {
+			part = part[:i]
+		}
+		part = strings.Map(func(r rune) rune {
+			if invisible(r) {
+				return -1
+			}
+			return r
+		}, part)
+		if part != "" && strings.Trim(part, ".") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// invisible reports whether servers may drop a character: blanks, control and
+// format characters, and bytes that aren't UTF-8.
+func invisible(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError
+}
+
+// decode undoes one round of percent-encoding, `%uXXXX` included. What isn't
+// an escape stays.
+func decode(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if s[i] == '%' {
+			if n, ok := hexAt(s, i+1, 2); ok {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+			if i+1 < len(s) && s[i+1]|0x20 == 'u' {
+				if n, ok := hexAt(s, i+2, 4); ok {
+					b.WriteRune(rune(n))
+					i += 6
+					continue
+				}
+			}
+		}
+		b.WriteByte(s[i])
+		i++
+	}
+	return b.String()
+}
+
+func hexAt(s string, from, digits int) (uint64, bool) {
+	if from+digits > len(s) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[from:from+digits], 16, 32)
+	return n, err == nil
+}
