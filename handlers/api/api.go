@@ -34,8 +34,10 @@ func init() {
 //
 // Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as
 // its details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are
-// `ok`, `stale`, `not_found`, `timeout`, `unreachable`, `rejected`, `no_token`,
-// `bad_answer`, `too_large`, `breaker_open` and `held`; a caller who is refused gets `bad_request` or `unauthorized`.
+// `ok`, `stale`, `not_found`, `incomplete`, `timeout`, `unreachable`, `failed`,
+// `rejected`, `bad_answer`, `too_large`, `no_token`, `token_refused`,
+// `breaker_open` and `held`; a caller who is refused gets `bad_request` or
+// `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
 //
@@ -48,6 +50,16 @@ type API struct {
 	// Name of the API in logs, metrics and commands. Required. The same name
 	// with other settings is an error.
 	Name string `json:"name,omitempty"`
+
+	// What the API is for, in a sentence, for the console and the admin API.
+	Description string `json:"describe,omitempty"`
+
+	// The params that a caller gives, for the console and the admin API.
+	Params []Param `json:"params,omitempty"`
+
+	// What a caller has to give. Without it the call ends as `incomplete`, and
+	// nothing is asked.
+	Require *Require `json:"require,omitempty"`
 
 	// URL of the API. With a path it is an API call, without one a sidecar. It
 	// sets Host, and its escapes are kept. A query is refused: write `query`.
@@ -84,15 +96,18 @@ type API struct {
 	// source's api_success, else `$status < 400`.
 	Success string `json:"success,omitempty"`
 
-	// jq predicate on a successful answer, or on one with status 404: does the
-	// API know nobody? Default: `$status == 404`, or a null output.
+	// jq predicate on the answer: does the API know nobody? One that looks for a
+	// sign, e.g. `.code == "4004"`, is asked first, of any answer below 500. One
+	// that is true of null, e.g. `.data | blank`, only sees that nothing is there,
+	// and is asked of a successful answer. Default: an empty answer, or status 404
+	// where `success` isn't written either. A null output always means nobody.
 	NotFound string `json:"not_found,omitempty"`
 
 	// When an answer means that the token is dead. Default: the source's.
 	TokenExpired *token.Expired `json:"token_expired,omitempty"`
 
-	// jq predicate: does the answer show an ailing API? Default
-	// `$status >= 500`. Counted in switchboard_unhealthy_total.
+	// jq predicate: does the answer show an ailing API? Then the outcome is
+	// `failed`. Default: `$status >= 500 or $status == 429`.
 	Unhealthy string `json:"unhealthy,omitempty"`
 
 	// jq: the API's answer → ours. Absent: the answer as it is.
@@ -130,6 +145,7 @@ type API struct {
 	programs programs
 	route    *route.Route
 	chain    caddyhttp.Handler
+	shaped   bool // the answer is judged or shaped, so a stream is of no use
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
 
@@ -158,6 +174,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 
 	_ = c.Authorize() && // who calls?
 		c.receive() && // what did the phone system send?
+		c.require() && // is it enough to ask with?
 		c.Recall(c) && // is there an answer already, or one on its way?
 		c.work()
 

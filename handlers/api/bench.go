@@ -2,7 +2,6 @@ package api
 
 import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -19,8 +18,10 @@ func (a *API) Bench() module.Bench {
 
 // Describe implements [module.Described].
 func (a *API) Describe(to *adminapi.API) {
-	p := a.programs
-	to.Params = jq.Project(p.path, p.query, p.body, p.headers).Names()
+	to.Description, to.Parameters = a.Description, a.describeParams()
+	for _, param := range to.Parameters {
+		to.Params = append(to.Params, param.Name)
+	}
 	to.CacheHint = a.route.CacheHint()
 }
 

@@ -174,7 +174,9 @@ func (c *run) report() {
 		return
 	}
 	switch {
-	case c.Ailing, c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer, c.Outcome == call.Failed:
+	case c.Uncharged:
+		v.report(errUncounted)
+	case c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer, c.Outcome == call.Failed:
 		v.report(errUnhealthy)
 	case c.Outcome.CausedByCaller(), c.Outcome == call.NoToken, c.Outcome == "":
 		v.report(errUncounted)

@@ -13,6 +13,9 @@ import (
 // Parse sets up the directive:
 //
 //	api [<matcher>] <name> {
+//		describe      <text>
+//		param         <name> <meaning> [<example>]
+//		require       <names...> | <jq>
 //		to            <url>
 //		method        <method>
 //		token         <name>
@@ -51,7 +54,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{Parser: route.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true}}, api: new(API)}
+	p := parser{Parser: route.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true, "param": true, "require": true}}, api: new(API)}
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,12 @@ func (p *parser) subdirective() error {
 	}
 	a := p.api
 	switch name {
+	case "describe":
+		return p.Text(&a.Description)
+	case "param":
+		return p.param()
+	case "require":
+		return p.require()
 	case "to":
 		return p.Text(&a.To)
 	case "method":

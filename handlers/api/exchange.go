@@ -42,7 +42,7 @@ func (c *run) exchange() bool {
 				return false
 			}
 			stream := isStream(status, header)
-			c.recorder.endless = stream && (c.Forked() || a.For != "")
+			c.recorder.endless = stream && a.shaped
 			return !a.buffered || (stream && !c.recorder.endless)
 		}
 		c.recorder.begin = c.streams
@@ -84,12 +84,14 @@ func (c *run) send(req *http.Request) (err error) {
 // and its status is all that tells whether the API is well.
 func (c *run) streams() {
 	c.Clock.Lift()
-	c.Outcome = call.OK
-	if c.recorder.status >= http.StatusBadRequest {
+	switch status := c.recorder.status; {
+	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
+		c.Outcome = call.Failed
+		c.Route.Metrics.Unhealthy()
+	case status >= http.StatusBadRequest:
 		c.Outcome = call.Rejected
-	}
-	if c.recorder.status >= http.StatusInternalServerError {
-		c.ails()
+	default:
+		c.Outcome = call.OK
 	}
 	c.report()
 	c.note()

@@ -1,19 +1,26 @@
 package api
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
 // programs are an API's jq programs, compiled. A nil one is not written.
 type programs struct {
+	require                    []*jq.Program
 	path, query, body, headers *jq.Program
 	success, notFound          *jq.Program
 	unhealthy, output, expired *jq.Program
 
 	// part is what of an answer they look at; nil is everything.
 	part *jq.Projection
+
+	// notFoundBySign tells that not_found looks for a sign, and not only for
+	// something to be there: it is false for null.
+	notFoundBySign bool
 
 	credentials   []any // values of the credentials, after the fixed variables
 	signs         bool  // a request depends on the token or the time
@@ -43,6 +50,13 @@ func (a *API) compile(names []string, define string) (programs, error) {
 	var expired string
 	if a.TokenExpired != nil {
 		expired = a.TokenExpired.Program
+	}
+	var err error
+	if p.require, err = a.Require.compile(forRequest, define); err != nil {
+		return p, err
+	}
+	for _, condition := range p.require {
+		p.request = p.request || condition.Uses("request")
 	}
 	for _, it := range []struct {
 		name   string
@@ -77,10 +91,14 @@ func (a *API) compile(names []string, define string) (programs, error) {
 			p.signs = true
 		}
 	}
+	if p.notFound != nil {
+		ofNull, err := p.notFound.Test(context.Background(), nil, http.StatusOK, map[string]any{}, map[string]any{}, map[string]any{})
+		p.notFoundBySign = err != nil || !ofNull
+	}
 	return p, nil
 }
 
-// makesRequest tells whether any part of the API's request is computed.
+// makesRequest reports whether any part of the API's request is computed.
 func (p *programs) makesRequest() bool {
 	return p.path != nil || p.query != nil || p.body != nil || p.headers != nil
 }

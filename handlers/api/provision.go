@@ -134,10 +134,11 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.programs.credentials = values
-	a.buffered = a.Output != "" || a.Default != "" || a.Success != "" || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil || a.KeepAnswer
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
+	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
+	a.buffered = a.shaped || a.KeepAnswer
 	a.programs.part = a.looksAt()
 	return nil
 }
@@ -152,7 +153,7 @@ func (a *API) inheritSuccess() error {
 	if err != nil {
 		return fmt.Errorf("api_success of token %s: %w", a.Token, err)
 	}
-	a.programs.success, a.buffered = program, true
+	a.programs.success = program
 	a.programs.request = a.programs.request || program.Uses("request")
 	a.programs.answerHeaders = a.programs.answerHeaders || program.Uses("headers")
 	return nil

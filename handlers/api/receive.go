@@ -1,12 +1,9 @@
 package api
 
 import (
-	"errors"
-	"net/http"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
 // receive reads what the phone system sent. A sidecar's request is left
@@ -31,7 +28,7 @@ func (c *run) receive() bool {
 // readsInput tells whether params are needed. An API call always has some; a
 // sidecar's body streams on unread where no program looks at it.
 func (a *API) readsInput() bool {
-	return !a.target.sidecar() || a.programs.makesRequest() || a.route.CallID != nil || a.buffered
+	return !a.target.sidecar() || a.programs.makesRequest() || a.Require != nil || a.route.CallID != nil || a.buffered
 }
 
 // asksRequest tells whether the token source's rule looks at $request.
@@ -43,14 +40,12 @@ func (a *API) asksRequest() bool {
 	return rule != nil && rule.Uses("request")
 }
 
-// failed ends the call because of a program of the request: what came in can't
-// be turned into what the API wants.
+// failed ends the call because of a program of the request: it can't make what
+// the API wants of what the caller has sent. The API is not asked.
 func (c *run) failed(program string, err error) bool {
 	if c.Clock.Err() != nil {
+		c.Uncharged = true // nobody has been asked yet
 		return c.Ended("")
 	}
-	if errors.Is(err, jq.ErrDeadline) || errors.Is(err, jq.ErrTooLarge) {
-		return c.Refuse(http.StatusRequestEntityTooLarge, call.BadRequest, program+": "+err.Error())
-	}
-	return c.Refuse(http.StatusBadRequest, call.BadRequest, program+": "+err.Error())
+	return c.Fail(call.Incomplete, program+" can't be made of the params: "+err.Error())
 }

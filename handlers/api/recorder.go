@@ -36,7 +36,7 @@ type recorder struct {
 	begin  func()
 }
 
-var errEndless = errors.New("the answer is a stream, which neither a cache nor a phone system can take")
+var errEndless = errors.New("the answer is a stream, which can be neither judged nor shaped")
 
 var errOverrun = errors.New("the answer is larger than max_size")
 

@@ -22,11 +22,13 @@ func (c *run) shape() bool {
 			if c.Clock.Err() != nil {
 				return c.Ended("")
 			}
-			return c.Fail(call.BadAnswer, "output: "+err.Error())
+			// params may be of another kind than the program takes them for
+			c.Uncharged = a.programs.output.Uses("params") || a.programs.output.Uses("request")
+			return c.Fail(call.BadAnswer, "output "+err.Error())
 		}
 		c.Output = v
 	}
-	if c.Output == nil && a.programs.notFound == nil {
+	if c.Output == nil {
 		c.Outcome = call.NotFound
 	}
 	c.found.stage = atEnd

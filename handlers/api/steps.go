@@ -14,6 +14,7 @@ import (
 // The stages of the work, by how far a call got.
 const (
 	atAdmit = iota
+	atRequire
 	atRequest
 	atCall
 	atVerdict
@@ -27,7 +28,11 @@ type findings struct {
 	sent    *http.Request // as the programs made it
 	success bool
 	nobody  bool
-	first   *token.Token // that was dead, when the call was made twice
+	// unreadable says what came instead of JSON; "" for JSON, or nothing at all.
+	unreadable string
+	notes      []string     // of predicates that failed
+	deadline   bool         // one of them took too long
+	first      *token.Token // that was dead, when the call was made twice
 }
 
 // steps tells what the work has done, from what it leaves behind: a call in
@@ -170,7 +175,7 @@ func (t tracer) judged() adminapi.Step {
 		In: map[string]any{"status": t.recorder.status},
 		Out: map[string]any{
 			"success": t.found.success, "not_found": t.found.nobody,
-			"unhealthy": t.Ailing, "token_expired": t.attempt.Expired,
+			"unhealthy": t.Outcome == call.Failed, "token_expired": t.attempt.Expired,
 		},
 	}
 }

@@ -26,7 +26,7 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 
 	c := a.begin(p.W, p.R)
 	defer c.end()
-	_ = c.receive() && c.Recall(c) && c.work()
+	_ = c.receive() && c.require() && c.Recall(c) && c.work()
 	if !trial.DryRun {
 		if err := c.answer(); err != nil {
 			return adminapi.Trace{}, err

@@ -73,7 +73,7 @@ func (c *Call) fit() (v any, err error) {
 	r := c.Route
 	v = c.Output
 	if r.Contract != nil {
-		if v, err = r.Contract.Apply(v); err != nil {
+		if v, err = r.Contract.Apply(r.named(v), r.Style.Format); err != nil {
 			return nil, err
 		}
 	}
@@ -86,6 +86,18 @@ func (c *Call) fit() (v any, err error) {
 		object["_age"] = int(c.age / time.Second)
 	}
 	return object, nil
+}
+
+// named gives a single value the name that it has under the contract: as text,
+// the contract has only one.
+func (r *Route) named(v any) any {
+	if _, isObject := v.(map[string]any); isObject || v == nil || r.Style.Format != answer.Text {
+		return v
+	}
+	if keys := r.Contract.Keys(); len(keys) == 1 {
+		return map[string]any{keys[0]: v}
+	}
+	return v
 }
 
 // Try renders what stands in for an answer, with the longest outcome: it is

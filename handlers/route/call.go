@@ -39,7 +39,9 @@ type Call struct {
 
 	Received int // HTTP status of the answer that was asked for, if any
 	Replayed bool
-	Ailing   bool      // that answer shows an ailing API
+	// Uncharged is an outcome that says nothing about the API: the caller, or this
+	// instance, is at fault.
+	Uncharged bool
 	Obtained time.Time // when the token that was sent was obtained; zero for none
 	Timing   Timing
 
@@ -118,8 +120,8 @@ func (c *Call) End() {
 		release()
 	}
 	took := time.Since(c.start)
-	if !c.cached.isHit { // which says nothing of the API
-		c.Route.answered(c.Outcome, c.Ailing)
+	if !c.cached.isHit && !c.Uncharged { // which says nothing of the API
+		c.Route.answered(c.Outcome)
 	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
@@ -135,7 +137,9 @@ func (c *Call) End() {
 	c.endSpan()
 	c.noteForAccessLog()
 	level := zapcore.DebugLevel
-	if !c.Outcome.Answered() && c.Outcome != call.Canceled && c.Outcome != call.DryRun {
+	switch {
+	case c.Outcome == call.Canceled, c.Outcome == call.DryRun, c.Outcome == call.Stale:
+	case !c.Outcome.Answered(), c.Reason != "": // a predicate that failed
 		level = zapcore.WarnLevel
 	}
 	if entry := c.Route.Logger.Check(level, "call"); entry != nil {
@@ -212,8 +216,8 @@ func (c *Call) tokenAge() int64 {
 }
 
 // answered notes how an answer was come by, for those who watch the API.
-func (r *Route) answered(outcome call.Outcome, ailing bool) {
+func (r *Route) answered(outcome call.Outcome) {
 	if r.app != nil {
-		r.app.Answered(r.Standing, outcome, ailing)
+		r.app.Answered(r.Standing, outcome, outcome == call.Failed)
 	}
 }

@@ -21,7 +21,7 @@ type Result struct {
 	RetryAfter time.Duration
 	Received   int
 	Replayed   bool
-	Ailing     bool
+	Uncharged  bool
 	Obtained   time.Time
 	Timing     Timing
 
@@ -103,7 +103,7 @@ func (c *Call) Result() Result {
 	}
 	return Result{
 		Outcome: c.Outcome, Reason: c.Reason, Status: c.Status, RetryAfter: c.RetryAfter,
-		Received: c.Received, Replayed: c.Replayed, Ailing: c.Ailing, Obtained: c.Obtained, Timing: c.Timing, Work: c.Work, text: text, source: source, began: c.start,
+		Received: c.Received, Replayed: c.Replayed, Uncharged: c.Uncharged, Obtained: c.Obtained, Timing: c.Timing, Work: c.Work, text: text, source: source, began: c.start,
 	}
 }
 
@@ -111,7 +111,7 @@ func (c *Call) Result() Result {
 // call that it was made for, not of those that came along.
 func (c *Call) take(res *Result, own bool) {
 	c.Outcome, c.Reason, c.Status, c.RetryAfter = res.Outcome, res.Reason, res.Status, res.RetryAfter
-	c.Received, c.Replayed, c.Ailing, c.text = res.Received, res.Replayed, res.Ailing, res.text
+	c.Received, c.Replayed, c.Uncharged, c.text = res.Received, res.Replayed, res.Uncharged, res.text
 	c.cached.answered(res, own)
 	if !own {
 		return

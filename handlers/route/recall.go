@@ -189,8 +189,8 @@ func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
 	}
 	if !f.of.land(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
-		if f.renewal { // the callers of another have told already
-			r.answered(result.Outcome, result.Ailing)
+		if f.renewal && !result.Uncharged { // the callers of another have told already
+			r.answered(result.Outcome)
 		}
 		r.Logger.Debug("finished behind", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
 	}

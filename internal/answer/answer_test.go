@@ -34,7 +34,11 @@ func TestApply(t *testing.T) {
 		"booleans as text":  {`{"a":"","b":""}`, `{"a":true,"b":false}`, `{"a":"true","b":"false"}`},
 		"numbers stay":      {`{"a":0,"b":null}`, `{"a":1.10,"b":2}`, `{"a":1.10,"b":2}`},
 		"text stays":        {`{"a":0}`, `{"a":"7"}`, `{"a":"7"}`},
-		"others stay":       {`{"a":"","b":""}`, `{"a":[1],"b":{"x":1}}`, `{"a":[1],"b":{"x":1}}`},
+		"no text":           {`{"a":"","b":"x","c":""}`, `{"a":[1],"b":{"x":1},"c":[]}`, `{"a":"","b":"x","c":""}`},
+		"no number":         {`{"a":1,"b":true}`, `{"a":[1],"b":{}}`, `{"a":1,"b":true}`},
+		"no list":           {`{"a":["x"],"b":[],"c":[]}`, `{"a":"y","b":{"x":1},"c":[1]}`, `{"a":["x"],"b":[],"c":[1]}`},
+		"no object":         {`{"a":{"x":""},"b":{}}`, `{"a":[1],"b":"y"}`, `{"a":{"x":""},"b":{}}`},
+		"null takes all":    {`{"a":null,"b":null}`, `{"a":[1],"b":{"x":1}}`, `{"a":[1],"b":{"x":1}}`},
 		"blank stays":       {`{"a":"x"}`, `{"a":""}`, `{"a":""}`},
 		"more keys":         {`{"a":"x"}`, `{"b":[1,{"c":null}]}`, `{"a":"x","b":[1,{"c":null}]}`},
 		"objects":           {`{"o":{"x":"","p":{"y":"2"}}}`, `{"o":{"x":1,"z":3,"p":{}}}`, `{"o":{"p":{"y":"2"},"x":"1","z":3}}`},
@@ -43,7 +47,7 @@ func TestApply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			doc := decode(t, c.doc)
-			got, err := answer.NewContract(decode(t, c.contract).(m)).Apply(doc)
+			got, err := answer.NewContract(decode(t, c.contract).(m)).Apply(doc, answer.JSON)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,7 +66,7 @@ func TestApplyToValuesOfPrograms(t *testing.T) {
 	c := answer.NewContract(m{"a": "", "b": "", "c": "", "d": "", "e": "x", "f": 1})
 	got, err := c.Apply(m{
 		"a": 7, "b": new(big.Int).Lsh(big.NewInt(1), 70), "c": 1.5, "d": 1e300, "e": math.NaN(), "f": math.NaN(),
-	})
+	}, answer.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +79,7 @@ func TestApplyToValuesOfPrograms(t *testing.T) {
 func TestApplyToWhatIsNoObject(t *testing.T) {
 	c := answer.NewContract(m{"a": ""})
 	for _, doc := range []any{"a", 1, true, []any{}, json.Number("1")} {
-		if _, err := c.Apply(doc); !errors.Is(err, answer.ErrNotObject) {
+		if _, err := c.Apply(doc, answer.JSON); !errors.Is(err, answer.ErrNotObject) {
 			t.Errorf("%v: got %v", doc, err)
 		}
 	}
@@ -94,7 +98,7 @@ func TestContractKeepsItself(t *testing.T) {
 	spoil(made)
 	spoil(c.Default())
 	for _, doc := range []any{nil, m{}} {
-		got, err := c.Apply(doc)
+		got, err := c.Apply(doc, answer.JSON)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,6 +230,7 @@ func FuzzFormats(f *testing.F) {
 	f.Add(`{"name":"","n":0,"o":{"x":"1"},"l":[]}`, `{"name":1.10,"o":{"y":null},"l":["a",{"b":true}],"more":"\n\u2028&=+% "}`)
 	f.Add(`{"a":""}`, `[1,"\ud800"]`)
 	f.Add(`{"a_b":"","":null}`, `{"a":{"b":1}}`)
+	f.Add(`{"name":"","e":{},"n":null}`, `{"name":{"x":1},"e":{"y":[]},"n":[1]}`)
 	f.Fuzz(func(t *testing.T, defaults, doc string) {
 		d, err := jq.Decode([]byte(defaults), jq.Limits{Depth: 50})
 		object, ok := d.(m)
@@ -237,7 +242,7 @@ func FuzzFormats(f *testing.F) {
 			return
 		}
 		contract := answer.NewContract(object)
-		out, err := contract.Apply(v)
+		out, err := contract.Apply(v, answer.JSON)
 		if _, isObject := v.(m); !isObject && v != nil {
 			if !errors.Is(err, answer.ErrNotObject) {
 				t.Fatalf("got %v, error %v", out, err)
@@ -252,7 +257,7 @@ func FuzzFormats(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := contract.Apply(out)
+		again, err := contract.Apply(out, answer.JSON)
 		if err != nil || !reflect.DeepEqual(again, out) {
 			t.Errorf("applied twice: %v, then %v", out, again)
 		}
@@ -261,9 +266,7 @@ func FuzzFormats(f *testing.F) {
 				t.Errorf("%q is not in the answer", key)
 			}
 			if _, text := object[key].(string); text {
-				switch out[key].(type) {
-				case string, []any, m:
-				default:
+				if _, ok := out[key].(string); !ok {
 					t.Errorf("%q is %T", key, out[key])
 				}
 			}
@@ -275,6 +278,9 @@ func FuzzFormats(f *testing.F) {
 			t.Errorf("JSON %s of %v, error %v", compact, out, err)
 		}
 
+		if out, err = contract.Apply(v, answer.Flat); err != nil {
+			t.Fatal(err)
+		}
 		flat, err := answer.Flat.Append(nil, out)
 		form, err2 := answer.Form.Append(nil, out)
 		if (err == nil) != (err2 == nil) || err != nil && !errors.Is(err, answer.ErrCollision) {
@@ -290,7 +296,7 @@ func FuzzFormats(f *testing.F) {
 			t.Fatalf("%s: %v", flat, err)
 		}
 		for _, key := range contract.Keys() {
-			if !has(pairs, key) {
+			if !has(pairs, key, object[key]) {
 				t.Errorf("%q is not in %s", key, flat)
 			}
 		}
@@ -312,15 +318,24 @@ func FuzzFormats(f *testing.F) {
 	})
 }
 
-// has tells whether a key of a contract is there, as itself or as what its
-// array or object became.
-func has(pairs map[string]string, key string) bool {
-	for k := range pairs {
-		if k == key || strings.HasPrefix(k, key+"_") {
+// has reports whether a key of a contract is there: as itself, as the count of a
+// list, or as the keys of an object.
+func has(pairs map[string]string, key string, fallback any) bool {
+	switch fallback := fallback.(type) {
+	case []any:
+		key += "_count"
+	case m:
+		for name, inner := range fallback {
+			if !has(pairs, key+"_"+name, inner) {
+				return false
+			}
+		}
+		if len(fallback) > 0 {
 			return true
 		}
 	}
-	return false
+	_, ok := pairs[key]
+	return ok
 }
 
 func line(t *testing.T, b []byte) {
@@ -339,7 +354,7 @@ func BenchmarkAnswer(b *testing.B) {
 			b.ReportAllocs()
 			buf := make([]byte, 0, 2048)
 			for b.Loop() {
-				out, err := contract.Apply(doc)
+				out, err := contract.Apply(doc, answer.JSON)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -43,16 +43,23 @@ func (c *Contract) Keys() []string { return slices.Clone(c.keys) }
 // Default returns the defaults as an object of the caller's own.
 func (c *Contract) Default() map[string]any { return clone(c.defaults).(map[string]any) }
 
-// Apply returns the answer that doc becomes under the contract. A missing or
-// null key takes its default. Where the default is a string, a number or
-// boolean becomes one, numbers as they are written; where it is an object, an
-// object keeps it in turn. Keys beyond the contract stay, and so do values of
-// other types than their default.
+// Apply returns the answer that doc becomes under the contract: every key of it
+// is there, with a value of the default's kind. A key that is missing or null
+// takes its default, and so does a value that doesn't fit: an array or object
+// where the default is a text, number or boolean, anything but an array where it
+// is one, anything but an object where it is one. Where the default is a string,
+// numbers and booleans become strings, numbers as they are written. Where it is
+// an object with keys, an object keeps it in turn. A default of null takes
+// anything. Keys beyond the contract stay.
+//
+// In a format of one level, which all but JSON are, an array or an object has no
+// key of its own. There a default of null takes no array and no object, and a
+// default of {} stays, blank, beside the members of the object that it takes.
 //
 // A nil doc becomes the defaults, any other that is no object is ErrNotObject.
 // The result may be changed at its first level only: below, it shares parts
 // with doc, which stays as it is.
-func (c *Contract) Apply(doc any) (map[string]any, error) {
+func (c *Contract) Apply(doc any, f Format) (map[string]any, error) {
 	if doc == nil {
 		return c.Default(), nil
 	}
@@ -60,30 +67,71 @@ func (c *Contract) Apply(doc any) (map[string]any, error) {
 	if !ok {
 		return nil, ErrNotObject
 	}
-	return c.apply(object), nil
+	return c.apply(object, f != JSON), nil
 }
 
-func (c *Contract) apply(object map[string]any) map[string]any {
+func (c *Contract) apply(object map[string]any, flat bool) map[string]any {
 	out := make(map[string]any, len(object)+len(c.keys)+2) // and _status, _age
 	maps.Copy(out, object)
 	for _, key := range c.keys {
-		value := out[key]
-		switch fallback := c.defaults[key].(type) {
-		case string:
-			if isNull(value) {
-				out[key] = fallback
-			} else if s, ok := scalar(value); ok {
-				out[key] = s
-			}
-		default:
-			if isNull(value) {
-				out[key] = clone(fallback)
-			} else if nested, ok := value.(map[string]any); ok && c.inner[key] != nil {
-				out[key] = c.inner[key].apply(nested)
-			}
-		}
+		out[key] = c.fit(out, key, flat)
 	}
 	return out
+}
+
+// fit is the value of a key of the contract: that of out where it fits, else the
+// default.
+func (c *Contract) fit(out map[string]any, key string, flat bool) any {
+	value, fallback := out[key], c.defaults[key]
+	if isNull(value) {
+		return clone(fallback)
+	}
+	array, isArray := value.([]any)
+	object, isObject := value.(map[string]any)
+	switch fallback.(type) {
+	case string:
+		if s, ok := scalar(value); ok {
+			return s
+		}
+	case []any:
+		if isArray {
+			return array
+		}
+	case map[string]any:
+		switch {
+		case isObject && c.inner[key] != nil:
+			return c.inner[key].apply(object, flat)
+		case isObject && flat && c.spread(out, key, object):
+			return ""
+		case isObject:
+			return object
+		}
+	case nil:
+		if !flat || !isArray && !isObject {
+			return value
+		}
+	default:
+		if !isArray && !isObject {
+			return value
+		}
+	}
+	return clone(fallback)
+}
+
+// spread puts the members of an object beside it, under the names that they get
+// in one level. It reports false, and does nothing, when one is taken.
+func (c *Contract) spread(out map[string]any, key string, object map[string]any) bool {
+	for name := range object {
+		_, there := out[key+"_"+name]
+		_, wanted := c.defaults[key+"_"+name]
+		if there || wanted {
+			return false
+		}
+	}
+	for name, member := range object {
+		out[key+"_"+name] = member
+	}
+	return true
 }
 
 func clone(v any) any {

@@ -15,6 +15,9 @@ const longestOutcome = "breaker_open"
 // longest outcome in statusField ("" for none): they are what remains when
 // everything else has failed. The error is for the one who wrote the contract.
 func (s *Style) Fits(contract *Contract, statusField string) error {
+	if s.Format == Text && len(contract.keys) != 1 {
+		return errors.New("text is one value, so the contract has exactly one key, e.g. `default `{name: \"\"}``")
+	}
 	doc := s.withOutcome(contract.Default(), statusField)
 	if key, ok := s.firstChanged(doc); ok {
 		return fmt.Errorf("the key %q has a character that %s replaces with another; give it a name of letters and digits", key, s.whose())

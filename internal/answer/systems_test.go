@@ -223,7 +223,7 @@ func walk(v any, f func(any)) {
 // check writes doc under a contract for every phone system and reads it back.
 func check(t *testing.T, contract *answer.Contract, doc any) {
 	t.Helper()
-	out, err := contract.Apply(doc)
+	out, err := contract.Apply(doc, answer.JSON)
 	if err != nil {
 		return
 	}

@@ -37,8 +37,20 @@ type API struct {
 	Breaker  string `json:"breaker,omitempty"` // closed, half-open or open; "" without one
 	Degraded bool   `json:"degraded"`          // answers are older ones, defaults or errors
 
-	Params    []string `json:"params,omitempty"`     // that its request programs read, as far as they say it
+	Description string  `json:"description,omitempty"` // what it is for
+	Parameters  []Param `json:"parameters,omitempty"`  // what a caller gives
+
+	Params    []string `json:"params,omitempty"`     // the names of Parameters
 	CacheHint string   `json:"cache_hint,omitempty"` // why its cache may be of no use, when no call was answered from it
+}
+
+// Param is one of the params that a caller gives: as `param` describes it, or as a
+// program of the request reads it.
+type Param struct {
+	Name     string `json:"name"`
+	Meaning  string `json:"meaning,omitempty"`
+	Example  string `json:"example,omitempty"`
+	Required bool   `json:"required,omitempty"` // by name; conditions are not told
 }
 
 // Cache is the answer of GET /switchboard/cache. Sizes are in bytes; what is
