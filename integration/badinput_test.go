@@ -75,6 +75,8 @@ func manyParameters(n int) string {
 }
 
 // A path segment that leads elsewhere is refused before the API is called.
+// `a/../b` and `../admin/users` once went out as one encoded segment, which a
+// proxy that decodes %2F turns into another path.
 func TestPathSegments(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	caddy := start(t, api, setup{site: `
@@ -86,14 +88,22 @@ func TestPathSegments(t *testing.T) {
 		output ` + "`{nick: .data.nick}`" + `
 		default ` + "`{nick: \"\"}`" + `
 	}`})
-	for query, want := range map[string]int{"id=C1001": 200, "id=..": 400, "id=.": 400, "id=%20": 400, "": 400, "id=a/../b": 200} {
-		if got := harness.Get(t, caddy.URL("/ivr/customer?"+query)); got.Status != want {
-			t.Errorf("%s: got %d %s, want %d", query, got.Status, got.Body, want)
+	asked := func(query string) bool {
+		before := len(api.Ledger().Kind(provider.API))
+		harness.Get(t, caddy.URL("/ivr/customer?"+query))
+		return len(api.Ledger().Kind(provider.API)) > before
+	}
+	for _, query := range []string{
+		"", "id=%20", "id=.", "id=..", "id=a/../b", "id=../admin/users", `id=..%5Cadmin`, "id=..%00/admin", "id=..;/admin",
+		"id=%252e%252e", "id=..%252fadmin", "id=..%25252fadmin", "id=%25u002e%25u002e",
+	} {
+		if asked(query) {
+			t.Errorf("?%s reached the API", query)
 		}
 	}
-	for _, e := range api.Ledger().Kind(provider.API) {
-		if e.Path == "/open/b" || e.Path == "/b" || e.Path == "/open" {
-			t.Errorf("a segment led to %s", e.Path)
+	for _, query := range []string{"id=C1001", "id=a/b", "id=v1.2", "id=100%25"} {
+		if !asked(query) {
+			t.Errorf("?%s didn't reach the API", query)
 		}
 	}
 }

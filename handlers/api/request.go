@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
@@ -170,7 +171,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		if err != nil {
 			return c.failed("query", err)
 		}
-		query, err := encode(object.(map[string]any))
+		query, err := jqhttp.Values(object.(map[string]any))
 		if err != nil {
 			return c.failed("query", err)
 		}
@@ -239,7 +240,7 @@ func (b *Body) encode(c *run, vars []any) ([]byte, error) {
 	}
 	switch b.Encoding {
 	case "form":
-		form, err := encode(v.(map[string]any))
+		form, err := jqhttp.Values(v.(map[string]any))
 		return []byte(form), err
 	case "text":
 		return []byte(v.(string)), nil

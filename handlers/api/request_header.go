@@ -1,15 +1,13 @@
 package api
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
@@ -70,19 +68,17 @@ func (c *run) computeHeaders(req *http.Request, vars []any) bool {
 		return c.failed("headers", err)
 	}
 	for name, v := range object.(map[string]any) {
-		if v == nil {
+		value, keep, err := jqhttp.Header(name, v)
+		switch {
+		case err != nil:
+			return c.failed("headers", err)
+		case !keep:
 			req.Header.Del(name)
-			continue
+		case http.CanonicalHeaderKey(name) == "Host":
+			req.Host = value
+		default:
+			req.Header.Set(name, value)
 		}
-		s, ok := route.Scalar(v)
-		if !ok || strings.ContainsAny(s, "\r\n\x00") || !validHeaderName(name) {
-			return c.failed("headers", fmt.Errorf("header %q is not a name with a text or number of one line", name))
-		}
-		if http.CanonicalHeaderKey(name) == "Host" {
-			req.Host = s
-			continue
-		}
-		req.Header.Set(name, s)
 	}
 	return true
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 )
 
 // target is where an API lives: `to`, taken apart.
@@ -138,21 +138,8 @@ func allowed(host string, patterns []string) bool {
 	return false
 }
 
-// join appends segments to the target's path, each encoded. Blank segments,
-// `.` and `..` would lead elsewhere: they are refused.
+// join appends segments to the target's path, each encoded.
 func (t *target) join(segments []any) (decoded, raw string, err error) {
-	decoded = strings.TrimSuffix(t.path, "/")
-	raw = strings.TrimSuffix(t.raw, "/")
-	for i, segment := range segments {
-		s, ok := route.Scalar(segment)
-		if !ok {
-			return "", "", fmt.Errorf("path segment %d is not a text or number", i+1)
-		}
-		if strings.TrimSpace(s) == "" || s == "." || s == ".." {
-			return "", "", fmt.Errorf("path segment %d is blank or leads elsewhere", i+1)
-		}
-		decoded += "/" + s
-		raw += "/" + url.PathEscape(s)
-	}
-	return decoded, raw, nil
+	decoded, raw, err = jqhttp.Segments(segments)
+	return strings.TrimSuffix(t.path, "/") + decoded, strings.TrimSuffix(t.raw, "/") + raw, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 )
 
 // Authorize ends the call when the caller may not make it.
@@ -75,7 +76,7 @@ func (c *Call) Identify() {
 	id := ""
 	if p := c.Route.CallID; p != nil && c.Input != nil {
 		if v, err := p.Run(c.Clock, c.Input.Params, c.Request); err == nil {
-			id, _ = Scalar(v)
+			id, _ = jqhttp.Scalar(v)
 		}
 	} else {
 		id = c.knownID()
@@ -100,7 +101,7 @@ func newID() string {
 func (c *Call) knownID() string {
 	if c.Input != nil {
 		for _, name := range callIDs {
-			if id, ok := Scalar(c.Input.Params[name]); ok && id != "" {
+			if id, err := jqhttp.Scalar(c.Input.Params[name]); err == nil && id != "" {
 				return id
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -151,8 +152,8 @@ func orEmpty(params map[string]any) map[string]any {
 func asQuery(params map[string]any) (query string, flat bool) {
 	values := make(url.Values, len(params))
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		s, ok := Scalar(params[name])
-		if _, isBool := params[name].(bool); !ok || isBool {
+		s, err := jqhttp.Scalar(params[name])
+		if _, isBool := params[name].(bool); err != nil || isBool {
 			return "", false
 		}
 		values.Set(name, s)

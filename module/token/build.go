@@ -2,25 +2,12 @@ package token
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"math"
-	"math/big"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
-	"golang.org/x/net/http/httpguts"
-
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-)
-
-// Names and values are left out of these: either may come from a credential.
-var (
-	errScalar  = errors.New("a value is neither text, a number, true nor false")
-	errHeader  = errors.New("a name or value can't be a header's")
-	errFraming = errors.New("a header is one that the connection itself writes")
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 )
 
 // build runs the programs and makes the request. What fails here has not been
@@ -30,7 +17,7 @@ func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*h
 		if ctx.Err() != nil {
 			why = reason(ctx, ctx.Err())
 		}
-		return nil, &Failure{Kind: Invalid, Reason: r.setting + " " + program + ": " + why + "; nothing was sent"}
+		return nil, &Failure{Kind: Invalid, Reason: r.setting + " " + program + ": " + without(why, vars) + "; nothing was sent"}
 	}
 	header := http.Header{
 		"Accept":     {"application/json"},
@@ -92,17 +79,18 @@ func encodeParameters(ctx context.Context, p *jq.Program, vars []any) (string, e
 	if err != nil {
 		return "", err
 	}
-	return parameters(object.(map[string]any))
+	return jqhttp.Values(object.(map[string]any))
 }
 
 // setHeaders sets the members of an object as header fields; null takes one away.
 func setHeaders(req *http.Request, object map[string]any) error {
 	for name, value := range object {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return errHeader
+		text, keep, err := jqhttp.Header(name, value)
+		if err != nil {
+			return err
 		}
 		name = http.CanonicalHeaderKey(name)
-		if value == nil {
+		if !keep {
 			// net/http would fill in its own
 			req.Header[name] = nil
 			if name == "User-Agent" {
@@ -110,64 +98,25 @@ func setHeaders(req *http.Request, object map[string]any) error {
 			}
 			continue
 		}
-		text, ok := scalar(value)
-		if !ok || !httpguts.ValidHeaderFieldValue(text) {
-			return errHeader
-		}
-		switch name {
-		case "Host":
+		if name == "Host" {
 			req.Host = text
-		case "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade":
-			return errFraming
-		default:
-			req.Header.Set(name, text)
+			continue
 		}
+		req.Header.Set(name, text)
 	}
 	return nil
 }
 
+// without takes the values of variables out of a message. A program can make a
+// parameter's name, which messages show, from a credential.
+func without(why string, vars []any) string {
+	for _, v := range vars {
+		if s, ok := v.(string); ok && len(s) > 3 {
+			why = strings.ReplaceAll(why, s, "***")
+		}
+	}
+	return why
+}
+
 // plain drops the package name from an error of jq.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "jq: ") }
-
-// parameters encodes an object for a query or a form: scalars as they are
-// written, an array as one parameter for each of its values, null as none.
-func parameters(object map[string]any) (string, error) {
-	values := make(url.Values, len(object))
-	for name, value := range object {
-		list, ok := value.([]any)
-		if !ok {
-			list = []any{value}
-		}
-		for _, item := range list {
-			if item == nil {
-				continue
-			}
-			text, ok := scalar(item)
-			if !ok {
-				return "", errScalar
-			}
-			values.Add(name, text)
-		}
-	}
-	return values.Encode(), nil
-}
-
-// scalar gives the text of a value as jq's tostring would, so that what is sent
-// is what a program has signed.
-func scalar(value any) (string, bool) {
-	switch v := value.(type) {
-	case string:
-		return v, true
-	case bool:
-		return strconv.FormatBool(v), true
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return "", false
-		}
-	case int, *big.Int, json.Number:
-	default:
-		return "", false
-	}
-	text, err := jq.Encode(nil, value, jq.Limits{})
-	return string(text), err == nil
-}
