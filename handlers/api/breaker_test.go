@@ -93,7 +93,7 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 func TestWhatOpensTheBreaker(t *testing.T) {
 	for _, tc := range []struct {
 		outcome   call.Outcome
-		unhealthy bool
+		uncharged bool
 		opens     bool
 	}{
 		{call.OK, false, false},
@@ -103,7 +103,10 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 		{call.NoToken, false, false},
 		{call.BadRequest, false, false},
 		{call.Canceled, false, false},
-		{call.Rejected, true, true},
+		{call.Failed, false, true},
+		{call.BadAnswer, true, false},
+		{call.Incomplete, false, false},
+		{call.TokenRefused, false, false},
 		{call.Timeout, false, true},
 		{call.Unreachable, false, true},
 		{call.BadAnswer, false, true},
@@ -112,7 +115,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			a := withBreaker(1, 5, time.Second)
 			for range 4 {
 				c := &run{api: a}
-				c.Route, c.Ailing = a.route, tc.unhealthy
+				c.Route, c.Uncharged = a.route, tc.uncharged
 				c.admit()
 				c.Outcome = tc.outcome
 				c.report()
@@ -120,12 +123,12 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			if a.BreakerState() != "closed" {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
-			c := &run{api: a, Call: route.Call{Route: a.route, Ailing: tc.unhealthy}}
+			c := &run{api: a, Call: route.Call{Route: a.route, Uncharged: tc.uncharged}}
 			c.admit()
 			c.Outcome = tc.outcome
 			c.report()
 			if open := a.BreakerState() == "open"; open != tc.opens {
-				t.Errorf("%s, unhealthy %v: it is %s", tc.outcome, tc.unhealthy, a.BreakerState())
+				t.Errorf("%s, uncharged %v: it is %s", tc.outcome, tc.uncharged, a.BreakerState())
 			}
 		})
 	}

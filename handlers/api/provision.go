@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
@@ -240,28 +238,4 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	}
 	a.chain = next
 	return nil
-}
-
-// warn tells of an API that hands out what its token opens to anyone.
-func (a *API) warn(ctx caddy.Context) {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if a.Token == "" || a.Auth != nil || !ok || onLoopback(server.Listen) {
-		return
-	}
-	a.route.Logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
-		zap.String("api", a.Name), zap.Strings("listen", server.Listen))
-}
-
-func onLoopback(addresses []string) bool {
-	for _, address := range addresses {
-		parsed, err := caddy.ParseNetworkAddress(address)
-		if err != nil {
-			return false
-		}
-		ip := net.ParseIP(parsed.Host)
-		if !parsed.IsUnixNetwork() && parsed.Host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return false
-		}
-	}
-	return true
 }

@@ -151,6 +151,9 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 	a := c.api
 	u := &url.URL{Scheme: c.R.URL.Scheme, Host: c.R.URL.Host, Path: to.path, RawPath: to.raw}
 	if to.sidecar() {
+		if jqhttp.Climbs(c.R.URL.EscapedPath()) {
+			return c.Refuse(http.StatusBadRequest, call.BadRequest, "the path has a dot segment")
+		}
 		u.Path, u.RawPath, u.RawQuery = c.R.URL.Path, c.R.URL.RawPath, c.R.URL.RawQuery
 	}
 	if a.programs.path != nil {

@@ -30,7 +30,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		req.Header["Accept"] = []string{"application/json"}
 	}
 	if a.buffered {
-		// what is looked into has to be whole and readable (reliability H1)
+		// what is looked into has to be whole and readable
 		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
 			delete(req.Header, name)
 		}
@@ -45,7 +45,11 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		}
 	}
 	for name, value := range a.SetHeaders {
-		req.Header.Set(name, c.Repl.ReplaceAll(value, ""))
+		value, _, err := jqhttp.Header(name, c.Repl.ReplaceAll(value, ""))
+		if err != nil {
+			return c.failed("headers", err)
+		}
+		req.Header.Set(name, value)
 	}
 	if a.programs.headers == nil {
 		return true

@@ -148,7 +148,7 @@ func validHost(value string) bool {
 // Segments joins path segments, each behind a "/": decoded as they are, and raw
 // with everything but unreserved characters percent-encoded, "/" included. A
 // blank segment is an error, and so is one that holds a dot segment: see
-// climbs. The error counts segments from 1.
+// Climbs. The error counts segments from 1.
 func Segments(segments []any) (decoded, raw string, err error) {
 	var d, r strings.Builder
 	for i, segment := range segments {
@@ -156,7 +156,7 @@ func Segments(segments []any) (decoded, raw string, err error) {
 		switch {
 		case err != nil:
 			return "", "", fmt.Errorf("path segment %d %w", i+1, err)
-		case climbs(s):
+		case Climbs(s):
 			return "", "", fmt.Errorf(`path segment %d holds "." or ".." as a segment of its own, which leads to another path`, i+1)
 		case strings.TrimFunc(s, invisible) == "":
 			return "", "", fmt.Errorf("path segment %d is blank", i+1)

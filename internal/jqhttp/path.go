@@ -11,7 +11,8 @@ import (
 // proxy or framework on the way to an API decodes a path once, at most twice.
 const maxRounds = 8
 
-// climbs reports whether a server could find a dot segment in a path segment:
+// Climbs reports whether a server could find a dot segment in a path or in a
+// segment of one:
 // "." or ".." on its own between slashes or backslashes, after any number of
 // rounds of percent-decoding. It also sees the spellings that some servers take
 // for dots and slashes: `%u002e`, overlong UTF-8, full-width characters, path
@@ -20,7 +21,7 @@ const maxRounds = 8
 //
 // Segments need not be looked at together: the "/" between two of them stays
 // through all decoding, so nothing can grow across it.
-func climbs(s string) bool {
+func Climbs(s string) bool {
 	if !suspicious(s) {
 		return false
 	}

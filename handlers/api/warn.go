@@ -1,0 +1,111 @@
+package api
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+)
+
+// warn logs what the configuration says and probably doesn't mean.
+func (a *API) warn(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if a.Token != "" && a.Auth == nil && ok && !onLoopback(server.Listen) {
+		a.route.Logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
+			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
+	}
+	for _, text := range slices.Concat(a.doubtfulPrograms(), a.unguardedNumbers(), a.missingKeys()) {
+		a.route.Logger.Warn(text, zap.String("api", a.Name))
+	}
+}
+
+// doubtfulPrograms are the programs that may yield something else than is needed.
+func (a *API) doubtfulPrograms() (found []string) {
+	p := a.programs
+	for _, it := range []struct {
+		name    string
+		program *jq.Program
+	}{
+		{"path", p.path}, {"query", p.query}, {"body", p.body}, {"headers", p.headers},
+		{"success", p.success}, {"not_found", p.notFound}, {"unhealthy", p.unhealthy}, {"token_expired", p.expired}, {"output", p.output},
+	} {
+		if it.program == nil {
+			continue
+		}
+		if text := it.program.Warning(); text != "" {
+			found = append(found, it.name+": "+text)
+		}
+	}
+	return found
+}
+
+// unguardedNumbers are the params that a program of the request reads as
+// telephone numbers while no condition of `require` looks at them. A number that
+// is withheld is null then, and the API is asked without a filter.
+func (a *API) unguardedNumbers() (found []string) {
+	p := a.programs
+	guarded := jq.Project(p.require...).Names()
+	for _, program := range []*jq.Program{p.path, p.query, p.body, p.headers} {
+		if program == nil {
+			continue
+		}
+		for _, name := range program.PipedInto("e164/1") {
+			if slices.Contains(guarded, name) {
+				continue
+			}
+			guarded = append(guarded, name) // told once
+			found = append(found, fmt.Sprintf("e164 gives null for a %s that is not a number, such as a withheld one, and the API would be asked without it; write `require `.%s | e164(\"CN\") != null``, with your region", name, name))
+		}
+	}
+	return found
+}
+
+// missingKeys are the keys of the contract that `output` never gives.
+func (a *API) missingKeys() []string {
+	if a.programs.output == nil || a.route.Contract == nil {
+		return nil
+	}
+	given, known := a.programs.output.ObjectKeys()
+	if !known {
+		return nil
+	}
+	var missing, beyond []string
+	for _, key := range a.route.Contract.Keys() {
+		if !slices.Contains(given, key) {
+			missing = append(missing, key)
+		}
+	}
+	for _, key := range given {
+		if !slices.Contains(a.route.Contract.Keys(), key) {
+			beyond = append(beyond, key)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	text := "output never gives " + strings.Join(missing, ", ") + ", which `default` has"
+	if len(beyond) > 0 {
+		text += "; it gives " + strings.Join(beyond, ", ") + ", which `default` does not have"
+	}
+	return []string{text}
+}
+
+func onLoopback(addresses []string) bool {
+	for _, address := range addresses {
+		parsed, err := caddy.ParseNetworkAddress(address)
+		if err != nil {
+			return false
+		}
+		ip := net.ParseIP(parsed.Host)
+		if !parsed.IsUnixNetwork() && parsed.Host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}
