@@ -1,11 +1,13 @@
 // All APIs at a glance.
 
 import { get, post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { sure } from './ask.js';
-import { callsChart, callsLegend, inGroup } from './chart.js';
+import { callsChart, callsLegend } from './chart.js';
 import { h } from './dom.js';
-import { ms, number, percent, t } from './words.js';
+import { complain, say } from './notes.js';
+import { badge, inGroup } from './outcome.js';
+import { ms, number, percent, since, t } from './words.js';
 
 export const title = () => t('apis');
 
@@ -28,12 +30,12 @@ export async function show(draw) {
 }
 
 export function badges(api) {
-	const badge = (kind, text) => h('li', { class: 'badge ' + kind }, text);
 	const list = [];
-	if (api.held) list.push(badge('bad', t('held')));
-	if (api.breaker) list.push(badge(api.breaker === 'closed' ? 'plain' : 'warn', t('breaker ' + api.breaker)));
-	if (api.degraded) list.push(badge('warn', t('degraded')));
-	else if (!api.held) list.push(api.hour.calls ? badge('good', t('answering')) : badge('plain', t('quiet')));
+	const add = (kind, text) => list.push(badge(kind, text, 'li'));
+	if (api.held) add('bad', t('held'));
+	if (api.breaker) add(api.breaker === 'closed' ? 'plain' : 'warn', t('breaker ' + api.breaker));
+	if (api.degraded) add('warn', api.degraded_since ? t('degraded since', since(api.degraded_since)) : t('degraded'));
+	else if (!api.held) add(...(api.hour.calls ? ['good', t('answering')] : ['plain', t('quiet')]));
 	return h('ul', { class: 'badges' }, list);
 }
 
@@ -46,7 +48,7 @@ export function numbers(hour) {
 		pair(t('per minute'), number(last)),
 		pair(t('p50'), ms(hour.p50_ms)),
 		pair(t('p99'), ms(hour.p99_ms)),
-		pair(t('own answers'), said > 0 ? percent(inGroup(hour.outcomes, 'answered') / said) : '–'));
+		pair(t('real answers'), said > 0 ? percent(inGroup(hour.outcomes, 'answered') / said) : '–'));
 }
 
 export function holdButton(api) {

@@ -1,6 +1,8 @@
 // Routes by the part of the URL after #, and keeps what is shown up to date.
 
+import { onReach } from './api.js';
 import { h, render } from './dom.js';
+import { complain, say, unreachable } from './notes.js';
 import { language, languages, speak, t } from './words.js';
 import * as apis from './apis.js';
 import * as api from './detail.js';
@@ -14,9 +16,13 @@ const main = document.getElementById('main');
 
 let turn = 0; // counts navigations: late answers of an earlier page are dropped
 let shown = null;
+let looking = 0;
+let broken = false; // the last look gave an error
 
+// place is the page that the URL names: #/apis/order. Another kind of fragment, such as
+// that of the skip link, names none.
 function place() {
-	const [section = '', ...rest] = location.hash.replace(/^#\/?/, '').split('/').map(decode);
+	const [section = '', ...rest] = location.hash.startsWith('#/') ? location.hash.slice(2).split('/').map(decode) : [];
 	if (section === 'apis' && rest[0]) return { section, page: api, args: rest };
 	return { section: section || 'apis', page: sections[section || 'apis'], args: [] };
 }
@@ -30,7 +36,13 @@ function decode(text) {
 }
 
 function header(section) {
-	document.getElementById('skip').textContent = t('skip');
+	const skip = document.getElementById('skip');
+	skip.textContent = t('skip');
+	skip.onclick = (event) => {
+		event.preventDefault(); // the fragment is the router's
+		main.focus();
+		main.scrollIntoView();
+	};
 	render(
 		document.getElementById('top'),
 		h('a', { class: 'brand', href: '#/apis' }, h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), ' Switchboard'),
@@ -39,21 +51,9 @@ function header(section) {
 				h('li', null, h('a', { href: '#/' + name, 'aria-current': name === section ? 'page' : null }, t(name)))))),
 		h('div', { class: 'language' },
 			h('label', { for: 'language', class: 'hidden' }, t('language')),
-			h('select', { id: 'language', onchange: (e) => { speak(e.target.value); show(false); } },
+			h('select', { id: 'language', onchange: (e) => { speak(e.target.value); say(''); show(false); } },
 				Object.entries(languages).map(([code, name]) => h('option', { value: code, lang: code, selected: code === language() }, name)))),
 	);
-}
-
-// say tells a person, and a screen reader, how something went.
-export function say(text) {
-	document.getElementById('alert').textContent = '';
-	document.getElementById('status').textContent = text;
-}
-
-export function complain(error) {
-	document.getElementById('status').textContent = '';
-	const text = error.status === 401 ? t('signed out') : error.status === 0 ? t('offline') : t('failed', error.message);
-	document.getElementById('alert').textContent = text;
 }
 
 // show goes to the page that the URL names.
@@ -63,37 +63,58 @@ async function show(moved) {
 	header(section);
 	if (moved) {
 		say('');
+		broken = false;
 		main.replaceChildren();
 	}
-	shown = page ? { page, args, draw: (...children) => mine === turn && render(main, ...children) } : null;
-	const title = page ? page.title(...args) : t('not found');
-	document.title = title + ' – Switchboard';
-	if (!page) render(main, h('h1', { tabindex: -1 }, t('not found')));
+	shown = page ? { page, args, title: page.title(...args), drawn: !moved } : null;
+	document.title = (shown?.title ?? t('not found')) + ' – Switchboard';
+	if (!shown) render(main, h('h1', { tabindex: -1 }, t('not found')));
 	else {
-		if (moved) render(main, h('h1', { tabindex: -1 }, title), h('p', null, t('loading')));
+		if (moved) render(main, h('h1', { tabindex: -1 }, shown.title), h('p', null, t('loading')));
 		await look();
 	}
 	if (moved && mine === turn && moved !== 'first') main.querySelector('h1')?.focus();
 }
 
-let broken = false;
-
 // look asks for what is shown, and draws it.
 export async function look() {
-	if (!shown) return;
-	const { page, args, draw } = shown;
+	const at = shown;
+	if (!at) return;
+	const draw = (...children) => at === shown && render(main, ...children);
+	looking++;
 	try {
-		await page.show(draw, ...args);
+		await at.page.show(draw, ...at.args);
+		at.drawn = true;
 		if (broken) say('');
 		broken = false;
 	} catch (error) {
 		if (!('status' in error)) throw error;
-		if (!broken || error.status !== 0) complain(error);
-		broken = true;
+		if (!at.drawn) {
+			draw(h('h1', { tabindex: -1 }, at.title), h('p', null, t('not loaded')),
+				error.status === 0 ? null : h('button', { type: 'button', onclick: look }, t('again')));
+		}
+		if (error.status !== 0 && !broken) {
+			complain(error);
+			broken = true;
+		}
+	} finally {
+		looking--;
 	}
 }
 
-addEventListener('hashchange', () => show(true));
-setInterval(() => { if (!document.hidden && !document.querySelector('dialog[open]')) look(); }, every);
+let lost = false;
+let answered = 0; // when the server last did, 0 for not yet
+
+onReach((so) => {
+	if (so) answered = Date.now();
+	if (so && lost) {
+		unreachable(null);
+		say(t('online'));
+	} else if (!so) unreachable(answered, look);
+	lost = !so;
+});
+
+addEventListener('hashchange', () => { if (location.hash.startsWith('#/') || !location.hash) show(true); });
+setInterval(() => { if (!looking && !document.hidden && !document.querySelector('dialog[open]')) look(); }, every);
 document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
 show('first');

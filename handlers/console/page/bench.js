@@ -1,8 +1,10 @@
 // The jq bench: an output program on an answer, and what the phone system would get.
 
 import { parse, post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { h, render } from './dom.js';
+import { copy, folded } from './fold.js';
+import { complain } from './notes.js';
 import { moment, number, t } from './words.js';
 
 const wait = 300; // ms after the last key
@@ -69,16 +71,16 @@ function shown() {
 	if (done.error) return [h('h3', null, t('bench error')), h('pre', { class: 'wrong' }, done.error)];
 	const size = new TextEncoder().encode(done.text).length;
 	return [
-		h('h3', null, t('bench result')), h('pre', null, written(done.result)),
+		h('h3', null, t('bench result')), folded('bench-result', written(done.result), t('bench result'), 'result.json'),
 		h('h3', null, t('bench text')),
 		done.refused
 			? h('pre', { class: 'wrong' }, t('bench refused', done.format, done.refused))
-			: [h('pre', null, done.text),
+			: [folded('bench-text', done.text, t('bench text'), 'answer.txt'),
 				h('p', { class: 'hint' }, done.limit ? t('bench size of', number(size), number(done.limit), done.format) : t('bench size', number(size), done.format))],
 		done.lines && [
 			h('h3', null, t('bench lines')), h('pre', { id: 'bench-lines' }, done.lines),
 			done.file && h('p', { class: 'hint' }, t('bench file', done.file)),
-			h('button', { type: 'button', onclick: copy }, t('copy'))],
+			h('button', { type: 'button', onclick: () => copy(done.lines, 'bench-lines') }, t('copy'))],
 	];
 }
 
@@ -114,16 +116,5 @@ function json(id) {
 		return parse(text);
 	} catch {
 		throw new Error(t('bench not json', t('bench ' + id)));
-	}
-}
-
-// copy takes the lines to the clipboard, or selects them where a page may not.
-async function copy() {
-	try {
-		await navigator.clipboard.writeText(done.lines);
-		say(t('copied'));
-	} catch {
-		getSelection().selectAllChildren(field('lines'));
-		say(t('selected'));
 	}
 }

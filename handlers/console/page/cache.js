@@ -1,10 +1,11 @@
 // The cache: how it does, and how to empty it.
 
 import { get, parse, post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { nameOf } from './apis.js';
 import { sure } from './ask.js';
 import { h } from './dom.js';
+import { complain, reject, say } from './notes.js';
 import { bytes, number, percent, t } from './words.js';
 
 export const title = () => t('cache');
@@ -40,10 +41,16 @@ export async function show(draw) {
 async function purge(event) {
 	event.preventDefault();
 	const api = document.getElementById('purge-api').value;
-	const written = document.getElementById('purge-params').value.trim();
+	const field = document.getElementById('purge-params');
+	const written = field.value.trim();
 	const what = api ? { api } : {};
 	try {
 		if (written) what.params = object(written);
+	} catch (error) {
+		reject(field, error);
+		return;
+	}
+	try {
 		if (!api && !written && !(await sure(t('purge question'), t('purge')))) return;
 		const { purged } = await post('purge', what);
 		say(t('purged now', purged === 'all' ? t('everything') : purged));

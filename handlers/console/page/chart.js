@@ -1,16 +1,8 @@
 // Charts of an hour, drawn as SVG. Each says in words what it shows.
 
 import { h } from './dom.js';
+import { groups, inGroup } from './outcome.js';
 import { ms, number, t } from './words.js';
-
-export const groups = {
-	answered: ['ok', 'not_found', 'ambiguous'],
-	stale: ['stale'],
-	failed: ['timeout', 'unreachable', 'rejected', 'no_token', 'bad_answer', 'too_large', 'breaker_open', 'held'],
-	caller: ['bad_request', 'unauthorized', 'canceled'],
-};
-
-export const inGroup = (outcomes, name) => groups[name].reduce((sum, outcome) => sum + (outcomes?.[outcome] ?? 0), 0);
 
 const width = 300;
 const height = 60;
@@ -27,7 +19,7 @@ export function callsChart(name, hour) {
 			if (!n) continue;
 			const tall = Math.max(1, (n / most) * height);
 			y -= tall;
-			bars.push(h('rect', { class: 'bar ' + group, x: i * 5 + 0.5, y: Math.max(0, y), width: 4, height: tall }));
+			bars.push(bar(group, i * 5 + 0.5, Math.max(0, y), tall));
 		}
 	});
 	const parts = Object.keys(groups).map((group) => [group, inGroup(hour.outcomes, group)]).filter(([, n]) => n > 0)
@@ -36,6 +28,15 @@ export function callsChart(name, hour) {
 		h('svg', { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': t('calls chart says', name, number(hour.calls), parts) },
 			h('line', { class: 'base', x1: 0, x2: width, y1: height, y2: height }), bars),
 		axis(t('most per minute', number(hour.calls ? most : 0))));
+}
+
+// bar is told from others without its colour, too: one of older answers is striped,
+// one that the caller is the cause of is narrow, and one without an answer stands out
+// from the page most.
+function bar(group, x, y, tall) {
+	if (group === 'stale') return h('line', { class: 'bar stale', x1: x + 2, x2: x + 2, y1: y + tall, y2: y });
+	const narrow = group === 'caller';
+	return h('rect', { class: 'bar ' + group, x: narrow ? x + 1.25 : x, y, width: narrow ? 1.5 : 4, height: tall });
 }
 
 export function timesChart(name, hour) {

@@ -1,9 +1,10 @@
 // The customer directory: who is it?
 
 import { get, post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { h } from './dom.js';
-import { number, t } from './words.js';
+import { complain, say } from './notes.js';
+import { number, said, t } from './words.js';
 
 export const title = () => t('customers');
 
@@ -22,7 +23,7 @@ export async function show(draw) {
 	draw(
 		h('h1', { tabindex: -1 }, t('customers')),
 		h('p', { class: 'lede' }, t('customers lede')),
-		h('p', { class: 'hint' }, t('directory is', directory.store), ' ', directory.count === undefined ? directory.error ?? '' : t('directory count', number(directory.count))),
+		h('p', { class: 'hint' }, t('directory is', directory.store), ' ', directory.count === undefined ? said(directory.error ?? '') : t('directory count', number(directory.count))),
 		h('form', { class: 'panel', role: 'search', 'aria-label': t('search'), onsubmit: search },
 			h('div', { class: 'fields' }, params.map((name) => h('div', null,
 				h('label', { for: 'find-' + name }, t(name)),
@@ -47,10 +48,11 @@ async function search(event) {
 	}
 	try {
 		found = await post('search', what);
-		say(found.length ? t('found count', number(found.length)) : t('found none'));
+		say(found.length ? t('found count', number(found.length)) : t('found none'), found.length ? 'good' : 'plain');
 	} catch (error) {
 		found = null;
 		complain(error);
 	}
 	await look();
+	if (found) document.getElementById('results')?.focus();
 }

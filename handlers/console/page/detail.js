@@ -3,10 +3,11 @@
 import { get } from './api.js';
 import { badges, holdButton, nameOf, numbers } from './apis.js';
 import { bench } from './bench.js';
-import { callsChart, callsLegend, groups, timesChart, timesLegend } from './chart.js';
+import { callsChart, callsLegend, timesChart, timesLegend } from './chart.js';
 import { h } from './dom.js';
+import { groups, kind, mark } from './outcome.js';
 import { testForm } from './test.js';
-import { clock, ms, number, percent, t } from './words.js';
+import { clock, ms, number, percent, said, t } from './words.js';
 
 export const title = (name) => (name === 'customer_lookup' ? t('lookup') : name);
 
@@ -24,7 +25,7 @@ export async function show(draw, name) {
 		h('div', { class: 'charts' },
 			h('section', { class: 'card', 'aria-labelledby': 'calls-title' }, h('h2', { id: 'calls-title' }, t('calls chart')), callsChart(nameOf(api), api.hour), callsLegend()),
 			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
-		api.cache_hint ? h('p', { class: 'note warn' }, t('cache hint'), ' ', api.cache_hint) : null,
+		api.cache_hint ? h('p', { class: 'note warn' }, t('cache hint'), ' ', said(api.cache_hint)) : null,
 		testForm(api),
 		api.lookup ? null : bench(api.name),
 		outcomes(api.hour),
@@ -38,7 +39,7 @@ function outcomes(hour) {
 	return h('section', { class: 'card', 'aria-labelledby': 'outcomes-title' },
 		h('h2', { id: 'outcomes-title' }, t('outcomes')),
 		table(t('outcomes'), [t('outcome'), t('count'), t('share')],
-			rows.map(([outcome, n]) => [h('span', null, h('code', null, outcome), ' ', t('o ' + outcome)), number(n), percent(n / hour.calls)])));
+			rows.map(([outcome, n]) => [h('span', { class: 'outcome ' + kind(outcome) }, mark(kind(outcome)), h('code', null, outcome), ' ', t('o ' + outcome)), number(n), percent(n / hour.calls)])));
 }
 
 function minutes(hour) {
@@ -47,7 +48,7 @@ function minutes(hour) {
 	return h('details', null, h('summary', null, t('by minute')),
 		table(t('by minute'), [t('minute'), t('count'), t('p50'), t('p99'), t('outcomes')],
 			rows.map((m) => [clock(m.start), number(m.calls), ms(m.p50_ms), ms(m.p99_ms),
-				Object.entries(m.outcomes).map(([outcome, n]) => outcome + ' ' + number(n)).join(', ')])));
+				Object.entries(m.outcomes).map(([outcome, n]) => t('o ' + outcome) + ' ' + number(n)).join(t('comma'))])));
 }
 
 // table scrolls by itself where it is too wide, by keyboard too.

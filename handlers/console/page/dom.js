@@ -1,7 +1,7 @@
 // Makes elements, and brings a tree up to date without touching what a person is in.
 
 const svgNS = 'http://www.w3.org/2000/svg';
-const svgTags = new Set(['svg', 'g', 'rect', 'line', 'polyline', 'circle', 'title']);
+const svgTags = new Set(['svg', 'g', 'rect', 'line', 'polyline', 'path']);
 
 // h makes an element. Functions become properties, true an empty attribute; null and
 // false are left out.
@@ -17,7 +17,7 @@ export function h(tag, props, ...children) {
 
 const handlers = ['onclick', 'onsubmit', 'onchange', 'oninput', 'onkeydown'];
 // What a person has changed stays.
-const theirs = new Set(['open', 'value']);
+const theirs = new Set(['open', 'value', 'aria-invalid']);
 
 // render brings root's children up to date.
 export function render(root, ...children) {

@@ -13,7 +13,7 @@ async function submit(event) {
 		await post('signin', { key: input.value });
 		location.reload();
 	} catch (error) {
-		alert.textContent = error.status === 401 ? t('wrong key') : t('failed', error.message || t('offline'));
+		alert.textContent = error.status === 401 ? t('wrong key') : error.status === 0 ? t('offline') : t('failed', error.message);
 		input.focus();
 	}
 }

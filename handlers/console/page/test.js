@@ -1,11 +1,14 @@
 // A test of an API, and the calls that failed: each a list of steps.
 
 import { post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { open } from './bench.js';
 import { object } from './cache.js';
 import { h } from './dom.js';
-import { moment, ms, number, t } from './words.js';
+import { foldAll, folded } from './fold.js';
+import { complain, reject, say } from './notes.js';
+import { kind, outcomeBadge, stepBadge } from './outcome.js';
+import { has, moment, ms, number, said, t } from './words.js';
 
 const options = ['dry_run', 'no_cache', 'fresh_token', 'live'];
 let result = null; // of the last test; gone with the page
@@ -28,45 +31,49 @@ export function testForm({ name: api, params, tests, lookup }) {
 			h('fieldset', null, h('legend', null, t('options')), options.map((name) =>
 				h('label', { class: 'check', for: 'test-' + name }, h('input', { type: 'checkbox', id: 'test-' + name }), t(name)))),
 			h('button', { type: 'submit', class: 'main', 'aria-disabled': busy ? 'true' : null }, t('test'))),
-		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result), lookup ? null : toBench(api, result)),
+		result && h('section', { class: 'card', 'data-key': 'result', 'aria-labelledby': 'result' }, h('h2', { id: 'result', tabindex: -1 }, t('result')), traced(result, 'result', api), lookup ? null : toBench(api, result)),
 		h('section', { class: 'card', 'data-key': 'failures', 'aria-labelledby': 'failures' },
-			h('h2', { id: 'failures' }, t('failures')),
+			h('h2', { id: 'failures', tabindex: -1 }, t('failures')),
 			h('p', { class: 'hint' }, t('failures lede')),
 			failed === null ? h('button', { type: 'button', onclick: () => showFailures(api) }, t('show failures'))
 				: failed.length === 0 ? h('p', null, t('no failures'))
-					: failed.map((trace) => h('details', { 'data-key': trace.time }, h('summary', null, moment(trace.time) + ' – ' + trace.outcome), traced(trace)))),
+					: failed.map((trace) => h('details', { 'data-key': trace.time }, h('summary', null, moment(trace.time), ' ', outcomeBadge(trace.outcome), ' ', h('code', null, trace.outcome)), traced(trace, trace.time, api)))),
 	];
 }
 
-const kind = (outcome) => (['ok', 'not_found', 'ambiguous', 'dry_run'].includes(outcome) ? 'good' : outcome === 'stale' ? 'warn' : 'bad');
-const badge = (outcome) => h('span', { class: 'badge ' + kind(outcome) }, outcome);
 const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
-function traced(trace) {
+// traced shows a call and its steps. The key tells it from others on the page.
+function traced(trace, key, api) {
 	const pair = (name, value) => h('div', null, h('dt', null, name), h('dd', null, value));
+	const shown = (value, id, name) => folded(key + '/' + id, text(value), name, api + '-' + id + (typeof value === 'string' ? '.txt' : '.json'));
 	const longest = Math.max(0.001, ...trace.steps.map((step) => step.ms));
 	return [
-		h('p', null, badge(trace.outcome), ' ', ms(trace.ms), trace.status ? ' · ' + t('status is', trace.status) : null),
+		h('p', null, outcomeBadge(trace.outcome), ' ', h('code', null, trace.outcome), ' · ', ms(trace.ms), trace.status ? ' · ' + t('status is', trace.status) : null),
 		h('dl', { class: 'facts' },
-			trace.reason && pair(t('reason'), trace.reason),
-			trace.check && pair(t('check'), trace.check),
+			trace.reason && pair(t('reason'), said(trace.reason)),
+			check(trace) && pair(t('check'), check(trace)),
 			trace.call_id && pair(t('call id'), h('code', null, trace.call_id))),
-		trace.answer === undefined ? null : [h('h3', null, t('answer')), h('pre', null, text(trace.answer))],
+		trace.answer === undefined ? null : [h('h3', null, t('answer')), shown(trace.answer, 'answer', t('answer'))],
 		h('h3', null, t('steps')),
 		h('ol', { class: 'steps' }, trace.steps.map((step, i) => h('li', { 'data-key': i + step.step },
-			h('h4', null, step.step), badge(step.outcome), ' ', step.ms ? number(step.ms, 2) + ' ms' : '–',
+			h('h4', { 'data-step': step.step }, t('step ' + step.step)), stepBadge(step.outcome), ' ', step.ms ? number(step.ms, 2) + ' ms' : '–',
 			h('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, h('rect', { width: Math.max(0.5, (step.ms / longest) * 100).toFixed(1), height: 4 })),
-			step.note ? h('p', null, step.note) : null,
+			step.note ? h('p', null, said(step.note)) : null,
 			['in', 'out'].filter((side) => step[side] !== null && step[side] !== undefined).map((side) =>
-				h('details', null, h('summary', null, t(side)), h('pre', null, text(step[side])))))))
+				h('details', null, h('summary', null, t(side)), shown(step[side], step.step + '-' + side, t('step ' + step.step) + ', ' + t(side)))))))
 	];
 }
 
-// toBench takes an answer of the API's to the bench.
+// check says what to look into after such a call.
+const check = ({ outcome, check: text }) => (has('c ' + outcome) ? t('c ' + outcome) : text);
+
+// toBench takes an answer of the API's to the bench. A call that ended in an earlier
+// step, or in step call itself, has none: what stands there is our own error.
 function toBench(api, trace) {
-	const step = (name) => trace.steps.find((one) => one.step === name);
-	const answer = step('call')?.out;
-	if (answer?.body === undefined) return null;
+	const step = (name) => trace.steps.findLast((one) => one.step === name);
+	const { outcome, out: answer } = step('call') ?? {};
+	if (outcome !== 'ok' || answer?.body === undefined || step('token')?.outcome === 'no_token') return null;
 	return h('button', { type: 'button', onclick: () => open(api, { answer: answer.body, status: answer.status, params: step('receive')?.out }) }, t('to bench'));
 }
 
@@ -86,15 +93,23 @@ async function test(event, api, tests) {
 	event.preventDefault();
 	if (busy) return;
 	const here = location.hash;
+	const field = document.getElementById('test-params');
+	const body = { api: document.getElementById('test-which')?.value ?? tests[0].name };
 	try {
-		const body = { api: document.getElementById('test-which')?.value ?? tests[0].name, params: written(document.getElementById('test-params').value.trim()) };
+		body.params = written(field.value.trim());
+	} catch (error) {
+		reject(field, error);
+		return;
+	}
+	try {
 		for (const name of options) if (document.getElementById('test-' + name).checked) body[name] = true;
 		busy = true;
-		say(t('testing', api));
+		say(t('testing', api), 'plain');
 		const trace = await post('test', body);
 		if (location.hash === here) {
+			foldAll('result/');
 			result = trace;
-			say(t('tested', api, trace.outcome, ms(trace.ms)));
+			say(t('tested', api, t('o ' + trace.outcome), ms(trace.ms)), kind(trace.outcome));
 		}
 	} catch (error) {
 		result = null;
@@ -102,14 +117,22 @@ async function test(event, api, tests) {
 	}
 	busy = false;
 	await look();
-	if (result) document.getElementById('result')?.focus();
+	const heading = document.getElementById('result');
+	if (!result || !heading) return;
+	heading.focus();
+	heading.scrollIntoView();
 }
 
 async function showFailures(api) {
+	const here = location.hash;
 	try {
-		failed = await post('failures', { api });
+		const found = await post('failures', { api });
+		if (location.hash !== here) return;
+		failed = found;
 	} catch (error) {
 		complain(error);
+		return;
 	}
 	await look();
+	document.getElementById('failures')?.focus();
 }

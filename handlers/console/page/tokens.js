@@ -1,9 +1,11 @@
 // Tokens: how they do, and how long they last.
 
 import { get, post } from './api.js';
-import { complain, look, say } from './app.js';
+import { look } from './app.js';
 import { h } from './dom.js';
-import { lasting, moment, number, t } from './words.js';
+import { complain, say } from './notes.js';
+import { badge } from './outcome.js';
+import { lasting, moment, number, said, t } from './words.js';
 
 export const title = () => t('tokens');
 
@@ -18,7 +20,7 @@ export async function show(draw) {
 		h('ul', { class: 'cards' }, list.map((token) => h('li', { class: 'card', 'data-key': token.name },
 			h('div', { class: 'head' },
 				h('h2', null, token.name),
-				h('ul', { class: 'badges' }, h('li', { class: 'badge ' + (kinds[token.state] ?? 'plain') }, t(token.static ? 's static' : 's ' + token.state)))),
+				h('ul', { class: 'badges' }, badge(kinds[token.state] ?? 'plain', t(token.static ? 's static' : 's ' + token.state), 'li'))),
 			h('dl', { class: 'facts' }, facts(token)),
 			token.static ? null : h('button', { type: 'button', 'aria-label': t('renew name', token.name), 'aria-disabled': renewing.has(token.name) ? 'true' : null, onclick: () => renew(token.name) }, t('renew'))))),
 	);
@@ -30,17 +32,22 @@ function facts(token) {
 	return [
 		pair(t('time left'), !token.generation ? t('none') : token.expires ? lasting(left) : t('never')),
 		token.expires && pair(t('runs out'), moment(token.expires)),
-		token.next_attempt && pair(t('next renewal'), moment(token.next_attempt)),
+		token.next_attempt && pair(t(token.state === 'failing' || token.state === 'none' ? 'next attempt' : 'next renewal'), [moment(token.next_attempt), ' ', inTime(token.next_attempt)]),
 		token.generation && !token.static ? pair(t('generation'), number(token.generation)) : null,
 		token.fingerprint && pair(t('fingerprint'), h('code', null, token.fingerprint)),
-		token.last_error && pair(t('last error'), token.last_error, 'wrong'),
+		token.last_error && pair(t('last error'), said(token.last_error), 'wrong'),
 	];
+}
+
+function inTime(at) {
+	const left = (Date.parse(at) - Date.now()) / 1000;
+	return left > 0 ? t('in time', lasting(left)) : null;
 }
 
 async function renew(name) {
 	if (renewing.has(name)) return;
 	renewing.add(name);
-	say(t('renewing name', name));
+	say(t('renewing name', name), 'plain');
 	try {
 		await post('renew', { token: name });
 		say(t('renewed now', name));

@@ -1,7 +1,7 @@
 // The page's language: as chosen before, else as the browser asks for.
 
 import { en } from './words_en.js';
-import { zh } from './words_zh.js';
+import { zh, said as zhSaid } from './words_zh.js';
 
 const all = { en, zh };
 const stored = 'switchboard-language';
@@ -35,8 +35,28 @@ document.documentElement.lang = current === 'zh' ? 'zh-Hans' : 'en';
 // t is a text in the page's language; {0}, {1} … are filled in.
 export function t(key, ...values) {
 	const text = all[current][key] ?? en[key] ?? key;
-	return text.replace(/\{(\d)\}/g, (_, i) => values[i] ?? '');
+	return fill(text, values);
 }
+
+const fill = (text, values) => text.replace(/\{(\d)\}/g, (_, i) => values[i] ?? '');
+
+// has reports whether there is a text for a key.
+export const has = (key) => key in en;
+
+// said is a text of the server's in the page's language, where the page knows it: the
+// server writes English. Details in it, {0}, {1} …, stay as they are.
+export function said(text) {
+	if (current !== 'zh' || !text) return text;
+	if (Object.hasOwn(zhSaid, text)) return zhSaid[text];
+	for (const [pattern, translated] of patterns) {
+		const found = pattern.exec(text);
+		if (found) return fill(translated, found.slice(1).map(said));
+	}
+	return text;
+}
+
+const patterns = Object.entries(zhSaid).filter(([english]) => english.includes('{0}')).map(([english, translated]) =>
+	[new RegExp('^' + english.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('(.+)') + '$', 's'), translated]);
 
 const locale = () => (current === 'zh' ? 'zh-CN' : 'en');
 
@@ -47,6 +67,15 @@ export const percent = (part) => new Intl.NumberFormat(locale(), { style: 'perce
 export const clock = (unix) => new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hour12: false }).format(new Date(unix * 1000));
 
 export const moment = (iso) => new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium', hour12: false }).format(new Date(iso));
+
+export const time = (unix) => new Intl.DateTimeFormat(locale(), { timeStyle: 'medium', hour12: false }).format(new Date(unix));
+
+// since is a time of day, with its date unless that is today.
+export function since(iso) {
+	const at = new Date(iso);
+	const today = at.toDateString() === new Date().toDateString();
+	return new Intl.DateTimeFormat(locale(), { ...(today ? {} : { dateStyle: 'medium' }), timeStyle: 'short', hour12: false }).format(at);
+}
 
 export function ms(value) {
 	if (!value) return '–';

@@ -1,0 +1,151 @@
+package console_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+)
+
+var (
+	aWord        = regexp.MustCompile(`(?m)^\t(?:'([^']+)'|(\w+)): '(.*)',$`)
+	aPlaceholder = regexp.MustCompile(`\{\d\}`)
+	aUse         = regexp.MustCompile(`\bt\('([^']+)'`)
+)
+
+// words are the texts of a language, by key.
+func words(t *testing.T, language string) (keys []string, texts map[string]string) {
+	t.Helper()
+	source, _, _ := strings.Cut(readPage(t, "words_"+language+".js"), "export const said")
+	texts = make(map[string]string)
+	for _, m := range aWord.FindAllStringSubmatch(source, -1) {
+		key := m[1] + m[2]
+		if _, twice := texts[key]; twice {
+			t.Errorf("%s: %q is there twice", language, key)
+		}
+		keys = append(keys, key)
+		texts[key] = m[3]
+	}
+	if lines := strings.Count(source, ": '"); lines != len(keys) {
+		t.Fatalf("%s: %d texts in %d lines: this test doesn't read them all", language, len(keys), lines)
+	}
+	return keys, texts
+}
+
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("page", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// outcomes are all that package call has: their values, by the names of the constants.
+func outcomes(t *testing.T) map[string]call.Outcome {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "internal", "call", "outcome.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]call.Outcome)
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 {
+			return true
+		}
+		kind, _ := spec.Type.(*ast.Ident)
+		value, _ := spec.Values[0].(*ast.BasicLit)
+		if kind != nil && kind.Name == "Outcome" && value != nil {
+			text, err := strconv.Unquote(value.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[spec.Names[0].Name] = call.Outcome(text)
+		}
+		return true
+	})
+	if len(all) < 15 {
+		t.Fatalf("only %d outcomes found", len(all))
+	}
+	return all
+}
+
+// Both languages have the same texts, with the same values in them, and the page uses
+// none that isn't there.
+func TestWordsInBothLanguages(t *testing.T) {
+	keys, english := words(t, "en")
+	other, chinese := words(t, "zh")
+	for _, key := range keys {
+		if !slices.Contains(other, key) {
+			t.Errorf("%q is missing in Chinese", key)
+			continue
+		}
+		was, is := aPlaceholder.FindAllString(english[key], -1), aPlaceholder.FindAllString(chinese[key], -1)
+		slices.Sort(was)
+		slices.Sort(is)
+		if !slices.Equal(was, is) {
+			t.Errorf("%q has the values %v in English, %v in Chinese", key, was, is)
+		}
+	}
+	for _, key := range other {
+		if !slices.Contains(keys, key) {
+			t.Errorf("%q is missing in English", key)
+		}
+	}
+	scripts, err := filepath.Glob("page/*.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := 0
+	for _, path := range scripts {
+		for _, m := range aUse.FindAllStringSubmatch(readPage(t, filepath.Base(path)), -1) {
+			uses++
+			if _, ok := english[m[1]]; !ok && !strings.HasSuffix(m[1], " ") {
+				t.Errorf("%s: there is no text %q", path, m[1])
+			}
+		}
+	}
+	if uses < 100 {
+		t.Errorf("only %d uses found", uses)
+	}
+}
+
+// Every outcome has a word in both languages and a group in the charts, and one without
+// an answer says what to check: none shows as a bare code, and none is left out of the
+// charts or of the share of real answers.
+func TestWordsOfOutcomes(t *testing.T) {
+	_, english := words(t, "en")
+	_, chinese := words(t, "zh")
+	groups, _, _ := strings.Cut(readPage(t, "outcome.js"), "};")
+	for name, outcome := range outcomes(t) {
+		for language, texts := range map[string]map[string]string{"English": english, "Chinese": chinese} {
+			if texts["o "+string(outcome)] == "" {
+				t.Errorf("%s has no word in %s", name, language)
+			}
+			if route.Check(outcome) != "" && texts["c "+string(outcome)] == "" {
+				t.Errorf("%s doesn't say what to check in %s", name, language)
+			}
+		}
+		if n := strings.Count(groups, "'"+string(outcome)+"'"); n != 1 && outcome != call.DryRun {
+			t.Errorf("%s is in %d groups", name, n)
+		}
+		if caller := regexp.MustCompile(`caller: \[[^\]]*'` + string(outcome) + `'`).MatchString(groups); caller != outcome.CausedByCaller() && outcome != call.DryRun {
+			t.Errorf("%s is caused by the caller: %v, but the page says %v", name, outcome.CausedByCaller(), caller)
+		}
+	}
+	for _, step := range []string{"receive", "cache", "token", "request", "call", "verdict", "replay", "output", "contract", "answer"} {
+		if english["step "+step] == "" || chinese["step "+step] == "" {
+			t.Errorf("step %s has no word", step)
+		}
+	}
+}
