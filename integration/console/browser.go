@@ -17,6 +17,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/switchboard-ivr/switchboard/integration/harness"
 )
 
 // patience is how long a page may take for anything.
@@ -149,6 +151,12 @@ func (tab *Tab) Until(what, expression string) {
 			tab.t.Fatalf("%s did not come; the page says:\n%s", what, tab.Text())
 		}
 	}
+}
+
+// Eventually waits until something outside the page is so.
+func (tab *Tab) Eventually(what string, so func() bool) {
+	tab.t.Helper()
+	harness.Eventually(tab.t, patience, what, so)
 }
 
 // Text is what a person reads on the page.

@@ -93,9 +93,9 @@
 	for (const el of document.querySelectorAll('input, select, textarea, button')) {
 		if (shown(el) && contrast(parse(getComputedStyle(el).borderTopColor), behind(el.parentElement)) < 3) complaints.push('a border that is hard to see: ' + what(el));
 	}
-	for (const el of document.querySelectorAll('svg rect, svg polyline')) {
+	for (const el of document.querySelectorAll('svg rect, svg polyline, svg line, svg path')) {
 		const style = getComputedStyle(el);
-		if (contrast(parse(style.fill === 'none' ? style.stroke : style.fill), behind(el.closest('figure'))) < 3) complaints.push('a chart that is hard to see: ' + what(el));
+		if (shown(el.closest('svg').parentElement) && contrast(parse(style.fill === 'none' ? style.stroke : style.fill), behind(el.closest('svg').parentElement)) < 3) complaints.push('a drawing that is hard to see: ' + what(el));
 	}
 	return complaints;
 })()

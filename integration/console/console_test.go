@@ -87,11 +87,13 @@ http://localhost:{PORT} {
 	customer_lookup /customer {
 		auth none
 	}
+	{MORE}
 }
 `
 
-// start runs Caddy with a console, and some calls that it can show.
-func start(t *testing.T) (caddy *harness.Caddy, base string) {
+// start runs Caddy with a console, and some calls that it can show. More directives
+// may be in its site.
+func start(t *testing.T, more ...string) (caddy *harness.Caddy, base string) {
 	t.Helper()
 	api := provider.New(provider.Options{AppKey: "demo-app", AppSecret: "demo-secret"})
 	if err := api.Start("127.0.0.1:0"); err != nil {
@@ -99,7 +101,7 @@ func start(t *testing.T) (caddy *harness.Caddy, base string) {
 	}
 	t.Cleanup(api.Close)
 	caddy = harness.Start(t, harness.Config{
-		Caddyfile: strings.ReplaceAll(caddyfile, "{API}", api.URL()),
+		Caddyfile: strings.NewReplacer("{API}", api.URL(), "{MORE}", strings.Join(more, "\n")).Replace(caddyfile),
 		Env:       []string{"APP_KEY=demo-app", "APP_SECRET=demo-secret", "PARTNER_TOKEN=canary-partner", "CONSOLE_KEY=canary-key"},
 	})
 	put := harness.Request(t, http.MethodPut, "http://"+caddy.Admin+"/switchboard/customers/C1001", "application/json", `{"nick":"张三","tel":"13800138000","email":"zhangsan@example.com","isVip":"1"}`)
@@ -144,13 +146,13 @@ func TestPages(t *testing.T) {
 // pages are all there are, and what each says when it is there.
 var pages = []struct{ name, hash, en, zh string }{
 	{"apis", "#/apis", "order", "客户查询"},
-	{"api", "#/apis/order", "Outcomes of the last hour", "最近一小时的结果"},
+	{"api", "#/apis/order", "Outcomes in the last hour", "最近一小时的结果"},
 	{"down", "#/apis/an-api-with-quite-a-long-name-for-a-telephone-screen", "unreachable", "连接不到接口"},
-	{"lookup", "#/apis/customer_lookup", "the API knows nobody", "查无此人"},
-	{"no api", "#/apis/nope", "no API nope", "没有接口 nope"},
+	{"lookup", "#/apis/customer_lookup", "nobody found", "查无此人"},
+	{"no api", "#/apis/nope", "no API called nope", "没有接口 nope"},
 	{"tokens", "#/tokens", "Fingerprint", "指纹"},
 	{"cache", "#/cache", "Hit rate", "命中率"},
-	{"customers", "#/customers", "1 customers", "共 1 位客户"},
+	{"customers", "#/customers", "Customers: 1.", "共 1 位客户"},
 	{"nowhere", "#/nowhere", "no such page", "没有这个页面"},
 }
 
@@ -206,13 +208,13 @@ func TestFlows(t *testing.T) {
 			tab.Until("the focus", `document.activeElement.getAttribute('aria-label') === 'Hold order'`)
 			tab.Click("Hold order")
 			tab.Click("Hold")
-			tab.Wait("order is held.")
+			tab.Wait("order is on hold.")
 			tab.Check()
 			if got := harness.Get(t, caddy.URL("/order?tel=13900139009")); !strings.Contains(got.Body, `"held"`) {
 				t.Error(got.Body)
 			}
 			tab.Click("Release order")
-			tab.Wait("order is called again.")
+			tab.Wait("order is being called again.")
 
 			tab.Click("Tokens")
 			tab.Wait("failing")
@@ -230,12 +232,12 @@ func TestFlows(t *testing.T) {
 			tab.Wait("Hit rate")
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#purge-params"), "nonsense"))
 			tab.Click("Purge")
-			tab.Wait("Params are no JSON object.")
+			tab.Wait("must be a JSON object")
 			Eval[string](tab, `document.getElementById("purge-params").value = ""`)
 			tab.Click("Purge")
-			tab.Wait("Drop all cached answers?")
+			tab.Wait("Purge all cached answers?")
 			tab.Do(chromedp.Click(chromedp.CSS("dialog button.main")))
-			tab.Wait("Dropped: all APIs and lookups.")
+			tab.Wait("Purged: all APIs and lookups.")
 
 			tab.Click("Customers")
 			tab.Wait("Directory: sqlite")
@@ -278,22 +280,22 @@ func TestTests(t *testing.T) {
 	for _, width := range widths {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
-			tab.Wait("One a line")
+			tab.Wait("One per line")
 			if prefilled := Eval[string](tab, `document.getElementById("test-params").value`); prefilled != "tel=" {
 				t.Errorf("the form begins with %q", prefilled)
 			}
 			Eval[string](tab, `document.getElementById("test-params").value = "nonsense"`)
 			tab.Click("Test")
-			tab.Wait("Write params as name=value")
+			tab.Wait("Write one name=value per line")
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
 			tab.Do(chromedp.Click(chromedp.CSS("#test-no_cache")))
 			tab.Click("Test")
-			tab.Wait("Result of the test")
+			tab.Wait("Test result")
 			tab.Until("the focus", `document.activeElement.id === "result"`)
 			tab.Wait("张三")
 			Eval[bool](tab, `([...document.querySelectorAll(".steps details")].forEach((d) => { d.open = true; }), true)`)
 			steps := Eval[string](tab, `document.querySelector(".steps").innerText`)
-			for _, step := range []string{"receive", "token", "request", "call", "output", "contract", "answer"} {
+			for _, step := range []string{"Receive", "Token", "Request", "Call", "Output", "Contract", "Answer"} {
 				if !strings.Contains(steps, step) {
 					t.Errorf("no step %s in\n%s", step, steps)
 				}
@@ -303,8 +305,8 @@ func TestTests(t *testing.T) {
 			}
 			tab.Check()
 			Eval[bool](tab, `(location.hash = "#/apis/an-api-with-quite-a-long-name-for-a-telephone-screen", true)`)
-			tab.Wait("Show them")
-			tab.Click("Show them")
+			tab.Wait("Show recent failures")
+			tab.Click("Show recent failures")
 			tab.Until("a failure", `[...document.querySelectorAll("summary")].some((s) => s.innerText.includes("unreachable"))`)
 			Eval[bool](tab, `([...document.querySelectorAll("details")].forEach((d) => { d.open = true; }), true)`)
 			tab.Check()
@@ -321,8 +323,8 @@ func TestBench(t *testing.T) {
 	for _, width := range widths {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
-			tab.Wait("Open the bench")
-			tab.Click("Open the bench")
+			tab.Wait("Open the editor")
+			tab.Click("Open the editor")
 			tab.Until("the focus", `document.activeElement.id === "bench"`)
 			tab.Wait("What the phone system gets")
 			tab.Wait(`{"_status":"ok","name":"张三"}`)
@@ -331,14 +333,14 @@ func TestBench(t *testing.T) {
 			}
 			tab.Check()
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-output"), kb.End+" | .city = \"x"))
-			tab.Wait("That gives nothing")
+			tab.Wait("No result")
 			tab.Check()
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-output"), "\""))
 			tab.Wait(`"city": "x"`)
 			tab.Do(chromedp.SetValue(chromedp.CSS("#bench-for"), "kamailio"))
 			Eval[bool](tab, `document.getElementById("bench-for").dispatchEvent(new Event("change", { bubbles: true }))`)
 			tab.Wait("for kamailio")
-			tab.Wait("bytes of")
+			tab.Wait("bytes,")
 			Eval[string](tab, `document.getElementById("bench-answer").value = "{"`)
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
 			tab.Wait("this is not JSON")
@@ -355,11 +357,11 @@ func TestBench(t *testing.T) {
 
 			// from a test of another API, which keeps nothing
 			Eval[bool](tab, `(location.hash = "#/apis/plain", true)`)
-			tab.Wait("Open the bench")
+			tab.Wait("Open the editor")
 			tab.Click("Test")
 			tab.Wait("Work on this answer")
 			tab.Click("Work on this answer")
-			tab.Wait("Of the test, masked")
+			tab.Wait("From your test, masked")
 			tab.Wait("What the phone system gets")
 			tab.Check()
 			tab.Clean(base)
@@ -374,10 +376,10 @@ func TestBench(t *testing.T) {
 func TestALookup(t *testing.T) {
 	_, base := start(t)
 	tab := Open(t).Tab(t, 360, 900, chromedp.Navigate(base+"#/apis/customer_lookup"))
-	tab.Wait("One a line")
+	tab.Wait("One per line")
 	Eval[string](tab, `document.getElementById("test-params").value = "id=\ntel=13800138000"`)
 	tab.Click("Test")
-	tab.Wait("Result of the test")
+	tab.Wait("Test result")
 	tab.Wait("张三")
 	tab.Check()
 	tab.Clean(base)
@@ -393,7 +395,7 @@ func TestSignIn(t *testing.T) {
 			tab.Wait("Sign in")
 			tab.Check()
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#key"), "wrong"), chromedp.KeyEvent(kb.Enter))
-			tab.Wait("This is not the key.")
+			tab.Wait("That key is not correct.")
 			tab.Check()
 			Eval[string](tab, `document.getElementById("key").value = ""`)
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#key"), "canary-key"), chromedp.KeyEvent(kb.Enter))
@@ -429,11 +431,11 @@ func TestScreenshots(t *testing.T) {
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
 			Eval[bool](tab, `(document.getElementById("test-no_cache").checked = true)`)
 			tab.Click("Test")
-			tab.Wait("Result of the test")
+			tab.Wait("Test result")
 			Eval[bool](tab, `(document.querySelector('[data-key="6output"] details:last-child, .steps li:nth-child(7) details:last-child').open = true, document.getElementById("result").scrollIntoView(), true)`)
 		}},
 		{"console-bench.png", "#/apis/order", func(tab *Tab) {
-			tab.Click("Open the bench")
+			tab.Click("Open the editor")
 			tab.Wait("What the phone system gets")
 			Eval[string](tab, `document.getElementById("bench-output").value = "{name: .data.nick, vip: (.data.isVip == \"1\")}"`)
 			tab.Do(chromedp.SetValue(chromedp.CSS("#bench-for"), "asterisk"))
