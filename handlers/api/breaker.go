@@ -12,6 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -187,11 +188,14 @@ func (c *run) report() {
 
 // Late implements [route.Work]. That the time of one who waits has ended is a
 // timeout, whatever becomes of the call behind; but it says nothing of the API when
-// there is no token to ask it with.
+// there is no token to ask it with, or no room for its answer.
 func (c *run) Late() call.Outcome {
 	outcome, told := call.Timeout, errUnhealthy
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, told = call.NoToken, errUncounted
+	}
+	if c.Room.Waiting() {
+		outcome, told = route.Uncharged, errUncounted
 	}
 	if v := c.verdict.Load(); v != nil {
 		v.report(told)

@@ -36,7 +36,7 @@ func (c *run) exchange() bool {
 		}
 		again = again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
-		c.recorder.reset(c.W, a.MaxSize)
+		c.recorder.reset(c.W, a.MaxSize, &c.Room)
 		c.recorder.passes = func(status int, header http.Header) bool {
 			if c.attempt.Err != nil || (again && c.attempt.Expired) {
 				return false
@@ -51,7 +51,7 @@ func (c *run) exchange() bool {
 			again = false
 			c.found.first = c.attempt.Used
 			c.attempt = transport.Attempt{
-				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part,
+				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.Room,
 				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream,
 			}
 			continue
@@ -113,6 +113,8 @@ func (c *run) settle(err error) bool {
 			return c.Refuse(body.Status, call.BadRequest, body.Error())
 		}
 		return c.Fail(call.NoToken, c.attempt.Err.Error())
+	case rec.noRoom:
+		return c.NoRoom()
 	case c.Clock.Err() != nil:
 		return c.Ended("")
 	case rec.endless:

@@ -179,24 +179,23 @@ func (c *run) read() bool {
 		return c.Fail(call.BadAnswer, "the answer is a part of one (status 206)")
 	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
 		return true
-	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && c.Reserve(len(body)):
+	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body):
 		c.doc = c.attempt.Doc // the transport has looked into it
 		return true
 	}
 	kind := rec.header.Get("Content-Type")
 	body, err := rec.text()
 	if err == nil {
-		if !c.Reserve(len(body)) {
-			return c.Fail(call.TooLarge, "too many large answers at once")
-		}
 		body, err = document.UTF8(kind, body, int(c.api.MaxSize))
 	}
 	if err == nil {
-		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize)}, c.api.programs.part)
+		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize), Room: &c.Room}, c.api.programs.part)
 	}
 	switch {
 	case err == nil, errors.Is(err, jq.ErrEmpty):
 		return true
+	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
+		return c.NoRoom()
 	case errors.Is(err, jq.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.Fail(call.TooLarge, err.Error())
 	case errors.Is(err, jq.ErrSyntax):

@@ -74,7 +74,7 @@ func (c *run) Fork(ctx context.Context) route.Work {
 		ctx = token.WithPatience(ctx, end)
 	}
 	f := &run{api: c.api, Call: c.Call.Fork(ctx, c.api.placeholders)}
-	f.attempt.Part = c.attempt.Part
+	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.Room
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
 	f.Repl.Map(f.placeholder)
 	return f

@@ -8,9 +8,11 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
@@ -28,7 +30,15 @@ type recorder struct {
 	limit   int64
 	passing bool // the answer goes through; nothing can be taken back
 	overrun bool // the answer is larger than the limit
+	noRoom  bool // there was no memory for it in time
 	endless bool // the answer is a stream, and nobody is there who could take it
+
+	room     *jq.Room // what the body's memory is reserved in
+	reserved int64    // for it
+
+	plain    []byte // the body without its Content-Encoding, once it was asked for
+	plainErr error
+	isPlain  bool
 
 	// passes decides, once the status and headers are known, whether to let
 	// the answer through. begin is called before that.
@@ -42,16 +52,18 @@ var errOverrun = errors.New("the answer is larger than max_size")
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxPooled keeps a few large answers from holding memory for good.
-const maxPooled = 1 << 20
+// maxPooled keeps large answers from holding memory that isn't reserved.
+const maxPooled = 32 << 10
 
 // reset prepares the recorder for an attempt.
-func (rec *recorder) reset(w http.ResponseWriter, limit int64) {
+func (rec *recorder) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
 	if rec.body == nil {
 		rec.body = buffers.Get().(*bytes.Buffer)
 	}
 	rec.body.Reset()
-	rec.w, rec.limit, rec.status, rec.overrun, rec.endless = w, limit, 0, false, false
+	rec.w, rec.limit, rec.room, rec.status = w, limit, room, 0
+	rec.overrun, rec.noRoom, rec.endless = false, false, false
+	rec.plain, rec.plainErr, rec.isPlain = nil, nil, false
 	rec.header = w.Header().Clone()
 	if rec.header == nil {
 		rec.header = make(http.Header)
@@ -70,8 +82,11 @@ func (rec *recorder) spare() []byte {
 
 // text is the answer without its Content-Encoding.
 func (rec *recorder) text() ([]byte, error) {
-	encoding := strings.ToLower(strings.TrimSpace(rec.header.Get("Content-Encoding")))
-	return transport.Decompress(rec.body.Bytes(), encoding, rec.limit)
+	if !rec.isPlain {
+		rec.plain, rec.plainErr = transport.Decompress(rec.body.Bytes(), rec.header.Get("Content-Encoding"), rec.limit, rec.room)
+		rec.isPlain = true
+	}
+	return rec.plain, rec.plainErr
 }
 
 func (rec *recorder) free() {
@@ -130,7 +145,31 @@ func (rec *recorder) Write(p []byte) (int, error) {
 		rec.overrun = true
 		return 0, errOverrun
 	}
+	if rec.body.Available() < len(p) {
+		if err := rec.grow(len(p)); err != nil {
+			return 0, err
+		}
+	}
 	return rec.body.Write(p)
+}
+
+// grow makes room for n more bytes of the answer, or for all that are announced. It
+// waits until there is memory for them.
+func (rec *recorder) grow(n int) error {
+	announced, _ := strconv.ParseInt(rec.header.Get("Content-Length"), 10, 64)
+	size := max(int64(rec.body.Len()+n), min(announced, rec.limit), 2*int64(rec.body.Cap()))
+	switch err := rec.room.Reserve(jq.ForAnswer, size); {
+	case errors.Is(err, jq.ErrNoRoom):
+		rec.noRoom = true
+		return err
+	case err != nil:
+		rec.overrun = true
+		return err
+	}
+	rec.body.Grow(int(size) - rec.body.Len())
+	rec.room.Return(jq.ForAnswer, rec.reserved)
+	rec.reserved = size
+	return nil
 }
 
 // FlushError flushes an answer that goes through.

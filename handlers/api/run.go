@@ -31,7 +31,7 @@ type run struct {
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{api: a}
 	c.Begin(a.route, w, r)
-	c.attempt.Part = a.programs.part
+	c.attempt.Part, c.attempt.Room = a.programs.part, &c.Room
 	c.Repl.Map(c.placeholder)
 	return c
 }

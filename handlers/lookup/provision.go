@@ -22,6 +22,7 @@ const Name = module.LookupName
 
 const (
 	defaultBudget = time.Second
+	maxBody       = 16 << 10         // a customer is asked for with a few short values
 	maxNotFound   = 30 * time.Second // reliability X7
 )
 
@@ -57,6 +58,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	l.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if l.route, err = l.New(ctx, app, Name, route.Defaults{
 		Subject: "the customer directory", Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
+		MaxBody: maxBody,
 	}); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Call struct {
 	R     *http.Request
 	Repl  *caddy.Replacer
 	Clock *Budget // the context of everything; ends with the budget
+	Room  jq.Room // the memory of large documents, until the call ends
 
 	ID        string         // of the phone call
 	Principal string         // who calls, as far as the handler's auth can tell
@@ -42,8 +43,8 @@ type Call struct {
 	// Uncharged is an outcome that says nothing about the API: the caller, or this
 	// instance, is at fault.
 	Uncharged bool
-	Obtained time.Time // when the token that was sent was obtained; zero for none
-	Timing   Timing
+	Obtained  time.Time // when the token that was sent was obtained; zero for none
+	Timing    Timing
 
 	// Trial is what a test wants; nil in production.
 	Trial *Trial
@@ -57,8 +58,6 @@ type Call struct {
 	cached cacheUse
 	text   []byte        // the answer, when it is written already
 	age    time.Duration // of an older answer
-	// reserved gives back the memory of large documents
-	reserved []func()
 }
 
 // Timing is where the time of a call went.
@@ -74,6 +73,7 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 		c.R, c.span = r.WithContext(ctx), traced
 	}
 	c.Clock = route.budgets.Start(c.R.Context())
+	c.Room.Context = c.Clock
 	c.Trial = trialOf(r.Context())
 }
 
@@ -94,6 +94,8 @@ func (c *Call) Refuse(status int, outcome call.Outcome, reason string) bool {
 // neither is the case, as a bad answer.
 func (c *Call) Ended(reason string) bool {
 	switch {
+	case c.Clock.Spent() && c.Room.Waited() > c.Clock.of.Each/4:
+		return c.NoRoom()
 	case c.Clock.Spent():
 		return c.Fail(call.Timeout, "the budget ended")
 	case c.R.Context().Err() != nil:
@@ -103,22 +105,23 @@ func (c *Call) Ended(reason string) bool {
 	}
 }
 
-// Reserve claims the memory that n bytes of JSON take once decoded, until the
-// call ends (reliability J9).
-func (c *Call) Reserve(n int) bool {
-	release, ok := jq.Reserve(n)
-	if ok {
-		c.reserved = append(c.reserved, release)
+// NoRoom ends a call because this instance had no memory or no time for a large
+// answer within the budget, which says nothing of the API.
+func (c *Call) NoRoom() bool {
+	if c.R.Context().Err() != nil && !c.Clock.Spent() {
+		return c.Fail(call.Canceled, "the phone system hung up")
 	}
-	return ok
+	c.Uncharged = true
+	return c.Fail(call.Timeout, noRoom)
 }
+
+// noRoom is the reason of a call that was overloaded.
+const noRoom = "this instance was busy with too many large documents to read the answer within the budget"
 
 // End counts and logs the call, whatever became of it.
 func (c *Call) End() {
 	c.Clock.Stop()
-	for _, release := range c.reserved {
-		release()
-	}
+	c.Room.Release()
 	took := time.Since(c.start)
 	if !c.cached.isHit && !c.Uncharged { // which says nothing of the API
 		c.Route.answered(c.Outcome)

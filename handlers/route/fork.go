@@ -59,8 +59,9 @@ func (c *Call) Fork(ctx context.Context, names []string) Call {
 	r = caddyhttp.PrepareRequest(r, repl, w, server)
 	copyVars(r, c.R)
 
+	clock := c.Route.memory.behind.Start(r.Context())
 	return Call{
-		Route: c.Route, W: w, R: r, Repl: repl, Clock: c.Route.memory.behind.Start(r.Context()),
+		Route: c.Route, W: w, R: r, Repl: repl, Clock: clock, Room: jq.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
 		start: time.Now(), forked: true, Trial: trialOf(ctx),
 	}
@@ -86,9 +87,7 @@ func (c *Call) Forked() bool { return c.forked }
 func (c *Call) Result() Result {
 	defer func() {
 		c.Clock.Stop()
-		for _, release := range c.reserved {
-			release()
-		}
+		c.Room.Release()
 	}()
 	var text, source []byte
 	if c.Outcome.Answered() {

@@ -34,9 +34,14 @@ type Work interface {
 	Do() Result
 	// Late is told that the work took longer than a caller waits, who may have
 	// given up, and says how the call has ended for that one: call.Timeout, or what
-	// the work lacks. It may be told twice, and when the work is done already.
+	// the work lacks: call.NoToken, or Uncharged. It may be told twice, and when the
+	// work is done already.
 	Late() call.Outcome
 }
+
+// Uncharged is what late work lacks when this instance has no room for a large
+// answer; see [Call.NoRoom]. No call ends with it.
+const Uncharged call.Outcome = "overloaded"
 
 // Recall answers a call from the cache, or with the answer to the same question
 // that is under way, or has it asked. It returns true when there is nothing to
@@ -146,9 +151,12 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 	case <-c.Clock.Done():
 		late := shared.leave(key, f, c.Clock.Spent())
 		c.Ended("")
-		if late == call.NoToken {
+		switch late {
+		case call.NoToken:
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token came within the budget")
+		case Uncharged:
+			c.NoRoom()
 		}
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {

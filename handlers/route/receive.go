@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -36,14 +37,14 @@ func (c *Call) Receive(asksRequest bool) bool {
 			return c.Ended("")
 		}
 		if ok {
+			if bad.Status == http.StatusServiceUnavailable {
+				c.RetryAfter = time.Second
+			}
 			return c.Refuse(bad.Status, call.BadRequest, bad.Message)
 		}
 		return c.Ended("the request could not be read")
 	}
 	c.Input = input
-	if !c.Reserve(len(input.Raw)) {
-		return c.Refuse(http.StatusServiceUnavailable, call.BadRequest, "too many large requests at once")
-	}
 	if asksRequest || c.Route.asksRequest() {
 		ip, _ := caddyhttp.GetVar(c.R.Context(), caddyhttp.ClientIPVarKey).(string)
 		c.Request = input.Request(c.R, ip)
@@ -64,7 +65,7 @@ func (c *Call) readInput() (*call.Input, error) {
 		stop := call.AbortReads(c.Clock, c.W)
 		defer stop()
 	}
-	return call.ReadInput(c.R, call.Limits{})
+	return call.ReadInput(c.R, call.Limits{Body: c.Route.MaxBody, Room: &c.Room})
 }
 
 // callIDs are the params that hold a phone call's id, by phone system:

@@ -56,6 +56,8 @@ type Defaults struct {
 	HasDefault bool
 	// Error tells that a failure is an error, though there is a default.
 	Error bool
+	// MaxBody is the largest body of a request, in bytes. Default: 1 MiB.
+	MaxBody int64
 }
 
 // Route is the settings of one handler at work. It is immutable.
@@ -68,6 +70,7 @@ type Route struct {
 	Voice       bool         // a caller is on the line, as `for` says
 	OnError     bool         // a failure is an error, not the default
 	CallID      *jq.Program
+	MaxBody     int64 // of a request, in bytes; 0 for 1 MiB
 	Metrics     *module.APIMetrics
 	Standing    *module.Standing
 	Logger      *zap.Logger
@@ -89,7 +92,7 @@ func (r *Route) Budget() time.Duration { return r.budgets.Each }
 
 // New checks the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
-	r := &Route{Name: name, Subject: d.Subject, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), Standing: app.Standing(name), app: app}
+	r := &Route{Name: name, Subject: d.Subject, MaxBody: d.MaxBody, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), Standing: app.Standing(name), app: app}
 	switch {
 	case s.Budget < 0:
 		return nil, errors.New("budget must be more than 0, for example `budget 2s`")

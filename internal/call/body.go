@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
 // The kinds of bodies that are understood.
@@ -61,11 +63,19 @@ func isUTF8(charset string) bool {
 	return false
 }
 
-// readAll reads the body of r.
-func readAll(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := refuse(http.StatusRequestEntityTooLarge, "body: more than %d bytes", limit)
+// readAll reads the body of r. Its memory is reserved before: as much as is
+// announced, or as may be.
+func readAll(r *http.Request, l Limits) ([]byte, error) {
+	limit := l.Body
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return nil, bodyTooLarge(limit)
+	}
+	expected := r.ContentLength
+	if expected < 0 {
+		expected = limit
+	}
+	if err := l.reserve(jq.ForBody, int(expected)); err != nil {
+		return nil, err
 	}
 	size := int64(512)
 	if r.ContentLength >= 0 {
@@ -77,12 +87,12 @@ func readAll(r *http.Request, limit int64) ([]byte, error) {
 			return nil, readError(err)
 		}
 		if len(b) == cap(b) {
-			b = slices.Grow(b, 1)
+			b = slices.Grow(b, growth(len(b), expected))
 		}
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		if int64(len(b)) > limit {
-			return nil, tooLarge
+			return nil, bodyTooLarge(limit)
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -94,7 +104,21 @@ func readAll(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength >= 0 && int64(len(b)) != r.ContentLength {
 		return nil, refuse(http.StatusBadRequest, "body: not as long as Content-Length says")
 	}
+	l.Room.Return(jq.ForBody, expected-int64(len(b)))
 	return b, nil
+}
+
+// growth is how much longer a buffer of n bytes is made: to what is expected, once
+// much of it has come.
+func growth(n int, expected int64) int {
+	if left := int(expected) - n; left < 15*n {
+		return max(left, 0) + 1
+	}
+	return n
+}
+
+func bodyTooLarge(limit int64) *InputError {
+	return refuse(http.StatusRequestEntityTooLarge, "body: more than %d bytes", limit)
 }
 
 func readError(err error) *InputError {

@@ -17,11 +17,15 @@ func decodeObject(raw []byte, l Limits) (map[string]any, error) {
 	if !utf8.Valid(raw) { // the decoder would replace it silently
 		return nil, refuse(http.StatusBadRequest, "json: not UTF-8")
 	}
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: len(raw), Depth: l.Depth})
-	if errors.Is(err, jq.ErrTooLarge) {
+	doc, err := jq.Decode(raw, jq.Limits{Bytes: len(raw), Depth: l.Depth, Room: l.Room, Purpose: jq.ForRequest})
+	switch {
+	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrTooMuch):
+		return nil, refuseMemory(err)
+	case errors.Is(err, jq.ErrDeadline):
+		return nil, refuse(http.StatusServiceUnavailable, "json: took too long to read")
+	case errors.Is(err, jq.ErrTooLarge):
 		return nil, refuse(http.StatusBadRequest, "json: too deep, or a number is too long")
-	}
-	if err != nil {
+	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "json: not one JSON document")
 	}
 	object, ok := doc.(map[string]any)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"maps"
 	"net/http"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
 // Input is what a phone system sent, checked and decoded. All of it is valid
@@ -40,6 +42,9 @@ func ReadInput(r *http.Request, l Limits) (*Input, error) {
 	if len(r.URL.RawQuery) > l.Query {
 		return nil, refuse(http.StatusRequestURITooLong, "query: more than %d bytes", l.Query)
 	}
+	if err := l.reserve(jq.ForRequest, len(r.URL.RawQuery)); err != nil {
+		return nil, err
+	}
 	query, err := parsePairs("query", r.URL.RawQuery, l)
 	if err != nil {
 		return nil, err
@@ -61,7 +66,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 	if err != nil && r.ContentLength > 0 {
 		return err // before anything of it is read
 	}
-	raw, readErr := readAll(r, l.Body)
+	raw, readErr := readAll(r, l)
 	if readErr != nil {
 		return readErr
 	}
@@ -84,6 +89,9 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.merge(Given(doc))
 		return nil
 	case mediaMultipart:
+		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
+			return err
+		}
 		form, err := parseMultipart(raw, kind.boundary, l)
 		if err != nil {
 			return err
@@ -92,6 +100,9 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.merge(form.given())
 		return nil
 	default:
+		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
+			return err
+		}
 		form, err := parseForm(raw, l)
 		if err != nil {
 			return err

@@ -13,7 +13,8 @@ import (
 // Everything else is an error without a word of the data: ErrEmpty for a blank
 // document; ErrTooLarge for one over the limits, or with a number of more than
 // 64 characters; ErrSyntax for a byte order mark, invalid UTF-8, trailing data
-// and the like. The strings share one copy of data.
+// and the like; ErrNoRoom and ErrDeadline when the context of the room ends. The
+// strings share one copy of data.
 //
 // It takes half the time of encoding/json with UseNumber, and has the limits
 // built in.
@@ -21,12 +22,15 @@ func Decode(data []byte, l Limits) (any, error) {
 	if len(data) > l.orDefaults().Bytes {
 		return nil, ErrTooLarge // before it is copied
 	}
+	if err := l.reserve(viewOf(data), true); err != nil {
+		return nil, err
+	}
 	return document(string(data), l, (*decoder).value)
 }
 
 // document reads one document, whose value is read by read.
 func document(s string, l Limits, read func(*decoder) any) (any, error) {
-	d := decoder{Limits: l.orDefaults(), s: s}
+	d := newDecoder(l.orDefaults(), s)
 	if len(s) > d.Bytes {
 		return nil, ErrTooLarge
 	}
@@ -53,12 +57,39 @@ type decoder struct {
 	i     int
 	depth int
 	nodes int
+	pause int // how many nodes there may be before it looks at the clock
 	err   error
 
 	// Members of the arrays and objects that are being read, so that each is
 	// made once and in its size.
 	values []any
 	keys   []string
+}
+
+// lookEvery is after how many nodes a decoder looks at the clock.
+const lookEvery = 4096
+
+func newDecoder(l Limits, s string) decoder {
+	return decoder{Limits: l, s: s, pause: min(lookEvery, l.Nodes)}
+}
+
+// count counts a node.
+func (d *decoder) count() {
+	if d.nodes++; d.nodes > d.pause {
+		d.look()
+	}
+}
+
+// look ends decoding when it has taken too long or the document has too many nodes.
+func (d *decoder) look() {
+	switch {
+	case d.nodes > d.Nodes:
+		d.fail(ErrTooLarge)
+	case d.Room.stopped():
+		d.fail(ErrDeadline)
+	default:
+		d.pause = min(d.nodes+lookEvery, d.Nodes)
+	}
 }
 
 func (d *decoder) fail(err error) any {
@@ -89,8 +120,8 @@ func (d *decoder) peek() byte {
 }
 
 func (d *decoder) value() any {
-	if d.nodes++; d.nodes > d.Nodes {
-		return d.fail(ErrTooLarge)
+	if d.count(); d.err != nil {
+		return nil
 	}
 	switch c := d.peek(); c {
 	case '"':
@@ -174,7 +205,7 @@ func (d *decoder) array() any {
 	base := len(d.values)
 	for first := true; d.next(']', first); first = false {
 		v := d.value()
-		d.values = append(d.values, v)
+		d.values = push(d.values, v)
 	}
 	a := make([]any, len(d.values)-base)
 	copy(a, d.values[base:])
@@ -201,7 +232,7 @@ func (d *decoder) object() any {
 		d.i++
 		d.blank()
 		v := d.value()
-		d.keys, d.values = append(d.keys, k), append(d.values, v)
+		d.keys, d.values = push(d.keys, k), push(d.values, v)
 	}
 	if d.err != nil {
 		return nil // a member that failed may have left keys behind
@@ -213,6 +244,15 @@ func (d *decoder) object() any {
 	d.keys, d.values = d.keys[:keys], d.values[:base]
 	d.depth--
 	return m
+}
+
+// push appends to a stack, which doubles when it is full: append's smaller steps
+// would leave several times as much garbage behind.
+func push[T any](stack []T, v T) []T {
+	if len(stack) == cap(stack) {
+		stack = append(make([]T, 0, max(16, 2*len(stack))), stack...)
+	}
+	return append(stack, v)
 }
 
 // next goes to the next member of an array or object; false is its end.

@@ -13,10 +13,13 @@ func DecodePart(data []byte, l Limits, part *Projection) (any, error) {
 	if part == nil {
 		return Decode(data, l)
 	}
-	// A view of data, which is not changed while it is read; what is kept of it
-	// is copied.
-	view := unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // see above
-	return document(view, l, func(d *decoder) any { return d.part(part) })
+	// What is kept of it is copied.
+	return document(viewOf(data), l, func(d *decoder) any { return d.part(part) })
+}
+
+// viewOf is data, which is not changed while it is read, as a string.
+func viewOf(data []byte) string {
+	return unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // see above
 }
 
 // part reads a value, and keeps of it what p says.
@@ -35,7 +38,7 @@ func (d *decoder) part(p *Projection) any {
 		return []any{}
 	case '"':
 		d.count()
-		return strings.Clone(d.text())
+		return d.textCopy()
 	case 't', 'f', 'n':
 		return d.value()
 	default:
@@ -48,21 +51,46 @@ func (d *decoder) part(p *Projection) any {
 	}
 }
 
+// textCopy reads a string, and copies it.
+func (d *decoder) textCopy() string {
+	if len(d.s) <= d.smallDocument() {
+		return strings.Clone(d.text())
+	}
+	start := d.i
+	d.skipText()
+	if d.err == nil {
+		d.err = d.reserve(d.s[start:d.i], true)
+	}
+	if d.err != nil {
+		d.fail(d.err)
+		return ""
+	}
+	d.i = start
+	return strings.Clone(d.text())
+}
+
 // subtree makes values of all of an array or object, over a copy of its own.
 func (d *decoder) subtree() any {
 	start := d.i
 	d.skip()
-	if d.err != nil {
-		return nil
+	if d.err == nil {
+		d.err = d.reserve(d.s[start:d.i], true)
 	}
-	of := decoder{Limits: d.Limits, s: strings.Clone(d.s[start:d.i])}
-	return of.value()
+	if d.err != nil {
+		return d.fail(d.err)
+	}
+	of := newDecoder(d.Limits, strings.Clone(d.s[start:d.i]))
+	v := of.value()
+	if of.err != nil { // the time is over
+		return d.fail(of.err)
+	}
+	return v
 }
 
 // members reads an object, and keeps of it the members of p.
 func (d *decoder) members(p *Projection) any {
-	if d.nodes++; d.nodes > d.Nodes {
-		return d.fail(ErrTooLarge)
+	if d.count(); d.err != nil {
+		return nil
 	}
 	m := make(map[string]any, len(p.members))
 	d.eachMember(func(k string) {
@@ -120,12 +148,6 @@ func (d *decoder) skip() {
 	default:
 		d.count()
 		d.scanNumber()
-	}
-}
-
-func (d *decoder) count() {
-	if d.nodes++; d.nodes > d.Nodes {
-		d.fail(ErrTooLarge)
 	}
 }
 

@@ -17,6 +17,10 @@ var (
 	ErrDeadline = errors.New("jq: took too long")
 	// ErrTooLarge: a document, a value on the way or the result is over a limit.
 	ErrTooLarge = errors.New("jq: too large")
+	// ErrTooMuch: a document takes more memory than any may. It is an ErrTooLarge.
+	ErrTooMuch = fmt.Errorf("%w: it takes too much memory once it is decoded", ErrTooLarge)
+	// ErrNoRoom: the context ended before there was memory for a document.
+	ErrNoRoom = errors.New("jq: no memory was free in time")
 	// ErrKind: the result is of another kind than Spec.Want.
 	ErrKind = errors.New("jq: result of another kind than wanted")
 	// ErrResults: the program yielded no result, or several.

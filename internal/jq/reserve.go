@@ -1,28 +1,207 @@
 package jq
 
-import "golang.org/x/sync/semaphore"
-
-const (
-	// budget is the memory of all documents that are being worked on, perByte
-	// what a byte of JSON can take once it is decoded (reliability 1.3).
-	budget  = 512 << 20
-	perByte = 50
-	// small documents need no reservation: a thousand of them fit.
-	smallDocument = 64 << 10
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-var memory = semaphore.NewWeighted(budget)
+// The memory that large documents share, in bytes. Go's collector lets the heap
+// grow to twice of what is in use, so the process takes about twice as much.
+const (
+	maxBodies   = 8 << 20   // bodies of requests, as they were sent
+	maxRequests = 24 << 20  // those, and the values that are made of them
+	maxShared   = 32 << 20  // those, and everything of answers
+	maxLast     = 112 << 20 // beside these, what one call may hold when the rest is full
 
-// Reserve asks for the memory that n bytes of JSON take once decoded, out of
-// 512 MiB for the whole process. It does not wait: without ok the document has
-// to be refused. Call release, once, when the decoded value is no longer in use;
-// it is never nil.
-func Reserve(n int) (release func(), ok bool) {
-	if n < smallDocument {
-		return func() {}, true
+	// maxRequest is what one request may take once it is decoded: twice what rows
+	// of 1 MiB do.
+	maxRequest = 16 << 20
+	// uncounted is what a document may take without being counted. A connection
+	// takes as much.
+	uncounted = 32 << 10
+)
+
+// Purpose says what memory is for.
+type Purpose int
+
+// The purposes of memory. What a call needs later may use more of it, so that
+// calls that have begun can end.
+const (
+	ForAnswer  Purpose = iota // an answer of an API, as it came and decoded
+	ForRequest                // values made of a request
+	ForBody                   // a request's body as it was sent
+)
+
+// A Room is the memory that the large documents of one call take. It is counted
+// before it is taken, over all calls of the process. The zero Room is empty; it
+// belongs to one goroutine. A nil Room counts nothing.
+type Room struct {
+	// Context ends waiting and decoding. Required.
+	Context context.Context //nolint:containedctx // that of the one call
+
+	held    [ForBody + 1]int64 // of what is shared
+	last    int64              // of maxLast
+	waiting int32              // read by others
+	waited  time.Duration
+}
+
+// Reserve waits until there are n more bytes for a purpose. The error is
+// [ErrTooMuch] where there can never be so many, and [ErrNoRoom] when the
+// context ends first. Little memory needs no room.
+func (r *Room) Reserve(purpose Purpose, n int64) error {
+	if r == nil || n <= uncounted {
+		return nil
 	}
-	if n > budget/perByte || !memory.TryAcquire(int64(n)*perByte) {
-		return func() {}, false
+	most := int64(maxLast)
+	switch purpose {
+	case ForRequest:
+		most = maxRequest
+	case ForBody:
+		most = maxBodies
+	case ForAnswer:
 	}
-	return func() { memory.Release(int64(n) * perByte) }, true
+	if n > most || purpose == ForAnswer && r.held[ForAnswer]+r.last+n > most {
+		return ErrTooMuch
+	}
+	if memory.take(r, purpose, n) {
+		return nil
+	}
+	return r.wait(purpose, n)
+}
+
+func (r *Room) wait(purpose Purpose, n int64) error {
+	atomic.StoreInt32(&r.waiting, 1)
+	begin := time.Now()
+	defer func() {
+		r.waited += time.Since(begin)
+		atomic.StoreInt32(&r.waiting, 0)
+	}()
+	for {
+		freed := memory.nextRelease()
+		if memory.take(r, purpose, n) {
+			return nil
+		}
+		select {
+		case <-freed:
+		case <-r.Context.Done():
+			return ErrNoRoom
+		}
+	}
+}
+
+// Return gives back n bytes that [Room.Reserve] has reserved. It ignores what needed
+// no room.
+func (r *Room) Return(purpose Purpose, n int64) {
+	if r == nil || n <= uncounted {
+		return
+	}
+	memory.put(r, purpose, n)
+}
+
+// Release gives everything back.
+func (r *Room) Release() {
+	if r == nil || r.held == [len(r.held)]int64{} && r.last == 0 {
+		return
+	}
+	for purpose, n := range r.held {
+		memory.put(r, Purpose(purpose), n)
+	}
+	memory.put(r, ForAnswer, r.last)
+}
+
+// Waiting reports whether the call waits for room at present. Any goroutine may
+// ask.
+func (r *Room) Waiting() bool { return atomic.LoadInt32(&r.waiting) != 0 }
+
+// Waited is how long the call has waited for room so far.
+func (r *Room) Waited() time.Duration { return r.waited }
+
+// stopped reports whether the time for decoding is over.
+func (r *Room) stopped() bool { return r != nil && r.Context.Err() != nil }
+
+// budget is the memory of all rooms.
+//
+// A call reserves what it needs step by step, and holds on to it. So that calls
+// never wait for each other, one at a time may go beyond what is shared, as far as
+// any call may; it ends, and then it is another one's turn.
+type budget struct {
+	mu    sync.Mutex
+	used  [ForBody + 1]int64
+	last  *Room         // whose turn it is; nil for nobody's
+	freed chan struct{} // closed when memory has been given back; nil when nobody waits
+}
+
+var memory budget
+
+// take reserves n bytes, if they are there.
+func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bodies := b.used[ForBody]
+	requests := bodies + b.used[ForRequest]
+	fits := requests+b.used[ForAnswer]+n <= maxShared
+	switch purpose {
+	case ForBody:
+		fits = fits && bodies+n <= maxBodies
+	case ForRequest:
+		fits = fits && requests+n <= maxRequests
+	case ForAnswer:
+		if !fits && (b.last == nil || b.last == r) {
+			b.last = r
+			r.last += n
+			return true
+		}
+	}
+	if fits {
+		b.used[purpose] += n
+		r.held[purpose] += n
+	}
+	return fits
+}
+
+// put gives n bytes back.
+func (b *budget) put(r *Room, purpose Purpose, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if purpose == ForAnswer && r.last > 0 {
+		of := min(n, r.last)
+		n -= of
+		if r.last -= of; r.last == 0 {
+			b.last = nil
+		}
+	}
+	n = min(n, r.held[purpose])
+	r.held[purpose] -= n
+	b.used[purpose] -= n
+	if b.freed != nil {
+		close(b.freed)
+		b.freed = nil
+	}
+}
+
+// nextRelease is closed when memory has been given back after the call of it.
+func (b *budget) nextRelease() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.freed == nil {
+		b.freed = make(chan struct{})
+	}
+	return b.freed
+}
+
+// AppendRoom makes room in b for n more bytes, which it reserves. Known is how
+// long b will be at most, 0 for nobody knows; reserved is what was reserved for b.
+func (r *Room) AppendRoom(b []byte, n int, known, reserved int64) ([]byte, int64, error) {
+	if cap(b)-len(b) >= n {
+		return b, reserved, nil
+	}
+	size := max(int64(len(b)+n), known, 2*int64(cap(b)), 512)
+	if err := r.Reserve(ForAnswer, size); err != nil {
+		return b, reserved, err
+	}
+	grown := append(make([]byte, 0, size), b...)
+	r.Return(ForAnswer, reserved)
+	return grown, size, nil
 }

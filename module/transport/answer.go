@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -45,21 +46,28 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if t.rule.program == nil || !t.lookable(resp) {
 		return "", nil
 	}
-	body, err := t.read(resp)
+	room := a.Room
+	if room == nil {
+		var release func()
+		room, release = roomOf(resp.Request.Context())
+		defer func() {
+			if err != nil {
+				release()
+				return
+			}
+			resp.Body = &closing{resp.Body, release}
+		}()
+	}
+	body, err := t.read(resp, room)
 	if body == nil || err != nil {
 		return "", err
 	}
 	encoding := resp.Header.Get("Content-Encoding")
-	raw, err := Decompress(body, encoding, t.MaxSize)
+	raw, err := Decompress(body, encoding, t.MaxSize, room)
 	if err != nil {
 		return "", nil //nolint:nilerr // what can't be seen goes on unseen
 	}
-	release, ok := jq.Reserve(len(raw))
-	if !ok {
-		return "", nil
-	}
-	defer release()
-	doc, err := jq.DecodePart(raw, jq.Limits{Bytes: int(t.MaxSize)}, a.Part)
+	doc, err := jq.DecodePart(raw, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
 	if err != nil {
 		return "", nil //nolint:nilerr // a predicate on what is no JSON is false
 	}
@@ -118,27 +126,68 @@ func IsStream(kind string) bool {
 	}
 }
 
-// read reads an answer's body and puts it back. It returns nil when there is
-// more of it than MaxSize.
-func (t *Transport) read(resp *http.Response) ([]byte, error) {
+// roomOf makes a room for one answer. A request that has all the time in the world
+// waits maxWait.
+func roomOf(ctx context.Context) (room *jq.Room, release func()) {
+	cancel := func() {}
+	if _, ok := ctx.Deadline(); !ok {
+		ctx, cancel = context.WithTimeout(ctx, maxWait)
+	}
+	room = &jq.Room{Context: ctx}
+	return room, func() {
+		cancel()
+		room.Release()
+	}
+}
+
+// closing is a body that does something more when it is closed.
+type closing struct {
+	io.ReadCloser
+	closed func()
+}
+
+// Close implements io.Closer.
+func (c *closing) Close() error {
+	c.closed()
+	return c.ReadCloser.Close()
+}
+
+// read reads an answer's body and puts it back. It waits for the memory. It returns
+// nil when there is more of it than MaxSize, or no memory in time.
+func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err error) {
 	// one byte more than announced, for the end to be seen at once
-	buf := bytes.NewBuffer(make([]byte, 0, min(max(resp.ContentLength, 512), 64<<10)+bytes.MinRead))
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, t.MaxSize+1))
-	if err != nil {
+	known := min(max(resp.ContentLength, 1023), t.MaxSize) + 1
+	var reserved int64
+	for {
+		var full error
+		if body, reserved, full = room.AppendRoom(body, 1, known, reserved); full != nil {
+			break
+		}
+		n, err := resp.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > t.MaxSize:
+		case errors.Is(err, io.EOF):
+			_ = resp.Body.Close()
+			resp.Body = io.NopCloser(bytes.NewReader(body))
+			return body, nil
+		case err != nil:
+			_ = resp.Body.Close()
+			return nil, &ReadError{err}
+		default:
+			continue
+		}
+		break
+	}
+	if err := resp.Request.Context().Err(); err != nil {
 		_ = resp.Body.Close()
 		return nil, &ReadError{err}
 	}
-	body := buf.Bytes()
-	if int64(len(body)) > t.MaxSize {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.MultiReader(buf, resp.Body), resp.Body}
-		return nil, nil
-	}
-	_ = resp.Body.Close()
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return body, nil
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return nil, nil
 }
 
 // discard throws an answer away.

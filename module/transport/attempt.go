@@ -21,6 +21,9 @@ type Attempt struct {
 	// Part is what of an answer the handler's programs and the rule for dead
 	// tokens look at, when it has to be decoded; nil is everything.
 	Part *jq.Projection
+	// Room is what the memory of an answer that is looked into is reserved in. Nil is
+	// a room of the answer's own.
+	Room *jq.Room
 	// Params and Request are what a token_expired program sees as $params and
 	// $request: values for jq, null when nil.
 	Params, Request any

@@ -26,8 +26,8 @@ const maxWindow = 8 << 20
 var (
 	gzips = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	zstds = sync.Pool{New: func() any {
-		// one block at a time, because otherwise each decoder holds goroutines
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecodeAllCapLimit(true)) // no more than there is room for
 		if err != nil {
 			panic(err) // the options are constant
 		}
@@ -38,9 +38,9 @@ var (
 // Decompress undoes a Content-Encoding: gzip, zstd, or none. The error is
 // jq.ErrTooLarge when the result is longer than limit bytes (reliability J1),
 // ErrEncoding for any other encoding, and ErrCorrupt. Without an encoding the
-// result is body itself.
-func Decompress(body []byte, encoding string, limit int64) ([]byte, error) {
-	var src io.Reader
+// result is body itself; else its memory is reserved in room, which may be nil, with
+// the errors of [jq.Room.Reserve].
+func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byte, error) {
 	switch coding(encoding) {
 	case "", "identity":
 		if int64(len(body)) > limit {
@@ -53,28 +53,52 @@ func Decompress(body []byte, encoding string, limit int64) ([]byte, error) {
 		if z.Reset(bytes.NewReader(body)) != nil {
 			return nil, ErrCorrupt
 		}
-		src = z
+		return gunzip(z, body, limit, room)
 	case "zstd":
 		z := zstds.Get().(*zstd.Decoder)
-		defer func() {
-			_ = z.Reset(nil) // let the body go
-			zstds.Put(z)
-		}()
-		if z.Reset(bytes.NewReader(body)) != nil {
-			return nil, ErrCorrupt
-		}
-		src = z
+		defer zstds.Put(z)
+		return unzstd(z, body, limit, room)
 	default:
 		return nil, ErrEncoding
 	}
-	out, err := io.ReadAll(io.LimitReader(src, limit+1))
-	switch {
-	case int64(len(out)) > limit:
-		return nil, jq.ErrTooLarge
-	case err != nil:
-		return nil, ErrCorrupt
-	default:
-		return out, nil
+}
+
+func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+	var reserved int64
+	for {
+		if out, reserved, err = room.AppendRoom(out, 1, min(4*int64(len(body)), limit+1), reserved); err != nil {
+			return nil, err
+		}
+		n, err := z.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case int64(len(out)) > limit:
+			return nil, jq.ErrTooLarge
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, ErrCorrupt
+		}
+	}
+}
+
+// unzstd decompresses in one go: the output is the window then, which would take
+// up to maxWindow else. Where the size isn't known, it tries larger and larger ones.
+func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+	var reserved int64
+	for size := min(max(4*int64(len(body)), 4<<10), limit); ; size = min(4*size, limit) {
+		if out, reserved, err = room.AppendRoom(nil, int(size), 0, reserved); err != nil {
+			return nil, err
+		}
+		out, err = z.DecodeAll(body, out)
+		switch {
+		case err == nil && int64(len(out)) <= limit:
+			return out, nil
+		case err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded):
+			return nil, ErrCorrupt
+		case size == limit:
+			return nil, jq.ErrTooLarge
+		}
 	}
 }
 

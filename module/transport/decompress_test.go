@@ -15,24 +15,24 @@ func TestDecompress(t *testing.T) {
 			if encoding == "zstd" || strings.HasSuffix(encoding, "gzip") {
 				body = []byte(compress(t, encoding, deadCode))
 			}
-			if got, err := Decompress(body, encoding, int64(len(deadCode))); err != nil || string(got) != deadCode {
+			if got, err := Decompress(body, encoding, int64(len(deadCode)), nil); err != nil || string(got) != deadCode {
 				t.Errorf("%s: %q, %v", encoding, got, err)
 			}
-			if _, err := Decompress(body, encoding, int64(len(deadCode))-1); !errors.Is(err, jq.ErrTooLarge) {
+			if _, err := Decompress(body, encoding, int64(len(deadCode))-1, nil); !errors.Is(err, jq.ErrTooLarge) {
 				t.Errorf("%s: over the limit: %v", encoding, err)
 			}
 			if encoding == "" || encoding == "identity" {
 				continue
 			}
 			for _, bad := range [][]byte{[]byte("x"), body[:len(body)-5]} {
-				if _, err := Decompress(bad, encoding, 1000); !errors.Is(err, ErrCorrupt) {
+				if _, err := Decompress(bad, encoding, 1000, nil); !errors.Is(err, ErrCorrupt) {
 					t.Errorf("%s: %q: %v", encoding, bad, err)
 				}
 			}
 		}
 	}
 	for _, encoding := range []string{"br", "deflate", "gzip, zstd", "*"} {
-		if _, err := Decompress([]byte(fineCode), encoding, 1000); !errors.Is(err, ErrEncoding) {
+		if _, err := Decompress([]byte(fineCode), encoding, 1000, nil); !errors.Is(err, ErrEncoding) {
 			t.Errorf("%s: %v", encoding, err)
 		}
 	}
