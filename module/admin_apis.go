@@ -2,6 +2,7 @@ package module
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -25,7 +26,14 @@ type Described interface{ Describe(to *adminapi.API) }
 
 func (a *App) describe(name string) adminapi.API {
 	s := a.standings.find(name)
-	told := adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: s.Degraded()}
+	since := s.DegradedSince()
+	told := adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: !since.IsZero()}
+	if told.Degraded {
+		told.DegradedSince = since.UTC().Truncate(time.Second)
+	}
+	if s != nil {
+		s.traffic.describe(&told, time.Now())
+	}
 	if api, _ := a.registered(name); api != nil {
 		if d, ok := api.(Described); ok {
 			d.Describe(&told)

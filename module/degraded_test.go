@@ -21,7 +21,9 @@ func TestWhatDegrades(t *testing.T) {
 		turns    []bool
 	}{
 		"real answers":            {outcomes: []call.Outcome{call.OK, call.NotFound, call.Ambiguous}},
-		"callers' mistakes":       {outcomes: []call.Outcome{call.BadRequest, call.Unauthorized, call.Canceled, call.DryRun}},
+		"callers' mistakes":       {outcomes: []call.Outcome{call.BadRequest, call.Unauthorized, call.Canceled, call.DryRun, call.Incomplete}},
+		"the API's own fault":     {outcomes: []call.Outcome{call.OK, call.Failed}, turns: []bool{true}},
+		"no token is taken":       {outcomes: []call.Outcome{call.TokenRefused}, turns: []bool{true}},
 		"one failure":             {outcomes: []call.Outcome{call.OK, call.Timeout}, turns: []bool{true}},
 		"one older answer":        {outcomes: []call.Outcome{call.Stale}, turns: []bool{true}},
 		"a hold":                  {outcomes: []call.Outcome{call.Held, call.Held}, turns: []bool{true}},
@@ -38,9 +40,11 @@ func TestWhatDegrades(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := new(Standing)
+				defer func() { _ = s.Destruct() }()
 				var turns []bool
+				report := func(turn turn) { turns = append(turns, turn.degraded) }
 				for _, outcome := range tc.outcomes {
-					s.note(outcome, tc.ailing, func(degraded bool) { turns = append(turns, degraded) })
+					s.note(outcome, tc.ailing, report, report)
 					time.Sleep(tc.every)
 				}
 				if !slices.Equal(turns, tc.turns) {
@@ -52,4 +56,82 @@ func TestWhatDegrades(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An API that nobody calls any more stayed degraded for ever: nothing but a call
+// could end it.
+func TestADegradationEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(Standing)
+		begin := time.Now()
+		var turns []turn
+		note := func(outcome call.Outcome) {
+			report := func(turn turn) { turns = append(turns, turn) }
+			s.note(outcome, false, report, report)
+		}
+		for range 3 {
+			note(call.Timeout)
+			time.Sleep(4 * time.Minute)
+		}
+		if since := s.DegradedSince(); !since.Equal(begin) {
+			t.Errorf("degraded since %v, want %v", since, begin)
+		}
+		time.Sleep(time.Minute - time.Nanosecond)
+		if !s.Degraded() {
+			t.Error("it ended before 5 minutes without a failing call")
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if s.Degraded() || len(turns) != 2 || turns[1].degraded || turns[1].outcome != "" || !turns[1].since.Equal(begin) {
+			t.Errorf("after 5 minutes without a failing call it is degraded: %v, turns %v", s.Degraded(), turns)
+		}
+
+		for range manyRefusals - 1 { // what was refused before is forgotten
+			note(call.Rejected)
+		}
+		if s.Degraded() {
+			t.Error("refusals that aren't many degrade it")
+		}
+		note(call.Rejected)
+		if !s.Degraded() || !s.DegradedSince().Equal(time.Now()) {
+			t.Error("many refusals don't degrade it")
+		}
+		if err := s.Destruct(); err != nil { // or the test would end with a timer at work
+			t.Error(err)
+		}
+		time.Sleep(time.Hour)
+		if len(turns) != 3 {
+			t.Errorf("an API that is gone turned: %v", turns)
+		}
+	})
+}
+
+// Calls that end at the same moment as the degradation itself leave one state.
+func TestADegradationEndsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 50 {
+			s := new(Standing)
+			var turns []bool
+			report := func(turn turn) { turns = append(turns, turn.degraded) }
+			s.note(call.Timeout, false, report, report)
+			time.Sleep(quiet - time.Nanosecond)
+			for _, outcome := range []call.Outcome{call.OK, call.Timeout} {
+				go func() {
+					time.Sleep(time.Nanosecond)
+					s.note(outcome, false, report, report)
+				}()
+			}
+			time.Sleep(time.Nanosecond)
+			synctest.Wait()
+			for i, degraded := range turns {
+				if degraded != (i%2 == 0) {
+					t.Fatalf("turns %v", turns)
+				}
+			}
+			if s.Degraded() != (len(turns)%2 == 1) {
+				t.Fatalf("degraded %v after turns %v", s.Degraded(), turns)
+			}
+			_ = s.Destruct()
+		}
+	})
 }

@@ -23,7 +23,10 @@ type Standing struct {
 }
 
 // Destruct implements [caddy.Destructor].
-func (*Standing) Destruct() error { return nil }
+func (s *Standing) Destruct() error {
+	s.stop()
+	return nil
+}
 
 // Held tells whether an operator holds the API: it is not to be called.
 func (s *Standing) Held() bool { return s != nil && s.held.Load() }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
@@ -53,6 +54,20 @@ func TestDegradedAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := time.Now().Truncate(time.Second)
+	all(call.Failed)
+	since := standing.DegradedSince()
+	if e := next(t); e.Data["degraded"] != true || e.Data["since"] != since.UTC().Format(time.RFC3339) || since.Before(before) {
+		t.Errorf("since %v; the event is %s with %v", since, e.Name(), e.Data)
+	}
+	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Degraded || !apis[0].DegradedSince.Equal(since.Truncate(time.Second)) {
+		t.Errorf("got %+v, %v", apis, err)
+	}
+	standing.Silence()
+	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != nil {
+		t.Errorf("the event at the end without a call is %s with %v", e.Name(), e.Data)
+	}
+
 	held, err := client.Hold(t.Context(), "order")
 	if err != nil || !held.Held || !standing.Held() {
 		t.Errorf("got %+v, %v", held, err)

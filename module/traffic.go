@@ -36,10 +36,11 @@ var outcomeIndex = func() map[call.Outcome]int {
 }()
 
 // traffic counts how calls ended, by minute, in 23 KiB of an API. To count costs
-// three atomic operations.
+// four atomic operations.
 type traffic struct {
 	turn    sync.Mutex // a minute begins
 	minutes [minutesKept]minute
+	last    atomic.Int64 // the last call: Unix seconds and, in the lowest byte, its outcome
 }
 
 type minute struct {
@@ -68,6 +69,7 @@ func (t *traffic) count(now time.Time, outcome call.Outcome, took time.Duration)
 	}
 	m.outcomes[i].Add(1)
 	m.times[stepOf(took)].Add(1)
+	t.last.Store(now.Unix()<<8 | int64(i))
 }
 
 // begin empties the place of a minute that is an hour old. What is counted for
@@ -141,6 +143,33 @@ func (s *sum) named() map[string]uint64 {
 		}
 	}
 	return named
+}
+
+// describe adds the last hour in short.
+func (t *traffic) describe(to *adminapi.API, now time.Time) {
+	var all sum
+	for i := range t.minutes {
+		if m := &t.minutes[i]; m.number.Load() > now.Unix()/60-minutesKept {
+			all.add(m)
+		}
+	}
+	to.Calls, to.P99 = all.calls, all.within(.99)
+	var own, told uint64
+	for i, n := range all.outcomes {
+		if outcome := outcomes[i]; !outcome.CausedByCaller() {
+			told += n
+			if outcome.Answered() && outcome != call.Stale {
+				own += n
+			}
+		}
+	}
+	if told > 0 {
+		share := float64(own) / float64(told)
+		to.Real = &share
+	}
+	if last := t.last.Load(); last != 0 {
+		to.LastOutcome, to.LastCall = string(outcomes[last&0xff]), time.Unix(last>>8, 0).UTC()
+	}
 }
 
 func (t *traffic) hour() adminapi.Hour { return t.hourAt(time.Now()) }

@@ -159,6 +159,13 @@ func (c *run) admit() bool {
 	if a.breaker == nil {
 		return true
 	}
+	if c.Trial != nil { // it is stopped as any call, and counts for nothing
+		if a.breaker.State() == gobreaker.StateOpen {
+			c.RetryAfter = a.breaker.retryAfter()
+			return c.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
+		}
+		return true
+	}
 	done, err := a.breaker.Allow()
 	if err != nil {
 		c.RetryAfter = a.breaker.retryAfter()

@@ -20,7 +20,8 @@ type sentRequest struct {
 	Body    any               `json:"body,omitempty"`
 }
 
-// sent shows a request, with the header that the transport adds.
+// sent shows a request, with the header that the transport adds where there is a
+// token to add.
 func (t tracer) sent(req *http.Request) sentRequest {
 	at := t.api.target.scheme + "://" + req.Host + req.URL.RequestURI()
 	shown := sentRequest{
@@ -33,7 +34,8 @@ func (t tracer) sent(req *http.Request) sentRequest {
 			shown.Headers[name] = mask.Hide(name, strings.Join(values, ", "), t.secrets)
 		}
 	}
-	if source := t.api.source; source != nil && source.HasToken() {
+	if t.held() != nil {
+		source := t.api.source
 		if in := source.Injection(); in.Where == token.InHeader {
 			shown.Headers[in.Name] = in.Prefix + mask.Hidden + in.Suffix
 		}

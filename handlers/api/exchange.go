@@ -32,7 +32,7 @@ func (c *run) exchange() bool {
 		}
 		c.found.stage, c.found.sent = atCall, req
 		if c.Trial != nil && c.Trial.DryRun {
-			return c.Fail(call.DryRun, "a test that stops before the call")
+			return c.Fail(call.DryRun, c.Trial.Why)
 		}
 		again = again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
@@ -52,7 +52,7 @@ func (c *run) exchange() bool {
 			c.found.first = c.attempt.Used
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.Room,
-				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream,
+				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream, Refused: c.recorder.status,
 			}
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
@@ -58,15 +59,9 @@ func (c *run) answer() error {
 		return nil
 	}
 	c.note()
-	if c.Failed() && c.Trial == nil {
-		c.remember()
-	}
-	return c.Answer(c.recorder.spare())
-}
-
-// remember keeps a call that failed, masked, for those who look into it later.
-func (c *run) remember() {
-	c.Failure(append(c.Begun(c.secrets()), c.Work...))
+	return c.Finish(c.recorder.spare(), func() []adminapi.Step {
+		return append(c.Begun(c.asked(), c.secrets(), c.checks()...), c.Work...)
+	})
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for
@@ -91,7 +86,9 @@ func (c *run) note() {
 	if !c.worked {
 		return
 	}
-	c.Received = c.recorder.status
+	if c.Received = c.recorder.status; c.attempt.Err != nil { // our own answer
+		c.Received = c.attempt.Refused
+	}
 	c.Replayed = c.attempt.Replayed
 	if used := c.attempt.Used; used != nil {
 		c.Obtained = used.Obtained

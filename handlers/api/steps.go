@@ -2,18 +2,21 @@ package api
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
-// The stages of the work, by how far a call got.
+// The stages of a call, by how far it got.
 const (
-	atAdmit = iota
+	atReceive = iota
 	atRequire
 	atRequest
 	atCall
@@ -35,31 +38,65 @@ type findings struct {
 	first      *token.Token // that was dead, when the call was made twice
 }
 
+// checks returns the steps of a call between what came in and the cache.
+func (c *run) checks() []adminapi.Step {
+	if c.found.stage != atRequire || c.Outcome != call.Incomplete {
+		return nil
+	}
+	return []adminapi.Step{{Step: "require", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}}
+}
+
 // steps tells what the work has done, from what it leaves behind: a call in
-// production pays for that only when it has failed.
+// production pays for that only when it has failed. What wasn't done isn't told.
 func (c *run) steps() []adminapi.Step {
 	t := tracer{run: c, secrets: c.secrets()}
-	if c.found.stage == atAdmit {
-		return []adminapi.Step{{Step: "call", Outcome: string(c.Outcome), Note: c.Reason}}
+	if c.found.stage < atRequest {
+		return []adminapi.Step{{Step: "call", Outcome: string(c.Outcome), Note: c.Reason}} // held, or the breaker is open
 	}
 	var steps []adminapi.Step
-	if source := c.api.source; source != nil && source.HasToken() {
+	if t.tookToken() {
 		steps = append(steps, t.token())
 	}
-	steps = append(steps, t.request())
-	if c.found.stage >= atCall {
+	if c.found.sent != nil || c.Outcome != call.NoToken {
+		steps = append(steps, t.request())
+	}
+	if t.called() || c.Outcome == call.DryRun {
 		steps = append(steps, t.call())
 	}
 	if c.found.stage >= atVerdict {
 		steps = append(steps, t.judged())
 	}
-	if c.attempt.Replayed {
+	if c.attempt.Replayed && c.attempt.Used != nil {
 		steps = append(steps, t.replay())
 	}
-	if c.found.stage >= atOutput && c.Outcome != call.NotFound {
+	if c.found.stage == atEnd || c.found.stage == atOutput && c.Outcome != call.NotFound {
 		steps = append(steps, t.output())
 	}
 	return steps
+}
+
+// called reports whether the API was called. Where the transport answered in its
+// place, attempt.Err says why.
+func (c *run) called() bool {
+	return c.attempt.Refused != 0 || c.found.stage >= atCall && c.attempt.Err == nil && c.Outcome != call.DryRun
+}
+
+// tookToken reports whether the call asked for a token, or a dry run would have.
+func (c *run) tookToken() bool {
+	if source := c.api.source; source == nil || !source.HasToken() {
+		return false
+	}
+	return c.held() != nil || c.found.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.Outcome == call.NoToken
+}
+
+// held is the token of the call's request, or the one that a dry run would have
+// sent; nil for none.
+func (c *run) held() *token.Token {
+	t := cmp.Or(c.attempt.Used, c.attempt.Token)
+	if t == nil && c.Outcome == call.DryRun && c.api.source != nil {
+		return c.api.source.Current()
+	}
+	return t
 }
 
 // secrets are the values that must not be seen anywhere.
@@ -106,8 +143,7 @@ func (t tracer) note(stage int) string {
 func (t tracer) token() adminapi.Step {
 	step := adminapi.Step{Step: "token", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.attempt.TokenWait)}
 	out := map[string]any{"source": t.api.Token, "phase": t.api.source.State().Phase}
-	// a dry run would have taken the current one
-	if used := cmp.Or(t.attempt.Used, t.attempt.Token, t.api.source.Current()); used != nil {
+	if used := t.held(); used != nil {
 		out["generation"], out["fingerprint"] = used.Generation, used.Fingerprint()
 		out["age"] = time.Since(used.Obtained).Round(time.Second).String()
 		if !used.Expires.IsZero() {
@@ -122,33 +158,41 @@ func (t tracer) token() adminapi.Step {
 }
 
 func (t tracer) request() adminapi.Step {
-	step := adminapi.Step{Step: "request", Outcome: t.outcome(atRequest), MS: adminapi.Millis(t.Timing.Request), Note: t.note(atRequest)}
-	if t.Outcome == call.NoToken { // which step token tells
-		step.Outcome, step.Note = adminapi.StepOK, ""
+	at := t.found.stage
+	if _, ours := errors.AsType[*transport.BodyError](t.attempt.Err); ours { // the token didn't fit into it
+		at = atRequest
+	}
+	step := adminapi.Step{Step: "request", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.Timing.Request)}
+	if at == atRequest && !t.Outcome.Answered() && t.Outcome != call.NoToken {
+		step.Outcome, step.Note = string(t.Outcome), mask.Text(t.Reason)
 	}
 	if t.Input != nil {
 		step.In = mask.Document(t.Input.Params, t.secrets)
 	}
-	req := t.found.sent
-	if req == nil {
+	if t.found.sent == nil {
 		return step
 	}
-	shown := t.sent(req)
+	shown := t.sent(t.found.sent)
 	step.Out = shown
-	if step.Note == "" {
+	switch {
+	case step.Note != "":
+	case t.called() || t.Outcome == call.DryRun:
 		step.Note = shown.curl()
+	default:
+		step.Note = "made, and not sent"
 	}
 	return step
 }
 
 func (t tracer) call() adminapi.Step {
 	step := adminapi.Step{Step: "call", Outcome: t.outcome(atCall), MS: adminapi.Millis(t.attempt.Upstream), Note: t.note(atCall)}
-	if t.Outcome == call.DryRun {
-		step.Note = "the API was not called"
-		return step
-	}
 	rec := &t.recorder
-	if rec.status == 0 {
+	switch {
+	case t.attempt.Err != nil: // what is recorded is our own answer
+		step.Outcome, step.Note = adminapi.StepOK, "the API took the token for dead"
+		step.Out = map[string]any{"status": t.attempt.Refused}
+		return step
+	case rec.status == 0 || t.Outcome == call.DryRun:
 		return step
 	}
 	out := map[string]any{"status": rec.status}
@@ -169,14 +213,34 @@ func (t tracer) call() adminapi.Step {
 	return step
 }
 
+// judged shows what was asked of the answer: a sign for nobody comes before all
+// else, and an ailing API isn't asked whether it did its work.
 func (t tracer) judged() adminapi.Step {
+	notes := []string{t.note(atVerdict)}
+	if notes[0] == "" {
+		notes = notes[:0]
+	}
+	for _, note := range t.found.notes {
+		if note = mask.Text(note); len(notes) == 0 || !strings.Contains(notes[0], note) {
+			notes = append(notes, note)
+		}
+	}
+	out := map[string]any{"token_expired": t.attempt.Expired}
+	switch {
+	case t.attempt.Expired:
+	case t.found.nobody && !t.found.success:
+		out["not_found"] = true
+	case t.Outcome == call.Failed:
+		out["unhealthy"] = true
+	default:
+		out["unhealthy"], out["success"] = false, t.found.success
+		if t.found.success {
+			out["not_found"] = t.found.nobody
+		}
+	}
 	return adminapi.Step{
-		Step: "verdict", Outcome: t.outcome(atVerdict), Note: t.note(atVerdict),
-		In: map[string]any{"status": t.recorder.status},
-		Out: map[string]any{
-			"success": t.found.success, "not_found": t.found.nobody,
-			"unhealthy": t.Outcome == call.Failed, "token_expired": t.attempt.Expired,
-		},
+		Step: "verdict", Outcome: t.outcome(atVerdict), Note: strings.Join(notes, "; "),
+		In: map[string]any{"status": t.recorder.status}, Out: out,
 	}
 }
 

@@ -17,7 +17,12 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}
-	trial.DryRun = t.DryRun || (!t.Live && !a.reads(p.R.Method))
+	switch {
+	case t.DryRun:
+		trial.DryRun, trial.Why = true, "a dry run: the API was not called"
+	case !t.Live && !a.reads(p.R.Method):
+		trial.DryRun, trial.Why = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
+	}
 	if t.FreshToken && a.source != nil && a.source.HasToken() {
 		if err := a.source.Renew(ctx); err != nil {
 			return adminapi.Trace{}, fmt.Errorf("renewing token %s: %w", a.Token, err)
@@ -27,15 +32,13 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 	c := a.begin(p.W, p.R)
 	defer c.end()
 	_ = c.receive() && c.require() && c.Recall(c) && c.work()
-	if !trial.DryRun {
-		if err := c.answer(); err != nil {
-			return adminapi.Trace{}, err
-		}
+	if err := c.answer(); err != nil {
+		return adminapi.Trace{}, err
 	}
-	return p.Trace(ctx, &c.Call, c.asked(), c.secrets()), nil
+	return p.Trace(ctx, &c.Call, c.asked(), c.secrets(), c.checks()...), nil
 }
 
-// reads tells whether the API's request changes nothing. A cache is the word of
+// reads reports whether the API's request changes nothing. A cache is the word of
 // the user's that a POST is a lookup.
 func (a *API) reads(of string) bool {
 	method := a.method(of)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -59,7 +60,7 @@ func (c *run) find() bool {
 	c.worked = true
 	defer c.tell()
 	if c.Trial != nil && c.Trial.DryRun {
-		return c.Fail(call.DryRun, "a test that stops before the lookup")
+		return c.Fail(call.DryRun, "a dry run: the customer directory was not asked")
 	}
 	if c.query.Nobody() {
 		return c.nobody(call.NotFound)
@@ -109,10 +110,9 @@ func (c *run) failed(err error) bool {
 
 // answer writes what the phone system gets.
 func (c *run) answer() error {
-	if c.Failed() && c.Trial == nil {
-		c.Failure(append(c.Begun(nil), c.Work...))
-	}
-	return c.Answer(nil)
+	return c.Finish(nil, func() []adminapi.Step {
+		return append(c.Begun(c.worked || c.Asked(), nil), c.Work...)
+	})
 }
 
 func (c *run) end() {

@@ -19,10 +19,8 @@ func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, err
 	c := l.begin(p.W, p.R)
 	defer c.end()
 	_ = c.receive() && c.Recall(c) && c.find()
-	if !trial.DryRun {
-		if err := c.answer(); err != nil {
-			return adminapi.Trace{}, err
-		}
+	if err := c.answer(); err != nil {
+		return adminapi.Trace{}, err
 	}
 	return p.Trace(ctx, &c.Call, c.worked || c.Asked(), nil), nil
 }

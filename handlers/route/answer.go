@@ -46,7 +46,7 @@ func (c *Call) Answer(room []byte) error {
 		c.Status = 0
 		c.Fail(outcomeOfFormat(err), err.Error())
 	}
-	if c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError {
+	if c.answersError() {
 		return c.writeError()
 	}
 	c.Output, c.text = c.Route.instead(), nil
@@ -55,6 +55,12 @@ func (c *Call) Answer(room []byte) error {
 		return c.writeError()
 	}
 	return c.write(http.StatusOK, c.Route.Style.ContentType(), text)
+}
+
+// answersError reports whether the call is answered with an error, and not with
+// the contract.
+func (c *Call) answersError() bool {
+	return !c.Outcome.Answered() && (c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError)
 }
 
 // Render writes the output under the contract, in the route's format.

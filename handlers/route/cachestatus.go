@@ -19,6 +19,7 @@ type cacheUse struct {
 	detail    string // stale-while-revalidate, stale-if-error
 	unkept    string // why the answer was not kept
 	subject   []byte // what the call is about; nil when it wasn't looked for
+	keyless   bool   // the key could not be made, which ended the call
 }
 
 // A call whose route has no cache goes by it.

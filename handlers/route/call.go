@@ -74,7 +74,9 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	}
 	c.Clock = route.budgets.Start(c.R.Context())
 	c.Room.Context = c.Clock
-	c.Trial = trialOf(r.Context())
+	if c.Trial = trialOf(r.Context()); c.Trial != nil {
+		c.Route = route.uncounted()
+	}
 }
 
 // Fail ends the call with an outcome and its reason. It returns false, for a
@@ -128,7 +130,7 @@ func (c *Call) End() {
 	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
-	if c.Outcome != call.DryRun { // which is no call
+	if c.Trial == nil {
 		c.Route.Standing.Count(c.Outcome, took)
 	}
 	m.Step(module.StepReceive, c.Timing.Receive)
@@ -141,7 +143,7 @@ func (c *Call) End() {
 	c.noteForAccessLog()
 	level := zapcore.DebugLevel
 	switch {
-	case c.Outcome == call.Canceled, c.Outcome == call.DryRun, c.Outcome == call.Stale:
+	case c.Trial != nil, c.Outcome == call.Canceled, c.Outcome == call.Stale:
 	case !c.Outcome.Answered(), c.Reason != "": // a predicate that failed
 		level = zapcore.WarnLevel
 	}
@@ -153,6 +155,7 @@ func (c *Call) End() {
 			zap.String("reason", mask.Text(c.Reason)),
 			zap.Bool("replayed", c.Replayed),
 			zap.String("cache", c.cached.result()),
+			zap.Bool("test", c.Trial != nil),
 			zap.Duration("token_wait", c.Timing.Token),
 			zap.Duration("upstream", c.Timing.Upstream),
 			zap.Duration("duration", took),
@@ -216,6 +219,14 @@ func (c *Call) tokenAge() int64 {
 		return -1
 	}
 	return max(0, int64(time.Since(c.Obtained)/time.Second))
+}
+
+// uncounted returns the route for a test, which is no traffic: it counts nothing and
+// changes the health of no API.
+func (r *Route) uncounted() *Route {
+	u := *r
+	u.Metrics, u.app = nil, nil
+	return &u
 }
 
 // answered notes how an answer was come by, for those who watch the API.

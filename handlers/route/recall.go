@@ -57,6 +57,7 @@ func (c *Call) Recall(q Question) bool {
 	}
 	key, subject, ok := c.cacheKey(q)
 	if !ok {
+		c.cached.keyless = true
 		return false
 	}
 	if subject == nil {
@@ -171,7 +172,7 @@ func (c *Call) renew(q Question, key cache.Key) {
 	if m.flights.under(key) {
 		return // as most calls find it
 	}
-	ctx, cancel := context.WithCancel(untraced(context.WithoutCancel(c.R.Context())))
+	ctx, cancel := context.WithCancel(c.Trial.apart(context.WithoutCancel(c.R.Context())))
 	f, created := m.flights.renew(key, cancel)
 	if !created {
 		cancel()

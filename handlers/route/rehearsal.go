@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
@@ -52,25 +53,29 @@ func Rehearse(ctx context.Context, t adminapi.Test, trial *Trial, server *caddyh
 	return &Rehearsal{R: r, W: w, Trial: trial, written: w}, nil
 }
 
-// Trace puts the steps of a test together, when the call is done. Asked tells
-// whether the work was done, by this call or one forked from it.
-func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []string) adminapi.Trace {
+// Trace puts the steps of a test together, when the call is done. Asked says that
+// the work was done, by this call or one forked from it; checks are the handler's
+// own steps before that.
+func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
 	trace := adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: Check(c.Outcome),
-		MS: adminapi.Millis(time.Since(c.start)), Steps: c.Begun(secrets),
+		MS: adminapi.Millis(time.Since(c.start)), Steps: c.Begun(asked, secrets, checks...),
 	}
+	ended := endedIn(trace.Steps, c.Outcome)
 	if asked {
 		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up
 		defer cancel()
-		trace.Steps = append(trace.Steps, p.Trial.Work(wait)...)
+		work := p.Trial.Work(wait)
+		trace.Steps = append(trace.Steps, work...)
+		ended = work == nil || endedIn(work, c.Outcome)
 	}
-	if p.Trial.DryRun {
+	if c.Outcome == call.DryRun {
 		return trace
 	}
 	text := p.written.body.Bytes()
 	trace.Status = p.written.status
 	trace.Answer = c.Route.asJSON(text)
-	trace.Steps = append(trace.Steps, c.Concluded(text, secrets)...)
+	trace.Steps = append(trace.Steps, c.concluded(text, ended, secrets)...)
 	return trace
 }
 

@@ -10,8 +10,9 @@ import (
 // context of the test's request, and nowhere else: a call without one is not
 // traced.
 type Trial struct {
-	DryRun  bool // stop before the API is called
-	NoCache bool // ask the API, whatever is cached, and keep nothing
+	DryRun  bool   // stop before the API is called
+	Why     string // why it is a dry run: its reason
+	NoCache bool   // ask the API, whatever is cached, and keep nothing
 
 	work []adminapi.Step // once told
 	told chan struct{}
@@ -25,9 +26,14 @@ func WithTrial(ctx context.Context, t *Trial) context.Context {
 	return context.WithValue(ctx, trialKey{}, t)
 }
 
-// untraced returns a context for a call that nobody watches, though it comes from
-// one that somebody does.
-func untraced(ctx context.Context) context.Context { return context.WithValue(ctx, trialKey{}, nil) }
+// apart returns a context for work that a test has begun and doesn't wait for: it
+// is no traffic either, and nobody reads its steps.
+func (t *Trial) apart(ctx context.Context) context.Context {
+	if t == nil {
+		return ctx
+	}
+	return WithTrial(ctx, new(Trial))
+}
 
 func trialOf(ctx context.Context) *Trial {
 	t, _ := ctx.Value(trialKey{}).(*Trial)

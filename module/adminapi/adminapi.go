@@ -36,6 +36,14 @@ type API struct {
 	Held     bool   `json:"held"`              // an operator has stopped calls
 	Breaker  string `json:"breaker,omitempty"` // closed, half-open or open; "" without one
 	Degraded bool   `json:"degraded"`          // answers are older ones, defaults or errors
+	// DegradedSince is when that began, to the second.
+	DegradedSince time.Time `json:"degraded_since,omitzero"`
+
+	Calls       uint64    `json:"calls"`                  // in the last hour
+	Real        *float64  `json:"real_share,omitempty"`   // share of them, 0 to 1, that the API answered itself; nil without calls that say so
+	P99         float64   `json:"p99_ms,omitempty"`       // of the time from request to answer; within 10 %
+	LastOutcome string    `json:"last_outcome,omitempty"` // of the last call
+	LastCall    time.Time `json:"last_call,omitzero"`     // to the second
 
 	Description string  `json:"description,omitempty"` // what it is for
 	Parameters  []Param `json:"parameters,omitempty"`  // what a caller gives

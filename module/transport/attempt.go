@@ -31,6 +31,9 @@ type Attempt struct {
 	// Err is why there was no answer of the API's: a *token.NoTokenError or a
 	// *BodyError. The answer was made up then.
 	Err error
+	// Refused is the status of the API's answer in whose place Err stands: its
+	// token was dead, and there was no other. 0 when the API wasn't called.
+	Refused int
 	// Expired tells that the last answer said that the token is dead.
 	Expired bool
 	// Replayed tells that the call was made twice.

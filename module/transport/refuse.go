@@ -17,7 +17,7 @@ import (
 // a status, has refused the last token. When it is the request's time that has
 // run out, there is nobody to answer.
 func (t *Transport) noToken(req *http.Request, a *Attempt, err error, received int) (*http.Response, error) {
-	a.Err = err
+	a.Err, a.Refused = err, received
 	if ctxErr := req.Context().Err(); ctxErr != nil {
 		return nil, ctxErr
 	}

@@ -29,7 +29,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a == nil {
 		a = &own
 	}
-	a.Err, a.Expired, a.Raw, a.Doc = nil, false, nil, nil
+	a.Err, a.Refused, a.Expired, a.Raw, a.Doc = nil, 0, false, nil, nil
 
 	tok := a.Token
 	if t.holder == nil || tok == nil && t.inject.Where == token.InNone {
