@@ -15,8 +15,8 @@ type pairs struct {
 }
 
 // parsePairs decodes application/x-www-form-urlencoded. It differs from
-// net/url on purpose: nothing malformed is skipped, and a semicolon is an
-// ordinary character.
+// net/url on purpose: nothing malformed is skipped, a semicolon is an ordinary
+// character, and the plus of a telephone number is a plus; see [unescapeValue].
 func parsePairs(from, s string, l Limits) (pairs, error) {
 	p := pairs{from: from}
 	if n := strings.Count(s, "&") + 1; n > l.Params {
@@ -32,7 +32,7 @@ func parsePairs(from, s string, l Limits) (pairs, error) {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, ok1 := unescape(name)
-		value, ok2 := unescape(value)
+		value, ok2 := unescapeValue(value)
 		if !ok1 || !ok2 {
 			return p, refuse(http.StatusBadRequest, "%s: malformed percent-encoding", from)
 		}
