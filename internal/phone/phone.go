@@ -3,7 +3,6 @@
 package phone
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,11 +14,14 @@ import (
 // header with a display name fits.
 const maxLength = 256
 
-// E164 is the number in E.164, as in "+8613800138000". It takes numbers with the
-// usual blanks and signs, SIP and tel URIs, and both with a display name.
-// Numbers without a country code are those of the region, an ISO 3166 code as in
-// "CN"; with "" there are only international ones. ok is false for what is no
-// valid number, and for callers who withhold theirs.
+// E164 returns the number in E.164, as in "+8613800138000". It takes numbers with
+// the usual signs, with blanks and invisible characters anywhere, as spreadsheets
+// write them (see [Unwrap]), in SIP and tel URIs and behind a channel's prefix as
+// in "whatsapp:+8613800138000", and all of these with a display name. Numbers of
+// before a renumbering are what they have become. Numbers without a country code
+// are those of the region, an ISO 3166 code as in "CN"; with "" there are only
+// international ones. ok is false for what is not a valid number, for an
+// extension, and for callers who withhold their number.
 func E164(s, region string) (number string, ok bool) {
 	if len(s) > maxLength {
 		return "", false
@@ -40,40 +42,17 @@ func E164(s, region string) (number string, ok bool) {
 // parsed is the number that phonenumbers finds in a text.
 func parsed(s, region string) (number string, ok bool) {
 	n, err := phonenumbers.Parse(s, region)
-	if err != nil || !phonenumbers.IsValidNumber(n) {
+	if err != nil || n.GetExtension() != "" {
 		return "", false
 	}
-	return phonenumbers.Format(n, phonenumbers.E164), true
+	number = phonenumbers.Format(n, phonenumbers.E164)
+	if phonenumbers.IsValidNumber(n) {
+		return number, true
+	}
+	return renumbered(number)
 }
 
 // withheld are what carriers send instead of a number: RESTRICTED, BLOCKED,
 // UNKNOWN, ANONYMOUS and UNAVAILABLE on a telephone's keys. Without the plus
 // some are somebody's number.
 var withheld = []string{"+7378742833", "+2562533", "+8656696", "+266696687", "+86282452253"}
-
-// subscriber is the number within a name-addr (RFC 3261, section 25.1), a SIP URI
-// (section 19.1.1) or a tel URI (RFC 3966); other texts are as they come.
-func subscriber(s string) string {
-	if i := strings.LastIndexByte(s, '<'); i >= 0 {
-		s, _, _ = strings.Cut(s[i+1:], ">")
-	}
-	s = strings.TrimSpace(s)
-	if scheme, rest, ok := strings.Cut(s, ":"); ok && slices.Contains(schemes, strings.ToLower(scheme)) {
-		s = rest
-	}
-	s, _, _ = strings.Cut(s, "@")
-	s, params, _ := strings.Cut(s, ";")
-	s, _, _ = strings.Cut(s, ":") // a SIP password
-	if plain, err := url.PathUnescape(s); err == nil {
-		s = plain
-	}
-	for param := range strings.SplitSeq(params, ";") {
-		context, ok := strings.CutPrefix(strings.ToLower(param), "phone-context=+")
-		if ok && !strings.HasPrefix(s, "+") {
-			s = "+" + context + s
-		}
-	}
-	return strings.TrimSpace(s)
-}
-
-var schemes = []string{"sip", "sips", "tel"}

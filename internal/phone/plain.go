@@ -39,7 +39,7 @@ func plainE164(s, region string) (number string, ok, sure bool) {
 		return "", false, false
 	}
 	if !c.valid(national) {
-		return "", false, true
+		return "", false, !hasRenumbered(c.code) // else it may be one of before
 	}
 	return "+" + c.code + national, true, true
 }

@@ -16,9 +16,9 @@ type Spellings struct {
 	National string
 	// Digits are those of E164: "8613800138000".
 	Digits string
-	// Variants are all of these and the usual ones with blanks and signs. Each of
-	// them means this number, and no other one, to those who read it in the
-	// region.
+	// Variants are all of these, the usual ones with blanks and signs, and those of
+	// the number before a renumbering. Each of them means this number, and no other
+	// one, to those who read it in the region.
 	Variants []string
 }
 
@@ -73,6 +73,9 @@ func (r Region) Spell(e164 string) (s Spellings, ok bool) {
 	if local, ok := strings.CutPrefix(s.National, r.AreaCode); ok && r.AreaCode != "" {
 		c.add(local)
 	}
+	for _, old := range formerly(s.E164) {
+		c.addFormer(old, country)
+	}
 	s.Variants = c.variants
 	return s, true
 }
@@ -99,6 +102,21 @@ func (c *collector) add(spellings ...string) {
 			c.variants = append(c.variants, s)
 		}
 	}
+}
+
+// addFormer adds the spellings of a number of before a renumbering, fewer than of
+// today's.
+func (c *collector) addFormer(old, country string) {
+	digits := old[1:]
+	national := digits[len(country):]
+	c.add(old, digits, national, "0"+national)
+	for _, exit := range exits {
+		c.add(exit + digits)
+	}
+	if n, err := phonenumbers.Parse(old, phonenumbers.UNKNOWN_REGION); err == nil {
+		c.add(phonenumbers.Format(n, phonenumbers.INTERNATIONAL), phonenumbers.Format(n, phonenumbers.NATIONAL))
+	}
+	c.add("+"+country+" "+national, "+"+country+"-"+national)
 }
 
 // isOurs tells whether somebody who reads the spelling in the region means the
