@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
 // Record is one customer: the document's fixed fields ("Instructions for using
@@ -65,7 +67,8 @@ const (
 var ErrNoID = errors.New("the id is missing")
 
 // Normalize brings a record into the form in which it is stored: blanks around
-// values are cut, yes and no are spelled as the document spells them, and the
+// values are cut, a telephone number is freed of what a spreadsheet has put around
+// it, yes and no are spelled as the document spells them, and the
 // two ways to say that somebody is blacklisted agree. The errors name the field
 // and hold no value.
 func (r *Record) Normalize() error {
@@ -73,6 +76,7 @@ func (r *Record) Normalize() error {
 		value := f.Of(r)
 		*value = strings.TrimSpace(*value)
 	}
+	r.Tel = strings.TrimSpace(phone.Unwrap(r.Tel))
 	if r.ID == "" {
 		return ErrNoID
 	}

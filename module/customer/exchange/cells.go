@@ -47,7 +47,7 @@ func (c *cells) feed(line []byte) (complete bool, err error) {
 			if comma := bytes.IndexByte(cell, ','); comma >= 0 {
 				cell, more = cell[:comma], true
 			}
-			if bytes.IndexByte(cell, '"') >= 0 {
+			if bytes.IndexByte(cell, '"') >= 0 && !isFormulaText(cell) {
 				return false, errBareQuote
 			}
 			c.text = append(c.text, cell...)
@@ -84,6 +84,20 @@ func (c *cells) feed(line []byte) (complete bool, err error) {
 			i++
 		}
 	}
+}
+
+// filled is the number of cells up to the last one that isn't blank.
+func (c *cells) filled() int {
+	for n := len(c.ends); n > 0; n-- {
+		from := 0
+		if n > 1 {
+			from = c.ends[n-2]
+		}
+		if len(bytes.TrimSpace(c.text[from:c.ends[n-1]])) > 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 func (c *cells) end() {

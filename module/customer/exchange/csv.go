@@ -28,16 +28,19 @@ type column struct {
 
 func newCSVRows(in *lines) (*csvRows, error) {
 	c := &csvRows{in: in}
-	if err := c.read(); err != nil {
+	if err := c.readFilled(); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil, errors.New("the file is empty; its first line names the fields")
 		}
 		return nil, err
 	}
 	c.names = c.cells.all()
+	for last := len(c.names) - 1; strings.TrimSpace(c.names[last]) == ""; last-- {
+		c.names = c.names[:last] // as spreadsheets write them
+	}
 	seen, named := make(map[string]bool, len(c.names)), false
 	for i, name := range c.names {
-		name = undefuse(strings.TrimSpace(name))
+		name = cellText(strings.TrimSpace(name))
 		if seen[name] {
 			return nil, fmt.Errorf("columns of the header have the same name; the second is column %d", i+1)
 		}
@@ -71,7 +74,7 @@ func (c *csvRows) custom() []string {
 }
 
 func (c *csvRows) next() (row, error) {
-	err := c.read()
+	err := c.readFilled()
 	r := row{line: c.in.number - int64(max(0, bytes.Count(bytes.TrimSuffix(c.raw, []byte("\n")), []byte("\n"))))}
 	var bad *malformed
 	switch {
@@ -80,14 +83,18 @@ func (c *csvRows) next() (row, error) {
 		return r, nil
 	case err != nil:
 		return row{}, err
-	case len(c.cells.ends) != len(c.columns):
-		r.reason = fmt.Errorf("the row has %d cells, the header has %d", len(c.cells.ends), len(c.columns))
+	}
+	if n := c.cells.filled(); n > len(c.columns) || len(c.cells.ends) < len(c.columns) {
+		r.reason = fmt.Errorf("the row has %d cells, the header has %d", max(n, len(c.cells.ends)), len(c.columns))
 		r.text = string(c.raw)
 		return r, nil
 	}
 	record := new(customer.Record)
 	c.cells.each(func(i int, cell string) {
-		cell = undefuse(cell)
+		if i >= len(c.columns) {
+			return // blank
+		}
+		cell = cellText(cell)
 		switch col := &c.columns[i]; {
 		case col.field != nil:
 			*col.field.Of(record) = cell
@@ -107,6 +114,16 @@ func (c *csvRows) next() (row, error) {
 type malformed struct{ reason error }
 
 func (m *malformed) Error() string { return m.reason.Error() }
+
+// readFilled reads the next row of which some cell isn't blank. Spreadsheets write
+// rows of commas, at the end and between others.
+func (c *csvRows) readFilled() error {
+	for {
+		if err := c.read(); err != nil || c.cells.filled() > 0 {
+			return err
+		}
+	}
+}
 
 // read reads one row into cells and raw. Blank lines are none.
 func (c *csvRows) read() error {

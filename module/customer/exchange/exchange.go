@@ -1,5 +1,6 @@
 // Package exchange brings customers into a store and out of it, as CSV or as
-// NDJSON (one JSON object a line). Memory stays flat, however long a file is.
+// NDJSON (one JSON object a line), and into it as a JSON array, too. Memory stays
+// flat, however long a file is.
 package exchange
 
 import (
@@ -18,17 +19,18 @@ const (
 	Detect Format = ""
 	CSV    Format = "csv"
 	NDJSON Format = "ndjson"
+	JSON   Format = "json" // one array of objects; only for imports
 )
 
 // ParseFormat reads a format's name. Blank is [Detect].
 func ParseFormat(name string) (Format, error) {
 	switch f := Format(name); f {
-	case Detect, CSV, NDJSON:
+	case Detect, CSV, NDJSON, JSON:
 		return f, nil
 	case "jsonl":
 		return NDJSON, nil
 	}
-	return "", errors.New("the format is neither csv nor ndjson")
+	return "", errors.New("the format is neither csv nor ndjson nor json")
 }
 
 // MaxRow is how long one row can be, in bytes. A longer one is rejected: most
@@ -37,7 +39,7 @@ const MaxRow = 1 << 20
 
 // row is what stands in a file for one customer.
 type row struct {
-	line   int64 // where it begins, from 1
+	line   int64 // where it begins, from 1; in a JSON array, which one it is
 	record *customer.Record
 	// reason says why it is no customer, without a value of it.
 	reason error
@@ -65,16 +67,25 @@ func open(r io.Reader, format Format) (rows, Format, *lines, error) {
 	}
 	if format == Detect {
 		format = CSV
-		if c, err := in.peek(); err == nil && c == '{' {
+		switch in.first() {
+		case '{':
 			format = NDJSON
+		case '[':
+			format = JSON
 		}
 	}
-	if format == NDJSON {
+	switch format {
+	case NDJSON:
 		return &jsonRows{in: in}, format, in, nil
+	case JSON:
+		if c := in.first(); c != '[' {
+			return nil, "", nil, errors.New("the file is not a JSON array; it begins with another sign than [")
+		}
+		return &arrayRows{in: in}, format, in, nil
 	}
 	c, err := newCSVRows(in)
 	if err != nil {
-		return nil, "", nil, fmt.Errorf("line 1: %w", err)
+		return nil, "", nil, fmt.Errorf("line %d: %w", max(1, in.number), err)
 	}
 	return c, format, in, nil
 }

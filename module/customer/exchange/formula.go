@@ -22,6 +22,28 @@ func undefuse(cell string) string {
 	return cell
 }
 
+// cellText is the text that a cell of a CSV stands for: without the ' that [defuse]
+// has written, or without what makes a formula of a text, as in ="00123", which
+// keeps a spreadsheet from making a number of it.
+func cellText(cell string) string {
+	if text := undefuse(cell); len(text) != len(cell) {
+		return text
+	}
+	if isFormulaText(cell) {
+		return cell[2 : len(cell)-1]
+	}
+	return cell
+}
+
+// isFormulaText reports whether a cell is a formula that is nothing but a text.
+func isFormulaText[T string | []byte](cell T) bool {
+	last := len(cell) - 1
+	if last < 2 || cell[0] != '=' || cell[1] != '"' || cell[last] != '"' {
+		return false
+	}
+	return strings.IndexByte(string(cell[2:last]), '"') < 0
+}
+
 func active(cell string) bool {
 	if cell == "" {
 		return false

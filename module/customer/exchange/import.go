@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
@@ -26,12 +28,17 @@ type Progress struct {
 // is replaced.
 type Importer struct {
 	Store customer.Writer
+	// Region is where the telephone numbers belong that have no country code, to
+	// count those that can't be searched.
+	Region phone.Region
 	// Batch is the number of customers in a transaction. Default: [DefaultBatch].
 	Batch int
 	// Rejects takes the rows that are no customers; nil counts them only.
 	Rejects *Rejects
 	// Progress is told after every batch.
 	Progress func(Progress)
+	// Unsearchable is told the first customer who can't be found by a field.
+	Unsearchable func(Unsearchable)
 	// Custom is told the header's names that are no fixed fields.
 	Custom func(ids []string)
 }
@@ -41,15 +48,20 @@ type Result struct {
 	Resumed  int64 // the line up to which an earlier run had come; 0 is none
 	Stored   int64 // by this run
 	Rejected int64 // by this run and the earlier ones that it continues
+	Line     int64 // up to which everything is stored, by this run and earlier ones
+	// Unsearchable are the fields by which some customers of the file can't be
+	// found, of the rows up to Line.
+	Unsearchable []Unsearchable
 }
 
 // batch is what goes into one transaction.
 type batch struct {
 	records []*customer.Record
 	rejects []row
-	line    int64 // of its last row
-	bytes   int64 // of the source, up to here
-	err     error // what ended the reading
+	line    int64      // of its last row
+	bytes   int64      // of the source, up to here
+	unfound unsearched // up to here
+	err     error      // what ended the reading
 }
 
 // Run imports a source. After an interruption, the same call continues behind
@@ -88,7 +100,18 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 		for range batches { // the reader lets go of the file before we return
 		}
 	}()
-	for b := range batches {
+	result.Line = result.Resumed
+	for {
+		var b batch
+		select { // a pipe may have nothing to read for long
+		case <-ctx.Done():
+			return result, context.Cause(ctx)
+		case next, ok := <-batches:
+			if !ok {
+				return result, context.Cause(ctx)
+			}
+			b = next
+		}
 		if err := i.store(ctx, src, b, &result); err != nil {
 			return result, err
 		}
@@ -99,7 +122,6 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 			return result, fmt.Errorf("reading line %d: %w", in.number+1, b.err)
 		}
 	}
-	return result, context.Cause(ctx)
 }
 
 // read reads batch by batch. Only the last one has an err.
@@ -109,8 +131,9 @@ func (i *Importer) read(ctx context.Context, rows rows, in *lines, resumed int64
 		size = DefaultBatch
 	}
 	b := batch{records: make([]*customer.Record, 0, size)}
+	var unfound unsearched
 	send := func() bool {
-		b.bytes = in.offset
+		b.bytes, b.unfound = in.offset, unfound
 		select {
 		case to <- b:
 			b = batch{records: make([]*customer.Record, 0, size)}
@@ -125,6 +148,9 @@ func (i *Importer) read(ctx context.Context, rows rows, in *lines, resumed int64
 			b.err = err
 			send()
 			return
+		}
+		if r.reason == nil {
+			unfound.note(r.record, r.line, i.Region)
 		}
 		if r.line <= resumed {
 			begin = in.offset
@@ -163,6 +189,16 @@ func (i *Importer) store(ctx context.Context, src Source, b batch, result *Resul
 	if len(b.records) > 0 || mark != nil && (b.line > 0 || mark.Done) {
 		if err := i.Store.Put(ctx, b.records, mark); err != nil {
 			return err
+		}
+	}
+	if b.line > 0 {
+		result.Line = b.line
+	}
+	known := result.Unsearchable
+	result.Unsearchable = b.unfound.found()
+	for _, u := range result.Unsearchable {
+		if i.Unsearchable != nil && !slices.ContainsFunc(known, func(k Unsearchable) bool { return k.Field == u.Field }) {
+			i.Unsearchable(u)
 		}
 	}
 	result.Stored += int64(len(b.records))

@@ -18,20 +18,35 @@ type lines struct {
 
 func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 256<<10), limit: MaxRow} }
 
-// begin skips a byte order mark.
+// begin skips a byte order mark. The error says that the file is of another kind.
 func (l *lines) begin() error {
-	head, err := l.r.Peek(3)
+	const mark = "\xef\xbb\xbf"
+	head, err := l.r.Peek(len(mark)) // all there is of a pipe, maybe
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	switch {
-	case bytes.Equal(head, []byte("\xef\xbb\xbf")):
-		n, _ := l.r.Discard(3)
+	if string(head) == mark {
+		n, _ := l.r.Discard(len(mark))
 		l.offset += int64(n)
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
-		return errors.New("the file is UTF-16; save it as UTF-8")
 	}
-	return nil
+	head, _ = l.r.Peek(1)
+	if n := l.r.Buffered(); n > 1 {
+		head, _ = l.r.Peek(min(n, 4<<10))
+	}
+	return checkKind(head)
+}
+
+// first is the first byte that is no blank and no line break, within what is
+// buffered; 0 for none.
+func (l *lines) first() byte {
+	if _, err := l.peek(); err != nil {
+		return 0
+	}
+	head, _ := l.r.Peek(l.r.Buffered())
+	if head = bytes.TrimLeft(head, " \t\r\n"); len(head) > 0 {
+		return head[0]
+	}
+	return 0
 }
 
 // peek is the first byte of the next line.

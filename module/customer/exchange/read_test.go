@@ -58,6 +58,24 @@ func TestReading(t *testing.T) {
 		"not utf-8":           {"id,nick\nC1,\xd5\xc5\xc8\xfd\n", []string{"2!nick is not UTF-8"}},
 		"only a header":       {"id,nick\n", nil},
 
+		// As spreadsheets write them.
+		"blank rows":             {"id,tel,nick\nC1,1,a\n,,\n\"\", ,\t\nC2,2,b\n,,,,\n,\n", []string{"2:C1|1|a|", "5:C2|2|b|"}},
+		"blank rows before":      {",,\n\n,\nid,tel\nC1,1\n", []string{"5:C1|1||"}},
+		"blank header cells":     {"id,tel,,\nC1,1,,\nC2,2\nC3,3,,,\nC4,4,x,\n", []string{"2:C1|1||", "3:C2|2||", "4:C3|3||", "5!the row has 4 cells, the header has 2"}},
+		"blank cells behind":     {"id,tel\nC1,1,,\n", []string{"2:C1|1||"}},
+		"a text as a formula":    {"id,tel,nick,x\n=\"0C1\",=\"13800138000\",\"=\"\"007\"\"\",\"'=\"\"=1\"\"\"\n", []string{`2:0C1|13800138000|007|="=1"`}},
+		"a formula of more":      {"id,tel\nC1,=\"1\"&\"2\"\nC2,=A1\n", []string{"2!" + errBareQuote.Error(), "3:C2|=A1||"}},
+		"a number of a sheet":    {"id,tel,x\nC1,13800138000.0,1.0\nC2,'13800138000,'1\n", []string{"2:C1|13800138000||1.0", "3:C2|13800138000||'1"}},
+		"a number that has lost": {"id,tel\nC1,1.38001E+10\n", []string{"2:C1|1.38001E+10||"}},
+
+		"array":              {`[{"id":"C1","tel":1},{"id":"C2","nick":"],[{\"}"}]`, []string{"1:C1|1||", `2:C2||],[{"}|`}},
+		"array, pretty":      {"\ufeff\r\n[\r\n  {\r\n    \"id\": \"C1\",\n    \"tel\": 13800138000.0\n  },\n  {\"id\": \"C2\"}\n]\n", []string{"1:C1|13800138000||", "2:C2|||"}},
+		"array, empty":       {"[ ]\n", nil},
+		"array, last comma":  {`[{"id":"C1"},]`, []string{"1:C1|||"}},
+		"array, odd rows":    {`[{"id":"C1"},,7,{"id":7,"x":[1,{"a":"]"}]},{"id":"C2"},{"tel":"1"},{"id"],{"id":"C3"}]`, []string{"1:C1|||", "2!" + errObject.Error(), "3!" + errObject.Error(), "4!" + errObject.Error(), "5:C2|||", "6!the id is missing", "7!" + errObject.Error(), "8:C3|||"}},
+		"array, a long row":  {`[{"id":"C1","x":"` + long + `"},{"id":"C2"}]`, []string{"1!" + errLong.Error(), "2:C2|||"}},
+		"array, not a field": {`[{"id":"C1","a=b":"1"}]`, []string{"1!a custom field's id is no name of its own"}},
+
 		"json":          {`{"id":"C1","tel":13800138000,"nick":"Ann","x":true,"email":null}` + "\n\n" + `{"id":7}`, []string{"1:C1|13800138000|Ann|true", "3:7|||"}},
 		"json numbers":  {`{"id":9007199254740993,"x":1.10}`, []string{"1:9007199254740993|||1.10"}},
 		"json crlf":     {"{\"id\":\"C1\"}\r\n{\"id\":\"C2\"}\r\n", []string{"1:C1|||", "2:C2|||"}},
@@ -79,19 +97,40 @@ func TestReading(t *testing.T) {
 // A file that can't be meant is refused before a customer is stored.
 func TestRefusedFiles(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                       "the file is empty",
-		"\xff\xfei\x00d\x00":     "UTF-16",
-		"tel,nick\n1,2\n":        "no column id",
-		"id,tel,id\n":            "the second is column 3",
-		"id,x,x\n":               "the second is column 3",
-		"id,,nick\n":             "column 2 of the header",
-		"id;tel;nick\nC1;1;2\n":  "column 1 of the header",
-		"id,a=b\n":               "column 2 of the header",
-		"id,\"tel\nC1,1\n":       "a quote is not closed",
-		"id,\xd5\xc5\n":          "column 2 of the header",
-		"C1,13800138000,Ann\n":   "no column id",
-		"id,tel,nick\rC1,1,2\r":  "column 3 of the header",
-		strings.Repeat("x", 2e6): "longer than 1 MiB",
+		"":                   "the file is empty",
+		"\xff\xfei\x00d\x00": "iconv",
+		"\xfe\xff\x00i\x00d": "UTF-16",
+		"i\x00d\x00,\x00":    "UTF-16",
+		"\x00i\x00d\x00,":    "UTF-16",
+		"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml":                            ".xlsx",
+		"PK\x03\x04\x14\x00\x00\x00xl/workbook.xml":                                "CSV UTF-8",
+		"PK\x03\x04\x14\x00mimetypeapplication/vnd.oasis.opendocument.spreadsheet": ".ods",
+		"PK\x03\x04\x14\x00customers.csv":                                          "ZIP archive",
+		"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00":                                     ".xls",
+		"\x1f\x8b\x08\x00":                                                         "zcat FILE |",
+		"BZh91AY&SY":                                                               "bzip2",
+		"\xfd7zXZ\x00":                                                             "xz",
+		"\x28\xb5\x2f\xfd\x04":                                                     "zstd",
+		"%PDF-1.7\n":                                                               "PDF",
+		"SQLite format 3\x00":                                                      "find",
+		"\r\n<html><table>":                                                        "HTML",
+		"[{\"id\":\"C1\"}":                                                         "cut off",
+		"[{\"id\":\"C1\"":                                                          "cut off",
+		"[\"":                                                                      "cut off",
+		"[{\"id\":\"C1\"}] {\"id\":\"C2\"}":                                        "follows the JSON array",
+		",,\n,\n":                                                                  "the file is empty",
+		"id,tel,,nick\n":                                                           "column 3 of the header",
+		"tel,nick\n1,2\n":                                                          "no column id",
+		"id,tel,id\n":                                                              "the second is column 3",
+		"id,x,x\n":                                                                 "the second is column 3",
+		"id,,nick\n":                                                               "column 2 of the header",
+		"id;tel;nick\nC1;1;2\n":                                                    "column 1 of the header",
+		"id,a=b\n":                                                                 "column 2 of the header",
+		"id,\"tel\nC1,1\n":                                                         "a quote is not closed",
+		"id,\xd5\xc5\n":                                                            "column 2 of the header",
+		"C1,13800138000,Ann\n":                                                     "no column id",
+		"id,tel,nick\rC1,1,2\r":                                                    "column 3 of the header",
+		strings.Repeat("x", 2e6):                                                   "longer than 1 MiB",
 	} {
 		_, err := rowsOf(text, Detect)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -103,7 +142,7 @@ func TestRefusedFiles(t *testing.T) {
 }
 
 func TestFormatNames(t *testing.T) {
-	for name, want := range map[string]Format{"": Detect, "csv": CSV, "ndjson": NDJSON, "jsonl": NDJSON} {
+	for name, want := range map[string]Format{"": Detect, "csv": CSV, "ndjson": NDJSON, "jsonl": NDJSON, "json": JSON} {
 		if got, err := ParseFormat(name); got != want || err != nil {
 			t.Errorf("%q: %q, %v", name, got, err)
 		}
@@ -125,7 +164,7 @@ func TestParseAs(t *testing.T) {
 }
 
 func FuzzCSV(f *testing.F) {
-	for _, s := range []string{"id,tel\nC1,\"a\"\"b\"\r\n", "\ufeffid,x\n\"C\n1\",'=1", "id\n\"", "id,_row\nC1,\"\r\"\r\n\r\n"} {
+	for _, s := range []string{"id,tel\nC1,\"a\"\"b\"\r\n", "\ufeffid,x\n\"C\n1\",'=1", "id\n\"", "id,_row\nC1,\"\r\"\r\n\r\n", ",,\nid,tel,,\n=\"C1\",'138.0,,\n,,,\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) { fuzz(t, text, CSV) })
@@ -136,6 +175,13 @@ func FuzzNDJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) { fuzz(t, text, NDJSON) })
+}
+
+func FuzzJSON(f *testing.F) {
+	for _, s := range []string{`[{"id":"C1","x":1.0}]`, "[\r\n{\"id\":true},,\n{}]", `[{"id":"]\"[\\"},7,[[]],{"id":"C2"},]`, `[`, `[]]`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) { fuzz(t, text, JSON) })
 }
 
 // Whatever is read can be exported, and read again as the same.
@@ -149,6 +195,9 @@ func fuzz(t *testing.T, text string, format Format) {
 	for last := int64(0); ; {
 		r, err := rows.next()
 		if errors.Is(err, io.EOF) {
+			break
+		}
+		if errors.Is(err, errArray) || errors.Is(err, errBehind) {
 			break
 		}
 		if err != nil {

@@ -37,6 +37,9 @@ var errForeign = errors.New("it exists, and holds no rejected rows; name another
 // begin prepares the file. Rows up to a line stay in it, and are counted; those
 // behind will be written again.
 func (r *Rejects) begin(format Format, header []string, upTo int64) (kept int64, err error) {
+	if format == JSON { // one object a line can be continued
+		format = NDJSON
+	}
 	r.format, r.header = format, header
 	if r.Path == "" {
 		r.Path = rejectsPath(r.Name, format)
@@ -155,7 +158,7 @@ func (r *Rejects) writeCSV(to io.Writer, rows []row) error {
 		}
 		safe := make([]string, len(cells))
 		for i, cell := range cells {
-			safe[i] = defuse(undefuse(cell))
+			safe[i] = defuse(cellText(cell))
 		}
 		_ = w.Write(r.row(strconv.FormatInt(row.line, 10), row.reason.Error(), safe, defuse(row.text)))
 	}
