@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,6 +23,11 @@ import (
 // caddyWith runs `caddy switchboard …` as a shell would.
 func caddyWith(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
+	return caddyFrom(t, strings.NewReader(stdin), args...)
+}
+
+func caddyFrom(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
 	root := &cobra.Command{Use: "switchboard", SilenceUsage: true}
 	for _, add := range commands {
 		root.AddCommand(add())
@@ -27,7 +35,7 @@ func caddyWith(t *testing.T, stdin string, args ...string) (stdout, stderr strin
 	group(root)
 	var out, errs bytes.Buffer
 	root.SetArgs(args)
-	root.SetIn(strings.NewReader(stdin))
+	root.SetIn(stdin)
 	root.SetOut(&out)
 	root.SetErr(&errs)
 	err = root.ExecuteContext(t.Context())
@@ -78,11 +86,19 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "customers get C3", err: "no such customer"},
 		{args: "customers get --", err: "arg"},
 		{args: "customers import -", stdin: `{"id":"C3","isVip":true}`, stdout: "imported 1, rejected 0\n"},
+		{
+			args: "customers import", stdin: "id,tel,email\nC3,138,a\nC5,1.38001E+10,a@b.c\n",
+			stdout: "imported 2, rejected 0\ntel of 2 customers can't be searched, first in line 2\nemail of 1 customer can't be searched, first in line 2\n",
+			stderr: "line 2: tel can't be searched: it is not a valid telephone number",
+		},
+		{args: "customers import", stdin: `[{"id":"C3"},{"id":"C5"}]`, stdout: "imported 2, rejected 0\n"},
+		{args: "customers import", stdin: "PK\x03\x04[Content_Types].xml", err: "Excel workbook (.xlsx); save it as"},
+		{args: "customers export --format json", err: "csv or ndjson"},
 		{args: "customers import", stdin: "id,isVip\nC4,maybe\nC5,1\n", stdout: "imported 1, rejected 1\n", err: "stdin.rejects.csv, with the reasons"},
 		{args: "customers import --rejects bad.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0, rejected 1\n", err: "bad.csv"},
 		{args: "customers import --rejects c.csv ./c.csv", err: "names the file that is imported"},
 		{args: "customers import --rejects c.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0", err: "holds no rejected rows"},
-		{args: "customers import --format xml c.csv", err: "neither csv nor ndjson"},
+		{args: "customers import --format xml c.csv", err: "neither csv nor ndjson nor json"},
 		{args: "customers import --batch 0 c.csv", err: "--batch"},
 		{args: "customers import missing.csv", err: "no such file"},
 		{args: "customers import .", err: "it is a folder"},
@@ -127,6 +143,41 @@ func TestImportGetCountExportDelete(t *testing.T) {
 	}
 	if left, err := filepath.Glob(".all*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// interrupted is a file that sends this process a signal when its rows are read,
+// and then has nothing more, as a pipe may.
+type interrupted struct {
+	rows   io.Reader
+	signal syscall.Signal
+	end    <-chan struct{}
+}
+
+func (r interrupted) Read(p []byte) (int, error) {
+	if n, err := r.rows.Read(p); err == nil {
+		return n, nil
+	}
+	if err := syscall.Kill(os.Getpid(), r.signal); err != nil {
+		return 0, err
+	}
+	<-r.end
+	return 0, io.EOF
+}
+
+// Ctrl-C in an import was "the customer directory is unavailable".
+func TestAStoppedImport(t *testing.T) {
+	directory(t, "off")
+	end := make(chan struct{})
+	defer close(end)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		_, _, err := caddyFrom(t, interrupted{strings.NewReader("id\nC1\nC2\nC3\n"), signal, end}, "customers", "import", "--batch", "1")
+		if err == nil || !regexp.MustCompile(`^stdin: stopped at row [234]; run the same command again, which begins anew$`).MatchString(err.Error()) {
+			t.Errorf("%v: %v", signal, err)
+		}
+		if stdout, _, err := caddyWith(t, "", "customers", "count"); err != nil || stdout == "0\n" {
+			t.Errorf("%v: %s, %v", signal, stdout, err)
+		}
 	}
 }
 

@@ -79,7 +79,19 @@ func (p *place) count() *cobra.Command {
 	}
 }
 
-// interruptible is a context that ends with Ctrl-C.
+// errStopped says that a command ended with Ctrl-C. It stands in for what the
+// store says about it, which sounds like a fault.
+var errStopped = errors.New("stopped")
+
+// stopped returns errStopped where an error comes from the end of the context.
+func stopped(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errStopped
+	}
+	return err
+}
+
+// interruptible is a context that ends with Ctrl-C or SIGTERM.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 }

@@ -29,7 +29,7 @@ when one was not found.`,
 			defer stop()
 			if offline {
 				return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
-					return deleteAll(cmd, ids, func(id string) (bool, error) { return w.Delete(ctx, id) })
+					return stopped(ctx, deleteAll(cmd, ids, func(id string) (bool, error) { return w.Delete(ctx, id) }))
 				})
 			}
 			client, err := p.client(address)
@@ -48,7 +48,7 @@ when one was not found.`,
 			if errors.Is(err, adminapi.ErrNobody) {
 				return fmt.Errorf("%w; name it with --address, or write --offline when none is running", err)
 			}
-			return err
+			return stopped(ctx, err)
 		},
 	}
 	addressFlag(cmd, &address)

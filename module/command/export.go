@@ -41,13 +41,16 @@ program, NDJSON has the plain values.`,
 		if err != nil {
 			return err
 		}
+		if format == exchange.JSON {
+			return errors.New("an export is csv or ndjson; for an array, jq -s . makes one of ndjson")
+		}
 		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
 			format = exchange.NDJSON
 		}
 		return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
 			total, err := w.Count(ctx)
 			if err != nil {
-				return err
+				return stopped(ctx, err)
 			}
 			show := newProgress(cmd.ErrOrStderr(), "customers exported")
 			var n int64
@@ -56,6 +59,9 @@ program, NDJSON has the plain values.`,
 				return err
 			})
 			show.end()
+			if err != nil && ctx.Err() != nil {
+				err = fmt.Errorf("%w after %s customers; run the same command again", errStopped, humanize.Comma(n))
+			}
 			if err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "exported %s\n", humanize.Comma(n))
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
+	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
@@ -26,18 +27,20 @@ func (p *place) importing() *cobra.Command {
 	var params importParams
 	cmd := &cobra.Command{
 		Use:   "import [FILE | -]",
-		Short: "Imports customers from a CSV or NDJSON file",
+		Short: "Imports customers from a CSV, NDJSON or JSON file",
 		Long: `Imports customers from a file or, with - or without one, from stdin.
 
 The first line of a CSV names the fields, as in id,tel,email,nick; other names
 are the ids of custom fields. NDJSON is one JSON object a line, with the same
-names. A row replaces the customer with its id.
+names; one JSON array of such objects is read, too. A row replaces the customer
+with its id.
 
-An import that was interrupted continues where it was when the same command is
+An import that was interrupted, as by Ctrl-C, continues where it was when the same command is
 run again; one from stdin begins anew, with the same result.
 
 Rows that are no customers go into a file of their own, each with its line and
-the reason, and the exit status is 1.`,
+the reason, and the exit status is 1. Customers whose telephone number or email
+can't be searched are imported; the summary counts them, with the first line.`,
 		Example: "  caddy switchboard customers import customers.csv\n" +
 			"  zcat customers.ndjson.gz | caddy switchboard customers import --rejects bad.ndjson",
 		Args: cobra.MaximumNArgs(1),
@@ -51,18 +54,22 @@ the reason, and the exit status is 1.`,
 			if params.batch < 1 || params.batch > 100_000 {
 				return errors.New("--batch is not between 1 and 100000")
 			}
-			return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
-				return params.run(ctx, cmd, w, name)
+			return p.withDirectory(ctx, cmd.ErrOrStderr(), func(d *customer.Directory) error {
+				w, err := d.Writer()
+				if err != nil {
+					return err
+				}
+				return params.run(ctx, cmd, w, d.Region(), name)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&params.format, "format", "", "csv or ndjson; default: what it looks like")
+	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: what it looks like")
 	cmd.Flags().StringVar(&params.rejects, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
 	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers in a transaction")
 	return cmd
 }
 
-func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, name string) (err error) {
+func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, region phone.Region, name string) (err error) {
 	format, err := exchange.ParseFormat(params.format)
 	if err != nil {
 		return err
@@ -87,16 +94,29 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 	}
 	show := newProgress(cmd.ErrOrStderr(), "customers imported")
 	importer := exchange.Importer{
-		Store: w, Batch: params.batch, Rejects: rejects,
+		Store: w, Region: region, Batch: params.batch, Rejects: rejects,
 		Progress: func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) },
 		Custom: func(ids []string) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
 		},
+		Unsearchable: func(u exchange.Unsearchable) {
+			show.clear()
+			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s can't be searched: it is not %s\n", u.First, u.Field, searchable[u.Field])
+		},
 	}
 	result, err := importer.Run(ctx, src)
 	show.end()
+	if err != nil && ctx.Err() != nil {
+		err = errStopped
+	}
 	err = errors.Join(err, rejects.Close())
 	return summary(cmd.OutOrStdout(), result, rejects.Path, name, src.ID != "", err)
+}
+
+// searchable says what a field holds that can be searched.
+var searchable = map[string]string{
+	string(customer.ByTel):   "a valid telephone number, in the region of the configuration or with its country code",
+	string(customer.ByEmail): "an email address",
 }
 
 // summary prints what an import did, and turns what is not as it should be into
@@ -106,7 +126,14 @@ func summary(to io.Writer, result exchange.Result, rejects, name string, resumab
 		fmt.Fprintf(to, "continued behind line %d\n", result.Resumed)
 	}
 	fmt.Fprintf(to, "imported %s, rejected %s\n", humanize.Comma(result.Stored), humanize.Comma(result.Rejected))
+	for _, u := range result.Unsearchable {
+		fmt.Fprintln(to, u)
+	}
 	switch {
+	case errors.Is(err, errStopped) && resumable:
+		return fmt.Errorf("%s: stopped at row %d; run the same command again", name, result.Line)
+	case errors.Is(err, errStopped):
+		return fmt.Errorf("%s: stopped at row %d; run the same command again, which begins anew", name, result.Line)
 	case err != nil && resumable && result.Stored+result.Resumed > 0:
 		return fmt.Errorf("%s: %w; run the same command again to continue", name, err)
 	case err != nil:

@@ -65,6 +65,13 @@ func (p *progress) show(done, size, rows int64) {
 	fmt.Fprintln(p.to, text)
 }
 
+// clear takes the bar away until it is shown again, so that a line can be written.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
 // end takes the bar away.
 func (p *progress) end() {
 	if p.bar != nil {
