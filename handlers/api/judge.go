@@ -48,7 +48,7 @@ func (c *run) verdictOf(vars []any) bool {
 		return c.Fail(call.TokenRefused, c.refusal())
 	case c.found.unreadable != "" && (status < 300 || status == http.StatusNotFound):
 		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.came())
-	case p.notFoundBySign && status < http.StatusInternalServerError && c.holds("not_found", p.notFound, vars):
+	case p.notFoundBySign && c.found.unreadable == "" && status < http.StatusInternalServerError && c.holds("not_found", p.notFound, vars):
 		c.found.nobody = true
 		c.Outcome = call.NotFound
 	case c.ailing(vars):

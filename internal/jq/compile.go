@@ -1,7 +1,6 @@
 package jq
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	w := &rewriter{inDefine: true, src: s.Define, patterns: new([]*pattern)}
 	defs, units := w.definitions(s.Define)
 
-	w.inDefine, w.src = false, src
+	w.inDefine, w.src, w.compares = false, src, s.Want == Predicate
 	main := newUnit(nil)
 	w.unit = main
 	query := w.parse(src)
@@ -37,13 +36,13 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	// not to be nested too deeply.
 	written := w.parse(src)
 	yields := inference{own: ownNames(defs)}.query(written, kAny)
-	if !yields.canBe(s.Want) {
-		w.mistake("", fmt.Sprintf("program yields %s where %s is needed", yields, s.Want), hintFor(src))
+	if s.Want != Predicate && !yields.canBe(s.Want) {
+		w.mistake("", mismatch(yields, s.Want), hintForKind(src))
 	}
 	reads := new(Projection)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, define: defs, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
 	used := map[*unit]bool{}
 	p.reach(main, used)
 	w.known(p, s.Vars)
@@ -65,6 +64,24 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	}
 	p.machines.Put(m)
 	return p, nil
+}
+
+// suspicion tells what looks wrong with a program that compiles.
+func suspicion(src string, want Kind, written *gojq.Query, yields kinds) string {
+	why := ""
+	switch {
+	case want == Predicate && !yields.canBe(want):
+		why = mismatch(yields, want)
+	case want == Object && isPath(written) && len(names(written, nil)) > 0:
+		path := written.String()
+		why = "gives what " + path + " is, an object is needed; write {name: " + path + "} for an object with one member"
+	default:
+		return ""
+	}
+	if hint := hintForKind(src); hint != "" {
+		why += "; " + hint
+	}
+	return why
 }
 
 func (w *rewriter) parse(src string) *gojq.Query {

@@ -16,7 +16,7 @@ func TestCompileErrors(t *testing.T) {
 		hinted bool   // about {$…}
 	}{
 		// The parser's.
-		{`{a: 1`, Spec{}, `line 1, column 6: unexpected EOF`, true},
+		{`{a: 1`, Spec{}, `line 1, column 6: unexpected EOF`, false},
 		{`{"a":1, "b":, "c":2}`, Spec{}, `line 1, column 13: unexpected token ","`, true},
 		{".a |\n  .b c", Spec{}, `line 2, column 6: unexpected token "c"`, false},
 		{"é | é", Spec{}, `line 1, column 1: unexpected token "é"`, false},

@@ -21,8 +21,9 @@ var (
 	ErrTooMuch = fmt.Errorf("%w: it takes too much memory once it is decoded", ErrTooLarge)
 	// ErrNoRoom: the context ended before there was memory for a document.
 	ErrNoRoom = errors.New("jq: no memory was free in time")
-	// ErrKind: the result is of another kind than Spec.Want.
-	ErrKind = errors.New("jq: result of another kind than wanted")
+	// ErrKind: the result is of another kind than Spec.Want. The error names
+	// both: "gives a string, an object is needed".
+	ErrKind = errors.New("jq: result of another kind than needed")
 	// ErrResults: the program yielded no result, or several.
 	ErrResults = errors.New("jq: not exactly one result")
 	// ErrFailed: the program stopped with an error, halted or panicked.
@@ -62,13 +63,38 @@ func (e *SyntaxError) Error() string {
 // {$NAME} up to the next brace before anything else reads the file.
 const caddyHint = "Caddy replaces `{$…}` before jq sees it: write `{app_key: $app_key}` or `{ $app_key }`, or put the program into a file"
 
-// hintFor gives caddyHint when the program can be what Caddy left over: one
-// that still has a `{$` was not read by Caddy.
+// hintFor gives caddyHint when a program that can't be parsed can be what Caddy
+// left over. One that still has a `{$` was not read by Caddy, which replaces
+// one opening brace and one closing brace: so as many of each are left.
 func hintFor(src string) string {
-	if strings.Contains(src, "{$") {
+	if strings.Contains(src, "{$") || strings.Count(src, "{") != strings.Count(src, "}") {
 		return ""
 	}
 	return caddyHint
+}
+
+// hintForKind gives caddyHint when a program that yields the wrong kind can be
+// what Caddy left over: of `{$app_key, tel: .tel}` that is ` .tel`, which Caddy
+// takes for the default of a variable.
+func hintForKind(src string) string {
+	if !strings.HasPrefix(src, " ") && !strings.HasPrefix(src, "\t") {
+		return ""
+	}
+	return hintFor(src)
+}
+
+// A kindError is an ErrKind that names the kinds, never the value.
+type kindError struct {
+	got  kinds
+	want Kind
+}
+
+func (e *kindError) Error() string { return "jq: " + mismatch(e.got, e.want) }
+
+func (*kindError) Unwrap() error { return ErrKind }
+
+func mismatch(got kinds, want Kind) string {
+	return "gives " + got.String() + ", " + want.String() + " is needed"
 }
 
 // parseError places a parser's error. Its offset is behind the token.
@@ -92,8 +118,8 @@ func errorAt(src string, offset int, reason, hint string) *SyntaxError {
 	return &SyntaxError{Line: line + 1, Column: column + 1, Reason: reason, Hint: hint}
 }
 
-// find is the offset of the first occurrence of a function, a variable or a
-// format in src; gojq's tree has no positions. Without one it is where the
+// find is the offset of the first occurrence of a function, a variable, a format
+// or an assignment in src; gojq's tree has no positions. Without one it is where the
 // program begins.
 func find(src, token string) int {
 	for _, at := range tokens.FindAllStringIndex(src, -1) {
@@ -104,10 +130,10 @@ func find(src, token string) int {
 	return len(src) - len(strings.TrimLeft(src, " \t\r\n"))
 }
 
-// tokens matches comments, strings up to an interpolation, fields, keys, names
-// and numbers. It takes the rest of an interpolated string for code, which is
+// tokens matches comments, strings up to an interpolation, fields, keys, names,
+// numbers and what has an equals sign. It takes the rest of an interpolated string for code, which is
 // near enough for a position.
-var tokens = regexp.MustCompile(`#[^\n]*|"(?:[^"\\]|\\[^(])*"?|\.[A-Za-z_]\w*|[A-Za-z_]\w*\s*:|[$@]?[A-Za-z_]\w*(?:::\w+)?|[0-9.]+(?:[eE][-+]?[0-9]+)?`)
+var tokens = regexp.MustCompile(`#[^\n]*|"(?:[^"\\]|\\[^(])*"?|\.[A-Za-z_]\w*|[A-Za-z_]\w*\s*:|[$@]?[A-Za-z_]\w*(?:::\w+)?|[0-9.]+(?:[eE][-+]?[0-9]+)?|//=|[-+*/%|!=<>]=|=`)
 
 // A fault is an error of our own functions: a text without values.
 type fault string
@@ -128,6 +154,9 @@ func failed(err error) (wrapped error) {
 	if _, ok := errors.AsType[gojq.ValueError](err); ok { // error and halt
 		return fmt.Errorf("%w: it called error", ErrFailed)
 	}
+	if m := complaintWithArgs.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%w: %s cannot be applied to: %s", ErrFailed, m[1], m[2])
+	}
 	if m := complaint.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Errorf("%w: %s%s", ErrFailed, m[1], m[2])
 	}
@@ -137,3 +166,7 @@ func failed(err error) (wrapped error) {
 var complaint = regexp.MustCompile(`^(expected (?:an object|an array|a string for object key|a number for indexing an? (?:array|string)) but got: |` +
 	`cannot iterate over: |invalid path (?:on iterating )?against: |cannot (?:add|subtract|multiply|divide|modulo|negate|plus): |` +
 	`cannot (?:divide|modulo) |@?[a-z_0-9]+ cannot be applied to(?:: )?)(null|boolean|number|string|array|object|)\b`)
+
+// complaintWithArgs is about a function with arguments, which may be values from
+// data: only its name and the kind of its input get through.
+var complaintWithArgs = regexp.MustCompile(`(?s)^([a-z_0-9]+)\(.*?\) cannot be applied to: (null|boolean|number|string|array|object)\b`)

@@ -23,8 +23,8 @@ const Deadline = 250 * time.Millisecond
 // Kind is what a program yields.
 type Kind uint8
 
-// The kinds. Any and Predicate accept everything, null included; null is none
-// of the others.
+// The kinds. Any accepts everything, null included; null is none of the others.
+// A Predicate yields true or false.
 const (
 	Any Kind = iota
 	Object
@@ -36,7 +36,7 @@ const (
 
 // String is the kind with its article, for messages.
 func (k Kind) String() string {
-	return [...]string{"anything", "an object", "an array", "a string", "a number", "a predicate"}[k]
+	return [...]string{"anything", "an object", "an array", "a string", "a number", "true or false"}[k]
 }
 
 // Spec says what a program has to work with and what it must yield.
@@ -45,7 +45,10 @@ type Spec struct {
 	// values.
 	Vars []string
 	// Want is what the program must yield. Compile refuses a program that
-	// certainly yields something else, Run a result that is something else.
+	// certainly yields something else, Run and Test a result that is something
+	// else. A predicate that certainly yields something else compiles with a
+	// Warning; one that assigns is refused, because `.code = "0"` is true of
+	// every answer for a reader who takes it for a comparison.
 	Want Kind
 	// Define holds function definitions that are put before the program. Those
 	// that the program does not call may mention variables that it lacks.
@@ -56,6 +59,9 @@ type Spec struct {
 type Program struct {
 	src      string
 	want     Kind
+	warning  string
+	written  *gojq.Query // as it was parsed
+	define   []*gojq.FuncDef
 	vars     []string
 	uses     map[string]bool
 	reads    *Projection
@@ -88,37 +94,48 @@ func (p *Program) Run(ctx context.Context, in any, vars ...any) (any, error) {
 	if e, ok := out.(error); ok {
 		return nil, failed(e)
 	}
-	if !p.want.accepts(out) {
-		return nil, ErrKind
+	if kind := kindOf(out); kind == kNone || !kind.canBe(p.want) {
+		return nil, &kindError{kind, p.want}
 	}
 	return out, nil
 }
 
-// True runs the program and tells whether its result is true in the sense of
-// jq: neither false nor null. An error is false.
-func (p *Program) True(ctx context.Context, in any, vars ...any) bool {
+// Test runs the program as a predicate over in. Its result must be true or
+// false; anything else is an error as of Run, with false.
+func (p *Program) Test(ctx context.Context, in any, vars ...any) (bool, error) {
 	out, err := p.run(ctx, in, vars)
-	if err != nil || out == nil || out == false {
-		return false
+	if err != nil {
+		return false, err
 	}
-	_, isErr := out.(error)
-	return !isErr
+	switch out := out.(type) {
+	case bool:
+		return out, nil
+	case error:
+		return false, failed(out)
+	}
+	return false, &kindError{kindOf(out), Predicate}
 }
 
-// accepts tells whether a result is of the kind.
-func (k Kind) accepts(v any) bool {
+// Warning is what seems to be wrong with the program although it compiles, for
+// example that a predicate can't be true or false: in words that continue the
+// program's name. It is "" where nothing is.
+func (p *Program) Warning() string { return p.warning }
+
+// kindOf gives the kind of a result: kNone for what is not a JSON value.
+func kindOf(v any) kinds {
 	switch v.(type) {
 	case map[string]any:
-		return k == Object || k == Any || k == Predicate
+		return kObject
 	case []any:
-		return k == Array || k == Any || k == Predicate
+		return kArray
 	case string:
-		return k == String || k == Any || k == Predicate
+		return kString
 	case int, float64, *big.Int, json.Number:
-		return k == Number || k == Any || k == Predicate
-	case nil, bool:
-		return k == Any || k == Predicate
-	default: // not a type of ours
-		return false
+		return kNumber
+	case bool:
+		return kBool
+	case nil:
+		return kNull
 	}
+	return kNone
 }

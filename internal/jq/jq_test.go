@@ -129,8 +129,9 @@ func TestRunErrors(t *testing.T) {
 		{`.`, Number, json.Number("1.10"), nil},
 		{`.`, Number, big.NewInt(1), nil},
 		{`.`, Any, nil, nil},
-		{`.`, Predicate, nil, nil},
-		{`.`, Predicate, "x", nil},
+		{`.`, Predicate, true, nil},
+		{`.`, Predicate, nil, ErrKind},
+		{`.`, Predicate, "x", ErrKind},
 	}
 	for _, tt := range tests {
 		p := compile(t, tt.src, Spec{Want: tt.want})
@@ -155,7 +156,10 @@ func TestErrorText(t *testing.T) {
 		{`.a`, "secret", "jq: program failed: expected an object but got: string"},
 		{`.[]`, nil, "jq: program failed: cannot iterate over: null"},
 		{`.a + 1`, map[string]any{"a": "secret"}, "jq: program failed: cannot add: string"},
-		{`ltrimstr("x")`, 1, "jq: program failed"},
+		{`ltrimstr("x")`, 1, "jq: program failed: ltrimstr cannot be applied to: number"},
+		{`has("x")`, "secret", "jq: program failed: has cannot be applied to: string"},
+		{`has(.)`, "secret) cannot be applied to: null", "jq: program failed: has cannot be applied to: string"},
+		{`startswith(.a)`, map[string]any{"a": "secret\n(secret)"}, "jq: program failed: startswith cannot be applied to: object"},
 		{`split(",")`, 1, "jq: program failed: split needs strings"},
 		{`error("secret")`, nil, "jq: program failed: it called error"},
 		{`error("expected an object but got: string (secret)")`, nil, "jq: program failed: it called error"},
@@ -177,34 +181,75 @@ func TestWrongNumberOfValues(t *testing.T) {
 	}
 }
 
-func TestTrue(t *testing.T) {
+// A predicate that failed was once the same as false, and one that gave a string
+// as true: nobody saw either.
+func TestPredicates(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		src  string
 		want bool
+		err  error
+		text string
 	}{
-		{`true`, true},
-		{`1`, true},
-		{`0`, true},
-		{`""`, true},
-		{`[]`, true},
-		{`{}`, true},
-		{`false`, false},
-		{`null`, false},
-		{`empty`, false},
-		{`error("x")`, false},
-		{`halt`, false},
-		{`true, true`, false},
-		{`.a`, false},
-		{`def f: f; f`, false},
-		{`$status < 400`, true},
-		{`$status == 404`, false},
+		{`true`, true, nil, ""},
+		{`false`, false, nil, ""},
+		{`$status < 400`, true, nil, ""},
+		{`$status == 404`, false, nil, ""},
+		{`. == "not an object" and ($status == 200)`, true, nil, ""},
+		{`1`, false, ErrKind, "jq: gives a number, true or false is needed"},
+		{`0`, false, ErrKind, "jq: gives a number, true or false is needed"},
+		{`.`, false, ErrKind, "jq: gives a string, true or false is needed"},
+		{`[]`, false, ErrKind, "jq: gives an array, true or false is needed"},
+		{`{}`, false, ErrKind, "jq: gives an object, true or false is needed"},
+		{`null`, false, ErrKind, "jq: gives null, true or false is needed"},
+		{`empty`, false, ErrResults, "jq: not exactly one result"},
+		{`true, true`, false, ErrResults, "jq: not exactly one result"},
+		{`error("secret")`, false, ErrFailed, "jq: program failed: it called error"},
+		{`halt`, false, ErrFailed, "jq: program failed: it called error"},
+		{`.a`, false, ErrFailed, "jq: program failed: expected an object but got: string"},
+		{`has("x")`, false, ErrFailed, "jq: program failed: has cannot be applied to: string"},
+		{`def f: f; f`, false, ErrDeadline, "jq: took too long"},
+		{`"x" * 1e9`, false, ErrTooLarge, "jq: too large"},
 	}
 	for _, tt := range tests {
 		p := compile(t, tt.src, Spec{Vars: []string{"status"}, Want: Predicate})
-		if got := p.True(t.Context(), "not an object", 200); got != tt.want {
-			t.Errorf("%s is %v", tt.src, got)
+		got, err := p.Test(t.Context(), "not an object", 200)
+		if got != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v, %v", tt.src, got, err)
 		}
+		if err != nil && err.Error() != tt.text {
+			t.Errorf("%s: %q, want %q", tt.src, err, tt.text)
+		}
+	}
+}
+
+// `success .code = "0"` once loaded, and every error of the API was ok.
+func TestPredicatesDoNotAssign(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		`.code = "0"`: "line 1, column 7: an assignment; write == to compare",
+		"# = is no comparison\n.ok == true and\n  (.a = 1)": "line 3, column 7: an assignment; write == to compare",
+		`.a == "=" and (.b |= 1)`:                           "line 1, column 19: an assignment; write == to compare",
+		`.a >= 1 and (.b += 1)`:                             "line 1, column 17: an assignment; write == to compare",
+		`.b -= 1`:                                           "line 1, column 4: an assignment; write == to compare",
+		`.b *= 1`:                                           "line 1, column 4: an assignment; write == to compare",
+		`.b /= 1`:                                           "line 1, column 4: an assignment; write == to compare",
+		`.b %= 1`:                                           "line 1, column 4: an assignment; write == to compare",
+		`.a // .b | (.b //= 1)`:                             "line 1, column 16: an assignment; write == to compare",
+		`if .a then .b = 1 else true end`:                   "line 1, column 15: an assignment; write == to compare",
+		`def ok: .code = "0"; ok`:                           "line 1, column 15: an assignment; write == to compare",
+		`reduce .[] as $x (true; . = $x)`:                   "line 1, column 27: an assignment; write == to compare",
+	} {
+		if _, err := Compile(src, Spec{Want: Predicate}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", src, err, want)
+		}
+		if _, err := Compile(src, Spec{}); err != nil {
+			t.Errorf("%s as anything: %v", src, err)
+		}
+	}
+	// a library may assign
+	if _, err := Compile(`ids == [1]`, Spec{Want: Predicate, Define: `def ids: .[0] |= 1;`}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,12 +20,17 @@ func (k kinds) canBe(want Kind) bool {
 		return k&kString != 0
 	case want == Number:
 		return k&kNumber != 0
+	case want == Predicate:
+		return k&kBool != 0
 	}
 	return true
 }
 
 // String lists the types, for messages.
 func (k kinds) String() string {
+	if k == kNone {
+		return "something that is not JSON"
+	}
 	var list []string
 	for i, name := range []string{"null", "a boolean", "a number", "a string", "an array", "an object"} {
 		if k&(1<<i) != 0 {

@@ -44,6 +44,12 @@ func (w *rewriter) operator(q *gojq.Query) {
 	q.FuncDefs = defs
 }
 
+// assigns reports whether an operator is an assignment.
+func assigns(op gojq.Operator) bool {
+	_, updates := updates[op]
+	return updates || op == gojq.OpAssign || op == gojq.OpModify
+}
+
 var comparisons = map[gojq.Operator]string{
 	gojq.OpEq: "equal", gojq.OpNe: "unequal", gojq.OpLt: "less", gojq.OpLe: "atmost",
 	gojq.OpGt: "greater", gojq.OpGe: "atleast",

@@ -19,6 +19,9 @@ type rewriter struct {
 	patterns *[]*pattern
 	depth    int
 
+	// compares is set within a predicate, where an assignment is a mistake.
+	compares bool
+
 	// trusted is set within the prelude, where names and operators are gojq's,
 	// except for those that ours tells.
 	trusted bool
@@ -94,6 +97,9 @@ func (w *rewriter) query(q *gojq.Query) {
 				w.pattern(p)
 			}
 			w.query(q.Right)
+			if w.compares && assigns(q.Op) {
+				w.mistake(q.Op.String(), "an assignment", "write == to compare")
+			}
 			w.operator(q)
 		}
 	})

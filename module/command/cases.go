@@ -162,5 +162,5 @@ func predicate(ctx context.Context, program string, of any, status int) (bool, e
 	if err != nil {
 		return false, err
 	}
-	return p.True(ctx, of, status), nil
+	return p.Test(ctx, of, status)
 }

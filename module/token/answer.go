@@ -26,8 +26,10 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent []any, skew ti
 		return fail(failure.Kind, failure.Reason)
 	}
 	a := answer{ctx, doc, []any{r.status, program.Headers(r.header)}}
-	if e.plan.success != nil && !e.plan.success.True(ctx, doc, a.vars...) {
-		return fail(Refused, "the endpoint said no")
+	if e.plan.success != nil {
+		if success, _ := e.plan.success.Test(ctx, doc, a.vars...); !success {
+			return fail(Refused, "the endpoint said no")
+		}
 	}
 	access, err := a.token(e.plan.accessToken)
 	switch {

@@ -283,10 +283,10 @@ func TestExpiredRule(t *testing.T) {
 		t.Fatalf("as written: %v", statuses)
 	}
 	vars := []any{200, map[string]any{"x": "1"}, map[string]any{"x": "1"}, map[string]any{"method": "GET"}}
-	if !program.True(t.Context(), map[string]any{"errcode": 40001}, vars...) {
+	if dead, err := program.Test(t.Context(), map[string]any{"errcode": 40001}, vars...); !dead || err != nil {
 		t.Error("the rule does not hold")
 	}
-	if program.True(t.Context(), map[string]any{"errcode": 0}, vars...) {
+	if dead, err := program.Test(t.Context(), map[string]any{"errcode": 0}, vars...); dead || err != nil {
 		t.Error("the rule always holds")
 	}
 	// what is written is all there is

@@ -76,7 +76,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if t.rule.program.Uses("headers") {
 		headers = program.Headers(resp.Header)
 	}
-	if !t.rule.program.True(resp.Request.Context(), doc, resp.StatusCode, headers, a.Params, a.Request) {
+	if dead, _ := t.rule.program.Test(resp.Request.Context(), doc, resp.StatusCode, headers, a.Params, a.Request); !dead {
 		return "", nil
 	}
 	return "answer with status " + strconv.Itoa(resp.StatusCode), nil
