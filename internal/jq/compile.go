@@ -42,7 +42,10 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	reads := new(Projection)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, define: defs, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
+	if len(defs) > 0 {
+		p.define = w.parse(s.Define).FuncDefs
+	}
 	used := map[*unit]bool{}
 	p.reach(main, used)
 	w.known(p, s.Vars)

@@ -60,8 +60,8 @@ type Program struct {
 	src      string
 	want     Kind
 	warning  string
-	written  *gojq.Query // as it was parsed
-	define   []*gojq.FuncDef
+	written  *gojq.Query     // as it was parsed
+	define   []*gojq.FuncDef // the same of Spec.Define
 	vars     []string
 	uses     map[string]bool
 	reads    *Projection
