@@ -77,7 +77,7 @@ var builtins = func() map[string]builtin {
 	add(posted, kArray, "keys/0 reverse/0")
 	add(posted, kString, "implode/0 ascii_downcase/0 ascii_upcase/0")
 
-	add(natively, kString, `md5/0 sha1/0 sha256/0 sha512/0 hmac/2 hmac/3 hex/0 unhex/0 base64url/0 urlencode/0 uuid/0 mask/0
+	add(natively, kString, `md5/0 sha1/0 sha256/0 sha512/0 hmac/2 hmac/3 hmac/4 digest/2 sign/3 jwt/2 jwt/3 hex/0 unhex/0 base64url/0 urlencode/0 uuid/0 mask/0
 		date/2 tostring/0 tojson/0 join/1`)
 	add(natively, kString|kNull, "e164/1")
 	add(natively, kObject, "flat/0")
@@ -86,7 +86,7 @@ var builtins = func() map[string]builtin {
 	add(natively, kArray|kNull, "indices/1")
 	add(natively, kNumber|kNull, "index/1 rindex/1")
 	add(natively, kNumber, "bsearch/1")
-	add(natively, kBool, "contains/1 inside/1")
+	add(natively, kBool, "contains/1 inside/1 blank/0")
 
 	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min_by/1 max_by/1 JOIN/4`)
 	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort_by/1 group_by/1 unique_by/1
@@ -158,11 +158,12 @@ func init() {
 		"scan": {args: 1, call: scan}, "splits": {args: 1, call: splits}, "sub": {args: 1, call: sub},
 		"splice": {args: 2, call: splice},
 
-		"md5": digest("md5"), "sha1": digest("sha1"), "sha256": digest("sha256"), "sha512": digest("sha512"),
-		"hmac": {args: 2, most: 3, call: mac},
-		"hex":  onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
+		"md5": digestOf("md5"), "sha1": digestOf("sha1"), "sha256": digestOf("sha256"), "sha512": digestOf("sha512"),
+		"digest": {args: 2, call: digest}, "hmac": {args: 2, most: 4, call: mac},
+		"sign": {args: 3, call: signature}, "jwt": {args: 2, most: 3, call: jwt},
+		"hex": onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
 		"urlencode": {call: urlencode}, "uuid": {call: uuid}, "mask": {call: mask}, "flat": {call: flat},
-		"e164": {args: 1, call: e164}, "date": {args: 2, call: date},
+		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date},
 	}
 }
 

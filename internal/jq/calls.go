@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/sign"
 )
 
 // call resolves the call, or the variable, that t is.
@@ -74,10 +76,27 @@ func (w *rewriter) literalArgs(f *gojq.Func) {
 		if s := text(0); s != "" && hashes[s] == nil {
 			w.mistake(f.Name, string(errAlgorithm), "")
 		}
-		if len(f.Args) == 3 {
-			if s := text(2); s != "" && s != "hex" && s != "base64" {
-				w.mistake(f.Name, string(errEncoding), "")
+		if len(f.Args) > 2 {
+			if s := text(2); s != "" && s != "text" && s != "hex" && s != "base64" {
+				w.mistake(f.Name, string(errKeyText), "")
 			}
+		}
+		if len(f.Args) > 3 {
+			w.encoding(f, text(3))
+		}
+	case "digest":
+		if s := text(0); s != "" && hashes[s] == nil {
+			w.mistake(f.Name, string(errHash), "")
+		}
+		w.encoding(f, text(1))
+	case "sign":
+		if s := text(0); s != "" && (!sign.Known(s) || sign.Secret(s)) {
+			w.mistake(f.Name, string(errSigning), "")
+		}
+		w.encoding(f, text(2))
+	case "jwt":
+		if s := text(0); s != "" && !sign.Known(s) {
+			w.mistake(f.Name, string(errToken), "")
 		}
 	case "date":
 		if s := text(1); s != "" {
@@ -85,6 +104,12 @@ func (w *rewriter) literalArgs(f *gojq.Func) {
 				w.mistake(f.Name, string(errZone), "")
 			}
 		}
+	}
+}
+
+func (w *rewriter) encoding(f *gojq.Func, s string) {
+	if s != "" && encodings[s] == nil {
+		w.mistake(f.Name, string(errEncoding), "")
 	}
 }
 

@@ -76,8 +76,14 @@ func TestCompileErrors(t *testing.T) {
 		{`test("(")`, Spec{}, `line 1, column 1: invalid regular expression: missing closing )`, false},
 		{`.a | gsub("a**"; "")`, Spec{}, `line 1, column 6: invalid regular expression: invalid nested repetition operator`, false},
 		{`test("a"; "x")`, Spec{}, `line 1, column 1: regular expressions have the flags g, i and m, not x`, false},
-		{`hmac("sha3"; "k")`, Spec{}, `line 1, column 1: hmac knows "md5", "sha1", "sha256" and "sha512"`, false},
-		{`hmac("md5"; "k"; "rot13")`, Spec{}, `line 1, column 1: hmac's key is in "hex" or "base64"`, false},
+		{`hmac("sha3"; "k")`, Spec{}, `line 1, column 1: hmac knows "md5", "sha1", "sha256", "sha384" and "sha512"`, false},
+		{`hmac("md5"; "k"; "rot13")`, Spec{}, `line 1, column 1: hmac's key is in "text", "hex" or "base64"`, false},
+		{`hmac("md5"; "k"; "text"; "octal")`, Spec{}, `line 1, column 1: bytes are written in "hex", "base64" or "base64url"`, false},
+		{`.a | digest("sha3"; "hex")`, Spec{}, `line 1, column 6: digests are "md5", "sha1", "sha256", "sha384" and "sha512"`, false},
+		{`digest("sha1"; "base32")`, Spec{}, `line 1, column 1: bytes are written in "hex", "base64" or "base64url"`, false},
+		{`jwt("none"; "k")`, Spec{}, `line 1, column 1: jwt knows HS, RS, PS and ES with 256, 384 or 512, and EdDSA`, false},
+		{`sign("HS256"; "k"; "hex")`, Spec{}, `line 1, column 1: sign knows RS, PS and ES with 256, 384 or 512, and EdDSA; for a shared secret there is hmac`, false},
+		{`sign("RS256"; "k"; "pem")`, Spec{}, `line 1, column 1: bytes are written in "hex", "base64" or "base64url"`, false},
 		{`date("2006"; "Europe/Nowhere")`, Spec{}, `line 1, column 1: date does not know this time zone`, false},
 
 		// Definitions.

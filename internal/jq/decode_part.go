@@ -7,8 +7,8 @@ import (
 )
 
 // DecodePart decodes a document as Decode does, and checks all of it, but makes
-// values only of the part that programs look at. Of the rest, objects keep no
-// members and arrays no elements. A nil part is everything.
+// values only of the part that programs look at. Of the rest, an object that isn't
+// empty keeps one member "", an array one null. A nil part is everything.
 func DecodePart(data []byte, l Limits, part *Projection) (any, error) {
 	if part == nil {
 		return Decode(data, l)
@@ -34,7 +34,10 @@ func (d *decoder) part(p *Projection) any {
 		if p.whole {
 			return d.subtree()
 		}
-		d.skip()
+		before := d.nodes
+		if d.skip(); d.nodes > before+1 {
+			return []any{nil}
+		}
 		return []any{}
 	case '"':
 		d.count()
@@ -92,7 +95,7 @@ func (d *decoder) members(p *Projection) any {
 	if d.count(); d.err != nil {
 		return nil
 	}
-	m := make(map[string]any, len(p.members))
+	m, before := make(map[string]any, len(p.members)), d.nodes
 	d.eachMember(func(k string) {
 		if part, ok := p.members[k]; ok {
 			m[part.name] = d.part(part) // k is a part of the view
@@ -102,6 +105,9 @@ func (d *decoder) members(p *Projection) any {
 	})
 	if d.err != nil {
 		return nil
+	}
+	if len(m) == 0 && d.nodes > before {
+		m[""] = nil
 	}
 	return m
 }

@@ -109,8 +109,14 @@ func (c director) call(f *gojq.Func) direct {
 	if name, ok := strings.CutPrefix(f.Name, "$"); ok {
 		return c.variable(name)
 	}
-	if f.Name == "not" && len(f.Args) == 0 && !c.defined {
+	if len(f.Args) > 0 || c.defined {
+		return nil
+	}
+	switch f.Name {
+	case "not":
 		return func(in any, _ []any) (any, bool) { return !truthy(in), true }
+	case "blank":
+		return func(in any, _ []any) (any, bool) { return isBlank(in), true }
 	}
 	return nil
 }

@@ -1,17 +1,11 @@
 package jq
 
 import (
-	"crypto/hmac"
-	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"math"
 	"math/big"
 	"strconv"
@@ -39,65 +33,6 @@ func onText(name string, f func(string) any) native {
 		r.step(len(s) >> 8)
 		return post(r, f(s), nil)
 	}}
-}
-
-var hashes = map[string]func() hash.Hash{
-	"md5": md5.New, "sha1": sha1.New, "sha256": sha256.New, "sha512": sha512.New,
-}
-
-// digest is md5, sha1, sha256 or sha512: of the string's bytes, in lower hex.
-func digest(name string) native {
-	return onText(name, func(s string) any {
-		h := hashes[name]()
-		h.Write([]byte(s))
-		return hex.EncodeToString(h.Sum(nil))
-	})
-}
-
-// mac is hmac(algorithm; key) and hmac(algorithm; key; encoding): of the
-// string's bytes, in lower hex. The encoding, "hex" or "base64", is the key's:
-// a jq string cannot hold any bytes.
-func mac(r *run, v any, args []any) any {
-	s, ok := v.(string)
-	algorithm, ok2 := args[0].(string)
-	key, ok3 := args[1].(string)
-	if !ok || !ok2 || !ok3 {
-		return fault("hmac needs a string, and a string for its key")
-	}
-	newHash, ok := hashes[algorithm]
-	if !ok {
-		return errAlgorithm
-	}
-	secret := []byte(key)
-	if len(args) == 3 {
-		var err error
-		switch args[2] {
-		case "hex":
-			secret, err = hex.DecodeString(key)
-		case "base64":
-			secret, err = unbase64(key)
-		default:
-			return errEncoding
-		}
-		if err != nil {
-			return fault("hmac's key is not in the encoding that it names")
-		}
-	}
-	r.step(len(s) >> 8)
-	h := hmac.New(newHash, secret)
-	h.Write([]byte(s))
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-const (
-	errAlgorithm = fault(`hmac knows "md5", "sha1", "sha256" and "sha512"`)
-	errEncoding  = fault(`hmac's key is in "hex" or "base64"`)
-)
-
-// unbase64 takes both alphabets, with and without padding.
-func unbase64(s string) ([]byte, error) {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	return base64.RawStdEncoding.DecodeString(s)
 }
 
 func hexText(s string) any { return hex.EncodeToString([]byte(s)) }
@@ -173,25 +108,41 @@ func e164(r *run, v any, args []any) any {
 }
 
 // date is a time in a Go layout and an IANA zone. It is given in seconds since
-// 1970, or in milliseconds from 100,000,000,000 on, as a number or in digits.
+// 1970, or in milliseconds from 100,000,000,000 on, as a number or in digits, or
+// as a text of RFC 3339, with or without fractions of a second.
 func date(r *run, v any, args []any) any {
 	layout, ok := args[0].(string)
 	name, ok2 := args[1].(string)
 	if !ok || !ok2 {
 		return fault("date needs a layout and a time zone, both strings")
 	}
+	if len(layout) > maxLayout {
+		return fault("date's layout is too long")
+	}
+	when, ok := moment(v)
+	if !ok {
+		return fault("date needs seconds or milliseconds since 1970, or a text such as 2026-01-02T03:04:05Z")
+	}
+	zone, err := location(name)
+	if err != nil {
+		return errZone
+	}
+	return post(r, when.In(zone).Format(layout), nil)
+}
+
+// moment reads a time as date takes it.
+func moment(v any) (time.Time, bool) {
 	if s, ok := v.(string); ok && len(s) <= maxNumber {
+		if when, err := time.Parse(time.RFC3339, strings.ToUpper(s)); err == nil {
+			return when, true
+		}
 		if _, err := strconv.ParseFloat(s, 64); err == nil {
 			v = json.Number(s)
 		}
 	}
 	t, ok := gojq.ToFloat64(v)
-	if !ok || math.IsNaN(t) || math.Abs(t) > 1e15 || len(layout) > maxLayout {
-		return fault("date needs seconds or milliseconds since 1970")
-	}
-	zone, err := location(name)
-	if err != nil {
-		return errZone
+	if !ok || math.IsNaN(t) || math.Abs(t) > 1e15 {
+		return time.Time{}, false
 	}
 	ms, ok := whole(v)
 	switch {
@@ -200,7 +151,24 @@ func date(r *run, v any, args []any) any {
 	case !ok:
 		ms = int64(math.Round(t))
 	}
-	return post(r, time.UnixMilli(ms).In(zone).Format(layout), nil)
+	return time.UnixMilli(ms), true
+}
+
+// blank is true of null, "", [] and {}: what APIs answer for nothing.
+func blank(_ *run, v any, _ []any) any { return isBlank(v) }
+
+func isBlank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 const errZone = fault("date does not know this time zone")

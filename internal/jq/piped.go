@@ -40,7 +40,7 @@ func (o origin) member(name string) origin {
 type tracer struct {
 	function string
 	found    map[string]bool
-	defs     []*gojq.FuncDef // in scope, the last ones first
+	defs     []*gojq.FuncDef   // in scope, the last ones first
 	vars     map[string]origin // and arguments of definitions, as "name/0"
 	left     *int              // steps until it gives up: definitions can call each other many times
 }

@@ -68,7 +68,7 @@ func (p *Projection) member(name string) *Projection {
 type need bool
 
 const (
-	glance need = false // what it is: a scalar with its value, or some array or object
+	glance need = false // what it is: a scalar with its value, or an array or object, empty or not
 	all    need = true
 )
 
@@ -179,7 +179,7 @@ func (r reader) text(s *gojq.String, p *Projection) {
 func (r reader) call(f *gojq.Func, p *Projection) {
 	switch {
 	case strings.HasPrefix(f.Name, "$"):
-	case !r.defined && len(f.Args) == 0 && f.Name == "not":
+	case !r.defined && len(f.Args) == 0 && (f.Name == "not" || f.Name == "blank"):
 		p.ask(glance)
 	default:
 		p.whole = true

@@ -120,9 +120,14 @@ func TestDecodePart(t *testing.T) {
 	p := Project(compiled(t, "{a: .a.x, b: .b}"))
 	for _, tc := range []struct{ in, want string }{
 		{`{"a":{"x":1,"y":[1,{"z":"\u00e9\n"}]},"b":[true],"c":{"d":[]}}`, `{"a":{"x":1},"b":[true]}`},
-		{`{"a":[1,2],"b":null}`, `{"a":[],"b":null}`},
+		{`{"a":[1,2],"b":null}`, `{"a":[null],"b":null}`},
+		{`{"a":[],"b":null}`, `{"a":[],"b":null}`},
+		{`{"a":{"y":1},"b":null}`, `{"a":{"":null},"b":null}`},
+		{`{"a":{},"b":null}`, `{"a":{},"b":null}`},
+		{`{"c":1}`, `{"":null}`},
+		{`{}`, `{}`},
 		{`{"a":7,"a":{"x":2}}`, `{"a":{"x":2}}`},
-		{`[1,{"x":2}]`, `[]`},
+		{`[1,{"x":2}]`, `[null]`},
 		{`"x"`, `"x"`},
 		{`1.10`, `1.10`},
 	} {
@@ -142,6 +147,7 @@ func TestDecodePart(t *testing.T) {
 func FuzzDecodePart(f *testing.F) {
 	programs := []string{
 		"{a: .a.b, c}", ".a == null", ".a.b | not", `.a // .c | tostring`, "if .a then .c.b else .d end", "[.a, .c.d] | length",
+		".a | blank", "blank", "(.a | blank) or .a.b", ".a.b | blank | not",
 	}
 	for i := range programs {
 		for _, doc := range []string{

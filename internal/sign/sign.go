@@ -1,0 +1,122 @@
+// Package sign makes digital signatures by the algorithms of JOSE (RFC 7518,
+// RFC 8037), with private keys in PEM or shared secrets.
+package sign
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"strings"
+)
+
+// An algorithm says how to sign, and which key that takes.
+type algorithm struct {
+	family string // HS, RS, PS, ES or EdDSA
+	hash   crypto.Hash
+	bits   int // of the curve of ES
+}
+
+var algorithms = map[string]algorithm{
+	"HS256": {family: "HS", hash: crypto.SHA256}, "HS384": {family: "HS", hash: crypto.SHA384}, "HS512": {family: "HS", hash: crypto.SHA512},
+	"RS256": {family: "RS", hash: crypto.SHA256}, "RS384": {family: "RS", hash: crypto.SHA384}, "RS512": {family: "RS", hash: crypto.SHA512},
+	"PS256": {family: "PS", hash: crypto.SHA256}, "PS384": {family: "PS", hash: crypto.SHA384}, "PS512": {family: "PS", hash: crypto.SHA512},
+	"ES256": {family: "ES", hash: crypto.SHA256, bits: 256}, "ES384": {family: "ES", hash: crypto.SHA384, bits: 384},
+	"ES512": {family: "ES", hash: crypto.SHA512, bits: 521},
+	"EdDSA": {family: "EdDSA"},
+}
+
+// Secret reports whether the algorithm takes a shared secret instead of a
+// private key: HS256, HS384 or HS512.
+func Secret(alg string) bool { return algorithms[alg].family == "HS" }
+
+// Known reports whether the algorithm is one of HS, RS, PS and ES with 256, 384
+// or 512, or EdDSA.
+func Known(alg string) bool { _, ok := algorithms[alg]; return ok }
+
+// Errors never hold any part of a key.
+var (
+	errAlgorithm = errors.New("the algorithm is not known")
+	errSecret    = errors.New("the secret is blank")
+	errRSA       = errors.New("the algorithm needs an RSA key, and this is one of another kind")
+	errRSASize   = errors.New("the RSA key is too small for the algorithm; 2048 bits are usual")
+	errEC        = errors.New("the algorithm needs an elliptic curve key, and this is one of another kind")
+	errCurve     = errors.New("the key is on another curve than the algorithm's: ES256 has P-256, ES384 P-384, ES512 P-521")
+	errEd25519   = errors.New("the algorithm needs an Ed25519 key, and this is one of another kind")
+)
+
+// Sign signs a message. The key is a secret for HS, and otherwise a private key
+// as Key takes it. ES gives R and S, each in full length, one after the other
+// (RFC 7518, 3.4), not ASN.1. PS and ES give another signature each time.
+func Sign(alg, key string, message []byte) ([]byte, error) {
+	a, ok := algorithms[alg]
+	if !ok {
+		return nil, errAlgorithm
+	}
+	if a.family == "HS" {
+		if key == "" {
+			return nil, errSecret
+		}
+		h := hmac.New(a.hash.New, []byte(key))
+		h.Write(message)
+		return h.Sum(nil), nil
+	}
+	private, err := parsed(key)
+	if err != nil {
+		return nil, err
+	}
+	if a.family == "EdDSA" {
+		k, ok := private.(ed25519.PrivateKey)
+		if !ok {
+			return nil, errEd25519
+		}
+		return ed25519.Sign(k, message), nil
+	}
+	h := a.hash.New()
+	h.Write(message)
+	digest := h.Sum(nil)
+	if a.family == "ES" {
+		return ecSignature(private, digest, a.bits)
+	}
+	k, ok := private.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errRSA
+	}
+	var signature []byte
+	if a.family == "RS" {
+		signature, err = rsa.SignPKCS1v15(rand.Reader, k, a.hash, digest)
+	} else {
+		signature, err = rsa.SignPSS(rand.Reader, k, a.hash, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	}
+	if err != nil {
+		return nil, errRSASize // the library refuses keys below 1024 bits
+	}
+	return signature, nil
+}
+
+func ecSignature(private crypto.PrivateKey, digest []byte, bits int) ([]byte, error) {
+	k, ok := private.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errEC
+	}
+	if k.Curve.Params().BitSize != bits {
+		return nil, errCurve
+	}
+	r, s, err := ecdsa.Sign(rand.Reader, k, digest)
+	if err != nil {
+		return nil, errEC
+	}
+	size := (bits + 7) / 8
+	signature := make([]byte, 2*size)
+	r.FillBytes(signature[:size])
+	s.FillBytes(signature[size:])
+	return signature, nil
+}
+
+// Names lists the algorithms, for messages.
+func Names() string {
+	return strings.Join([]string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, ", ")
+}
