@@ -201,8 +201,8 @@ func (c *run) Late() call.Outcome {
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, told = call.NoToken, errUncounted
 	}
-	if c.Room.Waiting() {
-		outcome, told = route.Uncharged, errUncounted
+	if c.Crowded() {
+		outcome, told = route.Overloaded, errUncounted
 	}
 	if v := c.verdict.Load(); v != nil {
 		v.report(told)

@@ -158,7 +158,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 func (rec *recorder) grow(n int) error {
 	announced, _ := strconv.ParseInt(rec.header.Get("Content-Length"), 10, 64)
 	size := max(int64(rec.body.Len()+n), min(announced, rec.limit), 2*int64(rec.body.Cap()))
-	switch err := rec.room.Reserve(jq.ForAnswer, size); {
+	switch err := rec.room.Reserve(jq.ForText, size); {
 	case errors.Is(err, jq.ErrNoRoom):
 		rec.noRoom = true
 		return err
@@ -167,7 +167,7 @@ func (rec *recorder) grow(n int) error {
 		return err
 	}
 	rec.body.Grow(int(size) - rec.body.Len())
-	rec.room.Return(jq.ForAnswer, rec.reserved)
+	rec.room.Return(jq.ForText, rec.reserved)
 	rec.reserved = size
 	return nil
 }

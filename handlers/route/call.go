@@ -52,12 +52,13 @@ type Call struct {
 	// somebody wants to know them: when it failed, or is watched.
 	Work []adminapi.Step
 
-	start  time.Time
-	forked bool
-	span   span.Span
-	cached cacheUse
-	text   []byte        // the answer, when it is written already
-	age    time.Duration // of an older answer
+	start   time.Time
+	crowded time.Duration // when it began, see jq.Crowded
+	forked  bool
+	span    span.Span
+	cached  cacheUse
+	text    []byte        // the answer, when it is written already
+	age     time.Duration // of an older answer
 }
 
 // Timing is where the time of a call went.
@@ -73,7 +74,7 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 		c.R, c.span = r.WithContext(ctx), traced
 	}
 	c.Clock = route.budgets.Start(c.R.Context())
-	c.Room.Context = c.Clock
+	c.Room.Context, c.crowded = c.Clock, jq.Crowded()
 	if c.Trial = trialOf(r.Context()); c.Trial != nil {
 		c.Route = route.uncounted()
 	}
@@ -96,7 +97,7 @@ func (c *Call) Refuse(status int, outcome call.Outcome, reason string) bool {
 // neither is the case, as a bad answer.
 func (c *Call) Ended(reason string) bool {
 	switch {
-	case c.Clock.Spent() && c.Room.Waited() > c.Clock.of.Each/4:
+	case c.Clock.Spent() && c.Crowded():
 		return c.NoRoom()
 	case c.Clock.Spent():
 		return c.Fail(call.Timeout, "the budget ended")
@@ -106,6 +107,10 @@ func (c *Call) Ended(reason string) bool {
 		return c.Fail(call.BadAnswer, reason)
 	}
 }
+
+// Crowded reports whether calls have waited for room during much of this one, so
+// that its time says nothing of the API. Any goroutine may ask.
+func (c *Call) Crowded() bool { return jq.Crowded()-c.crowded > c.Route.budgets.Each/4 }
 
 // NoRoom ends a call because this instance had no memory or no time for a large
 // answer within the budget, which says nothing of the API.
@@ -118,7 +123,7 @@ func (c *Call) NoRoom() bool {
 }
 
 // noRoom is the reason of a call that was overloaded.
-const noRoom = "this instance was busy with too many large documents to read the answer within the budget"
+const noRoom = "this instance had too many large documents at once to read the answer within the budget"
 
 // End counts and logs the call, whatever became of it.
 func (c *Call) End() {

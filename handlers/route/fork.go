@@ -63,7 +63,7 @@ func (c *Call) Fork(ctx context.Context, names []string) Call {
 	return Call{
 		Route: c.Route, W: w, R: r, Repl: repl, Clock: clock, Room: jq.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		start: time.Now(), forked: true, Trial: trialOf(ctx),
+		start: time.Now(), crowded: jq.Crowded(), forked: true, Trial: trialOf(ctx),
 	}
 }
 

@@ -34,14 +34,14 @@ type Work interface {
 	Do() Result
 	// Late is told that the work took longer than a caller waits, who may have
 	// given up, and says how the call has ended for that one: call.Timeout, or what
-	// the work lacks: call.NoToken, or Uncharged. It may be told twice, and when the
+	// the work lacks: call.NoToken, or Overloaded. It may be told twice, and when the
 	// work is done already.
 	Late() call.Outcome
 }
 
-// Uncharged is what late work lacks when this instance has no room for a large
+// Overloaded is what late work lacks when this instance has no room for a large
 // answer; see [Call.NoRoom]. No call ends with it.
-const Uncharged call.Outcome = "overloaded"
+const Overloaded call.Outcome = "overloaded"
 
 // Recall answers a call from the cache, or with the answer to the same question
 // that is under way, or has it asked. It returns true when there is nothing to
@@ -156,7 +156,7 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 		case call.NoToken:
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token came within the budget")
-		case Uncharged:
+		case Overloaded:
 			c.NoRoom()
 		}
 	}

@@ -31,9 +31,12 @@ func (c *Call) Receive(asksRequest bool) bool {
 	input, err := c.readInput()
 	if err != nil {
 		c.Identify()
-		// a body that stalls ends the request's context, too
 		bad, ok := errors.AsType[*call.InputError](err)
-		if c.R.Context().Err() != nil && (!ok || bad.Status != http.StatusRequestTimeout) {
+		if c.Clock.Spent() { // reading was ended, which ends the request's context, too
+			if !ok || bad.Status != http.StatusServiceUnavailable {
+				return c.Refuse(http.StatusRequestTimeout, call.BadRequest, "body: took too long to arrive")
+			}
+		} else if c.R.Context().Err() != nil {
 			return c.Ended("")
 		}
 		if ok {

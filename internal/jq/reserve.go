@@ -10,14 +10,15 @@ import (
 // The memory that large documents share, in bytes. Go's collector lets the heap
 // grow to twice of what is in use, so the process takes about twice as much.
 const (
-	maxBodies   = 8 << 20   // bodies of requests, as they were sent
-	maxRequests = 24 << 20  // those, and the values that are made of them
-	maxShared   = 32 << 20  // those, and everything of answers
+	maxBodies   = 6 << 20   // bodies of requests, as they were sent
+	maxRequests = 16 << 20  // those, and the values that are made of them
+	maxTexts    = 8 << 20   // answers, as they came
+	maxShared   = 24 << 20  // all of that, and the values that are made of answers
 	maxLast     = 112 << 20 // beside these, what one call may hold when the rest is full
 
-	// maxRequest is what one request may take once it is decoded: twice what rows
-	// of 1 MiB do.
-	maxRequest = 16 << 20
+	// maxRequest is what one request may take once it is decoded. Rows of 1 MiB take
+	// 8 MiB.
+	maxRequest = 10 << 20
 	// uncounted is what a document may take without being counted. A connection
 	// takes as much.
 	uncounted = 32 << 10
@@ -29,7 +30,8 @@ type Purpose int
 // The purposes of memory. What a call needs later may use more of it, so that
 // calls that have begun can end.
 const (
-	ForAnswer  Purpose = iota // an answer of an API, as it came and decoded
+	ForAnswer  Purpose = iota // values made of an API's answer
+	ForText                   // an answer as it came
 	ForRequest                // values made of a request
 	ForBody                   // a request's body as it was sent
 )
@@ -41,10 +43,8 @@ type Room struct {
 	// Context ends waiting and decoding. Required.
 	Context context.Context //nolint:containedctx // that of the one call
 
-	held    [ForBody + 1]int64 // of what is shared
-	last    int64              // of maxLast
-	waiting int32              // read by others
-	waited  time.Duration
+	held [ForBody + 1]int64 // of what is shared
+	last int64              // of maxLast
 }
 
 // Reserve waits until there are n more bytes for a purpose. The error is
@@ -60,9 +60,10 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 		most = maxRequest
 	case ForBody:
 		most = maxBodies
-	case ForAnswer:
+	case ForAnswer, ForText:
+		most -= r.held[ForAnswer] + r.held[ForText] + r.last
 	}
-	if n > most || purpose == ForAnswer && r.held[ForAnswer]+r.last+n > most {
+	if n > most {
 		return ErrTooMuch
 	}
 	if memory.take(r, purpose, n) {
@@ -72,12 +73,8 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 }
 
 func (r *Room) wait(purpose Purpose, n int64) error {
-	atomic.StoreInt32(&r.waiting, 1)
-	begin := time.Now()
-	defer func() {
-		r.waited += time.Since(begin)
-		atomic.StoreInt32(&r.waiting, 0)
-	}()
+	memory.crowd(1)
+	defer memory.crowd(-1)
 	for {
 		freed := memory.nextRelease()
 		if memory.take(r, purpose, n) {
@@ -111,13 +108,6 @@ func (r *Room) Release() {
 	memory.put(r, ForAnswer, r.last)
 }
 
-// Waiting reports whether the call waits for room at present. Any goroutine may
-// ask.
-func (r *Room) Waiting() bool { return atomic.LoadInt32(&r.waiting) != 0 }
-
-// Waited is how long the call has waited for room so far.
-func (r *Room) Waited() time.Duration { return r.waited }
-
 // stopped reports whether the time for decoding is over.
 func (r *Room) stopped() bool { return r != nil && r.Context.Err() != nil }
 
@@ -131,9 +121,39 @@ type budget struct {
 	used  [ForBody + 1]int64
 	last  *Room         // whose turn it is; nil for nobody's
 	freed chan struct{} // closed when memory has been given back; nil when nobody waits
+
+	waiting int          // how many wait
+	since   atomic.Int64 // since when somebody does, in ns after started; 0 for nobody
+	crowded atomic.Int64 // how long somebody has, before
 }
 
-var memory budget
+var (
+	memory  budget
+	started = time.Now().Add(-time.Nanosecond)
+)
+
+// Crowded is for how long, since the process began, there has been a call that
+// waited for room. What takes long while that grows says little of others.
+func Crowded() time.Duration {
+	total := memory.crowded.Load()
+	if since := memory.since.Load(); since != 0 {
+		total += int64(time.Since(started)) - since
+	}
+	return time.Duration(total)
+}
+
+func (b *budget) crowd(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := int64(time.Since(started))
+	if b.waiting == 0 {
+		b.since.Store(now)
+	}
+	if b.waiting += n; b.waiting == 0 {
+		b.crowded.Add(now - b.since.Load())
+		b.since.Store(0)
+	}
+}
 
 // take reserves n bytes, if they are there.
 func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
@@ -141,13 +161,16 @@ func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
 	defer b.mu.Unlock()
 	bodies := b.used[ForBody]
 	requests := bodies + b.used[ForRequest]
-	fits := requests+b.used[ForAnswer]+n <= maxShared
+	fits := requests+b.used[ForText]+b.used[ForAnswer]+n <= maxShared
 	switch purpose {
 	case ForBody:
 		fits = fits && bodies+n <= maxBodies
 	case ForRequest:
 		fits = fits && requests+n <= maxRequests
-	case ForAnswer:
+	case ForAnswer, ForText:
+		if purpose == ForText {
+			fits = fits && b.used[ForText]+n <= maxTexts
+		}
 		if !fits && (b.last == nil || b.last == r) {
 			b.last = r
 			r.last += n
@@ -165,7 +188,7 @@ func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
 func (b *budget) put(r *Room, purpose Purpose, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if purpose == ForAnswer && r.last > 0 {
+	if purpose <= ForText && r.last > 0 {
 		of := min(n, r.last)
 		n -= of
 		if r.last -= of; r.last == 0 {
@@ -198,10 +221,10 @@ func (r *Room) AppendRoom(b []byte, n int, known, reserved int64) ([]byte, int64
 		return b, reserved, nil
 	}
 	size := max(int64(len(b)+n), known, 2*int64(cap(b)), 512)
-	if err := r.Reserve(ForAnswer, size); err != nil {
+	if err := r.Reserve(ForText, size); err != nil {
 		return b, reserved, err
 	}
 	grown := append(make([]byte, 0, size), b...)
-	r.Return(ForAnswer, reserved)
+	r.Return(ForText, reserved)
 	return grown, size, nil
 }
