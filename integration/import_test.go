@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +33,7 @@ func TestAKilledImportContinues(t *testing.T) {
 	env := []string{"XDG_DATA_HOME=" + filepath.Join(dir, "killed")}
 	done := 0
 	for _, batches := range []int{1, 2, 5} {
-		killed, err := killImport(t, dir, env, file, batches)
+		killed, _, err := endImport(t, dir, env, file, batches, os.Kill)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +61,83 @@ func TestAKilledImportContinues(t *testing.T) {
 	}
 }
 
+// An import that is stopped with Ctrl-C, or by whoever stops processes, ended with
+// "the customer directory is unavailable". It says where it was, and goes on there.
+func TestAStoppedImportContinues(t *testing.T) {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "customers.csv")
+		writeCustomers(t, file)
+		env := []string{"XDG_DATA_HOME=" + filepath.Join(dir, "stopped")}
+		_, stderr, err := endImport(t, dir, env, file, 4, signal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := regexp.MustCompile(`stopped at row (\d+); run the same command again\n`).FindStringSubmatch(stderr)
+		if stopped == nil || strings.Contains(stderr, "unavailable") {
+			t.Fatalf("%v: %s", signal, stderr)
+		}
+		out, err := harness.Command(t, dir, env, "switchboard", "customers", "import", "--batch", "500", file)
+		if code(err) != 1 || !strings.Contains(out, "continued behind line") || !strings.Contains(out, "rejected 3") {
+			t.Fatalf("%v: the next run: %v\n%s", signal, err, out)
+		}
+		if got := strings.Count(export(t, dir, env, "a"), "\n"); got != imported {
+			t.Errorf("%v: %d customers", signal, got)
+		}
+	}
+}
+
+// What spreadsheets write is read, what they spoil is counted, and what isn't a CSV
+// is named; nothing of the cells is shown.
+func TestImportsFromSpreadsheets(t *testing.T) {
+	dir := t.TempDir()
+	for name, test := range map[string]struct {
+		text string
+		code int
+		says []string
+	}{
+		"spoilt.csv": {
+			"id,tel,email,,\nC1,1.38001E+10,x,,\nC2,8.6138E+12,,,\nC3,13800138000/13900139000,,,\nC4,N/A,,,\nC5,\"13,800,138,000\",,,\n,,,,\nC6,13800138000.0,a@b.c,,\nC7,=\"13800138001\",,,\n,,,,\n",
+			0,
+			[]string{
+				"imported 7, rejected 0", "tel of 5 customers can't be searched, first in line 2",
+				"email of 1 customer can't be searched, first in line 2", "line 2: tel can't be searched",
+			},
+		},
+		"array.json":  {`[{"id":"C8","tel":"13800138002"}]`, 0, []string{"imported 1, rejected 0"}},
+		"book.xlsx":   {"PK\x03\x04\x14\x00\x06\x00[Content_Types].xml", 1, []string{"Excel workbook (.xlsx); save it as"}},
+		"packed.gz":   {"\x1f\x8b\x08\x00\x00", 1, []string{"zcat FILE | caddy switchboard customers import"}},
+		"unicode.csv": {"\xff\xfei\x00d\x00", 1, []string{"UTF-16; save it as UTF-8"}},
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(test.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		caddyfile := filepath.Join(dir, "Caddyfile")
+		if err := os.WriteFile(caddyfile, []byte("{\n\tswitchboard {\n\t\tregion CN\n\t}\n}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := harness.Command(t, dir, nil, "switchboard", "customers", "import", "--config", caddyfile, file)
+		if code(err) != test.code {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		for _, says := range test.says {
+			if !strings.Contains(out, says) {
+				t.Errorf("%s doesn't say %q:\n%s", name, says, out)
+			}
+		}
+		for _, value := range []string{"1.38001", "13900139000", "N/A"} {
+			if strings.Contains(out, value) {
+				t.Errorf("%s shows %s:\n%s", name, value, out)
+			}
+		}
+	}
+	out, err := harness.Command(t, dir, nil, "switchboard", "customers", "get", "C7")
+	if err != nil || !strings.Contains(out, `"tel":"13800138001"`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // writeCustomers writes a CSV with a row without an id near its beginning, its
 // middle and its end.
 func writeCustomers(t *testing.T, file string) {
@@ -77,27 +157,32 @@ func writeCustomers(t *testing.T, file string) {
 	}
 }
 
-// killImport kills an import when the database has grown some times, and tells
-// whether it was still running.
-func killImport(t *testing.T, dir string, env []string, file string, batches int) (killed bool, err error) {
+// endImport sends an import a signal when the database has grown some times. It
+// returns whether that killed it, and what it says behind its first line.
+func endImport(t *testing.T, dir string, env []string, file string, batches int, signal os.Signal) (killed bool, said string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), harness.Binary(t), "switchboard", "customers", "import", "--batch", "500", file)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(env, "HOME="+dir)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	if err := cmd.Start(); err != nil {
-		return false, err
+		return false, "", err
 	}
-	line, _, err := bufio.NewReader(stderr).ReadLine() // the store is named before the import begins
+	all := bufio.NewReader(stderr)
+	line, _, err := all.ReadLine() // the store is named before the import begins
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", line, err)
+		return false, "", fmt.Errorf("%s: %w", line, err)
 	}
 	wal := filepath.Join(strings.TrimPrefix(env[0], "XDG_DATA_HOME="), "caddy", "switchboard", "customers.db-wal")
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		rest, _ := io.ReadAll(all)
+		said = string(rest)
+		ended <- cmd.Wait()
+	}()
 	size, grown := int64(-1), 0
 	harness.Eventually(t, time.Minute, "the import to get on", func() bool {
 		if info, err := os.Stat(wal); err == nil && info.Size() != size {
@@ -106,10 +191,11 @@ func killImport(t *testing.T, dir string, env []string, file string, batches int
 		}
 		return grown > batches || len(ended) > 0
 	})
-	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return false, err
+	if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return false, "", err
 	}
-	return code(<-ended) == -1, nil
+	err = <-ended
+	return code(err) == -1, said, nil
 }
 
 // code is the exit status, -1 of a process that was killed.

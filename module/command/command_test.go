@@ -172,10 +172,10 @@ func TestAStoppedImport(t *testing.T) {
 	defer close(end)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		_, _, err := caddyFrom(t, interrupted{strings.NewReader("id\nC1\nC2\nC3\n"), signal, end}, "customers", "import", "--batch", "1")
-		if err == nil || !regexp.MustCompile(`^stdin: stopped at row [234]; run the same command again, which begins anew$`).MatchString(err.Error()) {
+		if err == nil || !regexp.MustCompile(`^stdin: stopped at row [34]; run the same command again, which begins anew$`).MatchString(err.Error()) {
 			t.Errorf("%v: %v", signal, err)
 		}
-		if stdout, _, err := caddyWith(t, "", "customers", "count"); err != nil || stdout == "0\n" {
+		if stdout, _, err := caddyWith(t, "", "customers", "count"); err != nil || stdout != "2\n" && stdout != "3\n" {
 			t.Errorf("%v: %s, %v", signal, stdout, err)
 		}
 	}

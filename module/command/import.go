@@ -130,6 +130,8 @@ func summary(to io.Writer, result exchange.Result, rejects, name string, resumab
 		fmt.Fprintln(to, u)
 	}
 	switch {
+	case errors.Is(err, errStopped) && result.Line == 0:
+		return fmt.Errorf("%s: stopped before the first rows were stored; run the same command again", name)
 	case errors.Is(err, errStopped) && resumable:
 		return fmt.Errorf("%s: stopped at row %d; run the same command again", name, result.Line)
 	case errors.Is(err, errStopped):
