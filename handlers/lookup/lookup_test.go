@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 )
@@ -29,9 +31,10 @@ type people struct {
 	records []*customer.Record
 	err     error
 	hang    bool
+	country string // default CN
 }
 
-func (p *people) Region() phone.Region { return phone.Region{Country: "CN"} }
+func (p *people) Region() phone.Region { return phone.Region{Country: cmp.Or(p.country, "CN")} }
 
 func (p *people) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
 	if p.hang {
@@ -238,6 +241,65 @@ func TestAStoreThatFails(t *testing.T) {
 	broken := &people{err: errors.New("a row that can't be read")}
 	if got := ask(provision(t, new(Lookup), broken), get("id=C1")); got.Code != 502 || strings.Contains(got.Body.String(), "row") {
 		t.Errorf("a broken answer: got %d %s", got.Code, got.Body)
+	}
+}
+
+// Whose fault it is shows in the outcome, and what it is in the reason, which goes
+// into the log, the trace and the last failures, but not to the caller.
+func TestTheReasonOfAFailure(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind    error
+		outcome string
+		status  int
+		check   string
+	}{
+		"down":      {customer.ErrUnavailable, "unreachable", 503, "address, user and password"},
+		"refused":   {customer.ErrMismatch, "bad_answer", 502, "the statement or the `record`"},
+		"too large": {customer.ErrTooLarge, "too_large", 502, "the column that the reason names"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const reason = "find tel: PostgreSQL refuses with SQLSTATE 42P01"
+			l := provision(t, new(Lookup), &people{err: fmt.Errorf("%w: %s", test.kind, reason)})
+			core, lines := observer.New(zapcore.WarnLevel)
+			l.route.Logger = zap.New(core)
+			got := ask(l, get("tel=13800138000"))
+			if got.Code != test.status || !strings.Contains(got.Body.String(), `"outcome":"`+test.outcome+`"`) || strings.Contains(got.Body.String(), "SQLSTATE") {
+				t.Errorf("got %d %s", got.Code, got.Body)
+			}
+			if all := lines.All(); len(all) != 1 || !strings.Contains(fmt.Sprint(all[0].ContextMap()["reason"]), reason) {
+				t.Errorf("the log has %v", all)
+			}
+			trace, err := l.Test(t.Context(), adminapi.Test{Method: "GET", Params: map[string]any{"tel": "13800138000"}})
+			if err != nil || trace.Outcome != test.outcome || !strings.Contains(trace.Reason, reason) || !strings.Contains(trace.Check, test.check) || strings.Contains(trace.Check, "TLS") {
+				t.Errorf("%+v, %v", trace, err)
+			}
+			told := false
+			for _, step := range trace.Steps {
+				told = told || step.Step == "call" && step.Outcome == test.outcome && strings.Contains(step.Note, reason)
+			}
+			if !told {
+				t.Errorf("no step says it: %+v", trace.Steps)
+			}
+		})
+	}
+}
+
+// A caller whose plus nobody encoded was asked for as somebody of the region.
+func TestARawPlus(t *testing.T) {
+	singapore, america := &customer.Record{ID: "SG", Tel: "+6562345678"}, &customer.Record{ID: "US", Tel: "+16562345678"}
+	l := provision(t, &Lookup{Fields: []string{"id"}}, &people{records: []*customer.Record{singapore, america}, country: "US"})
+	for raw, want := range map[string]string{
+		"tel=+6562345678":               `{"id":"SG"}`,
+		"tel=%2B6562345678":             `{"id":"SG"}`,
+		"tel=sip:+6562345678@10.0.0.1":  `{"id":"SG"}`,
+		"tel=whatsapp:%2B6562345678":    `{"id":"SG"}`,
+		"tel=%E2%80%AA%2B6562345678%20": `{"id":"SG"}`,
+		"tel=%206562345678":             `{"id":"US"}`,
+		"tel=6562345678":                `{"id":"US"}`,
+	} {
+		if got := ask(l, get(raw)); got.Body.String() != want {
+			t.Errorf("%s: %s", raw, got.Body)
+		}
 	}
 }
 

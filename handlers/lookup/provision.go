@@ -76,7 +76,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
 		return err
 	}
-	l.route.Instead = l.answers.nobody
+	l.route.Instead, l.route.Checks = l.answers.nobody, checks
 	if err := l.Remember(app, l.route, string(asWritten), app.CustomersIdentity()); err != nil {
 		return err
 	}

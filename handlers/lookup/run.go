@@ -96,13 +96,27 @@ func (c *run) nobody(outcome call.Outcome) bool {
 	return true
 }
 
+// checks say where to look when the directory has given no answer.
+var checks = map[call.Outcome]string{
+	call.Unreachable: "the database of `customers`: whether it runs, its address, user and password, and the rights of the file, from this machine; the reason has the database's own code",
+	call.BadAnswer:   "the statement or the `record` that the reason names, in `customers`: run it with the database's own client, as the user of the DSN",
+	call.TooLarge:    "the column that the reason names: let `find` select only what `record` needs; or, without one, what the phone system takes: step answer counts the bytes",
+	call.Timeout:     "how long step call takes against `budget`, and whether the query has an index; the database's own client shows its plan",
+}
+
+// failed ends a lookup for which the directory has no answer. Its errors hold
+// nothing of customers; callers get none of them.
 func (c *run) failed(err error) bool {
 	switch {
 	case c.Clock.Err() != nil:
 		return c.Ended("")
 	case errors.Is(err, customer.ErrUnavailable):
 		c.RetryAfter = time.Second
-		return c.Refuse(http.StatusServiceUnavailable, call.Unreachable, "the customer directory is unavailable")
+		return c.Refuse(http.StatusServiceUnavailable, call.Unreachable, err.Error())
+	case errors.Is(err, customer.ErrTooLarge):
+		return c.Fail(call.TooLarge, err.Error())
+	case errors.Is(err, customer.ErrMismatch):
+		return c.Fail(call.BadAnswer, err.Error())
 	default:
 		return c.Fail(call.BadAnswer, "the customer directory's answer could not be used")
 	}

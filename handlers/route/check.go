@@ -15,5 +15,10 @@ var checks = map[call.Outcome]string{
 	call.BadRequest:  "the params: the reason says which program of the request can't work with them",
 }
 
-// Check says where to look when a call has ended so.
-func Check(outcome call.Outcome) string { return checks[outcome] }
+// check says where to look when a call has ended so.
+func (r *Route) check(outcome call.Outcome) string {
+	if check, ok := r.Checks[outcome]; ok {
+		return check
+	}
+	return checks[outcome]
+}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -80,6 +81,8 @@ type Route struct {
 	// Instead gives what stands in for an answer that failed. A route without it
 	// gives the contract's defaults.
 	Instead func() any
+	// Checks say, for outcomes, where to look, in place of what is said of an API.
+	Checks map[call.Outcome]string
 
 	app     *module.App
 	errors  answer.Style // how errors are written

@@ -41,7 +41,7 @@ func (d *Directory) Location() string { return d.location }
 
 // Find returns the customers that match every condition, those written last
 // first, and at most limit of them. Nobody matches a query that is
-// [Query.Nobody]; the store is not asked. Errors wrap [ErrUnavailable].
+// [Query.Nobody]; the store is not asked. Errors are those of a [Store].
 func (d *Directory) Find(ctx context.Context, q Query, limit int) ([]*Record, error) {
 	if q.Nobody() || limit <= 0 {
 		return nil, nil

@@ -32,7 +32,7 @@ type Env struct {
 }
 
 // Store finds customers. It is safe for concurrent use. Errors wrap
-// [ErrUnavailable] and hold no data of customers.
+// [ErrUnavailable], [ErrMismatch] or [ErrTooLarge], and hold no data of customers.
 type Store interface {
 	// Find returns the customers that match every condition, those written
 	// last first, and at most limit of them. q is not Nobody.
@@ -65,9 +65,18 @@ type Mark struct {
 	Done   bool // nothing is left: the mark is forgotten
 }
 
-// ErrUnavailable says that a store could not be asked: it is down, slow, or
-// refuses.
-var ErrUnavailable = errors.New("the customer directory is unavailable")
+// What keeps a store from answering.
+var (
+	// ErrUnavailable says that a store could not be asked: it is down, slow, or
+	// lets nobody in.
+	ErrUnavailable = errors.New("the customer directory is unavailable")
+	// ErrMismatch says that the settings don't fit the user's own tables: the
+	// database refuses a statement, or record makes no customer of a row. It is so
+	// until somebody changes the one or the other.
+	ErrMismatch = errors.New("the settings of the customer directory don't fit its tables")
+	// ErrTooLarge says that a column holds more than is read.
+	ErrTooLarge = errors.New("the customer directory's answer is too large")
+)
 
 // ErrReadOnly says that a store is the user's own tables.
 var ErrReadOnly = errors.New("the customers are in tables of your own, which Switchboard only reads")

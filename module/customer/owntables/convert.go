@@ -22,8 +22,8 @@ const (
 )
 
 var (
-	errColumnTooLarge = errors.New("a column holds more than 1 MiB; select only what the record needs")
-	errColumnType     = errors.New("a column has a type that can't be read; cast it to text")
+	errColumnTooLarge = errors.New("holds more than 1 MiB; select only what record needs")
+	errColumnType     = errors.New("has a type that can't be read; cast it to text")
 )
 
 // number is a number by its digits, so that it stays what it is.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -128,13 +129,17 @@ const (
 	statementTimeout   = 1969 // MariaDB
 	executionTimeout   = 3024 // MySQL
 	tooManyConnections = 1040
+
+	mixOfCollations      = 1267
+	wrongString          = 1366
+	impossibleConversion = 3988
 )
 
 // mySQL is a pool of connections to MySQL or MariaDB.
 type mySQL struct{ db *sql.DB }
 
 // errTruncated says that a value was compared as the number that it begins with.
-var errTruncated = errors.New("a text was compared with a column of numbers; compare with text")
+var errTruncated = errors.New("warning 1292: " + otherType)
 
 func (m *mySQL) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
 	c, err := m.db.Conn(ctx)
@@ -179,22 +184,27 @@ func (m *mySQL) renew() {} // database/sql looks at a connection before it uses 
 func (m *mySQL) Close() error { return m.db.Close() }
 
 func (m *mySQL) judge(err error) verdict {
-	switch {
-	case columnError(err):
-		return verdict{reason: err.Error()}
-	case errors.Is(err, errTruncated):
-		return verdict{reason: err.Error(), unlike: true}
+	if v, ok := judgeColumn(err); ok {
+		return v
+	}
+	if errors.Is(err, errTruncated) {
+		return verdict{reason: err.Error(), kind: customer.ErrMismatch, unlike: true}
 	}
 	e, ok := errors.AsType[*mysql.MySQLError](err)
 	if !ok {
 		return verdict{reason: "no connection", lost: true}
 	}
-	v := verdict{reason: fmt.Sprintf("the database refuses with error %d", e.Number)}
+	v := verdict{reason: "the database refuses with error " + meaning(e.Number, mysqlNumbers)}
+	if !slices.Contains(mysqlTroubles, e.Number) && !errors.Is(err, dbconn.ErrNoConnection) {
+		v.kind = customer.ErrMismatch
+	}
 	switch e.Number {
 	case serverShutdown, queryInterrupted, connectionKilled, tooManyConnections:
 		v.lost = true
+	case wrongString, mixOfCollations, impossibleConversion: // a character that the column can't have
+		v.unlike = true
 	case statementTimeout, executionTimeout:
-		v.reason = "no answer in time"
+		v = verdict{reason: "no answer in time"}
 	}
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -79,26 +80,27 @@ func (p *postgres) Close() error {
 // judge goes by the classes of PostgreSQL's error codes (appendix A of its
 // manual). Only the code is without data.
 func (p *postgres) judge(err error) verdict {
-	if columnError(err) {
-		return verdict{reason: err.Error()}
+	if v, ok := judgeColumn(err); ok {
+		return v
 	}
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return verdict{reason: "no connection", lost: true}
 	}
-	v := verdict{reason: "PostgreSQL refuses with SQLSTATE " + e.Code}
+	v := verdict{reason: "PostgreSQL refuses with SQLSTATE " + meaning(e.Code, sqlStates)}
 	v.lost = dbconn.PostgresLost(e.Code)
+	if len(e.Code) == 5 && slices.Contains(refusedClasses, e.Code[:2]) && !errors.Is(err, dbconn.ErrNoConnection) {
+		v.kind = customer.ErrMismatch
+	}
 	switch e.Code {
-	case "22P02", "22003", "22007", "22008": // no number, one out of range, no date
+	// No number, one out of range, no date, a character that the database doesn't
+	// have: as a caller can send it.
+	case "22P02", "22003", "22007", "22008", "22021", "22P05":
 		v.unlike = true
 	case "57014":
 		v.reason = "no answer in time"
 	}
 	return v
-}
-
-func columnError(err error) bool {
-	return errors.Is(err, errColumnTooLarge) || errors.Is(err, errColumnType)
 }
 
 // typed are the types that are read as what they are; all others are read as

@@ -17,7 +17,7 @@ func postgresRow(rows pgx.Rows) (map[string]any, error) {
 	for i, column := range columns {
 		v, err := postgresColumn(rows.Conn().TypeMap(), column.DataTypeOID, column.Format, raw[i])
 		if err != nil {
-			return nil, err
+			return nil, ofColumn(column.Name, err)
 		}
 		row[column.Name] = v
 	}

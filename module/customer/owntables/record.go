@@ -17,11 +17,11 @@ import (
 func (l *Lookup) recordOf(ctx context.Context, row map[string]any) (*customer.Record, error) {
 	out, err := l.record.Run(ctx, row)
 	if err != nil {
-		return nil, fmt.Errorf("the program of record: %w", err)
+		return nil, fmt.Errorf("record: %w", err)
 	}
 	object, ok := out.(map[string]any)
 	if !ok {
-		return nil, errors.New("the program of record yields no object")
+		return nil, errors.New("record gives no object")
 	}
 	r := new(customer.Record)
 	for name, v := range object {
@@ -30,14 +30,18 @@ func (l *Lookup) recordOf(ctx context.Context, row map[string]any) (*customer.Re
 			if customer.FieldOf(name) == nil {
 				name = "a custom field"
 			}
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("record: %s: %w", name, err)
 		}
 		if value != "" {
 			r.Set(name, value)
 		}
 	}
-	if err := r.Normalize(); err != nil {
-		return nil, fmt.Errorf("what record yields: %w", err)
+	err = r.Normalize()
+	switch {
+	case errors.Is(err, customer.ErrNoID):
+		return nil, errors.New("record gives no id")
+	case err != nil:
+		return nil, fmt.Errorf("record: %w", err)
 	}
 	return r, nil
 }

@@ -43,7 +43,7 @@ func readRows(rows *sql.Rows, limit int, to convert) (found []map[string]any, mo
 		row := make(map[string]any, len(columns))
 		for i, column := range columns {
 			if row[column.Name()], err = to(cells[i], column.DatabaseTypeName()); err != nil {
-				return nil, false, err
+				return nil, false, ofColumn(column.Name(), err)
 			}
 		}
 		found = append(found, row)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
@@ -41,13 +42,24 @@ func (s *sqLite) renew() {}
 func (s *sqLite) Close() error { return s.db.Close() }
 
 func (s *sqLite) judge(err error) verdict {
-	if columnError(err) {
-		return verdict{reason: err.Error()}
+	if v, ok := judgeColumn(err); ok {
+		return v
 	}
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		return verdict{reason: fmt.Sprintf("SQLite refuses with code %d", e.Code())}
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return verdict{reason: "the file can't be read"}
 	}
-	return verdict{reason: "the file can't be read"}
+	v := verdict{reason: fmt.Sprintf("SQLite refuses with code %d: %s", e.Code(), sqlite.ErrorCodeString[e.Code()&0xff])}
+	if text := sqliteText(e.Error()); text != "" {
+		v.reason = "SQLite refuses: " + text
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_AUTH, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_READONLY:
+		v.kind = customer.ErrMismatch
+	case sqlite3.SQLITE_TOOBIG:
+		v.kind = customer.ErrTooLarge
+	}
+	return v
 }
 
 // sqliteValue makes of a column's value what jq knows.

@@ -29,13 +29,6 @@ type database interface {
 	Close() error
 }
 
-// verdict is what the failure of a query means. Its reason holds no data.
-type verdict struct {
-	reason string
-	lost   bool // there is no connection, or it broke: worth another try
-	unlike bool // a value is none of the column's type
-}
-
 // store is the user's own tables as a [customer.Store].
 type store struct {
 	lookup *Lookup
@@ -66,13 +59,12 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	}
 	var found []*customer.Record
 	for i, c := range q {
-		records, more, err := s.matches(ctx, c)
-		if err != nil {
-			return nil, fmt.Errorf("%w: find %s: %w", customer.ErrUnavailable, c.Param, err)
+		records, more, failed := s.matches(ctx, c)
+		if failed == nil && more && len(q) > 1 {
+			failed = &fault{customer.ErrMismatch, fmt.Sprintf("more than %d rows, which is too many to compare with those of another parameter", maxRows)}
 		}
-		if more && len(q) > 1 {
-			return nil, fmt.Errorf("%w: find %s gives more than %d rows, which is too many to compare with those of another parameter",
-				customer.ErrUnavailable, c.Param, maxRows)
+		if failed != nil {
+			return nil, failed.during(c.Param)
 		}
 		if i == 0 {
 			found = records
@@ -90,7 +82,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 func (s *store) Close() error { return s.db.Close() }
 
 // matches are the customers that one condition finds.
-func (s *store) matches(ctx context.Context, c customer.Condition) (records []*customer.Record, more bool, err error) {
+func (s *store) matches(ctx context.Context, c customer.Condition) (records []*customer.Record, more bool, failed *fault) {
 	statement := s.lookup.find[c.Param]
 	binds := values(c, s.region)
 	if binds == nil {
@@ -103,13 +95,13 @@ func (s *store) matches(ctx context.Context, c customer.Condition) (records []*c
 	case v.unlike && statement.uses(bindRaw):
 		return nil, false, nil // a text can't be in a column of numbers
 	default:
-		return nil, false, errors.New(v.reason)
+		return nil, false, v.fault()
 	}
 	seen := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		r, err := s.lookup.recordOf(ctx, row)
 		if err != nil {
-			return nil, false, err
+			return nil, false, &fault{customer.ErrMismatch, err.Error()}
 		}
 		if !seen[r.ID] {
 			seen[r.ID] = true

@@ -86,19 +86,75 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What can't be asked is unavailable, and says nothing of the data.
+// What the database refuses, and what record can't use, was "the directory is
+// unavailable". It is named by its code and by the statement, and says nothing of
+// the data.
 func TestFindFails(t *testing.T) {
+	const byPhone = "SELECT * FROM contacts WHERE phone IN (:variants)"
+	tel := func(sql string) map[customer.Param]string { return map[customer.Param]string{"tel": sql} }
 	for _, p := range places(t, contacts...) {
-		for name, tables := range map[string]Tables{
-			"no such table":    {Find: map[customer.Param]string{"tel": "SELECT * FROM missing WHERE a = :raw"}},
-			"no id":            {Find: map[customer.Param]string{"tel": "SELECT name FROM contacts WHERE phone IN (:variants)"}, Record: "{nick: .name}"},
-			"a program fails":  {Find: map[customer.Param]string{"tel": "SELECT name FROM contacts WHERE phone IN (:variants)"}, Record: "{id: (.name | tonumber)}"},
-			"no such function": {Find: map[customer.Param]string{"tel": "SELECT load_extension(:raw)"}},
+		for name, tt := range map[string]struct {
+			tables Tables
+			kind   error
+			says   [3]string // PostgreSQL, MariaDB, SQLite
+		}{
+			"no such table": {
+				Tables{Find: tel("SELECT * FROM missing WHERE a = :raw")}, customer.ErrMismatch,
+				[3]string{"find tel: PostgreSQL refuses with SQLSTATE 42P01: a table doesn't exist", "find tel: the database refuses with error 1146: a table doesn't exist", "find tel: SQLite refuses: no such table: missing"},
+			},
+			"no such column": {
+				Tables{Find: tel("SELECT * FROM contacts WHERE missing = :raw")}, customer.ErrMismatch,
+				[3]string{"SQLSTATE 42703", "error 1054", "SQLite refuses: no such column: missing"},
+			},
+			"a syntax error": {
+				Tables{Find: tel("SELECT FROM WHERE WHERE :raw")}, customer.ErrMismatch,
+				[3]string{"SQLSTATE 42601", "error 1064", `SQLite refuses: near "FROM": syntax error`},
+			},
+			"no such function": {
+				Tables{Find: tel("SELECT load_extension(:raw)")}, customer.ErrMismatch,
+				[3]string{"SQLSTATE 42883", "error 1305", "SQLite refuses: "},
+			},
+			"a function that quotes the value": {
+				Tables{Find: tel("SELECT json_extract('{}', :raw) AS id")}, customer.ErrMismatch,
+				[3]string{"SQLSTATE 42883", "record gives no id", "SQLite refuses with code 1: "},
+			},
+			"a column of numbers": {
+				Tables{Find: tel("SELECT contact_no AS id FROM contacts WHERE contact_no IN (13800138000, :variants)")}, customer.ErrMismatch,
+				[3]string{"find tel: PostgreSQL refuses with SQLSTATE 22P02: a text was compared with a column of another type; cast the column to text", "find tel: warning 1292: a text was compared", ""},
+			},
+			"no id": {
+				Tables{Find: tel(byPhone), Record: "{nick: .name}"}, customer.ErrMismatch,
+				[3]string{"find tel: record gives no id", "find tel: record gives no id", "find tel: record gives no id"},
+			},
+			"a program fails": {
+				Tables{Find: tel(byPhone), Record: "{id: (.name | tonumber)}"}, customer.ErrMismatch,
+				[3]string{"find tel: record: ", "find tel: record: ", "find tel: record: "},
+			},
+			"a field that is none": {
+				Tables{Find: tel(byPhone), Record: `{id: .name, isVip: "maybe"}`}, customer.ErrMismatch,
+				[3]string{"record: isVip is neither", "record: isVip is neither", "record: isVip is neither"},
+			},
+			"a column of 2 MB": {
+				Tables{Find: tel([]string{
+					"SELECT name AS id, repeat('x', 2000000) AS photo FROM contacts WHERE phone IN (:variants)",
+					"SELECT name AS id, REPEAT('x', 2000000) AS photo FROM contacts WHERE phone IN (:variants)",
+					"SELECT name AS id, hex(zeroblob(1000000)) AS photo FROM contacts WHERE phone IN (:variants)",
+				}[p.kind])},
+				customer.ErrTooLarge,
+				[3]string{"find tel: column photo holds more than 1 MiB", "find tel: column photo holds more than 1 MiB", "find tel: column photo holds more than 1 MiB"},
+			},
 		} {
 			start := time.Now()
-			_, err := find(t.Context(), t, p.open(t, tables), map[string]any{"tel": "13800138000"})
-			if !errors.Is(err, customer.ErrUnavailable) || strings.Contains(err.Error(), "one") || strings.Contains(err.Error(), "138") {
-				t.Errorf("%v: %s: %v", p.kind, name, err)
+			_, err := find(t.Context(), t, p.open(t, tt.tables), map[string]any{"tel": "13800138000"})
+			if says := tt.says[p.kind]; says == "" {
+				if err != nil {
+					t.Errorf("%v: %s: %v", p.kind, name, err)
+				}
+			} else if !errors.Is(err, tt.kind) || errors.Is(err, customer.ErrUnavailable) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v: %s: %v, not %q", p.kind, name, err, says)
+			}
+			if err != nil && (strings.Contains(err.Error(), "one") || strings.Contains(err.Error(), "138")) {
+				t.Errorf("%v: %s: the error holds data: %v", p.kind, name, err)
 			}
 			if time.Since(start) > 3*time.Second {
 				t.Errorf("%v: %s takes %v", p.kind, name, time.Since(start))
@@ -107,6 +163,28 @@ func TestFindFails(t *testing.T) {
 		s := p.open(t, Tables{Find: map[customer.Param]string{"id": byContacts.Find["id"]}, Record: byContacts.Record})
 		if found, err := find(t.Context(), t, s, map[string]any{"id": "12", "tel": "13800138000"}); err != nil || len(found) != 0 {
 			t.Errorf("%v: a parameter without find: %v, %v", p.kind, found, err)
+		}
+	}
+}
+
+// Who isn't let in has no connection: that is unavailable, with the code.
+func TestNoConnection(t *testing.T) {
+	for _, p := range places(t, contacts...) {
+		says := ""
+		switch p.kind {
+		case Postgres:
+			p.dsn = regexp.MustCompile(`/[a-z0-9_]+(\?|$)`).ReplaceAllString(p.dsn, "/missing$1")
+			says = "find tel: PostgreSQL refuses with SQLSTATE 3D000: the database in the DSN doesn't exist"
+		case MySQL:
+			p.dsn = regexp.MustCompile(`/[a-z0-9_]+(\?|$)`).ReplaceAllString(p.dsn, "/missing$1")
+			says = "find tel: the database refuses with error 1049: the database in the DSN doesn't exist"
+		case SQLite:
+			p.dsn += ".missing"
+			says = "find tel: SQLite refuses with code 14: "
+		}
+		_, err := find(t.Context(), t, p.open(t, byContacts), map[string]any{"tel": "13800138000"})
+		if !errors.Is(err, customer.ErrUnavailable) || errors.Is(err, customer.ErrMismatch) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v, not %q", p.kind, err, says)
 		}
 	}
 }
