@@ -95,7 +95,7 @@
 	}
 	for (const el of document.querySelectorAll('svg rect, svg polyline, svg line, svg path')) {
 		const style = getComputedStyle(el);
-		if (shown(el.closest('svg').parentElement) && contrast(parse(style.fill === 'none' ? style.stroke : style.fill), behind(el.closest('svg').parentElement)) < 3) complaints.push('a drawing that is hard to see: ' + what(el));
+		if (shown(el.closest('svg').parentElement) && contrast(parse(style.fill === 'none' || el.nodeName === 'line' ? style.stroke : style.fill), behind(el.closest('svg').parentElement)) < 3) complaints.push('a drawing that is hard to see: ' + what(el));
 	}
 	return complaints;
 })()

@@ -352,7 +352,7 @@ func TestBench(t *testing.T) {
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
 			tab.Wait("12345678901234567890.10")
 			tab.Click("Copy")
-			tab.Until("a word about it", `/copied|selected/.test(document.getElementById("status").textContent)`)
+			tab.Until("a word about it", `/Copied|selected/.test(document.getElementById("status").textContent)`)
 			tab.Check()
 
 			// from a test of another API, which keeps nothing

@@ -124,6 +124,7 @@ func TestFeedbackIsSeen(t *testing.T) {
 			tab.Told("alert", "Write one name=value per line")
 			tab.Until("the focus where the fault is", `document.activeElement.id === "test-params"`)
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
+			Eval[bool](tab, `(document.getElementById("test-no_cache").checked = true)`)
 			tab.Click("Test")
 			tab.Told("status", "order: answered, after")
 			tab.Until("the focus", `document.activeElement.id === "result"`)

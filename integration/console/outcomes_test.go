@@ -94,6 +94,7 @@ func TestFailedTest(t *testing.T) {
 			tab := browser.in(t, width, scheme, "en", base+"#/apis/order")
 			tab.Wait("One per line")
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
+			tab.Do(chromedp.Click(chromedp.CSS("#test-no_cache")))
 			tab.Click("Test")
 			tab.Told("status", "order: answered")
 			tab.Wait("Test result")

@@ -56,7 +56,7 @@ export function said(text) {
 }
 
 const patterns = Object.entries(zhSaid).filter(([english]) => english.includes('{0}')).map(([english, translated]) =>
-	[new RegExp('^' + english.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('(.+)') + '$', 's'), translated]);
+	[new RegExp('^' + english.split(/\{\d\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('(.+?)') + '$', 's'), translated]);
 
 const locale = () => (current === 'zh' ? 'zh-CN' : 'en');
 

@@ -285,6 +285,7 @@ export const said = {
 	'refused: {0}': '被拒绝：{0}',
 	'ambiguous: {0}': '结果不明：{0}',
 	'invalid: {0}': '无效：{0}',
+	'the endpoint said no': '端点拒绝',
 	'no whole answer in time': '没有及时得到完整的应答',
 	"can't connect": '无法连接',
 	"can't connect: {0}": '无法连接：{0}',
