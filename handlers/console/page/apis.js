@@ -35,7 +35,11 @@ export function badges(api) {
 	if (api.held) add('bad', t('held'));
 	if (api.breaker) add(api.breaker === 'closed' ? 'plain' : 'warn', t('breaker ' + api.breaker));
 	if (api.degraded) add('warn', api.degraded_since ? t('degraded since', since(api.degraded_since)) : t('degraded'));
-	else if (!api.held) add(...(api.hour.calls ? ['good', t('answering')] : ['plain', t('quiet')]));
+	else if (!api.held) {
+		if (!api.hour.calls) add('plain', t('quiet'));
+		else if (inGroup(api.hour.outcomes, 'answered')) add('good', t('answering'));
+		else if (inGroup(api.hour.outcomes, 'failed')) add('bad', t('no real answers'));
+	}
 	return h('ul', { class: 'badges' }, list);
 }
 

@@ -2,7 +2,7 @@
 
 import { parse, post } from './api.js';
 import { look } from './app.js';
-import { h, render } from './dom.js';
+import { coded, h, render } from './dom.js';
 import { copy, folded } from './fold.js';
 import { complain } from './notes.js';
 import { moment, number, t } from './words.js';
@@ -21,7 +21,7 @@ const written = (value) => JSON.stringify(value, null, 2);
 export function bench(api) {
 	return h('section', { class: 'panel', 'data-key': 'bench', 'aria-labelledby': 'bench' },
 		h('h2', { id: 'bench', tabindex: -1 }, t('bench')),
-		h('p', { class: 'hint' }, t('bench lede')),
+		h('p', { class: 'hint' }, coded(t('bench lede'))),
 		begun === null ? h('button', { type: 'button', onclick: () => open(api) }, t('open bench')) : form(api));
 }
 

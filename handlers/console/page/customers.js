@@ -3,7 +3,7 @@
 import { get, post } from './api.js';
 import { look } from './app.js';
 import { h } from './dom.js';
-import { complain, say } from './notes.js';
+import { complain, goTo, say } from './notes.js';
 import { number, said, t } from './words.js';
 
 export const title = () => t('customers');
@@ -54,5 +54,5 @@ async function search(event) {
 		complain(error);
 	}
 	await look();
-	if (found) document.getElementById('results')?.focus();
+	if (found) goTo('results');
 }

@@ -4,7 +4,7 @@ import { get } from './api.js';
 import { badges, holdButton, nameOf, numbers } from './apis.js';
 import { bench } from './bench.js';
 import { callsChart, callsLegend, timesChart, timesLegend } from './chart.js';
-import { h } from './dom.js';
+import { coded, h } from './dom.js';
 import { groups, kind, mark } from './outcome.js';
 import { testForm } from './test.js';
 import { clock, ms, number, percent, said, t } from './words.js';
@@ -25,7 +25,7 @@ export async function show(draw, name) {
 		h('div', { class: 'charts' },
 			h('section', { class: 'card', 'aria-labelledby': 'calls-title' }, h('h2', { id: 'calls-title' }, t('calls chart')), callsChart(nameOf(api), api.hour), callsLegend()),
 			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
-		api.cache_hint ? h('p', { class: 'note warn' }, t('cache hint'), ' ', said(api.cache_hint)) : null,
+		api.cache_hint ? h('p', { class: 'note warn' }, mark('warn'), h('span', null, t('cache hint'), ' ', coded(said(api.cache_hint)))) : null,
 		testForm(api),
 		api.lookup ? null : bench(api.name),
 		outcomes(api.hour),

@@ -15,6 +15,9 @@ export function h(tag, props, ...children) {
 	return el;
 }
 
+// coded are the children for a text in which `names` are code.
+export const coded = (text) => text.split('`').map((part, i, all) => (i % 2 && i < all.length - 1 ? h('code', null, part) : i % 2 ? '`' + part : part));
+
 const handlers = ['onclick', 'onsubmit', 'onchange', 'oninput', 'onkeydown'];
 // What a person has changed stays.
 const theirs = new Set(['open', 'value', 'aria-invalid']);

@@ -49,6 +49,13 @@ export function reject(field, error) {
 	field.focus();
 }
 
+// goTo takes a person to a heading, and those who see, too.
+export function goTo(id) {
+	const heading = document.getElementById(id);
+	heading?.focus({ preventScroll: true });
+	heading?.scrollIntoView();
+}
+
 // unreachable shows that the server can't be reached, since when what is shown is old,
 // and a button that tries again; nothing, when it can.
 export function unreachable(since, again) {

@@ -4,9 +4,9 @@ import { post } from './api.js';
 import { look } from './app.js';
 import { open } from './bench.js';
 import { object } from './cache.js';
-import { h } from './dom.js';
+import { coded, h } from './dom.js';
 import { foldAll, folded } from './fold.js';
-import { complain, reject, say } from './notes.js';
+import { complain, goTo, reject, say } from './notes.js';
 import { kind, outcomeBadge, stepBadge } from './outcome.js';
 import { has, moment, ms, number, said, t } from './words.js';
 
@@ -45,25 +45,28 @@ const text = (value) => (typeof value === 'string' ? value : JSON.stringify(valu
 
 // traced shows a call and its steps. The key tells it from others on the page.
 function traced(trace, key, api) {
-	const pair = (name, value) => h('div', null, h('dt', null, name), h('dd', null, value));
+	const pair = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', null, name), h('dd', null, value));
 	const shown = (value, id, name) => folded(key + '/' + id, text(value), name, api + '-' + id + (typeof value === 'string' ? '.txt' : '.json'));
 	const longest = Math.max(0.001, ...trace.steps.map((step) => step.ms));
 	return [
 		h('p', null, outcomeBadge(trace.outcome), ' ', h('code', null, trace.outcome), ' · ', ms(trace.ms), trace.status ? ' · ' + t('status is', trace.status) : null),
 		h('dl', { class: 'facts' },
-			trace.reason && pair(t('reason'), said(trace.reason)),
-			check(trace) && pair(t('check'), check(trace)),
-			trace.call_id && pair(t('call id'), h('code', null, trace.call_id))),
+			trace.reason && pair(t('reason'), coded(said(trace.reason)), true),
+			check(trace) && pair(t('check'), coded(check(trace)), true),
+			trace.call_id && pair(t('call id'), h('code', null, trace.call_id), true)),
 		trace.answer === undefined ? null : [h('h3', null, t('answer')), shown(trace.answer, 'answer', t('answer'))],
 		h('h3', null, t('steps')),
 		h('ol', { class: 'steps' }, trace.steps.map((step, i) => h('li', { 'data-key': i + step.step },
 			h('h4', { 'data-step': step.step }, t('step ' + step.step)), stepBadge(step.outcome), ' ', step.ms ? number(step.ms, 2) + ' ms' : '–',
 			h('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, h('rect', { width: Math.max(0.5, (step.ms / longest) * 100).toFixed(1), height: 4 })),
-			step.note ? h('p', null, said(step.note)) : null,
+			step.note ? h('p', null, note(step.note)) : null,
 			['in', 'out'].filter((side) => step[side] !== null && step[side] !== undefined).map((side) =>
 				h('details', null, h('summary', null, t(side)), shown(step[side], step.step + '-' + side, t('step ' + step.step) + ', ' + t(side)))))))
 	];
 }
+
+// note is a step's: a sentence, or a command to repeat the request with.
+const note = (text) => (text.startsWith('curl ') ? h('code', null, text) : coded(said(text)));
 
 // check says what to look into after such a call.
 const check = ({ outcome, check: text }) => (has('c ' + outcome) ? t('c ' + outcome) : text);
@@ -117,10 +120,7 @@ async function test(event, api, tests) {
 	}
 	busy = false;
 	await look();
-	const heading = document.getElementById('result');
-	if (!result || !heading) return;
-	heading.focus();
-	heading.scrollIntoView();
+	if (result) goTo('result');
 }
 
 async function showFailures(api) {
@@ -134,5 +134,5 @@ async function showFailures(api) {
 		return;
 	}
 	await look();
-	document.getElementById('failures')?.focus();
+	goTo('failures');
 }

@@ -27,7 +27,7 @@ export async function show(draw) {
 }
 
 function facts(token) {
-	const pair = (name, value, kind) => h('div', null, h('dt', null, name), h('dd', { class: kind }, value));
+	const pair = (name, value, kind) => h('div', { class: kind ? 'wide' : null }, h('dt', null, name), h('dd', { class: kind }, value));
 	const left = (Date.parse(token.expires) - Date.now()) / 1000;
 	return [
 		pair(t('time left'), !token.generation ? t('none') : token.expires ? lasting(left) : t('never')),

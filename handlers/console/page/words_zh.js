@@ -32,6 +32,7 @@ export const zh = {
 	degraded: '正在以默认值应答',
 	'degraded since': '从 {0} 起以默认值应答',
 	held: '已暂停',
+	'no real answers': '没有真实应答',
 	quiet: '没有调用',
 	'breaker closed': '熔断器关闭',
 	'breaker open': '熔断器打开',
@@ -98,7 +99,7 @@ export const zh = {
 	'c token_refused': '是否有其他系统在用同样的凭据登录，以及 `inject` 发送令牌的方式：连新令牌接口也不接受。',
 	'c bad_answer': '“调用”这一步里的正文是否是一个完整的 JSON，以及 `output` 对它的处理。',
 	'c too_large': '`max_size`，以及电话系统能接收多少：“应答”这一步里有字节数。',
-	'c breaker_open': '此前的失败，见本页末尾。系统会自动再次尝试调用。',
+	'c breaker_open': '此前的失败，见“最近没有真实应答的调用”。系统会自动再次尝试调用。',
 	'c held': '是谁暂停的。点“恢复”即可重新调用。',
 	'c bad_request': '参数：原因里写明了问题。',
 
