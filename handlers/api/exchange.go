@@ -1,13 +1,10 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"runtime/debug"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -109,7 +106,7 @@ func (c *run) settle(err error) bool {
 		}
 		return false
 	case c.attempt.Err != nil && !c.hungUp():
-		if body, ok := errors.AsType[*transport.BodyError](c.attempt.Err); ok {
+		if body, ok := errors.AsType[*transport.RequestError](c.attempt.Err); ok {
 			return c.Refuse(body.Status, call.BadRequest, body.Error())
 		}
 		return c.Fail(call.NoToken, c.attempt.Err.Error())
@@ -126,7 +123,7 @@ func (c *run) settle(err error) bool {
 	case errors.Is(err, errPanicked):
 		return c.Fail(call.BadAnswer, err.Error())
 	case err != nil:
-		return c.Fail(outcomeOf(err))
+		return c.Fail(c.outcomeOf(err))
 	case rec.status == 0:
 		return c.Fail(call.BadAnswer, "no answer was written")
 	}
@@ -134,26 +131,3 @@ func (c *run) settle(err error) bool {
 }
 
 func (c *run) hungUp() bool { return c.R.Context().Err() != nil && !c.Clock.Spent() }
-
-// outcomeOf tells a dead upstream from one that took too long. The text names
-// neither address nor URL.
-func outcomeOf(err error) (call.Outcome, string) {
-	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
-		return call.Unreachable, "no connection could be made"
-	}
-	if broken, ok := errors.AsType[*transport.ReadError](err); ok && !broken.Timeout() {
-		return call.BadAnswer, "the answer broke off"
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return call.Timeout, "the API took too long"
-	}
-	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-		switch e.StatusCode {
-		case http.StatusGatewayTimeout:
-			return call.Timeout, "the API took too long"
-		case http.StatusBadGateway, http.StatusServiceUnavailable:
-			return call.Unreachable, "the connection broke before an answer"
-		}
-	}
-	return call.BadAnswer, "a handler of the chain failed"
-}

@@ -3,7 +3,6 @@ package token
 import (
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
 )
 
 // maxAnswer is the size in bytes up to which an answer of a token endpoint is
@@ -96,8 +97,7 @@ func readBody(ctx context.Context, resp *http.Response) (body []byte, broken str
 	}
 }
 
-// reason says in our own words why a call has failed. The messages of the
-// operating system and of the certificate check are safe to repeat.
+// reason says in our own words why a call has failed.
 func reason(ctx context.Context, err error) string {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return "the call was given up"
@@ -105,17 +105,11 @@ func reason(ctx context.Context, err error) string {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return "no whole answer in time"
 	}
+	if why := connerr.Reason(err); why != "" {
+		return why
+	}
 	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
-		return "can't connect" // Caddy's transport keeps the cause to itself
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "the host's name can't be resolved"
-	}
-	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "the certificate is not trusted: " + cert.Err.Error()
-	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return "can't connect: " + op.Err.Error()
+		return "can't connect"
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return "no whole answer in time"

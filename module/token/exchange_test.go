@@ -150,11 +150,11 @@ func TestBrokenConnections(t *testing.T) {
 		write, want string
 		status      int
 	}{
-		"no answer":        {"", "connection broke", 0},
+		"no answer":        {"", "closed before an answer", 0},
 		"a truncated body": {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"code\":", "cut off", 200},
-		"no HTTP":          {"canary says no\r\n\r\n", "connection broke", 0},
-		"a huge header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("canary", 20000) + "\r\n\r\n", "connection broke", 0},
-		"a broken header":  {"HTTP/1.1 200 OK\r\nX canary\r\n\r\n", "connection broke", 0},
+		"no HTTP":          {"canary says no\r\n\r\n", "not HTTP", 0},
+		"a huge header":    {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("canary", 20000) + "\r\n\r\n", "header is too large", 0},
+		"a broken header":  {"HTTP/1.1 200 OK\r\nX canary\r\n\r\n", "not HTTP", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(hijack(test.write))
@@ -173,7 +173,7 @@ func TestBrokenConnections(t *testing.T) {
 			t.Errorf("got %v", failure)
 		}
 		_, err = live(t, server.URL, "transport http").obtain(t.Context(), 0)
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect") {
+		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect: connection refused") {
 			t.Errorf("through Caddy's transport: got %v", failure)
 		}
 	})

@@ -10,7 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
@@ -158,6 +160,9 @@ func (s *Source) loadTransport(ctx caddy.Context) error {
 	rt, ok := mod.(http.RoundTripper)
 	if !ok {
 		return fmt.Errorf("%T is no HTTP transport", mod)
+	}
+	if t, ok := mod.(*reverseproxy.HTTPTransport); ok {
+		connerr.KeepCause(t.Transport)
 	}
 	s.roundTripper = caddyTransport{rt}
 	return nil

@@ -190,11 +190,5 @@ func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err e
 	return nil, nil
 }
 
-// discard throws an answer away.
-func discard(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
-	_ = resp.Body.Close()
-}
-
 // Interface guards
 var _ net.Error = (*ReadError)(nil)

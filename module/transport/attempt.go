@@ -27,13 +27,23 @@ type Attempt struct {
 	// Params and Request are what a token_expired program sees as $params and
 	// $request: values for jq, null when nil.
 	Params, Request any
+	// Read says that the request changes nothing, whatever its method: it is sent
+	// once more when a reused connection breaks before an answer.
+	Read bool
+	// Progress, when set, is called whenever the caller has sent more of a body
+	// that streams, and at its end. Calls may come after the answer has begun.
+	Progress func()
 
 	// Err is why there was no answer of the API's: a *token.NoTokenError or a
-	// *BodyError. The answer was made up then.
+	// *RequestError, and the answer was made up then. It is a *RequestError, too,
+	// when the request's time has ended while its body was still to come.
 	Err error
 	// Refused is the status of the API's answer in whose place Err stands: its
 	// token was dead, and there was no other. 0 when the API wasn't called.
 	Refused int
+	// Cause is the error of the connection, when the last try got no answer. What
+	// reverse_proxy makes of it hides what it was.
+	Cause error
 	// Expired tells that the last answer said that the token is dead.
 	Expired bool
 	// Replayed tells that the call was made twice.
@@ -48,6 +58,8 @@ type Attempt struct {
 	// body is no JSON or too large. Doc must not be changed.
 	Raw []byte
 	Doc any
+
+	upload *upload // the body that streams; nil for none
 }
 
 type attemptKey struct{}

@@ -10,18 +10,6 @@ import (
 	"strings"
 )
 
-// BodyError is why a token could not be written into a request's body. The API
-// was not called.
-type BodyError struct {
-	// Status is the HTTP status that fits: 400, 413 or 415.
-	Status int
-	// Reason says what is wrong. It holds nothing of the body.
-	Reason string
-}
-
-// Error returns the reason.
-func (e *BodyError) Error() string { return "writing the token into the body: " + e.Reason }
-
 // document is a request body that the token becomes a member of.
 type document struct {
 	text []byte
@@ -29,7 +17,12 @@ type document struct {
 }
 
 // errMalformed needs no detail: encoding/json's errors quote the text.
-var errMalformed = &BodyError{http.StatusBadRequest, "it is not a JSON object"}
+var errMalformed = unfit(http.StatusBadRequest, "it is not a JSON object")
+
+// unfit is the error of a body that can't take the token.
+func unfit(status int, why string) *RequestError {
+	return &RequestError{status, "writing the token into the body: " + why}
+}
 
 // readDocument reads the whole body of a request, up to limit bytes. It closes
 // the body.
@@ -45,14 +38,14 @@ func readDocument(r *http.Request, limit int64) (*document, error) {
 	}
 	switch {
 	case empty && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		return nil, &BodyError{http.StatusBadRequest, "a " + r.Method + " has none"}
+		return nil, unfit(http.StatusBadRequest, "a "+r.Method+" has none")
 	case r.Header.Get("Content-Encoding") != "":
-		return nil, &BodyError{http.StatusUnsupportedMediaType, "it is compressed"}
+		return nil, unfit(http.StatusUnsupportedMediaType, "it is compressed")
 	case kind == "application/x-www-form-urlencoded":
 		doc.form = true
 	case isJSON(kind) || kind == "" && empty:
 	default:
-		return nil, &BodyError{http.StatusUnsupportedMediaType, "it must be JSON or a form"}
+		return nil, unfit(http.StatusUnsupportedMediaType, "it must be JSON or a form")
 	}
 	if empty {
 		return doc, nil
@@ -62,10 +55,10 @@ func readDocument(r *http.Request, limit int64) (*document, error) {
 		if ctxErr := r.Context().Err(); ctxErr != nil {
 			return nil, ctxErr
 		}
-		return nil, &BodyError{http.StatusBadRequest, "it ended early"}
+		return nil, unfit(http.StatusBadRequest, "it ended early")
 	}
 	if int64(len(doc.text)) > limit {
-		return nil, &BodyError{http.StatusRequestEntityTooLarge, "it is too large"}
+		return nil, unfit(http.StatusRequestEntityTooLarge, "it is too large")
 	}
 	return doc, nil
 }

@@ -77,7 +77,7 @@ func TestDocumentRefused(t *testing.T) {
 			if err == nil {
 				_, err = doc.with("tok", "ours")
 			}
-			bad, ok := errors.AsType[*BodyError](err)
+			bad, ok := errors.AsType[*RequestError](err)
 			if !ok || bad.Status != test.status {
 				t.Fatalf("got %v, want status %d", err, test.status)
 			}
@@ -92,7 +92,7 @@ func TestDocumentThatBreaksOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	req := httptest.NewRequestWithContext(ctx, "POST", "/", iotest.ErrReader(io.ErrUnexpectedEOF))
 	req.Header.Set("Content-Type", "application/json")
-	if _, err := readDocument(req, 100); !errors.As(err, new(*BodyError)) {
+	if _, err := readDocument(req, 100); !errors.As(err, new(*RequestError)) {
 		t.Errorf("got %v", err)
 	}
 	cancel()

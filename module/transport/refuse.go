@@ -36,14 +36,34 @@ func (t *Transport) noToken(req *http.Request, a *Attempt, err error, received i
 	return resp, nil
 }
 
-// badBody answers a request whose body can't take the token. Other errors pass.
-func badBody(req *http.Request, a *Attempt, err error) (*http.Response, error) {
-	bad, ok := errors.AsType[*BodyError](err)
+// refuse answers a request that can't be sent because of what is in it. Other
+// errors pass.
+func refuse(req *http.Request, a *Attempt, err error) (*http.Response, error) {
+	bad, ok := errors.AsType[*RequestError](err)
 	if !ok {
 		return nil, err
 	}
 	a.Err = err
-	return made(req, bad.Status, call.BadRequest, bad.Error(), "switchboard; error=http_request_error"), nil
+	return made(req, bad.Status, call.BadRequest, bad.Reason, "switchboard; error=http_request_error"), nil
+}
+
+// unsigned are the methods that no token is sent with: an API answers TRACE with
+// the request that it got, token included, and CONNECT opens a tunnel.
+func unsigned(method string) bool {
+	switch len(method) {
+	case len("TRACE"), len("CONNECT"):
+		return strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK") || strings.EqualFold(method, "CONNECT")
+	default:
+		return false
+	}
+}
+
+// refuseMethod answers a request whose method is never sent.
+func refuseMethod(req *http.Request, a *Attempt) (*http.Response, error) {
+	closeBody(req)
+	resp, err := refuse(req, a, &RequestError{http.StatusMethodNotAllowed, "the method " + strings.ToUpper(req.Method) + " is never sent"})
+	resp.Header["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	return resp, err
 }
 
 // made makes an answer of our own: one line of JSON.

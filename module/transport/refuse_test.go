@@ -125,7 +125,7 @@ func TestBadBody(t *testing.T) {
 			resp.Header.Get("Proxy-Status") != "switchboard; error=http_request_error" {
 			t.Errorf("%s: status %d, %v, %s", kind, resp.StatusCode, resp.Header, body)
 		}
-		if _, ok := errors.AsType[*BodyError](a.Err); !ok || calls.Load() != 0 {
+		if _, ok := errors.AsType[*RequestError](a.Err); !ok || calls.Load() != 0 {
 			t.Errorf("%s: %+v, %d calls", kind, a, calls.Load())
 		}
 	}

@@ -12,25 +12,33 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// maxDiscard is how much of a thrown-away answer is read to keep its
-// connection; a longer one costs the connection.
-const maxDiscard = 64 << 10
-
 // maxWait is how long a request without a deadline waits for a token. It is as
 // long as a call of the token endpoint may take (reliability T15).
 const maxWait = 10 * time.Second
 
 // RoundTrip sends a request with the token in it, and once more with a new one
 // when the answer says that the token is dead. The request itself is not
-// changed. Errors are those of the http transport, as they are.
+// changed. Errors are those of the http transport, as they are; what the caller
+// is to blame for is answered with a 4xx instead.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	own := Attempt{Part: t.part}
 	a := attemptOf(req.Context())
 	if a == nil {
 		a = &own
 	}
-	a.Err, a.Refused, a.Expired, a.Raw, a.Doc = nil, 0, false, nil, nil
+	a.Err, a.Refused, a.Cause, a.Expired, a.Raw, a.Doc = nil, 0, nil, false, nil, nil
+	if t.Token != "" && unsigned(req.Method) {
+		return refuseMethod(req, a)
+	}
+	resp, err := t.exchange(a.outgoing(req), a)
+	if resp != nil {
+		resp.Request = req // the copies hold the token
+	}
+	return resp, err
+}
 
+// exchange makes one try of a request, or two.
+func (t *Transport) exchange(req *http.Request, a *Attempt) (*http.Response, error) {
 	tok := a.Token
 	if t.holder == nil || tok == nil && t.inject.Where == token.InNone {
 		return t.timed(req, a)
@@ -44,7 +52,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	out := outgoing{req: req, body: req.Body, trailer: req.Trailer}
 	if err := t.prepare(&out, a); err != nil {
-		return badBody(req, a, err)
+		return refuse(req, a, err)
 	}
 	defer out.settle()
 
@@ -88,17 +96,17 @@ func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token
 func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Response, error) {
 	try, err := t.sign(out, tok)
 	if err != nil {
-		return badBody(out.req, a, err)
+		return refuse(out.req, a, err)
 	}
 	a.Used, a.Expired = tok, false
 	resp, err := t.timed(try, a)
 	if err != nil {
 		return nil, err
 	}
-	resp.Request = out.req // the copy holds the token
-	if t.inject.Where == token.InQuery {
-		hideParameter(resp.Header, t.inject.Name)
+	if a.Err != nil {
+		return resp, nil
 	}
+	t.hideToken(resp, tok.Access)
 	reason, err := t.expired(resp, a)
 	if err != nil {
 		return nil, err
@@ -136,13 +144,18 @@ func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error)
 	_, traced := span.Start(req.Context(), span.Upstream, true)
 	start := time.Now()
 	resp, err := t.next.RoundTrip(req)
-	a.Upstream += time.Since(start)
-	switch {
-	case err != nil:
-		traced.Fail("no answer") // the error may hold an address
-	case resp != nil:
-		traced.Number("http.response.status_code", int64(resp.StatusCode))
+	if err == nil && resp.StatusCode == http.StatusBadRequest && req.URL.Scheme == "http" {
+		err = tlsPort(resp)
 	}
+	a.Upstream += time.Since(start)
+	if err != nil {
+		traced.Fail("no answer") // the error may hold an address
+		traced.End()
+		a.Cause = err
+		return a.blame(req, err)
+	}
+	traced.Number("http.response.status_code", int64(resp.StatusCode))
 	traced.End()
-	return resp, err
+	a.Cause = nil
+	return resp, nil
 }

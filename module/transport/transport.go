@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -22,6 +23,10 @@ const (
 	defaultMaxSize = 1 << 20
 	maxMaxSize     = 64 << 20
 )
+
+// DefaultMaxHeader is how many bytes of headers an answer may have where
+// max_response_header_size isn't written. net/http would take 10 MB.
+const DefaultMaxHeader = 256 << 10
 
 func init() {
 	caddy.RegisterModule(Transport{})
@@ -45,7 +50,11 @@ func init() {
 // `Proxy-Status` (RFC 9209) and a line of JSON,
 // `{"error":{"outcome":"no_token","message":"…"}}`. A request whose body can't
 // take the token (`inject body`) gets 400, 413 or 415 in the same form, with the
-// outcome `bad_request`.
+// outcome `bad_request`, and so does a caller whose upload breaks off (400) or
+// stalls (408). TRACE, TRACK and CONNECT are never sent: 405.
+//
+// The token comes back in no header of an answer. An answer with more than 256
+// KiB of headers is refused, unless `max_response_header_size` says otherwise.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
@@ -88,9 +97,13 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.HTTPTransport == nil {
 		t.HTTPTransport = new(reverseproxy.HTTPTransport)
 	}
+	if t.MaxResponseHeaderSize == 0 {
+		t.MaxResponseHeaderSize = DefaultMaxHeader
+	}
 	if err := t.HTTPTransport.Provision(ctx); err != nil {
 		return err
 	}
+	connerr.KeepCause(t.Transport)
 	t.next, t.logger = t.HTTPTransport, ctx.Logger()
 	if t.MaxSize < 0 || t.MaxSize > maxMaxSize {
 		return fmt.Errorf("max_size: %d is out of 1 to %d bytes", t.MaxSize, maxMaxSize)

@@ -1,0 +1,73 @@
+package transport
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// shortestHidden is how long a token has to be to be looked for in an answer: a
+// shorter one would be found by chance.
+const shortestHidden = 4
+
+// hideToken takes the token out of an answer's header and trailer. Some APIs
+// repeat the URL or the credentials of a request, and the caller must not read
+// them.
+func (t *Transport) hideToken(resp *http.Response, access string) {
+	if t.inject.Where == token.InQuery {
+		hideParameter(resp.Header, t.inject.Name)
+	}
+	if len(access) < shortestHidden {
+		return
+	}
+	hideIn(resp.Header, access)
+	if resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols && (resp.ContentLength < 0 || len(resp.Trailer) > 0) {
+		resp.Body = &echoed{resp.Body, resp, access}
+	}
+}
+
+// hideIn masks the token in all values.
+func hideIn(fields http.Header, access string) {
+	for _, values := range fields {
+		for i, value := range values {
+			if strings.Contains(value, access) {
+				value = strings.ReplaceAll(value, access, mask.Hidden)
+				values[i] = value
+			}
+			if strings.IndexByte(value, '%') >= 0 {
+				values[i] = hideEscaped(value, access)
+			}
+		}
+	}
+}
+
+// hideEscaped masks the percent-encoded token in a value; the whole value when it
+// is not encoded as we do it.
+func hideEscaped(value, access string) string {
+	value = strings.ReplaceAll(value, escapeParameter(access), mask.Hidden)
+	if plain, err := url.PathUnescape(value); err == nil && strings.Contains(plain, access) || strings.Contains(unescapeKey(value), access) {
+		return mask.Hidden
+	}
+	return value
+}
+
+// echoed is the body of an answer that may have a trailer, which is there once
+// the body has ended.
+type echoed struct {
+	io.ReadCloser
+	resp   *http.Response
+	access string
+}
+
+// Read implements io.Reader.
+func (e *echoed) Read(p []byte) (int, error) {
+	n, err := e.ReadCloser.Read(p)
+	if err != nil && len(e.resp.Trailer) > 0 {
+		hideIn(e.resp.Trailer, e.access)
+	}
+	return n, err
+}
