@@ -124,6 +124,10 @@ type API struct {
 	// Largest answer of the API in bytes, decompressed. Default: 1 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// The most bytes of headers that an answer may have. Default: 256 KiB, or what
+	// the transport of a `reverse_proxy` block says.
+	MaxHeader int64 `json:"max_header,omitempty"`
+
 	// Whether to keep the API's last answer in memory, masked, for the bench of
 	// `api_console`. The answer is then looked into. Default: false.
 	KeepAnswer bool `json:"keep_answer,omitempty"`
@@ -173,6 +177,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	defer c.end()
 
 	_ = c.Authorize() && // who calls?
+		c.allowed() && // with a method that is sent?
 		c.receive() && // what did the phone system send?
 		c.require() && // is it enough to ask with?
 		c.Recall(c) && // is there an answer already, or one on its way?

@@ -45,6 +45,7 @@ import (
 //		replay        on|off
 //		call_id       <jq>
 //		max_size      <size>
+//		max_header    <size>
 //		status_field  <name>|off
 //		keep_answer   on|off
 //		reverse_proxy { … }
@@ -154,6 +155,8 @@ func (p *parser) subdirective() error {
 		return nil
 	case "max_size":
 		return p.Size(&a.MaxSize)
+	case "max_header":
+		return p.Size(&a.MaxHeader)
 	case "reverse_proxy":
 		p.proxy = p.NextSegment()
 		return nil

@@ -74,6 +74,10 @@ func (c *run) send(req *http.Request) (err error) {
 			err = errPanicked
 		}
 	}()
+	if c.attempt.Progress != nil { // the body streams, and may stall
+		stop := call.AbortReads(c.Clock, c.W)
+		defer stop()
+	}
 	return c.api.chain.ServeHTTP(&c.recorder, req)
 }
 

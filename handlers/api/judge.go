@@ -35,7 +35,7 @@ func (c *run) judge() bool {
 		c.found.stage = atVerdict
 		ok = c.verdictOf(c.answerVars())
 	}
-	if c.Outcome == call.Failed || c.Outcome == call.BadAnswer {
+	if !c.Uncharged && (c.Outcome == call.Failed || c.Outcome == call.BadAnswer) {
 		c.Route.Metrics.Unhealthy()
 	}
 	return ok

@@ -107,6 +107,10 @@ func (a *API) check() error {
 		return errors.New("the api's name is missing; write `api NAME { … }`")
 	case a.MaxSize < 0:
 		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
+	case a.MaxHeader < 0:
+		return errors.New("max_header must be more than 0, e.g. `max_header 256KiB`")
+	case neverSent(a.Method):
+		return errors.New("method " + a.Method + " is never sent: it would show or tunnel the token")
 	case a.Body != nil && a.Pass != nil && a.Pass.Body:
 		return errors.New("body and `pass body` contradict each other; write one of them")
 	case a.Breaker != nil && a.Breaker.check() != nil:

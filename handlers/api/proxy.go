@@ -42,6 +42,9 @@ func (a *API) proxy(configured json.RawMessage) (json.RawMessage, error) {
 	if a.MaxSize != 0 {
 		transport["max_size"] = a.MaxSize
 	}
+	if a.MaxHeader != 0 {
+		transport["max_response_header_size"] = a.MaxHeader
+	}
 	if to.scheme == "https" && transport["tls"] == nil {
 		transport["tls"] = map[string]any{}
 	}

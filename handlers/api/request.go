@@ -61,6 +61,7 @@ func (c *run) prepare() *http.Request {
 	a := c.api
 	req := c.R.WithContext(transport.WithAttempt(c.Clock, &c.attempt))
 	req.Method = a.method(c.R.Method)
+	c.attempt.Read = a.Cache != nil // what is cached changes nothing
 
 	vars, ok := c.variables()
 	if !ok {
@@ -225,6 +226,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
 	case c.Input == nil: // a sidecar's, which the transport tees as it is sent
+		c.attempt.Progress = c.Clock.Restart
 	case sidecar, a.Pass != nil && a.Pass.Body:
 		setBody(req, c.Input.Raw)
 		if kind := c.R.Header.Get("Content-Type"); kind != "" {

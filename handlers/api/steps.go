@@ -159,7 +159,7 @@ func (t tracer) token() adminapi.Step {
 
 func (t tracer) request() adminapi.Step {
 	at := t.found.stage
-	if _, ours := errors.AsType[*transport.BodyError](t.attempt.Err); ours { // the token didn't fit into it
+	if _, ours := errors.AsType[*transport.RequestError](t.attempt.Err); ours { // the token didn't fit into it
 		at = atRequest
 	}
 	step := adminapi.Step{Step: "request", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.Timing.Request)}

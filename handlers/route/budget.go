@@ -13,8 +13,8 @@ import (
 var errBudget = errors.New("the budget ended")
 
 // Budgets ends the calls of one API when their time is over. All have the same
-// budget, so they end in the order in which they began, and one timer does for
-// all: a timer for each costs more than most of a call's stages.
+// budget, so they end in the order in which they began (or began anew), and one
+// timer does for all: a timer for each costs more than most of a call's stages.
 type Budgets struct {
 	Each time.Duration
 
@@ -77,17 +77,33 @@ type Budget struct {
 	cancel   context.CancelCauseFunc
 	of       *Budgets
 	place    *list.Element // in the list, under its lock
-	deadline time.Time
+	deadline time.Time     // under the lock of the list, too
 	lifted   atomic.Bool
 }
 
 // Deadline tells when the budget ends, until it is lifted.
 func (b *Budget) Deadline() (time.Time, bool) {
 	parent, ok := b.Context.Deadline()
-	if b.lifted.Load() || (ok && parent.Before(b.deadline)) {
+	b.of.mu.Lock()
+	deadline := b.deadline
+	b.of.mu.Unlock()
+	if b.lifted.Load() || (ok && parent.Before(deadline)) {
 		return parent, ok
 	}
-	return b.deadline, true
+	return deadline, true
+}
+
+// Restart begins the budget anew, as when the caller has sent more of a body:
+// the time that an upload takes is the caller's. It does nothing once the budget
+// has ended or is lifted.
+func (b *Budget) Restart() {
+	s := b.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.place != nil {
+		b.deadline = time.Now().Add(s.Each)
+		s.running.MoveToBack(b.place)
+	}
 }
 
 // Lift lets what runs under the budget go on without end.

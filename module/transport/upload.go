@@ -23,6 +23,8 @@ type RequestError struct {
 // Error returns the reason.
 func (e *RequestError) Error() string { return e.Reason }
 
+var errStalled = &RequestError{http.StatusRequestTimeout, "the body took too long to arrive"}
+
 // outgoing returns req, or a copy of it that is watched while its body is sent
 // or that net/http may send twice.
 func (a *Attempt) outgoing(req *http.Request) *http.Request {
@@ -68,13 +70,14 @@ func (u *upload) Read(p []byte) (int, error) {
 }
 
 // fault returns what the caller did wrong while the body was sent; nil for
-// nothing.
+// nothing. A body that stalls fails, too: whoever ends the request's context ends
+// the read.
 func (u *upload) fault() *RequestError {
 	switch failed := u.failed.Load(); {
 	case failed == nil:
 		return nil
 	case errors.Is(*failed, os.ErrDeadlineExceeded):
-		return &RequestError{http.StatusRequestTimeout, "the body took too long to arrive"}
+		return errStalled
 	default:
 		if _, ok := errors.AsType[*http.MaxBytesError](*failed); ok { // of an earlier handler
 			return &RequestError{http.StatusRequestEntityTooLarge, "the body is too large"}
@@ -87,13 +90,15 @@ func (u *upload) fault() *RequestError {
 // other error.
 func (a *Attempt) blame(req *http.Request, err error) (*http.Response, error) {
 	if a.upload != nil {
-		if req.Context().Err() != nil {
-			if a.upload.waiting.Load() {
-				a.Err = &RequestError{http.StatusRequestTimeout, "the body took too long to arrive"}
-			}
+		bad := a.upload.fault()
+		switch ended := req.Context().Err() != nil; {
+		case ended && bad == nil && a.upload.waiting.Load(): // HTTP/2 doesn't wait for a read
+			a.Err = errStalled
 			return nil, err
-		}
-		if bad := a.upload.fault(); bad != nil {
+		case ended && bad != nil:
+			a.Err = bad
+			return nil, err
+		case bad != nil:
 			return refuse(req, a, bad)
 		}
 	}
