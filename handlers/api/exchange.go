@@ -35,7 +35,8 @@ func (c *run) exchange() bool {
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
 		c.recorder.reset(c.W, a.MaxSize, &c.Room)
 		c.recorder.passes = func(status int, header http.Header) bool {
-			if c.attempt.Err != nil || (again && c.attempt.Expired) {
+			// when a caller hangs up, reverse_proxy writes a 499 of its own
+			if c.attempt.Err != nil || c.Clock.Err() != nil || (again && c.attempt.Expired) {
 				return false
 			}
 			stream := isStream(status, header)
