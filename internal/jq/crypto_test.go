@@ -117,6 +117,29 @@ func hs256(t *testing.T, key, text string) string {
 	return out.(string)
 }
 
+// The recipes of docs/guides/jq-in-a-caddyfile.md.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	const define = `def hs256($key): "\({alg: "HS256", typ: "JWT"} | tojson | base64url).\(tojson | base64url)"
+		| "\(.).\(hmac("sha256"; $key; "base64"; "base64url"))";`
+	secret := []byte(strings.Repeat("\xff\x00", 16))
+	out, err := compile(t, `{iss: "joe"} | hs256($key)`, Spec{Vars: []string{"key"}, Define: define}).
+		Run(t.Context(), nil, base64.StdEncoding.EncodeToString(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := josejwt.ParseSigned(out.(string), []jose.SignatureAlgorithm{jose.HS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := token.Claims(secret, &claims); err != nil || claims["iss"] != "joe" {
+		t.Errorf("%v, %v", claims, err)
+	}
+	// of a text with a line break, under itself as the key; computed with openssl dgst -hmac
+	yields(t, `"\(.t)\n\(.s)" | hmac("sha256"; "SECabc"; "text"; "base64")`, map[string]any{"t": 1700000000000, "s": "SECabc"}, `"jcUpW0QmtKduN03n4JqQ0PBosVjqnM8gU7fIIvsDmCM="`)
+}
+
 func TestSign(t *testing.T) {
 	t.Parallel()
 	_, _, rsaText, ecText := privateKeys(t)
