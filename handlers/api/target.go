@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // target is where an API lives: `to`, taken apart.
@@ -99,16 +100,9 @@ func targetOf(u *url.URL) (*target, error) {
 // kept resolves the base of a target from what is kept with a token, on the
 // hosts that the token source allows.
 func (t *target) kept(keep map[string]any, hosts []string) (*target, error) {
-	base, _ := keep[t.keep].(string)
-	u, err := url.Parse(base)
-	if err != nil || base == "" {
-		return nil, fmt.Errorf("the token's %s is not a URL", t.keep)
-	}
-	if u.Scheme != "https" {
-		return nil, fmt.Errorf("the token's %s is not an https URL", t.keep)
-	}
-	if !allowed(u.Hostname(), hosts) {
-		return nil, fmt.Errorf("the token's %s is on a host that `keep … hosts` does not list", t.keep)
+	u, err := token.KeptURL(keep[t.keep], hosts)
+	if err != nil {
+		return nil, fmt.Errorf("the token's %s is %w", t.keep, err)
 	}
 	found, err := targetOf(u)
 	if err != nil {
@@ -117,25 +111,6 @@ func (t *target) kept(keep map[string]any, hosts []string) (*target, error) {
 	found.raw = strings.TrimSuffix(found.raw, "/") + t.raw
 	found.path = strings.TrimSuffix(found.path, "/") + t.path
 	return found, nil
-}
-
-// allowed tells whether a host matches one of the patterns. A `*` stands for
-// one or more labels at the beginning.
-func allowed(host string, patterns []string) bool {
-	host = strings.ToLower(host)
-	for _, p := range patterns {
-		p = strings.ToLower(p)
-		if suffix, ok := strings.CutPrefix(p, "*"); ok {
-			if strings.HasPrefix(suffix, ".") && strings.HasSuffix(host, suffix) && len(host) > len(suffix) {
-				return true
-			}
-			continue
-		}
-		if host == p {
-			return true
-		}
-	}
-	return false
 }
 
 // join appends segments to the target's path, each encoded.

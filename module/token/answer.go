@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,76 +17,82 @@ import (
 // judge reads what a token endpoint has answered (reliability T10). The values
 // that were sent are kept out of a Failure; the skew says how far the endpoint's
 // clock is ahead of ours.
-func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent []any, skew time.Duration) (Grant, *Failure) {
-	doc, failure := r.read()
+func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew time.Duration) (Grant, *Failure) {
+	doc, other, failure := r.read()
 	fail := func(kind FailureKind, why string) (Grant, *Failure) {
 		date, _ := http.ParseTime(r.header.Get("Date"))
-		return Grant{}, &Failure{Kind: kind, Status: r.status, Code: code(doc, sent), Date: date, Reason: why}
+		return Grant{}, &Failure{
+			Kind: kind, Status: r.status, Code: code(doc, sent.sent), Date: date, Reason: why,
+			Message: sent.message(doc), RetryAfter: r.retryAfter(date),
+		}
 	}
 	if failure != nil {
 		return fail(failure.Kind, failure.Reason)
 	}
 	a := answer{ctx, doc, []any{r.status, program.Headers(r.header)}}
+	no := func(why string) (Grant, *Failure) {
+		if other != "" { // nothing that could say no
+			return fail(Ambiguous, "the endpoint answered with "+other+" where a token was expected")
+		}
+		return fail(Refused, why)
+	}
 	if e.plan.success != nil {
 		if success, _ := e.plan.success.Test(ctx, doc, a.vars...); !success {
-			return fail(Refused, "the endpoint said no")
+			return no("the endpoint said no")
 		}
 	}
 	access, err := a.token(e.plan.accessToken)
 	switch {
+	case other != "" && strings.Contains(access, " "):
+		return no("") // a sentence, not a token
 	case e.plan.success == nil && (errors.Is(err, errTokenEmpty) || errors.Is(err, jq.ErrFailed)):
-		return fail(Refused, "the answer holds no token")
+		return no("the answer holds no token")
 	case err != nil:
 		return fail(Invalid, "access_token: "+plain(err))
 	}
-	refresh, err := a.token(e.plan.refreshToken)
+	grant := Grant{Access: access}
+	// A renewal can do without a refresh token, so a bad one costs no service.
+	grant.Refresh, err = a.token(e.plan.refreshToken)
 	if err != nil && !errors.Is(err, errTokenEmpty) {
-		return fail(Invalid, "refresh_token: "+plain(err))
+		grant.Refresh = ""
+		grant.warn("refresh_token: " + plain(err) + "; going on without it")
 	}
-	grant := Grant{Access: access, Refresh: refresh}
-	if e.plan.expiresIn != nil {
-		value, err := a.run(e.plan.expiresIn)
-		if err != nil {
-			return fail(Invalid, "expires_in: "+plain(err))
-		}
-		grant.Lifetime, grant.Expires, err = parseExpires(value, e.plan.ExpiresInUnit, time.Now().Add(skew))
-		if err != nil {
-			return fail(Invalid, err.Error())
-		}
+	if err := e.lifetime(&grant, a, time.Now().Add(skew)); err != nil {
+		return fail(Invalid, plain(err))
 	}
 	if e.plan.keep != nil {
 		value, err := a.run(e.plan.keep)
+		if err == nil {
+			grant.Keep = value.(map[string]any)
+			err = checkKept(grant.Keep, e.plan.Keep.Hosts)
+		}
 		if err != nil {
 			return fail(Invalid, "keep: "+plain(err))
 		}
-		grant.Keep = value.(map[string]any)
 	}
 	return grant, nil
 }
 
-// read decodes the body and sorts out what needs no program. The document is
-// also returned with a failure, when there is one, for its code.
-func (r *reply) read() (any, *Failure) {
-	var doc any
-	broken := r.broken
-	if broken == "" {
-		var err error
-		if doc, err = jq.Decode(r.body, jq.Limits{}); err != nil {
-			broken = "the answer is unreadable: " + plain(err)
+// lifetime finds out how long a granted token lives. now is the time at the
+// endpoint.
+func (e *tokenEndpoint) lifetime(grant *Grant, a answer, now time.Time) error {
+	if e.plan.expiresIn != nil {
+		value, err := a.run(e.plan.expiresIn)
+		if err != nil {
+			return fmt.Errorf("expires_in: %s", plain(err))
 		}
+		stated, err := parseExpires(value, e.plan.ExpiresInUnit, now)
+		if err != nil {
+			return err
+		}
+		grant.Lifetime, grant.Expires, grant.Ended = stated.lifetime, stated.at, stated.ended
+		grant.warn(stated.warning)
 	}
-	switch {
-	case r.status >= 500, r.status == http.StatusRequestTimeout:
-		return doc, &Failure{Kind: Ambiguous, Reason: "the endpoint failed"}
-	case r.status >= 400:
-		return doc, &Failure{Kind: Refused, Reason: "the endpoint said no"}
-	case r.status >= 300:
-		return doc, &Failure{Kind: Refused, Reason: "a redirect, which is not followed; write the final URL"}
-	case broken != "":
-		return nil, &Failure{Kind: Ambiguous, Reason: broken}
-	default:
-		return doc, nil
+	// A lifetime that the dialect assumes knows less than the token itself.
+	if grant.Lifetime == 0 && grant.Expires.IsZero() && e.source.Lifetime == 0 {
+		grant.Expires = jwtExpiry(grant.Access, now)
 	}
+	return nil
 }
 
 // answer is what the programs see of a readable answer.
@@ -97,7 +104,8 @@ type answer struct {
 
 func (a answer) run(p *jq.Program) (any, error) { return p.Run(a.ctx, a.doc, a.vars...) }
 
-// token runs a program for an access or refresh token. Null is none.
+// token runs a program for an access or refresh token. Null is none, a number is
+// its text.
 func (a answer) token(p *jq.Program) (string, error) {
 	if p == nil {
 		return "", errTokenEmpty
@@ -106,14 +114,16 @@ func (a answer) token(p *jq.Program) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if value == nil {
+	switch value := value.(type) {
+	case nil:
 		return "", errTokenEmpty
-	}
-	token, ok := value.(string)
-	if !ok {
+	case string:
+		return value, checkToken(value)
+	case json.Number:
+		return value.String(), checkToken(value.String())
+	default:
 		return "", errTokenType
 	}
-	return token, checkToken(token)
 }
 
 // codeNames are the members that hold a business code, of the answers known to

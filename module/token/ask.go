@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,7 +30,7 @@ func (k *Keeper) call(ctx context.Context, v *vault, f *flight) outcome {
 	if !obtains {
 		return outcome{how: howRefresh, err: &Failure{Kind: Invalid, Reason: "there is no refresh token"}}
 	}
-	return k.obtain(ctx, v)
+	return k.obtain(ctx, v, f)
 }
 
 // refresh sends the refresh token. It isn't done when signing in should follow.
@@ -43,8 +44,11 @@ func (k *Keeper) refresh(ctx context.Context, v *vault, f *flight) (outcome, boo
 	if errors.Is(err, errSame) && k.Current() != nil {
 		return outcome{how: howRefresh, err: err}, true // no hurry: sign in after the back-off
 	}
+	if o, done := k.busy(ctx, v, err); done {
+		return o, true
+	}
 	if !k.endpoint.canObtain() {
-		return k.conclude(ctx, v, err, howRefresh), true
+		return k.conclude(ctx, v, f, err, howRefresh), true
 	}
 	env := k.around.Load()
 	env.Logger.Warn("refresh token not accepted; signing in", zap.Error(err))
@@ -55,13 +59,36 @@ func (k *Keeper) refresh(ctx context.Context, v *vault, f *flight) (outcome, boo
 	return k.look(ctx, v, f)
 }
 
+// busy ends a renewal that the endpoint has put off, instead of signing in on the
+// heels of it. It isn't done when that was tried before and no token is held.
+func (k *Keeper) busy(ctx context.Context, v *vault, err error) (outcome, bool) {
+	fail, ok := errors.AsType[*Failure](err)
+	if !ok || fail.Kind != Busy {
+		return outcome{}, false
+	}
+	k.mu.Lock()
+	before, again := errors.AsType[*Failure](k.lastErr)
+	if fail.Status == http.StatusTooManyRequests {
+		k.record.Spent = time.Time{} // it was turned away unread
+	}
+	c := k.record
+	k.mu.Unlock()
+	if err := k.save(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
+		k.around.Load().Logger.Debug("token record not stored", zap.Error(err))
+	}
+	if again && before.Kind == Busy && k.Current() == nil && k.endpoint.canObtain() {
+		return outcome{}, false
+	}
+	return outcome{how: howRefresh, err: err}, true
+}
+
 // obtain signs in.
-func (k *Keeper) obtain(ctx context.Context, v *vault) outcome {
+func (k *Keeper) obtain(ctx context.Context, v *vault, f *flight) outcome {
 	k.mark(ctx, v, howObtain)
 	g, asked, err := k.ask(ctx, howObtain)
 	o, err := k.take(ctx, v, g, asked, howObtain, err)
 	if err != nil {
-		return k.conclude(ctx, v, err, howObtain)
+		return k.conclude(ctx, v, f, err, howObtain)
 	}
 	return o
 }
@@ -117,36 +144,60 @@ func (k *Keeper) once(ctx context.Context, how string, r *record, skew time.Dura
 	defer cancel()
 	asked = k.now()
 	err = recovered(func() (err error) {
+		in := circumstances{skew: skew, refused: r.Dead || r.Suspect}
 		if how == howRefresh {
-			g, err = k.endpoint.refresh(ctx, r.token(), skew)
+			g, err = k.endpoint.refresh(ctx, r.token(), in)
 		} else {
-			g, err = k.endpoint.obtain(ctx, skew)
+			g, err = k.endpoint.obtain(ctx, in)
 		}
 		return err
 	})
+	k.remember(g.Exchange, err)
 	return g, asked, err
 }
 
-// errSame is an unchanged token where a new one was needed.
-var errSame error = &Failure{Kind: Invalid, Reason: "the endpoint gave the same token again"}
+// remember keeps the last call of the endpoint, for people to look at.
+func (k *Keeper) remember(e *Exchange, err error) {
+	if fail, ok := errors.AsType[*Failure](err); ok {
+		e = fail.Exchange
+	}
+	if e == nil {
+		return // nothing was sent
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.exchange = e
+}
+
+var (
+	// errSame is an unchanged token where a new one was needed.
+	errSame error = &Failure{Kind: Invalid, Reason: "the endpoint gave the same token again"}
+	// errShort is the second of two different tokens that live for seconds.
+	errShort error = &Failure{Kind: Invalid, Reason: "expires_in is below 30 s for the second time in a row; its unit may be wrong"}
+)
 
 // take judges what the endpoint gave (T10) and makes it the current token.
 func (k *Keeper) take(ctx context.Context, v *vault, g Grant, asked time.Time, how string, err error) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	for _, warning := range g.Warnings {
+		k.around.Load().Logger.Warn("the token endpoint's answer is odd", zap.String("warning", warning))
+	}
 	prev := k.snapshot()
 	r := prev.successor(g, how, asked, &k.policy)
 	switch same := g.Access == prev.Access; {
 	case g.Access == "":
 		return outcome{}, &Failure{Kind: Invalid, Reason: "the endpoint gave an empty token"}
-	case !k.now().Before(r.Expires):
-		return outcome{}, &Failure{Kind: Invalid, Reason: "the endpoint gave a token that has expired"}
 	case same && k.policy.mustDiffer:
 		return outcome{}, errSame
-	case same && !prev.Dead && !r.Expires.After(prev.Expires.Add(extension)):
+	case same && !prev.Dead && (g.Ended || r.Expires.Sub(prev.Expires).Abs() <= extension):
 		k.unchanged(ctx, v, &r)
 		return outcome{how: how, err: errUnchanged}, nil
+	case !k.now().Before(r.Expires):
+		return outcome{}, &Failure{Kind: Invalid, Reason: "the endpoint gave a token that has expired"}
+	case !same && r.short() && prev.short():
+		return outcome{}, errShort
 	}
 	return k.store(ctx, v, prev, r, how), nil
 }
@@ -168,23 +219,34 @@ func (k *Keeper) unchanged(ctx context.Context, v *vault, r *record) {
 }
 
 // conclude ends a renewal that got no token. A refusal is remembered in the
-// vault, so neither a restart nor another instance asks again too soon.
-func (k *Keeper) conclude(ctx context.Context, v *vault, err error, how string) outcome {
+// vault, so neither a restart nor another instance asks again too soon: until the
+// end of a token that is held at the latest, and right after it at once. What an
+// operator tried by hand is not.
+func (k *Keeper) conclude(ctx context.Context, v *vault, f *flight, err error, how string) outcome {
 	o := outcome{how: how, err: err}
-	if fail, ok := errors.AsType[*Failure](err); !ok || fail.Kind != Refused {
+	if fail, ok := errors.AsType[*Failure](err); !ok || fail.Kind != Refused || f.forced {
 		return o
 	}
 	if adopted := k.read(ctx, v); adopted != nil {
 		return outcome{how: howAdopt, token: adopted}
 	}
 	k.mu.Lock()
+	now := k.now()
+	held := k.current.Load().Valid(now)
+	if !held && k.quick > 0 {
+		k.mu.Unlock()
+		return o
+	}
 	r := &k.record
 	r.RefusedCount++
-	r.RefusedUntil = k.now().Add(refusal(r.RefusedCount, k.policy.retryRefused))
+	r.RefusedUntil = now.Add(refusal(r.RefusedCount, k.policy.retryRefused))
+	if held {
+		r.RefusedUntil = earlier(r.RefusedUntil, r.Expires)
+	}
 	c := *r
 	k.mu.Unlock()
 	log := k.around.Load().Logger
-	log.Error("signing in was refused; not trying again before", zap.Time("until", c.RefusedUntil), zap.Error(err))
+	log.Error("the token endpoint refused us; not trying again before", zap.Time("until", c.RefusedUntil), zap.Error(err))
 	if err := k.save(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
 		log.Debug("refusal not stored", zap.Error(err))
 	}

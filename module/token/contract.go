@@ -17,18 +17,40 @@ type Grant struct {
 	Lifetime time.Duration
 	// Expires is set instead of Lifetime when the answer gave an absolute time.
 	Expires time.Time
+	// Ended is set when the answer stated a lifetime of 0 or less. It counts as
+	// not stated, save for a token that is held already: that one has ended.
+	Ended bool
 	// Keep is what the source's keep program made of the answer; nil without one.
 	Keep map[string]any
+	// Warnings are what the answer got wrong without losing the token. None holds
+	// a secret.
+	Warnings []string
+	// Exchange is the call that gave it.
+	Exchange *Exchange
 }
 
-// endpoint signs in and renews. The keeper calls it, one call at a time. The
-// skew is added to the clock for $timestamp; the keeper learns it from a
-// refusal's Date (reliability T14). An error is always a *Failure.
+func (g *Grant) warn(text string) {
+	if text != "" {
+		g.Warnings = append(g.Warnings, text)
+	}
+}
+
+// endpoint signs in and renews. The keeper calls it, one call at a time. An error
+// is always a *Failure.
 type endpoint interface {
-	obtain(ctx context.Context, skew time.Duration) (Grant, error)
-	refresh(ctx context.Context, prev *Token, skew time.Duration) (Grant, error)
+	obtain(ctx context.Context, in circumstances) (Grant, error)
+	refresh(ctx context.Context, prev *Token, in circumstances) (Grant, error)
 	canObtain() bool
 	canRefresh() bool
+}
+
+// circumstances are what a token call depends on beside the credentials.
+type circumstances struct {
+	// skew is added to the clock for $timestamp; the keeper learns it from a
+	// refusal's Date (reliability T14).
+	skew time.Duration
+	// refused is $refused: an API has refused the token that is held.
+	refused bool
 }
 
 // FailureKind tells what a failed token call means for the next one.
@@ -43,6 +65,8 @@ const (
 	Ambiguous
 	// Invalid says that the endpoint said yes, but what it gave can't be used.
 	Invalid
+	// Busy says that the endpoint asks to come again later (status 429 or 503).
+	Busy
 )
 
 // String gives the kind as one lower-case word, for logs and metrics.
@@ -54,6 +78,8 @@ func (k FailureKind) String() string {
 		return "ambiguous"
 	case Invalid:
 		return "invalid"
+	case Busy:
+		return "busy"
 	default:
 		return "unknown"
 	}
@@ -68,11 +94,18 @@ type Failure struct { //nolint:errname // what it is called in logs and papers
 	Code string
 	// Date is the answer's Date header, zero if it had none.
 	Date time.Time
+	// RetryAfter is how long the endpoint asks to wait, 0 when it doesn't.
+	RetryAfter time.Duration
 	// Reason is for logs: it holds no secret and no text of the answer.
 	Reason string
+	// Message is the endpoint's own words, masked and cut to 200 characters.
+	Message string
+	// Exchange is the call that failed; nil when nothing was sent.
+	Exchange *Exchange
 }
 
-// Error names the kind, the status and the business code.
+// Error names the kind, the status, the business code, the reason and what the
+// endpoint said.
 func (f *Failure) Error() string {
 	msg := f.Kind.String()
 	if f.Status != 0 {
@@ -86,6 +119,9 @@ func (f *Failure) Error() string {
 	}
 	if f.Reason != "" {
 		msg += ": " + f.Reason
+	}
+	if f.Message != "" {
+		msg += fmt.Sprintf("; the endpoint says %q", f.Message)
 	}
 	return msg
 }

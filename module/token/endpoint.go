@@ -27,14 +27,14 @@ func (e *tokenEndpoint) canObtain() bool  { return e.plan.obtainCall != nil }
 func (e *tokenEndpoint) canRefresh() bool { return e.plan.refreshCall != nil }
 
 // obtain signs in with the credentials.
-func (e *tokenEndpoint) obtain(ctx context.Context, skew time.Duration) (Grant, error) {
-	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, skew)
+func (e *tokenEndpoint) obtain(ctx context.Context, in circumstances) (Grant, error) {
+	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in)
 }
 
 // refresh renews prev, or begins with the configured refresh token when prev has
 // none. The old refresh token stays where the answer brings no new one (RFC 6749,
 // section 6).
-func (e *tokenEndpoint) refresh(ctx context.Context, prev *Token, skew time.Duration) (Grant, error) {
+func (e *tokenEndpoint) refresh(ctx context.Context, prev *Token, in circumstances) (Grant, error) {
 	var access, refresh any
 	spent := e.source.values[seedName]
 	if prev != nil {
@@ -48,33 +48,39 @@ func (e *tokenEndpoint) refresh(ctx context.Context, prev *Token, skew time.Dura
 	} else if e.plan.refreshCall.uses("refresh_token") {
 		return Grant{}, &Failure{Kind: Refused, Reason: "there is no refresh token to send"}
 	}
-	grant, err := e.call(ctx, e.plan.refreshCall, e.source.refreshURL, access, refresh, skew)
+	grant, err := e.call(ctx, e.plan.refreshCall, e.source.refreshURL, access, refresh, in)
 	if err == nil {
 		grant.Refresh = cmp.Or(grant.Refresh, spent)
 	}
 	return grant, err
 }
 
-func (e *tokenEndpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, skew time.Duration) (Grant, error) {
+func (e *tokenEndpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, in circumstances) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.source.timeout())
 	defer cancel()
 	// one timestamp and one nonce for all programs, so that a signature agrees
 	// with the parameters that it signs (reliability T14)
 	vars := slices.Concat(
-		[]any{e.plan.stamp.at(time.Now().Add(skew)), Nonce(), access, refresh},
+		[]any{e.plan.stamp.at(time.Now().Add(in.skew)), Nonce(), access, refresh, in.refused},
 		e.values,
 	)
 	req, failure := r.build(ctx, u, vars)
 	if failure != nil {
 		return Grant{}, failure
 	}
+	known := newSecrets(vars, req)
+	made := known.exchange(r.setting, req)
 	answer, failure := send(e.source.roundTripper, req)
-	if failure != nil {
-		return Grant{}, failure
+	if failure == nil {
+		var grant Grant
+		if grant, failure = e.judge(ctx, answer, known, in.skew); failure == nil {
+			known.answered(made, answer, grant.Access, grant.Refresh)
+			grant.Exchange = made
+			return grant, nil
+		}
+		known.answered(made, answer)
 	}
-	grant, failure := e.judge(ctx, answer, vars, skew)
-	if failure != nil {
-		return Grant{}, failure
-	}
-	return grant, nil
+	made.Error = failure.Error()
+	failure.Exchange = made
+	return Grant{}, failure
 }

@@ -107,7 +107,7 @@ func TestSigned(t *testing.T) {
 		if !e.canObtain() || !e.canRefresh() {
 			t.Fatal("it can both sign in and renew")
 		}
-		grant, err := e.obtain(t.Context(), skewTo(1700000000000))
+		grant, err := e.obtain(t.Context(), circumstances{skew: skewTo(1700000000000)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestSigned(t *testing.T) {
 		}
 
 		r.answer = `{"code":"000000","data":{"access_token":"a2","refresh_token":"r2","expires_in":"7200"}}`
-		grant, err = e.refresh(t.Context(), &Token{Access: "a1", refresh: "r1"}, 0)
+		grant, err = e.refresh(t.Context(), &Token{Access: "a1", refresh: "r1"}, circumstances{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestOAuth2(t *testing.T) {
 
 	t.Run("in the body", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\n"+clients, r)
-		grant, err := e.obtain(t.Context(), 0)
+		grant, err := e.obtain(t.Context(), circumstances{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("scope and audience", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\ncredential scope \"a b\"\ncredential audience https://api.example.com\n"+clients, r)
-		if _, err := e.obtain(t.Context(), 0); err != nil {
+		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
 			t.Fatal(err)
 		}
 		if want := "audience=https%3A%2F%2Fapi.example.com&client_id=my+client&client_secret=s%26cret%2F&grant_type=client_credentials&scope=a+b"; r.last(t).body != want {
@@ -182,7 +182,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("refresh", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\n"+clients, r)
-		grant, err := e.refresh(t.Context(), &Token{Access: "old", refresh: "r1"}, 0)
+		grant, err := e.refresh(t.Context(), &Token{Access: "old", refresh: "r1"}, circumstances{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("basic", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2_basic\n"+clients, r)
-		if _, err := e.obtain(t.Context(), 0); err != nil {
+		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
 			t.Fatal(err)
 		}
 		got := r.last(t)
@@ -212,7 +212,7 @@ func TestRequestParts(t *testing.T) {
 	run := func(t *testing.T, request string) (sent, error) {
 		t.Helper()
 		e := endpointOf(t, "dialect none\naccess_token .t\ncredential id {env.TEST_ID}\noptional scope\n"+request, r)
-		_, err := e.obtain(t.Context(), 0)
+		_, err := e.obtain(t.Context(), circumstances{})
 		if err != nil {
 			return sent{}, err
 		}
@@ -334,7 +334,7 @@ func TestRefreshTokenToBeginWith(t *testing.T) {
 	if names, _ := s.Credentials(); len(names) != 1 {
 		t.Errorf("the refresh token is among %q", names)
 	}
-	grant, err := e.refresh(t.Context(), nil, 0)
+	grant, err := e.refresh(t.Context(), nil, circumstances{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestRefreshTokenToBeginWith(t *testing.T) {
 	if want := "https://accounts.example.com/oauth/v2/token?client_id=i&refresh_token=first"; r.last(t).url != want {
 		t.Errorf("sent %s", r.last(t).url)
 	}
-	if _, err := e.refresh(t.Context(), &Token{Access: "a", refresh: "second"}, 0); err != nil {
+	if _, err := e.refresh(t.Context(), &Token{Access: "a", refresh: "second"}, circumstances{}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "https://accounts.example.com/oauth/v2/token?client_id=i&old=a&refresh_token=second"; r.last(t).url != want {
@@ -356,7 +356,7 @@ func TestNothingToRefreshWith(t *testing.T) {
 	r := new(recorder)
 	e := endpointOf(t, signedSource, r)
 	for _, prev := range []*Token{nil, {Access: "a"}} {
-		_, err := e.refresh(t.Context(), prev, 0)
+		_, err := e.refresh(t.Context(), prev, circumstances{})
 		if failure, ok := errors.AsType[*Failure](err); !ok || failure.Kind != Refused {
 			t.Errorf("got %v", err)
 		}
@@ -367,7 +367,7 @@ func TestNothingToRefreshWith(t *testing.T) {
 	// a program that needs none
 	r.answer = `{"code":"000000","data":{"access_token":"a2"}}`
 	e = endpointOf(t, signedSource+" {\njson `{old: $access_token}`\n}", r)
-	if _, err := e.refresh(t.Context(), &Token{Access: "a"}, 0); err != nil || r.last(t).body != `{"old":"a"}` {
+	if _, err := e.refresh(t.Context(), &Token{Access: "a"}, circumstances{}); err != nil || r.last(t).body != `{"old":"a"}` {
 		t.Errorf("sent %q, %v", r.last(t).body, err)
 	}
 }
@@ -382,7 +382,7 @@ func TestTimestampOfASource(t *testing.T) {
 func TestJSONKeepsBigNumbers(t *testing.T) {
 	r := &recorder{answer: `{"t":"a","id":9007199254740993}`}
 	e := endpointOf(t, "dialect none\naccess_token .t\nkeep `{id}` hosts a.example.com\nobtain https://a.example", r)
-	grant, err := e.obtain(t.Context(), 0)
+	grant, err := e.obtain(t.Context(), circumstances{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func TestConcurrentEndpoint(t *testing.T) {
 	errs := make(chan error)
 	for range 8 {
 		go func() {
-			_, err := e.obtain(context.Background(), 0)
+			_, err := e.obtain(context.Background(), circumstances{})
 			errs <- err
 		}()
 	}

@@ -54,7 +54,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, second.URL, status)
 		}))
-		_, err := live(t, first.URL, "").obtain(t.Context(), 0)
+		_, err := live(t, first.URL, "").obtain(t.Context(), circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Refused || failure.Status != status || !strings.Contains(failure.Reason, "redirect") {
 			t.Errorf("%d: %v", status, failure)
 		}
@@ -79,7 +79,7 @@ func TestEachCallHasItsConnection(t *testing.T) {
 	defer server.Close()
 	e := live(t, server.URL, "")
 	for range 3 {
-		if _, err := e.obtain(t.Context(), 0); err != nil {
+		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func TestBodies(t *testing.T) {
 				resp.Header.Set("Content-Encoding", test.encoding)
 				return resp, err
 			}))
-			grant, err := e.obtain(t.Context(), 0)
+			grant, err := e.obtain(t.Context(), circumstances{})
 			if test.want == "" {
 				if err != nil || grant.Access != "a" {
 					t.Fatalf("got %+v, %v", grant, err)
@@ -159,7 +159,7 @@ func TestBrokenConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(hijack(test.write))
 			defer server.Close()
-			_, err := live(t, server.URL, "").obtain(t.Context(), 0)
+			_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
 			if failure := failureOf(t, err); failure.Kind != Ambiguous || failure.Status != test.status || !strings.Contains(failure.Reason, test.want) {
 				t.Errorf("got %v", failure)
 			}
@@ -168,11 +168,11 @@ func TestBrokenConnections(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
 		server := httptest.NewServer(nil)
 		server.Close()
-		_, err := live(t, server.URL, "").obtain(t.Context(), 0)
+		_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect: ") {
 			t.Errorf("got %v", failure)
 		}
-		_, err = live(t, server.URL, "transport http").obtain(t.Context(), 0)
+		_, err = live(t, server.URL, "transport http").obtain(t.Context(), circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect: connection refused") {
 			t.Errorf("through Caddy's transport: got %v", failure)
 		}
@@ -181,7 +181,7 @@ func TestBrokenConnections(t *testing.T) {
 		e := endpointOf(t, signedSource, trip(func(*http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "canary"}}
 		}))
-		_, err := e.obtain(t.Context(), 0)
+		_, err := e.obtain(t.Context(), circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "name can't be resolved") {
 			t.Errorf("got %v", failure)
 		}
@@ -212,7 +212,7 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := endpointOf(t, signedSource+"\n"+test.more, test.rt)
 				start := time.Now()
-				_, err := e.obtain(t.Context(), 0)
+				_, err := e.obtain(t.Context(), circumstances{})
 				if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "in time") {
 					t.Errorf("got %v", failure)
 				}
@@ -228,11 +228,11 @@ func TestTimeout(t *testing.T) {
 			cancel()
 			return hang(req)
 		}))
-		_, err := e.obtain(ctx, 0)
+		_, err := e.obtain(ctx, circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "given up") {
 			t.Errorf("got %v", failure)
 		}
-		_, err = e.obtain(ctx, 0)
+		_, err = e.obtain(ctx, circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Invalid || !strings.Contains(failure.Reason, "given up; nothing was sent") {
 			t.Errorf("before it was sent: got %v", failure)
 		}
@@ -256,7 +256,7 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 
 	t.Run("an unknown authority", func(t *testing.T) {
-		_, err := live(t, server.URL, "").obtain(t.Context(), 0)
+		_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
 		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "certificate is not trusted") {
 			t.Errorf("got %v", failure)
 		}
@@ -269,7 +269,7 @@ func TestTLS(t *testing.T) {
 		}
 		transport := "transport http {\ntls_trust_pool file " + ca + "\ntls_server_name {env.TEST_SERVER_NAME}\n}"
 		t.Setenv("TEST_SERVER_NAME", "example.com")
-		grant, err := live(t, server.URL, transport).obtain(t.Context(), 0)
+		grant, err := live(t, server.URL, transport).obtain(t.Context(), circumstances{})
 		if err != nil || grant.Access != "a" {
 			t.Errorf("got %+v, %v", grant, err)
 		}

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// The bounds of a token's lifetime (reliability T10). What is outside is a
-// mistake of unit, and would mean a token call per request or none in years.
+// The bounds of a token's lifetime. A shorter one may be what is left of a token
+// that others hold, too, and is used once; a second in a row is a mistake of unit,
+// and would mean a token call per request.
 const (
 	minLifetime = 30 * time.Second
 	maxLifetime = 400 * 24 * time.Hour
@@ -28,62 +29,77 @@ const (
 // in seconds it is the year 5138, in milliseconds March 1973.
 const epochMilliseconds = 1e11
 
-var (
-	errNotATime  = errors.New("expires_in is neither a number nor a time")
-	errLifetime  = errors.New("expires_in is out of 30 s to 400 days")
-	errLooksLike = errors.New("expires_in is out of 30 s to 400 days; it looks like a point in time, whose unit is `at`")
-)
+// errNotATime is for an expires_in that can't be read at all.
+var errNotATime = errors.New("expires_in is neither a number nor a time")
+
+// stated is what an answer says of a token's life: a lifetime, a point in time by
+// the endpoint's clock, or neither.
+type stated struct {
+	lifetime time.Duration
+	at       time.Time
+	// ended: the stated life is over. It counts as not stated.
+	ended bool
+	// warning tells how a value was taken that can't be meant; "" for a good one.
+	warning string
+}
 
 // parseExpires reads the value of an expires_in program: a number or a string
 // that holds one, in s or ms, or with `at` Unix time in s or ms or an RFC 3339
-// string. It gives a lifetime, or a point in time for `at`, and neither when the
-// answer stated none (null or blank). now is the time at the token endpoint.
-func parseExpires(value any, unit string, now time.Time) (time.Duration, time.Time, error) {
+// string. Null and blank state nothing. A life of 0 or less counts as not stated,
+// one of more than 400 days as 400 days: what can't be meant must not cost the
+// token. now is the time at the token endpoint.
+func parseExpires(value any, unit string, now time.Time) (stated, error) {
 	if text, ok := value.(string); ok {
 		text = strings.TrimSpace(text)
 		if text == "" {
-			return 0, time.Time{}, nil
+			return stated{}, nil
 		}
 		if unit == unitAt {
 			if at, err := time.Parse(time.RFC3339, text); err == nil {
-				return pointInTime(at, now)
+				return pointInTime(at, now), nil
 			}
 		}
 		value = json.Number(text)
 	}
 	if value == nil {
-		return 0, time.Time{}, nil
+		return stated{}, nil
 	}
 	n, ok := float(value)
 	if !ok {
-		return 0, time.Time{}, errNotATime
+		return stated{}, errNotATime
 	}
 	switch unit {
 	case unitAt:
 		if n < epochMilliseconds {
 			n *= 1000
 		}
-		if math.Abs(n) > math.MaxInt64/2 {
-			return 0, time.Time{}, errLifetime
-		}
-		return pointInTime(time.UnixMilli(int64(n)), now)
+		// beyond what a time can hold, the year doesn't matter
+		n = max(min(n, math.MaxInt64/2), math.MinInt64/2)
+		return pointInTime(time.UnixMilli(int64(n)), now), nil
 	case unitMilliseconds:
 		n /= 1000
 	}
-	if n < minLifetime.Seconds() || n > maxLifetime.Seconds() {
-		if n > 1e9 { // Unix time since 2001, in either unit
-			return 0, time.Time{}, errLooksLike
-		}
-		return 0, time.Time{}, errLifetime
+	switch {
+	case n <= 0:
+		return stated{ended: true, warning: "expires_in is 0 or less and counts as not stated"}, nil
+	case n > 1e9: // Unix time since 2001, in either unit
+		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days; it looks like a point in time, whose unit is `at`"}, nil
+	case n > maxLifetime.Seconds():
+		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days"}, nil
+	default:
+		return stated{lifetime: max(time.Duration(n*float64(time.Second)), time.Millisecond)}, nil
 	}
-	return time.Duration(n * float64(time.Second)), time.Time{}, nil
 }
 
-func pointInTime(at, now time.Time) (time.Duration, time.Time, error) {
-	if left := at.Sub(now); left < minLifetime || left > maxLifetime {
-		return 0, time.Time{}, errLifetime
+func pointInTime(at, now time.Time) stated {
+	switch left := at.Sub(now); {
+	case left <= 0:
+		return stated{ended: true, warning: "expires_in lies in the past and counts as not stated; a number of seconds is written without `at`"}
+	case left > maxLifetime:
+		return stated{at: now.Add(maxLifetime), warning: "expires_in counts as 400 days from now"}
+	default:
+		return stated{at: at}
 	}
-	return 0, at, nil
 }
 
 // float reads a number of any type that a program may yield. Text counts when it

@@ -10,7 +10,11 @@ import (
 
 func TestParseExpires(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	const out = -1 // refused
+	const (
+		out    = -1          // refused
+		ended  = -2          // counts as not stated, with a warning
+		capped = maxLifetime // with a warning
+	)
 	huge := new(big.Int).Lsh(big.NewInt(1), 100)
 	for name, test := range map[string]struct {
 		value any
@@ -31,16 +35,19 @@ func TestParseExpires(t *testing.T) {
 		"a string of milliseconds":  {"7200000", "ms", 2 * time.Hour},
 		"the shortest":              {30, "s", 30 * time.Second},
 		"the longest":               {400 * 86400, "s", 400 * 24 * time.Hour},
-		"a second less":             {29, "s", out},
-		"a second more":             {400*86400 + 1, "s", out},
-		"zero":                      {0, "s", out},
-		"negative":                  {-1, "s", out},
-		"seconds for milliseconds":  {7200, "ms", out},
-		"a date for a duration":     {1772373600, "s", out},
-		"a millisecond date":        {1772373600000, "ms", out},
-		"1e11 overflows a Duration": {1e11, "s", out},
+		"a second less":             {29, "s", 29 * time.Second},
+		"a second more":             {400*86400 + 1, "s", capped},
+		"zero":                      {0, "s", ended},
+		"zero, a string":            {"0", "s", ended},
+		"zero milliseconds":         {0, "ms", ended},
+		"ten years":                 {315360000, "s", capped},
+		"negative":                  {-1, "s", ended},
+		"seconds for milliseconds":  {7200, "ms", 7200 * time.Millisecond},
+		"a date for a duration":     {1772373600, "s", capped},
+		"a millisecond date":        {1772373600000, "ms", capped},
+		"1e11 overflows a Duration": {1e11, "s", capped},
 		"bigger than any float":     {json.Number("1E400"), "s", out},
-		"a big integer":             {huge, "s", out},
+		"a big integer":             {huge, "s", capped},
 		"infinite":                  {math.Inf(1), "s", out},
 		"not a number":              {math.NaN(), "s", out},
 		"a word":                    {"soon", "s", out},
@@ -58,32 +65,39 @@ func TestParseExpires(t *testing.T) {
 		"at, RFC 3339":           {"2026-03-01T13:00:00Z", "at", time.Hour},
 		"at, RFC 3339, a zone":   {"2026-03-01T21:00:00+08:00", "at", time.Hour},
 		"at, null":               {nil, "at", 0},
-		"at, past":               {int(now.Unix()) - 1, "at", out},
-		"at, now":                {int(now.Unix()), "at", out},
-		"at, in two years":       {int(now.AddDate(2, 0, 0).Unix()), "at", out},
-		"at, microseconds":       {int(now.UnixMicro()) + 3600e6, "at", out},
-		"at, nearly infinite":    {1e300, "at", out},
-		"at, far below zero":     {-1e300, "at", out},
+		"at, past":               {int(now.Unix()) - 1, "at", ended},
+		"at, now":                {int(now.Unix()), "at", ended},
+		"at, in two years":       {int(now.AddDate(2, 0, 0).Unix()), "at", capped},
+		"at, microseconds":       {int(now.UnixMicro()) + 3600e6, "at", capped},
+		"at, nearly infinite":    {1e300, "at", capped},
+		"at, far below zero":     {-1e300, "at", ended},
 		"at, a date alone":       {"2026-03-02", "at", out},
-		"at, a duration instead": {7200, "at", out},
+		"at, a duration instead": {7200, "at", ended},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lifetime, at, err := parseExpires(test.value, test.unit, now)
+			got, err := parseExpires(test.value, test.unit, now)
 			if err != nil {
 				if test.want != out {
 					t.Fatal(err)
 				}
 				return
 			}
-			got := lifetime
-			if !at.IsZero() {
-				got = at.Sub(now)
-				if lifetime != 0 || test.unit != unitAt {
-					t.Errorf("a point in time beside %s, for unit %q", lifetime, test.unit)
-				}
+			left := got.lifetime
+			switch {
+			case got.ended:
+				left = ended
+			case !got.at.IsZero():
+				left = got.at.Sub(now)
 			}
-			if got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			if left != test.want {
+				t.Errorf("got %s, want %s", left, test.want)
+			}
+			odd := test.want == ended || test.want == capped && name != "the longest"
+			if odd != (got.warning != "") {
+				t.Errorf("warning %q", got.warning)
+			}
+			if got.lifetime != 0 && !got.at.IsZero() || got.ended && (got.lifetime != 0 || !got.at.IsZero()) {
+				t.Errorf("more than one thing is stated: %+v", got)
 			}
 		})
 	}
@@ -102,18 +116,19 @@ func FuzzParseExpires(f *testing.F) {
 		if json.Unmarshal([]byte(text), &number) == nil {
 			value = number
 		}
-		lifetime, at, err := parseExpires(value, unit, now)
+		got, err := parseExpires(value, unit, now)
 		if err != nil {
-			if lifetime != 0 || !at.IsZero() {
+			if got != (stated{}) {
 				t.Error("an error with a value")
 			}
 			return
 		}
-		if !at.IsZero() {
-			lifetime = at.Sub(now)
+		left := got.lifetime
+		if !got.at.IsZero() {
+			left = got.at.Sub(now)
 		}
-		if lifetime != 0 && (lifetime < minLifetime || lifetime > maxLifetime) {
-			t.Errorf("%s is out of bounds", lifetime)
+		if left < 0 || left > maxLifetime || got.ended && left != 0 {
+			t.Errorf("%+v is out of bounds", got)
 		}
 	})
 }

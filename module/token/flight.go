@@ -128,6 +128,9 @@ func (k *Keeper) fly(f *flight, work func(context.Context, *flight) outcome) {
 	k.mu.Lock()
 	k.land(f, &o)
 	failures := k.failures
+	if f.forced {
+		failures = 1 // somebody waits for it
+	}
 	f.err = o.err
 	k.flight = nil
 	k.nudge()
@@ -145,33 +148,64 @@ func (k *Keeper) land(f *flight, o *outcome) {
 		// a token that the API refused meanwhile was a token
 	case o.err == nil:
 		o.err = errRenewal
-		k.fail(o.err, now)
+		k.fail(f, o.err, now)
 	case errors.Is(o.err, errElsewhere):
 		k.due = now.Add(time.Second + part(k.policy.timeout, k.random()))
 	case errors.Is(o.err, errUnchanged):
-		pause := unchangedPause(k.record.Expires.Sub(now), k.random())
-		if k.record.Suspect {
-			pause = min(pause, suspectPause)
-		}
-		k.due = now.Add(pause)
-		k.lastErr, k.failures, k.holdTill = nil, 0, time.Time{}
+		k.unchangedUntil(now)
 	case errors.Is(o.err, errHeld):
 	default:
-		k.fail(o.err, now)
+		k.fail(f, o.err, now)
 	}
 	if hold, _ := k.hold(now); !valid && o.err != nil && hold <= 0 {
-		k.holdTill = now.Add(shortestBackoff) // whatever went wrong, nobody may spin on it
+		k.pause(now, shortestBackoff) // whatever went wrong, nobody may spin on it
 	}
 	if f.forced && errors.Is(o.err, errUnchanged) {
 		o.err = nil
 	}
 }
 
-// fail counts a failure and backs off. The caller holds k.mu.
-func (k *Keeper) fail(err error, now time.Time) {
-	k.failures++
+// unchangedUntil plans the next look after the endpoint gave the token that is
+// held: at its end at the latest, as many endpoints give a new one only then. The
+// caller holds k.mu.
+func (k *Keeper) unchangedUntil(now time.Time) {
+	k.release()
+	wait := unchangedPause(k.record.Expires.Sub(now), k.random())
+	if k.record.Suspect {
+		wait = min(wait, suspectPause)
+	}
+	k.due = earlier(now.Add(wait), later(k.record.Expires, now))
+}
+
+// fail counts a failure and backs off, until the end of a token that is held at
+// the latest. What an operator tried by hand changes no schedule. The caller
+// holds k.mu.
+func (k *Keeper) fail(f *flight, err error, now time.Time) {
 	k.lastErr = err
-	k.holdTill = now.Add(backoff(k.failures, k.random()))
+	if f.forced {
+		return
+	}
+	held := k.current.Load().Valid(now)
+	switch {
+	case held:
+		k.failures++
+		k.quick = quickTries
+	case k.quick > 0:
+		k.quick--
+		k.failures = 1
+		k.pause(now, shortestBackoff)
+		return
+	default:
+		k.failures++
+	}
+	wait := backoff(k.failures, k.random())
+	if busy, ok := errors.AsType[*Failure](err); ok && busy.Kind == Busy && busy.RetryAfter > 0 {
+		wait = max(busy.RetryAfter, shortestBackoff)
+	}
+	if held {
+		wait = min(wait, k.record.Expires.Sub(now))
+	}
+	k.pause(now, wait)
 }
 
 // report tells the log and the observer. The first failure in a row is a

@@ -43,7 +43,9 @@ type Keeper struct {
 	due      time.Time     // when to renew, jittered inside the window
 	pollAt   time.Time     // when to look into the vault again
 	holdTill time.Time     // back-off: no call before
+	holdFor  time.Duration // how long that wait was when it began
 	failures int           // in a row
+	quick    int           // tries left that wait a second only, after the end of a token
 	lastErr  error         // of the last renewal, nil after a success
 	wanted   bool          // somebody needs a token: renew even without one
 	flight   *flight       // the renewal that runs, or nil
@@ -51,6 +53,8 @@ type Keeper struct {
 	stop     context.CancelFunc
 	stopped  bool
 	tested   string // the type of the storage whose lock was tested
+	exchange *Exchange
+	refusals refusals
 
 	staticWarned atomic.Int64 // Unix nanoseconds
 	excludes     atomic.Bool  // the storage's lock is one, by its self-test

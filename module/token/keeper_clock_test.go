@@ -127,7 +127,7 @@ func TestWallClockJumps(t *testing.T) {
 			t.Fatal("not renewed after the jump")
 		}
 		i.set(func() { i.before = down })
-		k.Invalidate(2, "status 401")
+		k.Invalidate(2, 0, "status 401")
 		time.Sleep(10 * time.Minute)
 		i.set(func() { i.before = nil })
 		jump.Store(int64(-3 * time.Hour))

@@ -37,10 +37,11 @@ type issuer struct {
 }
 
 type tokenCall struct {
-	at   time.Time
-	how  string
-	sent string // the refresh token
-	skew time.Duration
+	at      time.Time
+	how     string
+	sent    string // the refresh token
+	skew    time.Duration
+	refused bool
 }
 
 func newIssuer() *issuer {
@@ -51,12 +52,12 @@ func (i *issuer) canObtain() bool { return !i.noObtain }
 
 func (i *issuer) canRefresh() bool { return !i.noRefresh }
 
-func (i *issuer) obtain(ctx context.Context, skew time.Duration) (Grant, error) {
-	return i.answer(ctx, tokenCall{how: howObtain, skew: skew})
+func (i *issuer) obtain(ctx context.Context, in circumstances) (Grant, error) {
+	return i.answer(ctx, tokenCall{how: howObtain, skew: in.skew, refused: in.refused})
 }
 
-func (i *issuer) refresh(ctx context.Context, prev *Token, skew time.Duration) (Grant, error) {
-	return i.answer(ctx, tokenCall{how: howRefresh, sent: prev.refresh, skew: skew})
+func (i *issuer) refresh(ctx context.Context, prev *Token, in circumstances) (Grant, error) {
+	return i.answer(ctx, tokenCall{how: howRefresh, sent: prev.refresh, skew: in.skew, refused: in.refused})
 }
 
 func (i *issuer) answer(ctx context.Context, c tokenCall) (Grant, error) {

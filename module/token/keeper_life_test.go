@@ -71,7 +71,7 @@ func TestStaticToken(t *testing.T) {
 			if tok.Access != "fixed" || tok != k.Current() {
 				t.Fatalf("token %v", tok)
 			}
-			k.Invalidate(tok.Generation, "status 401")
+			k.Invalidate(tok.Generation, 0, "status 401")
 		}
 		if n := l.count(zapcore.WarnLevel, "static"); n != 1 {
 			t.Errorf("%d warnings in a minute", n)

@@ -65,7 +65,7 @@ func TestExtendedToken(t *testing.T) {
 			t.Errorf("token %d until %v", next.Generation, next.Expires)
 		}
 		// and when the API has refused it, the endpoint has the last word
-		k.Invalidate(2, "status 401")
+		k.Invalidate(2, 0, "status 401")
 		if tok := must(t, k); tok.Access != first.Access || tok.Generation != 3 {
 			t.Errorf("generation %d", tok.Generation)
 		}

@@ -51,7 +51,7 @@ func TestFleetWeek(t *testing.T) {
 							}
 							ok := i.accepts(tok)
 							if !ok {
-								k.Invalidate(tok.Generation, "status 401")
+								k.Invalidate(tok.Generation, 0, "status 401")
 								if again := must(t, k); !i.accepts(again) {
 									t.Errorf("generation %d after %d: dead too", again.Generation, tok.Generation)
 								}
@@ -136,7 +136,7 @@ func TestFleetInvalidatesTogether(t *testing.T) {
 			var wg sync.WaitGroup
 			for _, k := range fleet {
 				wg.Go(func() {
-					k.Invalidate(1, "status 401")
+					k.Invalidate(1, 0, "status 401")
 					if tok := must(t, k); tok.Generation != 2 || !i.accepts(tok) {
 						t.Errorf("generation %d", tok.Generation)
 					}
@@ -205,10 +205,10 @@ func TestRefreshTokenUsedByAnother(t *testing.T) {
 				return nil
 			}
 		})
-		k.Invalidate(first.Generation, "status 401")
+		k.Invalidate(first.Generation, 0, "status 401")
 		time.Sleep(3 * time.Second) // longer than the mark holds others back
 		other, _ := keeping(t, testPolicy(), i, s)
-		other.Invalidate(1, "") // unknown yet: nothing happens
+		other.Invalidate(1, 0, "") // unknown yet: nothing happens
 		if err := other.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestGenerationsOnlyGrow(t *testing.T) {
 		if tok := must(t, k); tok.Generation != 1 {
 			t.Fatalf("generation %d", tok.Generation)
 		}
-		k.Invalidate(1, "status 401")
+		k.Invalidate(1, 0, "status 401")
 		if tok := must(t, k); tok.Generation != 10 {
 			t.Errorf("generation %d", tok.Generation)
 		}

@@ -62,7 +62,7 @@ func wrongf(setting, format string, args ...any) error {
 // value says what each holds.
 var reserved = []string{
 	"access_token", "body", "headers", "nonce", "params", "query", "refresh_token",
-	"request", "status", "timestamp", "token", "url", "ENV", "__loc__", "__prog_args",
+	"refused", "request", "status", "timestamp", "token", "url", "ENV", "__loc__", "__prog_args",
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // newPolicy tells the keeper what it needs to know of a provisioned source.
@@ -92,6 +93,12 @@ func (s *Source) Warnings() []string {
 			all = append(all, "credential "+name+" is a secret in clear in the configuration; write {env.NAME} or {file./path}")
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.values)) {
+		if value := s.values[name]; !strings.HasPrefix(value, "-----BEGIN ") && strings.TrimFunc(value, invisible) != value {
+			all = append(all, "credential "+name+" begins or ends with a blank, a line break, a byte order mark or the like, and is used so; "+
+				"if that is not meant, take it out of the file or variable")
+		}
+	}
 	if s.Static != "" && !strings.Contains(s.Static, "{") {
 		all = append(all, "static is a secret in clear in the configuration; write {env.NAME} or {file./path}")
 	}
@@ -115,6 +122,11 @@ func (s *Source) Warnings() []string {
 		all = append(all, "transport does not verify the token endpoint's certificate; write tls_trust_pool instead of tls_insecure_skip_verify")
 	}
 	return all
+}
+
+// invisible reports whether nobody sees a character at the end of a text.
+func invisible(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }
 
 // isSecret guesses from a credential's name whether its value is one. An app key

@@ -13,7 +13,7 @@ import (
 // The variables of programs, in the order in which their values are given. Those
 // of a request are followed by the credentials.
 var (
-	requestVars = []string{"timestamp", "nonce", "access_token", "refresh_token"}
+	requestVars = []string{"timestamp", "nonce", "access_token", "refresh_token", "refused"}
 	answerVars  = []string{"status", "headers"}
 	apiVars     = []string{"status", "headers", "params", "request"}
 )

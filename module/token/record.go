@@ -40,8 +40,8 @@ type record struct {
 	Asker  string    `json:"asker,omitempty"`
 	// Dead: the API has refused this generation; it isn't served any more.
 	Dead bool `json:"dead,omitempty"`
-	// Suspect: the API has refused this generation right after it replaced a
-	// refused one. It is served, and replaced after a pause.
+	// Suspect: the API has refused this generation, but tokens were renewed too
+	// often for that. It is served, and replaced after a pause.
 	Suspect bool `json:"suspect,omitempty"`
 	// Died is when a refused token was last replaced.
 	Died time.Time `json:"died,omitzero"`
@@ -111,23 +111,12 @@ func (r *record) heed(stored *record) {
 	}
 }
 
-// pingPong is the least time between two renewals that are due to refused
-// tokens. Two systems that sign in with the same credentials at an API that
-// knows one token only would otherwise throw each other out without end.
-const pingPong = 30 * time.Second
-
-// refuse notes that the API refused the token, and returns the lifetime that
-// this teaches, or 0. A token that replaced a refused one a moment ago becomes
-// suspect only: a renewal didn't help then, so the reason may be another one,
-// and requests that the API would accept must not go without a token.
-func (r *record) refuse(now time.Time) time.Duration {
-	if since := now.Sub(r.Died); since >= 0 && since < pingPong {
-		r.Suspect = true
-		return 0
-	}
+// refuse notes that the token is dead because the API refused it, and returns the
+// lifetime that this teaches, or 0. A death that isn't sure teaches nothing.
+func (r *record) refuse(now time.Time, sure bool) time.Duration {
 	r.Dead = true
 	age, lifetime := now.Sub(r.Obtained), r.Expires.Sub(r.Obtained)
-	if age < youngDeath || age >= lifetime/10*8 {
+	if !sure || age < youngDeath || age >= lifetime/10*8 {
 		return 0
 	}
 	r.Deaths++
@@ -136,6 +125,14 @@ func (r *record) refuse(now time.Time) time.Duration {
 	}
 	r.Learned, r.LearnedAt = age/10*9, now
 	return r.Learned
+}
+
+// unlearn forgets what a death has taught that turned out to be none.
+func (r *record) unlearn() { r.Deaths, r.Learned, r.LearnedAt = 0, 0, time.Time{} }
+
+// short reports whether the token lives for less than a lifetime may be.
+func (r *record) short() bool {
+	return r.Access != "" && r.Expires.Sub(r.Obtained) < minLifetime
 }
 
 // successor is the record of a grant that was asked for at the given time.

@@ -40,26 +40,24 @@ func TestRefuse(t *testing.T) {
 		age     time.Duration
 		r       record
 		learned time.Duration
-		suspect bool
+		unsure  bool
 	}{
-		"assumed lifetime":   {age: time.Hour, r: record{Assumed: true}, learned: 54 * time.Minute},
-		"stated, first":      {age: time.Hour},
-		"stated, second":     {age: time.Hour, r: record{Deaths: 1}, learned: 54 * time.Minute},
-		"near its end":       {age: 96 * time.Minute, r: record{Assumed: true, Deaths: 5}},
-		"beyond its end":     {age: 3 * time.Hour, r: record{Assumed: true, Deaths: 5}},
-		"very young":         {age: 59 * time.Second, r: record{Assumed: true, Deaths: 5}},
-		"just replaced":      {age: 29 * time.Second, r: record{Died: time.Unix(0, 0)}, suspect: true},
-		"replaced, long ago": {age: 30 * time.Second, r: record{Died: time.Unix(0, 0)}},
-		"replaced in future": {age: -time.Hour, r: record{Died: time.Unix(0, 0)}},
+		"assumed lifetime": {age: time.Hour, r: record{Assumed: true}, learned: 54 * time.Minute},
+		"stated, first":    {age: time.Hour},
+		"stated, second":   {age: time.Hour, r: record{Deaths: 1}, learned: 54 * time.Minute},
+		"near its end":     {age: 96 * time.Minute, r: record{Assumed: true, Deaths: 5}},
+		"beyond its end":   {age: 3 * time.Hour, r: record{Assumed: true, Deaths: 5}},
+		"very young":       {age: 59 * time.Second, r: record{Assumed: true, Deaths: 5}},
+		"not sure":         {age: time.Hour, r: record{Assumed: true, Deaths: 5}, unsure: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := tt.r
 			r.Obtained, r.Expires = time.Unix(0, 0), time.Unix(7200, 0)
-			if got := r.refuse(r.Obtained.Add(tt.age)); got != tt.learned {
+			if got := r.refuse(r.Obtained.Add(tt.age), !tt.unsure); got != tt.learned {
 				t.Errorf("learned %v, want %v", got, tt.learned)
 			}
-			if r.Suspect != tt.suspect || r.Dead == tt.suspect {
+			if !r.Dead || r.Suspect {
 				t.Errorf("dead %v, suspect %v", r.Dead, r.Suspect)
 			}
 		})

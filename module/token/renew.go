@@ -70,7 +70,8 @@ func (k *Keeper) publish(r record) *Token {
 	now := k.now()
 	t := r.token()
 	k.record = r
-	k.failures, k.lastErr, k.holdTill = 0, nil, time.Time{}
+	k.release()
+	k.refusals.published(&r, now)
 	k.due = startWithin(windowStart(r.Obtained, r.Expires, &k.policy), r.Expires, now, k.random())
 	k.wanted = true
 	k.current.Store(t)

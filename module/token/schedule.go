@@ -16,6 +16,10 @@ const (
 	// shortestBackoff and longestBackoff bound the wait after any other failure (T13).
 	shortestBackoff = time.Second
 	longestBackoff  = time.Minute
+	// quickTries is how often a renewal that failed while a token was held is
+	// tried again a second apart, once that token has ended: its end is by our
+	// clock, and by the endpoint's a moment later.
+	quickTries = 2
 	// suspectPause bounds the wait after an unchanged token that is suspect.
 	suspectPause = 5 * time.Minute
 	// extension is by how much an unchanged token's expiry must move to count:

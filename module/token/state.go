@@ -14,8 +14,12 @@ type State struct {
 	Generation        uint64
 	Obtained, Expires time.Time
 	Fingerprint       string
-	// NextAttempt is when the next renewal is planned; zero when none is.
+	// NextAttempt is when the next renewal is planned, also while the source is
+	// failing; zero when none is.
 	NextAttempt time.Time
+	// LastExchange is the last call of the token endpoint, masked; nil before the
+	// first.
+	LastExchange *Exchange
 	// LastError is why the last renewal failed; "" after a success.
 	LastError string
 	// Static: the token is configured and never renewed.
@@ -27,7 +31,7 @@ func (k *Keeper) State() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	s := State{Name: k.policy.name, Static: k.static()}
+	s := State{Name: k.policy.name, Static: k.static(), LastExchange: k.exchange}
 	t := k.current.Load()
 	valid := t.Valid(now)
 	if valid {
@@ -40,6 +44,9 @@ func (k *Keeper) State() State {
 	switch {
 	case hold > 0:
 		s.NextAttempt = now.Add(hold)
+		if valid {
+			s.NextAttempt = later(s.NextAttempt, k.due)
+		}
 		if s.LastError == "" {
 			s.LastError = cause.Error()
 		}

@@ -5,10 +5,11 @@ package token
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"sync/atomic"
 	"time"
 )
 
-// Token is one generation of an API's access token. It is immutable: a renewal
+// Token is one generation of an API's access token. It does not change: a renewal
 // makes a new one. Its value must not be logged; Fingerprint may.
 type Token struct {
 	// Access is the access token as the API expects it, without any prefix.
@@ -23,6 +24,16 @@ type Token struct {
 	Keep map[string]any
 
 	refresh string
+
+	accepted atomic.Bool // since the last refusal
+}
+
+// Accept notes that the API has accepted the token. It tells a dead token from a
+// request that the API refuses whatever the token.
+func (t *Token) Accept() {
+	if !t.accepted.Load() { // many calls share it
+		t.accepted.Store(true)
+	}
 }
 
 // Valid tells whether the token may be sent at the given time.

@@ -95,13 +95,13 @@ func (p *process) Unlock(ctx context.Context, name string) error {
 func (p *process) canObtain() bool  { return true }
 func (p *process) canRefresh() bool { return true }
 
-func (p *process) obtain(ctx context.Context, skew time.Duration) (g Grant, err error) {
-	err = p.do(func() (err error) { g, err = p.issuer.obtain(ctx, skew); return err })
+func (p *process) obtain(ctx context.Context, in circumstances) (g Grant, err error) {
+	err = p.do(func() (err error) { g, err = p.issuer.obtain(ctx, in); return err })
 	return g, err
 }
 
-func (p *process) refresh(ctx context.Context, prev *Token, skew time.Duration) (g Grant, err error) {
-	err = p.do(func() (err error) { g, err = p.issuer.refresh(ctx, prev, skew); return err })
+func (p *process) refresh(ctx context.Context, prev *Token, in circumstances) (g Grant, err error) {
+	err = p.do(func() (err error) { g, err = p.issuer.refresh(ctx, prev, in); return err })
 	return g, err
 }
 
@@ -162,7 +162,7 @@ func killed(t *testing.T, renewal bool, step int, after bool) bool {
 		t.Fatal(err)
 	}
 	if !i.accepts(tok) {
-		mate.Invalidate(tok.Generation, "status 401")
+		mate.Invalidate(tok.Generation, 0, "status 401")
 		if tok, err = mate.Token(within(t, 15*time.Second)); err != nil || !i.accepts(tok) {
 			t.Errorf("the token is dead, and so is the next: %v", err)
 		}
@@ -199,9 +199,9 @@ func TestPausedHolderAdopts(t *testing.T) {
 				return nil
 			}
 		})
-		first.Invalidate(1, "status 401")
+		first.Invalidate(1, 0, "status 401")
 		time.Sleep(30 * time.Second)
-		other.Invalidate(1, "status 401")
+		other.Invalidate(1, 0, "status 401")
 		time.Sleep(29 * time.Second)
 		tok := must(t, other)
 		if !i.accepts(tok) {

@@ -124,12 +124,12 @@ func TestSameGenerationTwice(t *testing.T) {
 		if err := newVault(s, &p).save(t.Context(), &r); err != nil {
 			t.Fatal(err)
 		}
-		k.Invalidate(mine.Generation, "status 401")
+		k.Invalidate(mine.Generation, 0, "status 401")
 		tok := must(t, k)
 		if tok.Access != theirs.Access || tok.Generation == mine.Generation || i.calls() != 2 {
 			t.Errorf("generation %d after %d calls", tok.Generation, i.calls())
 		}
-		k.Invalidate(mine.Generation, "status 401")
+		k.Invalidate(mine.Generation, 0, "status 401")
 		if k.Current() != tok {
 			t.Error("a straggler killed the other's token")
 		}

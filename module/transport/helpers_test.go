@@ -74,7 +74,7 @@ func (h *fakeHolder) Token(ctx context.Context) (*token.Token, error) {
 	return &token.Token{Access: tokenNumber(h.generation), Generation: h.generation}, nil
 }
 
-func (h *fakeHolder) Invalidate(generation uint64, reason string) {
+func (h *fakeHolder) Invalidate(generation, _ uint64, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if generation == h.generation && !h.static {

@@ -21,8 +21,8 @@ type Holder interface {
 	// ctx lives. The error is a *token.NoTokenError or that of ctx.
 	Token(ctx context.Context) (*token.Token, error)
 	// Invalidate says that the API has refused the token of that generation. A
-	// newer one is not touched.
-	Invalidate(generation uint64, reason string)
+	// newer one is not touched. The same request has the same number.
+	Invalidate(generation, request uint64, reason string)
 	// Injection tells how the token travels.
 	Injection() token.Injection
 	// ExpiredRule tells which answers mean that the token is dead: the statuses,

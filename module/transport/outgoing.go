@@ -2,6 +2,8 @@ package transport
 
 import (
 	"bytes"
+	"encoding/json"
+	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
@@ -56,6 +58,36 @@ func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
 // injects nothing, the token is somewhere in the handler's request.
 func (t *Transport) replays(a *Attempt) bool {
 	return !a.NoReplay && !a.Replayed && t.inject.Where != token.InNone
+}
+
+var numberSeed = maphash.MakeSeed()
+
+// number stands for what the request asks: two requests for the same have the
+// same number. Where the request depends on the token or the time, because it is
+// signed, it is that of the caller's params.
+func (out *outgoing) number(a *Attempt) uint64 {
+	var h maphash.Hash
+	h.SetSeed(numberSeed)
+	_, _ = h.WriteString(out.req.Method + " " + out.req.URL.Host + out.req.URL.Path + "?")
+	if a.NoReplay && a.Params != nil {
+		if text, err := json.Marshal(a.Params); err == nil {
+			_, _ = h.Write(text)
+		}
+		return h.Sum64()
+	}
+	_, _ = h.WriteString(out.req.URL.RawQuery + "\n")
+	switch {
+	case out.doc != nil:
+		_, _ = h.Write(out.doc.text)
+	case out.record != nil:
+		_, _ = h.Write(out.record.recorded())
+	case out.req.GetBody != nil:
+		if body, err := out.req.GetBody(); err == nil {
+			_, _ = io.CopyN(&h, body, maxReplay)
+			_ = body.Close()
+		}
+	}
+	return h.Sum64()
 }
 
 func (out *outgoing) hasBody() bool { return out.req.Body != nil && out.req.Body != http.NoBody }

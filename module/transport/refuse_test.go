@@ -74,8 +74,8 @@ type oneToken struct {
 	then error
 }
 
-func (h *oneToken) Invalidate(generation uint64, reason string) {
-	h.fakeHolder.Invalidate(generation, reason)
+func (h *oneToken) Invalidate(generation, request uint64, reason string) {
+	h.fakeHolder.Invalidate(generation, request, reason)
 	h.fail(h.then)
 }
 

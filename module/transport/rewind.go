@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -65,6 +66,13 @@ func (r *rewinder) isLost() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost
+}
+
+// recorded returns what is kept of the body so far.
+func (r *rewinder) recorded() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.kept)
 }
 
 // settle says that no view will follow. It closes the body if the newest view

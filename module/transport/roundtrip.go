@@ -113,7 +113,9 @@ func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Res
 	}
 	if reason != "" {
 		a.Expired = true
-		t.holder.Invalidate(tok.Generation, reason)
+		t.holder.Invalidate(tok.Generation, out.number(a), reason)
+	} else if resp.StatusCode < http.StatusBadRequest {
+		tok.Accept()
 	}
 	return resp, nil
 }
