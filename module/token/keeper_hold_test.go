@@ -203,7 +203,7 @@ func TestRefusalThatNoRenewalCures(t *testing.T) {
 			p := testPolicy()
 			p.mustDiffer = differ
 			i := newIssuer()
-			pause := spacing[3]
+			pause := refusalWindow
 			if !differ { // and the endpoint doesn't give another token either
 				pause = suspectPause
 				until := time.Now().Add(24 * time.Hour)

@@ -101,3 +101,68 @@ func TestTokenThatNeverDiffers(t *testing.T) {
 		}
 	})
 }
+
+// The endpoint gives the same token with the seconds that are left, and a new one
+// when it ends. Lives of less than 30 s were refused, with back-off: up to 24 s
+// without a token at each end.
+func TestRemainingLife(t *testing.T) {
+	rounded := map[string]func(time.Duration) time.Duration{
+		"down": func(d time.Duration) time.Duration { return d.Truncate(time.Second) },
+		"up":   func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) },
+	}
+	for name, round := range rounded {
+		for _, life := range []time.Duration{40, 75, 90, 120, 150, 200, 1800} {
+			life *= time.Second
+			t.Run(life.String()+" "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					p := testPolicy()
+					p.mustDiffer = false
+					i := newIssuer()
+					i.noRefresh = true
+					access, until := "access-0", time.Now().Add(20*time.Second) // somebody else has it already
+					i.grant = func(g *Grant) {
+						if !time.Now().Before(until) {
+							access, until = g.Access, time.Now().Add(life)
+						}
+						g.Access, g.Lifetime = access, round(time.Until(until))
+						g.Ended = g.Lifetime <= 0
+					}
+					k, l := keeping(t, p, i, newStorage())
+					k.Start()
+					longest, _ := asking(t, k, 10*life, nil)
+					if longest > 2*time.Second {
+						t.Errorf("%v without an answer", longest)
+					}
+					if _, failed := l.heard(); len(failed) != 0 {
+						t.Errorf("failed %v", failed)
+					}
+					if n := i.calls(); n > 10*11 {
+						t.Errorf("%d token calls for 11 lives", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The endpoint says that the token that is held ends earlier than it said before.
+func TestSameTokenEndsEarlier(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := testPolicy()
+		p.mustDiffer = false
+		i := newIssuer()
+		i.grant = func(g *Grant) {
+			if g.Access = "always"; i.made > 1 {
+				g.Lifetime = time.Minute
+			}
+		}
+		k, _ := keeping(t, p, i, newStorage())
+		must(t, k)
+		if err := k.Renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(must(t, k).Expires); left > time.Minute {
+			t.Errorf("%v left", left)
+		}
+	})
+}

@@ -13,9 +13,11 @@ import (
 
 const (
 	// refusalWindow is the time in which at most maxRenewals renewals are made
-	// because the API refused a token.
+	// because the API refused a token, maxDoubtful of them without calls in a row
+	// that show that it is dead.
 	refusalWindow = 10 * time.Minute
 	maxRenewals   = 6
+	maxDoubtful   = 4
 	// cureTime is how long after a renewal a refusal of the very request that
 	// caused it shows that the renewal didn't help: calls are replayed at once.
 	cureTime = 10 * time.Second
@@ -31,7 +33,7 @@ const (
 
 // spacing is the time between two renewals for refused tokens, by how many there
 // were in the last 10 minutes.
-var spacing = [maxRenewals]time.Duration{3: time.Minute, 4: 2 * time.Minute, 5: 4 * time.Minute}
+var spacing = [maxDoubtful]time.Duration{2: 30 * time.Second, 3: 2 * time.Minute}
 
 // refusals is what a keeper remembers of calls that the API refused with the
 // token that is held. It is guarded by the keeper's mutex.
@@ -41,7 +43,9 @@ type refusals struct {
 	cause    uint64             // the request that led to the last renewal
 	run      int                // refusals in a row, no accepted call between
 	since    time.Time          // the first of them
-	alive    bool               // the API has accepted the token that is held
+	// alive: the API has accepted the token that is held, or the one before it: a
+	// new one may die before its first call.
+	alive, inherited bool
 }
 
 // recheck is when a request that is refused for good may cause a renewal again.
@@ -50,9 +54,11 @@ type recheck struct {
 	wait time.Duration
 }
 
-// published notes that a new generation is held.
-func (f *refusals) published(r *record, now time.Time) {
-	f.run, f.alive = 0, false
+// published notes that a new generation is held instead of old.
+func (f *refusals) published(r *record, old *Token, now time.Time) {
+	f.alive = f.alive && !f.inherited || old != nil && old.accepted.Load()
+	f.inherited = f.alive
+	f.run = 0
 	if r.Died.Equal(r.Obtained) && !r.Died.IsZero() && now.Sub(r.Died) < refusalWindow {
 		f.renewals = append(f.renewals, r.Died)
 	}
@@ -74,8 +80,8 @@ func (f *refusals) forget(now time.Time) {
 // useless notes that the renewal which a request caused didn't help it. It
 // reports whether that is so.
 func (f *refusals) useless(request uint64, obtained, now time.Time) bool {
-	if request == 0 || request != f.cause || now.Sub(obtained) > cureTime && f.alive {
-		return false
+	if request == 0 || request != f.cause || now.Sub(obtained) > cureTime && f.alive && !f.inherited {
+		return false // it may have been accepted meanwhile
 	}
 	f.cause = 0
 	wait := max(firstRecheck, 2*f.known[request].wait)
@@ -92,19 +98,20 @@ func (f *refusals) useless(request uint64, obtained, now time.Time) bool {
 // never (zero), because a renewal doesn't help this request.
 func (f *refusals) next(request uint64, now time.Time) time.Time {
 	n := len(f.renewals)
-	if n >= maxRenewals {
-		return f.renewals[0].Add(refusalWindow)
-	}
-	if f.alive && f.run >= deadRun && now.Sub(f.since) >= deadTime {
+	dead := n < maxRenewals && f.alive && f.run >= deadRun && now.Sub(f.since) >= deadTime
+	known, ok := f.known[request]
+	switch {
+	case dead:
 		return now
-	}
-	if k, ok := f.known[request]; ok && now.Before(k.at) {
+	case ok && now.Before(known.at):
 		return time.Time{}
-	}
-	if n == 0 {
+	case n >= maxDoubtful:
+		return f.renewals[n-maxDoubtful].Add(refusalWindow)
+	case n == 0:
 		return now
+	default:
+		return later(now, f.renewals[n-1].Add(spacing[n]))
 	}
-	return later(now, f.renewals[n-1].Add(spacing[n]))
 }
 
 // Invalidate says that the API refused the token of this generation. If that is
@@ -163,11 +170,15 @@ func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdic
 	if generation != r.Generation || r.Access == "" || r.Dead {
 		return refusalVerdict{ignored: true}
 	}
-	f.count(k.current.Load(), now)
+	if t := k.current.Load(); t != nil && t.accepted.Swap(false) {
+		f.run, f.alive, f.inherited = 0, true, false
+	}
+	f.forget(now)
 	useless := f.useless(request, r.Obtained, now)
 	if useless {
 		r.unlearn()
 	}
+	f.count(request, now)
 	at := f.next(request, now)
 	if at.IsZero() {
 		return refusalVerdict{ignored: !useless, inVain: true, next: f.known[request].at}
@@ -187,15 +198,15 @@ func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdic
 	return refusalVerdict{learned: r.refuse(now, len(f.renewals) == 0 && !known)}
 }
 
-// count counts a refusal of the token that is held.
-func (f *refusals) count(t *Token, now time.Time) {
-	if t != nil && t.accepted.Swap(false) {
-		f.run, f.alive = 0, true
+// count counts a refusal of the token that is held. A request that is refused for
+// good says nothing of the token.
+func (f *refusals) count(request uint64, now time.Time) {
+	if _, ok := f.known[request]; ok {
+		return
 	}
 	if f.run++; f.run == 1 {
 		f.since = now
 	}
-	f.forget(now)
 }
 
 // Refusal says why the API may have refused a call although the source does what
@@ -219,7 +230,7 @@ func (k *Keeper) Refusal() string {
 	}
 	var why strings.Builder
 	fmt.Fprintf(&why, "renewed %s ago and refused again; ", now.Sub(t.Obtained).Round(time.Second))
-	if f.alive || t.accepted.Load() {
+	if f.alive && !f.inherited || t.accepted.Load() {
 		why.WriteString("other requests are accepted with the same token, so the API may refuse this one whatever the token, or token_expired matches too much")
 	} else {
 		why.WriteString("another system may sign in with the same credentials, or token_expired matches too much")

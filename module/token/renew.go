@@ -71,7 +71,7 @@ func (k *Keeper) publish(r record) *Token {
 	t := r.token()
 	k.record = r
 	k.release()
-	k.refusals.published(&r, now)
+	k.refusals.published(&r, k.current.Load(), now)
 	k.due = startWithin(windowStart(r.Obtained, r.Expires, &k.policy), r.Expires, now, k.random())
 	k.wanted = true
 	k.current.Store(t)
