@@ -40,7 +40,8 @@ var spacing = [maxDoubtful]time.Duration{2: 30 * time.Second, 3: 2 * time.Minute
 type refusals struct {
 	renewals []time.Time        // that they led to, in the last 10 minutes
 	known    map[uint64]recheck // requests that a renewal didn't help
-	cause    uint64             // the request that led to the last renewal
+	killer   uint64             // the request whose refusal ended the last token
+	cause    uint64             // the same, of the token that is held now
 	run      int                // refusals in a row, no accepted call between
 	since    time.Time          // the first of them
 	// alive: the API has accepted the token that is held, or the one before it: a
@@ -59,6 +60,7 @@ func (f *refusals) published(r *record, old *Token, now time.Time) {
 	f.alive = f.alive && !f.inherited || old != nil && old.accepted.Load()
 	f.inherited = f.alive
 	f.run = 0
+	f.cause, f.killer = f.killer, 0
 	if r.Died.Equal(r.Obtained) && !r.Died.IsZero() && now.Sub(r.Died) < refusalWindow {
 		f.renewals = append(f.renewals, r.Died)
 	}
@@ -193,7 +195,7 @@ func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdic
 		return v
 	}
 	_, known := f.known[request]
-	f.cause = request
+	f.killer = request
 	k.current.Store(nil)
 	return refusalVerdict{learned: r.refuse(now, len(f.renewals) == 0 && !known)}
 }
