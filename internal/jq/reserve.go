@@ -102,10 +102,16 @@ func (r *Room) Release() {
 	if r == nil || r.held == [len(r.held)]int64{} && r.last == 0 {
 		return
 	}
+	memory.mu.Lock()
+	defer memory.mu.Unlock()
 	for purpose, n := range r.held {
-		memory.put(r, Purpose(purpose), n)
+		memory.used[purpose] -= n
 	}
-	memory.put(r, ForAnswer, r.last)
+	if memory.last == r {
+		memory.last = nil
+	}
+	r.held, r.last = [len(r.held)]int64{}, 0
+	memory.wake()
 }
 
 // stopped reports whether the time for decoding is over.
@@ -198,6 +204,11 @@ func (b *budget) put(r *Room, purpose Purpose, n int64) {
 	n = min(n, r.held[purpose])
 	r.held[purpose] -= n
 	b.used[purpose] -= n
+	b.wake()
+}
+
+// wake lets all who wait look again.
+func (b *budget) wake() {
 	if b.freed != nil {
 		close(b.freed)
 		b.freed = nil
