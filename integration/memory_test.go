@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -217,5 +218,55 @@ func TestHostileAnswers(t *testing.T) {
 			}
 			checkMemory(t, caddy)
 		})
+	}
+}
+
+// `max_size 32MiB` was documented, and an answer of 11 MiB was too_large.
+func TestLargeAnswers(t *testing.T) {
+	row := `{"id":12345,"name":"Zhang Wei","email":"zhang.wei@example.com","tel":"+8613800138000","vip":true,"note":null,"city":"Shanghai","street":"Nanjing Road 1, building 7, room 1201"}`
+	text := `{"name":"x","z":[` + strings.TrimSuffix(strings.Repeat(row+",", 11<<20/len(row)), ",") + `]}`
+	caddy := startMemory(t, "max_size 32MiB", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Query().Get("tel") == "announced" {
+			w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		}
+		_, _ = w.Write([]byte(text))
+	})
+	want := fmt.Sprintf(`{"_status":"ok","name":"x","size":%d}`, strings.Count(text, "id"))
+	for _, tel := range []string{"announced", "in parts"} {
+		got := harness.Get(t, caddy.URL("/ivr/order?tel="+strings.ReplaceAll(tel, " ", "+")))
+		if got.Body != want {
+			t.Errorf("%s: %d %s, want %s", tel, got.Status, got.Body, want)
+		}
+	}
+	checkMemory(t, caddy)
+}
+
+// A request's headers are up to 1 MB, and a program that looks at $request has all
+// of them. Caddy's max_header_size bounds them.
+func TestHostileHeaders(t *testing.T) {
+	caddy := startMemory(t, "headers `{\"X-Seen\": ($request.headers | length | tostring)}`", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"name":"x","z":[]}`))
+	})
+	for name, set := range map[string]func(h http.Header){
+		"a long one": func(h http.Header) { h.Set("X-A", strings.Repeat("a", 900<<10)) },
+		"many": func(h http.Header) {
+			for i := range 30_000 {
+				h.Set(fmt.Sprintf("X-%x", i), "a")
+			}
+		},
+		"one, many times": func(h http.Header) { h["X-A"] = slices.Repeat([]string{"a"}, 80_000) },
+		"no UTF-8":        func(h http.Header) { h.Set("X-A", strings.Repeat("\xffa", 400<<10)) },
+	} {
+		header := make(http.Header)
+		set(header)
+		answers, slowest := atOnce(t, crowd, func() *http.Request {
+			req := harness.Request(t, http.MethodGet, caddy.URL("/ivr/order?tel=1"), "", "")
+			req.Header = header
+			return req
+		})
+		t.Logf("%s: %v after at most %v", name, counted(answers), slowest)
+		_, peak, _ := caddy.RSS()
+		t.Logf("at most %d MiB", peak>>20)
 	}
 }

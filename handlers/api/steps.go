@@ -203,7 +203,7 @@ func (t tracer) call() adminapi.Step {
 		}
 	}
 	out["headers"] = shown
-	if rec.body != nil && rec.body.Len() > 0 && !t.Overloaded { // which has no time for it
+	if rec.body != nil && rec.body.Len() > 0 && !t.Uncharged { // which has no time for it
 		text, err := rec.text()
 		if err == nil {
 			out["body"] = t.document(string(text[:min(len(text), maxShown)]))
