@@ -15,10 +15,13 @@ var checks = map[call.Outcome]string{
 	call.BadRequest:  "the params: the reason says which program of the request can't work with them",
 }
 
-// check says where to look when a call has ended so.
+// Check says where to look when a call of an API has ended so.
+func Check(outcome call.Outcome) string { return checks[outcome] }
+
+// check is [Check] for the calls of a route.
 func (r *Route) check(outcome call.Outcome) string {
 	if check, ok := r.Checks[outcome]; ok {
 		return check
 	}
-	return checks[outcome]
+	return Check(outcome)
 }
