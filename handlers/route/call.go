@@ -160,7 +160,7 @@ func (c *Call) End() {
 			zap.String("reason", mask.Text(c.Reason)),
 			zap.Bool("replayed", c.Replayed),
 			zap.String("cache", c.cached.result()),
-			zap.Bool("test", c.Trial != nil),
+			c.Trial.logged(),
 			zap.Duration("token_wait", c.Timing.Token),
 			zap.Duration("upstream", c.Timing.Upstream),
 			zap.Duration("duration", took),

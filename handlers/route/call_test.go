@@ -1,21 +1,39 @@
 package route_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
 
 // begin starts a call of a route with the settings.
 func begin(t *testing.T, s route.Settings, r *http.Request) *route.Call {
+	t.Helper()
+	c := beginOn(provision(t, "test", s), r)
+	t.Cleanup(c.End)
+	return c
+}
+
+// beginOn starts a call of a route.
+func beginOn(made *route.Route, r *http.Request) *route.Call {
+	w := httptest.NewRecorder()
+	c := new(route.Call)
+	c.Begin(made, w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server)))
+	return c
+}
+
+func provision(t *testing.T, name string, s route.Settings) *route.Route {
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
@@ -29,15 +47,11 @@ func begin(t *testing.T, s route.Settings, r *http.Request) *route.Call {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := s.New(ctx, app.(*module.App), "test", route.Defaults{Budget: time.Second})
+	made, err := s.New(ctx, app.(*module.App), name, route.Defaults{Budget: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := httptest.NewRecorder()
-	c := new(route.Call)
-	c.Begin(made, w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server)))
-	t.Cleanup(c.End)
-	return c
+	return made
 }
 
 // A call_id program that asks for $request gets it, though no other program
@@ -58,4 +72,34 @@ func TestCallIDFromTheRequest(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", program, c.ID, want)
 		}
 	}
+}
+
+// A test that failed on a healthy API once set switchboard_api_degraded, and one
+// that went well on an ailing API cleared it.
+func TestATestChangesNoHealth(t *testing.T) {
+	made := provision(t, t.Name(), route.Settings{})
+	synctest.Test(t, func(t *testing.T) {
+		end := func(outcome call.Outcome, ctx context.Context) {
+			c := beginOn(made, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+			c.Outcome, c.Ailing = outcome, outcome == call.Failed
+			c.End()
+		}
+		test := route.WithTrial(t.Context(), new(route.Trial))
+		for _, outcome := range []call.Outcome{call.Failed, call.Timeout, call.NoToken, call.DryRun} {
+			if end(outcome, test); made.Standing.Degraded() {
+				t.Errorf("a test that ends as %s degrades a healthy API", outcome)
+			}
+		}
+		end(call.Failed, t.Context())
+		if !made.Standing.Degraded() {
+			t.Fatal("a call that fails doesn't degrade an API")
+		}
+		time.Sleep(time.Minute)
+		if end(call.OK, test); !made.Standing.Degraded() {
+			t.Error("a test that goes well ends the degradation")
+		}
+		if end(call.OK, t.Context()); made.Standing.Degraded() {
+			t.Error("a call that goes well doesn't end the degradation")
+		}
+	})
 }

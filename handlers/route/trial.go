@@ -3,6 +3,8 @@ package route
 import (
 	"context"
 
+	"go.uber.org/zap"
+
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -40,7 +42,15 @@ func trialOf(ctx context.Context) *Trial {
 	return t
 }
 
-// asksAnew tells whether the cache is to be left alone.
+// logged marks the line of a test.
+func (t *Trial) logged() zap.Field {
+	if t == nil {
+		return zap.Skip()
+	}
+	return zap.Bool("test", true)
+}
+
+// asksAnew reports whether the cache is to be left alone.
 func (t *Trial) asksAnew() bool { return t != nil && (t.DryRun || t.NoCache) }
 
 // Tell notes the steps of the work: what is between the cache and the contract. A

@@ -1,0 +1,189 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/integration/harness"
+	"github.com/switchboard-ivr/switchboard/integration/provider"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+func stepOf(t *testing.T, trace adminapi.Trace, name string) adminapi.Step {
+	t.Helper()
+	for _, step := range trace.Steps {
+		if step.Step == name {
+			return step
+		}
+	}
+	t.Fatalf("no step %s in %s", name, stepNames(trace))
+	return adminapi.Step{}
+}
+
+func asText(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Step `contract` of a test that the cache answered showed the defaults. So did one
+// of a call that filled the cache.
+func TestATestOfACachedAnswerShowsWhatWasSent(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	var site strings.Builder
+	for _, format := range []string{"json", "flat", "form"} {
+		fmt.Fprintf(&site, "%s\n", strings.NewReplacer("/ivr/order order", "/"+format+" "+format, "{MORE}", "format "+format+"\n cache 1h").Replace(orderBlock))
+	}
+	site.WriteString(strings.NewReplacer("/ivr/order order", "/old old", "{MORE}", "cache 1ms {\n stale 0s 1h\n }").Replace(orderBlock))
+	caddy := start(t, api, setup{site: site.String()})
+	const params = `{"params":{"tel":"13800138000"}}`
+	for _, format := range []string{"json", "flat", "form"} {
+		t.Run(format, func(t *testing.T) {
+			hit := false
+			harness.Eventually(t, 10*time.Second, "a hit", func() bool {
+				trace, _ := tested(t, caddy, format, params)
+				shown := asText(t, stepOf(t, trace, "contract").Out)
+				for _, want := range []string{"张三", "1.10"} {
+					if format == "form" && want == "张三" {
+						want = "%E5%BC%A0"
+					}
+					if !strings.Contains(shown, want) {
+						t.Fatalf("step contract is without %s: %s, the answer %s", want, shown, trace.Answer)
+					}
+				}
+				hit = stepNames(trace) == "receive cache contract answer"
+				return hit
+			})
+		})
+	}
+	t.Run("an older answer", func(t *testing.T) {
+		tested(t, caddy, "old", params)
+		inject(t, api, provider.Fault{Target: provider.API, Fault: "html"})
+		defer api.ClearFaults()
+		harness.Eventually(t, 10*time.Second, "an older answer", func() bool {
+			trace, _ := tested(t, caddy, "old", params)
+			return trace.Outcome == "stale" && strings.Contains(asText(t, stepOf(t, trace, "contract").Out), "张三")
+		})
+	})
+}
+
+// After no_token, steps showed a status 503 and a bearer header that never were.
+func TestATestWithoutATokenShowsNoAnswer(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{
+		env: []string{"CRM_APP_SECRET=wrong"},
+		tokens: `
+		token other {
+			credential app_key {env.CRM_APP_KEY}
+			credential app_secret {env.CRM_APP_SECRET}
+			obtain {API}/token/get
+			refresh {API}/token/refresh
+		}`,
+		site: orderBlock + strings.NewReplacer("/ivr/order order", "/signed signed", "query `{tel: .tel}`", "query `{tel: .tel, k: $token}`").Replace(orderBlock),
+	})
+	for name, want := range map[string]string{
+		"order":  "receive token request contract answer",
+		"signed": "receive token contract answer", // the request could not be made
+	} {
+		trace, text := tested(t, caddy, name, `{"params":{"tel":"13800138000"}}`)
+		if trace.Outcome != "no_token" || stepNames(trace) != want {
+			t.Errorf("%s: got %s, %s", name, trace.Outcome, stepNames(trace))
+		}
+		if step := stepOf(t, trace, "token"); step.Outcome != "no_token" || step.Note != trace.Reason || trace.Reason == "" {
+			t.Errorf("%s: step token is %+v, the reason %s", name, step, trace.Reason)
+		}
+		if strings.Contains(text, "503") || strings.Contains(text, "Bearer") || strings.Contains(strings.ToLower(text), "x-access-token") || strings.Contains(text, "curl") {
+			t.Errorf("%s: the trace tells of what was not sent: %s", name, text)
+		}
+	}
+	got := harness.Get(t, caddy.URL("/ivr/order?tel=13800138000&call_id=c-1"))
+	if status := strings.Join(got.Header.Values("Proxy-Status"), " "); strings.Contains(status, "received-status") {
+		t.Errorf("the header tells of an answer that never was: %s", status)
+	}
+	kept := harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/order/failures?call_id=c-1").Body
+	if !strings.Contains(kept, `"outcome":"no_token"`) || strings.Contains(kept, `"step":"call"`) {
+		t.Errorf("what is kept: %s", kept)
+	}
+}
+
+// An API that takes the token for dead, where there is no other one, has answered:
+// its status is shown, and not the one that the flow got instead.
+func TestATestWhoseTokenDies(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{})
+	tested(t, caddy, "order", `{"params":{"tel":"13800138000"}}`)
+	inject(t, api, provider.Fault{Target: provider.All, Path: "/token", Fault: "status", Status: 500}, provider.Fault{Target: provider.API, Fault: "status", Status: 401})
+	trace, text := tested(t, caddy, "order", `{"params":{"tel":"13800138000"}}`)
+	if trace.Outcome != "no_token" || stepNames(trace) != "receive token request call contract answer" || strings.Contains(text, "503") {
+		t.Errorf("got %s, %s: %s", trace.Outcome, stepNames(trace), text)
+	}
+	if out := asText(t, stepOf(t, trace, "call").Out); out != `{"status":401}` {
+		t.Errorf("step call: %s", out)
+	}
+}
+
+// Tests were counted as calls: one that failed set switchboard_api_degraded, and
+// opened the breaker for all.
+func TestTestsAreNoTraffic(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{global: "metrics", more: "breaker 50% 5 1m\n cache 1ms {\n stale 1h 1h\n }"})
+	counted := func() string {
+		var kept []string
+		for line := range strings.SplitSeq(scrape(t, caddy), "\n") {
+			if strings.HasPrefix(line, "switchboard_") && !strings.Contains(line, "token") && !strings.HasPrefix(line, "switchboard_cache_entries") && !strings.HasPrefix(line, "switchboard_cache_bytes") && !strings.HasPrefix(line, "switchboard_cache_dropped") {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "\n")
+	}
+	before := counted()
+	tested(t, caddy, "order", `{"params":{"tel":"13800138000"}}`)
+	tested(t, caddy, "order", `{"params":{"tel":"13800138000"},"dry_run":true}`)
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "html"})
+	for i := range 30 {
+		// half of them find an older answer, which is renewed behind
+		trace, _ := tested(t, caddy, "order", fmt.Sprintf(`{"params":{"tel":"%d"}}`, 13800138000+i%2))
+		if trace.Outcome == "breaker_open" {
+			t.Fatal("tests open the breaker")
+		}
+	}
+	if _, err := caddy.Command("switchboard", "test", "order", "tel=13800138009", "--address", caddy.Admin); err == nil {
+		t.Error("a failing test is a success")
+	}
+	api.ClearFaults()
+	if after := counted(); after != before {
+		t.Errorf("tests changed the metrics from\n%s\nto\n%s", before, after)
+	}
+	described := harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/order").Body
+	for _, want := range []string{`"degraded":false`, `"calls":0`, `"breaker":"closed"`} {
+		if !strings.Contains(described, want) {
+			t.Errorf("no %s in %s", want, described)
+		}
+	}
+	if strings.Contains(described, "last_outcome") || strings.Contains(described, "degraded_since") {
+		t.Errorf("tests are told as calls: %s", described)
+	}
+	if kept := harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/order/failures").Body; kept != "[]\n" {
+		t.Errorf("tests are kept as calls that failed: %s", kept)
+	}
+
+	// a test is stopped where a call is
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "html"})
+	for range 5 {
+		harness.Get(t, caddy.URL("/ivr/order?tel=13800138005"))
+	}
+	if trace, _ := tested(t, caddy, "order", `{"params":{"tel":"13800138005"}}`); trace.Outcome != "breaker_open" {
+		t.Errorf("with an open breaker: %s", trace.Outcome)
+	}
+	described = harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/order").Body
+	var told adminapi.API
+	if err := json.Unmarshal([]byte(described), &told); err != nil || !told.Degraded || time.Since(told.DegradedSince) > time.Minute || told.Calls != 5 || told.Real == nil || *told.Real != 0 || told.LastOutcome != "bad_answer" {
+		t.Errorf("%v: %s", err, described)
+	}
+}
