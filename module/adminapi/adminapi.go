@@ -161,6 +161,11 @@ func (c *Client) APIs(ctx context.Context) ([]API, error) {
 	return do[[]API](ctx, c, http.MethodGet, "/switchboard/apis", nil)
 }
 
+// API asks how an API stands.
+func (c *Client) API(ctx context.Context, name string) (API, error) {
+	return do[API](ctx, c, http.MethodGet, "/switchboard/apis/"+url.PathEscape(name), nil)
+}
+
 // Hold stops calls of an API.
 func (c *Client) Hold(ctx context.Context, api string) (API, error) {
 	return do[API](ctx, c, http.MethodPost, "/switchboard/apis/"+url.PathEscape(api)+"/hold", nil)

@@ -71,7 +71,7 @@ The exit status is 1 when a case is not as it should be.`,
 func runCases(ctx context.Context, in io.Reader, out io.Writer, do func(context.Context, string, adminapi.Test) (adminapi.Trace, error)) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxCase)
-	ran, failed := 0, 0
+	ran, failed, paint := 0, 0, colors(out)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -88,10 +88,10 @@ func runCases(ctx context.Context, in io.Reader, out io.Writer, do func(context.
 		}
 		if err != nil {
 			failed++
-			fmt.Fprintf(out, "FAIL  line %d, %s: %v\n", n, c.Name, err)
+			fmt.Fprintf(out, "%s  line %d, %s: %v\n", paint.in(red, "FAIL"), n, c.Name, err)
 			continue
 		}
-		fmt.Fprintf(out, "ok    line %d, %s: %s in %.1f ms\n", n, c.Name, trace.Outcome, trace.MS)
+		fmt.Fprintf(out, "%s    line %d, %s: %s in %.1f ms\n", paint.in(green, "ok"), n, c.Name, trace.Outcome, trace.MS)
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("reading cases: %w", err)

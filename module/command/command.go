@@ -15,17 +15,20 @@ func init() {
 		Short: "Switchboard's commands",
 		Long: `Switchboard's commands. Results go to stdout, everything else to stderr. The
 exit status is 1 when something did not work.`,
-		CobraFunc: func(cmd *cobra.Command) {
-			for _, add := range commands {
-				cmd.AddCommand(add())
-			}
-			group(cmd)
-		},
+		CobraFunc: addCommands,
 	})
 }
 
+func addCommands(cmd *cobra.Command) {
+	for _, add := range commands {
+		cmd.AddCommand(add())
+	}
+	completeRest(cmd)
+	group(cmd)
+}
+
 // commands are what stands below `caddy switchboard`.
-var commands = []func() *cobra.Command{test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
+var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
 
 // group makes a command that only holds others refuse what it doesn't know.
 func group(cmd *cobra.Command) {

@@ -29,10 +29,7 @@ func caddyWith(t *testing.T, stdin string, args ...string) (stdout, stderr strin
 func caddyFrom(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	root := &cobra.Command{Use: "switchboard", SilenceUsage: true}
-	for _, add := range commands {
-		root.AddCommand(add())
-	}
-	group(root)
+	addCommands(root)
 	var out, errs bytes.Buffer
 	root.SetArgs(args)
 	root.SetIn(stdin)

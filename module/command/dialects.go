@@ -11,7 +11,13 @@ import (
 )
 
 func dialects() *cobra.Command {
+	var names []string
+	for _, d := range token.Dialects() {
+		names = append(names, d.Name)
+	}
 	return &cobra.Command{
+		ValidArgsFunction: oneOf(names...),
+
 		Use:   "dialects [NAME]",
 		Short: "Lists the token dialects, or prints one",
 		Args:  cobra.MaximumNArgs(1),

@@ -20,6 +20,7 @@ func release() *cobra.Command {
 func holding(use, short string, do func(*adminapi.Client, context.Context, string) (adminapi.API, error)) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1)}
 	instance := newInstance(cmd)
+	cmd.ValidArgsFunction = completing(instance.client, apiNames())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := instance.client()
 		if err != nil {
@@ -33,7 +34,8 @@ func holding(use, short string, do func(*adminapi.Client, context.Context, strin
 		if api.Held {
 			state = "held"
 		}
-		_, err = fmt.Fprintln(cmd.OutOrStdout(), api.Name, "is", state)
+		out := cmd.OutOrStdout()
+		_, err = fmt.Fprintln(out, api.Name, "is", colors(out).state(state))
 		return err
 	}
 	return cmd

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/switchboard-ivr/switchboard/module"
 )
 
 func last() *cobra.Command {
@@ -20,6 +22,7 @@ phone call are shown step by step.`,
 		Args: cobra.ExactArgs(1),
 	}
 	instance := newInstance(cmd)
+	cmd.ValidArgsFunction = completing(instance.client, apiNames(module.LookupName))
 	cmd.Flags().StringVar(&callID, "call", "", "`id` of a phone call")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -45,8 +48,10 @@ phone call are shown step by step.`,
 			}
 			return nil
 		}
+		paint := colors(out)
 		for _, t := range failures {
-			fmt.Fprintf(out, "%s  %-12s  %8.1f ms  %s  %s\n", t.Time.Local().Format(time.DateTime), t.Outcome, t.MS, t.CallID, t.Reason)
+			fmt.Fprintf(out, "%s  %s  %8.1f ms  %s  %s\n", t.Time.Local().Format(time.DateTime),
+				paint.in(colorOfOutcome(t.Outcome), fmt.Sprintf("%-13s", t.Outcome)), t.MS, t.CallID, t.Reason)
 		}
 		return nil
 	}

@@ -13,7 +13,13 @@ import (
 )
 
 func systems() *cobra.Command {
+	var names []string
+	for _, s := range answer.Systems() {
+		names = append(names, s.Name)
+	}
 	return &cobra.Command{
+		ValidArgsFunction: oneOf(names...),
+
 		Use:   "systems [NAME]",
 		Short: "Lists the phone systems that are built in, or describes one",
 		Args:  cobra.MaximumNArgs(1),

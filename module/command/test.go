@@ -32,11 +32,7 @@ func (t *tester) bind(cmd *cobra.Command) {
 // calls returns what makes a call.
 func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Test) (adminapi.Trace, error), error) {
 	if t.config == "" {
-		address, err := caddycmd.DetermineAdminAPIAddress(t.address, nil, "", "")
-		if err != nil {
-			return nil, err
-		}
-		client, err := adminapi.New(address)
+		client, err := t.client()
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +52,15 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	return app.Operator().Test, nil
 }
 
+// client is that of the running instance.
+func (t *tester) client() (*adminapi.Client, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(t.address, nil, "", "")
+	if err != nil {
+		return nil, err
+	}
+	return adminapi.New(address)
+}
+
 func test() *cobra.Command {
 	var t tester
 	var call adminapi.Test
@@ -71,10 +76,13 @@ addresses are masked in the steps; the answer is shown as the phone system gets 
 A call that isn't a read (a method other than GET and HEAD, without a cache) stops
 before the API, unless --live is written.
 
+A test is no traffic: it is in no metric, changes no health and opens no breaker.
+
 The exit status is 1 when there was no answer of the API's own.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	t.bind(cmd)
+	cmd.ValidArgsFunction = completing(t.client, testArguments)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the trace as JSON")
 	cmd.Flags().BoolVar(&call.DryRun, "dry-run", false, "stop before the API is called")
 	cmd.Flags().BoolVar(&call.NoCache, "no-cache", false, "neither look into the cache nor keep the answer")
@@ -114,7 +122,7 @@ The exit status is 1 when there was no answer of the API's own.`,
 	return cmd
 }
 
-// answered tells whether a call, or a dry run, went well.
+// answered reports whether a call, or a dry run, went well.
 func answered(t adminapi.Trace) bool {
 	switch t.Outcome {
 	case "ok", "not_found", "ambiguous", "dry_run":
@@ -158,10 +166,10 @@ func printJSON(out io.Writer, v any) error {
 // printTrace shows a call for people: a line for each step, and what it got and
 // gave below.
 func printTrace(out io.Writer, t adminapi.Trace) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, t.Outcome, t.MS, t.CallID)
+	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
+	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, paint.outcome(t.Outcome), t.MS, t.CallID)
 	for _, step := range t.Steps {
-		fmt.Fprintf(w, "%s\t%s\t%.1f ms\n", step.Step, step.Outcome, step.MS)
+		fmt.Fprintf(w, "%s\t%s\t%.1f ms\n", step.Step, paint.outcome(step.Outcome), step.MS)
 		for _, part := range []struct {
 			name string
 			v    any

@@ -42,6 +42,7 @@ func tokens() *cobra.Command {
 func renew() *cobra.Command {
 	cmd := &cobra.Command{Use: "renew NAME", Short: "Renews a token now", Args: cobra.ExactArgs(1)}
 	instance := newInstance(cmd)
+	cmd.ValidArgsFunction = completing(instance.client, tokenNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := instance.client()
 		if err != nil {
@@ -57,11 +58,15 @@ func renew() *cobra.Command {
 }
 
 func printTokens(out io.Writer, list []adminapi.Token) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTATE\tAGE\tLEFT\tGENERATION\tFINGERPRINT\tLAST ERROR")
+	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
+	fmt.Fprintf(w, "NAME\t%s\tAGE\tLEFT\tNEXT ATTEMPT\tGENERATION\tFINGERPRINT\tLAST ERROR\n", paint.in(plain, "STATE"))
 	for _, t := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.State, since(t.Obtained), until(t.Expires),
-			strconv.FormatUint(t.Generation, 10), t.Fingerprint, t.LastError)
+		next := "-"
+		if !t.NextAttempt.IsZero() {
+			next = "in " + max(0, time.Until(t.NextAttempt).Round(time.Second)).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, paint.state(t.State), since(t.Obtained), until(t.Expires),
+			next, strconv.FormatUint(t.Generation, 10), t.Fingerprint, t.LastError)
 	}
 	return w.Flush()
 }
