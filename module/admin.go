@@ -23,7 +23,8 @@ func init() {
 //   - `GET /switchboard/apis/NAME/hour`: how its calls ended in the last hour
 //   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: how tokens do, never a
 //     token; `POST /switchboard/tokens/NAME/renew` renews one
-//   - `POST /switchboard/apis/NAME/test`: a call as in production, with its steps
+//   - `POST /switchboard/apis/NAME/test`: a call as in production, with its steps; it is
+//     no traffic
 //   - `GET /switchboard/apis/NAME/failures`: the last calls without an answer of
 //     the API's own; with `?call_id=` those of one phone call
 //   - `GET /switchboard/cache`: its size and how it does

@@ -37,8 +37,9 @@ func init() {
 //   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `adopt`: taken from storage),
 //     `generation`, `expires` and `fingerprint`
 //   - `token_failed` with `token`, `how` and `error`
-//   - `api_degraded` with `api`, `degraded` and `outcome`: when answers turn from
-//     the API's own to older ones, defaults or errors, and back
+//   - `api_degraded` with `api`, `degraded`, `since` and `outcome`: when answers turn
+//     from the API's own to older ones, defaults or errors, and back; the end
+//     that comes because no call has failed for 5 minutes has no `outcome`
 //   - `api_held` with `api` and `held`: when an operator stops calls, and resumes
 //
 // Metrics: `switchboard_calls_total`, `switchboard_unhealthy_total`,

@@ -2,6 +2,7 @@ package module
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,9 @@ var outcomes = [...]call.Outcome{
 	call.TooLarge, call.BreakerOpen, call.Held, call.BadRequest, call.Unauthorized, call.Canceled,
 	call.Incomplete, call.Failed, call.TokenRefused,
 }
+
+// Outcomes returns all words that a call can end with.
+func Outcomes() []call.Outcome { return slices.Clone(outcomes[:]) }
 
 var outcomeIndex = func() map[call.Outcome]int {
 	index := make(map[call.Outcome]int, len(outcomes))

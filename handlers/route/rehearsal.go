@@ -58,7 +58,7 @@ func Rehearse(ctx context.Context, t adminapi.Test, trial *Trial, server *caddyh
 // own steps before that.
 func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
 	trace := adminapi.Trace{
-		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: c.Route.check(c.Outcome),
+		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: c.check(),
 		MS: adminapi.Millis(time.Since(c.start)), Steps: c.Begun(asked, secrets, checks...),
 	}
 	ended := endedIn(trace.Steps, c.Outcome)

@@ -106,7 +106,7 @@ func (r *Route) shown(text []byte, secrets []string) any {
 func (c *Call) keepFailure(steps []adminapi.Step) {
 	c.Route.Standing.Failed(adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start)), CallID: c.ID,
-		Time: c.start, Reason: mask.Text(c.Reason), Check: c.Route.check(c.Outcome), Steps: steps,
+		Time: c.start, Reason: mask.Text(c.Reason), Check: c.check(), Steps: steps,
 	})
 }
 

@@ -9,7 +9,8 @@ import (
 )
 
 // Test is a call to make: POST /switchboard/apis/NAME/test. It takes the way of a
-// production call, from the handler inwards, with all steps told.
+// production call, from the handler inwards, with all steps told. It is no traffic:
+// it is in no metric, changes no health and opens no breaker.
 type Test struct {
 	Params map[string]any `json:"params,omitempty"`
 
@@ -42,8 +43,9 @@ type Trace struct {
 	Steps   []Step          `json:"steps"`
 }
 
-// Step is one step of a call. The steps are receive, cache, token, request, call,
-// verdict, replay, output, contract and answer, as far as the call got.
+// Step is one step of a call. The steps are receive, require, cache, token, request,
+// call, verdict, replay, output, contract and answer, as far as the call got; what
+// wasn't done isn't told.
 type Step struct {
 	Step    string  `json:"step"`
 	Outcome string  `json:"outcome"` // ok, or the outcome that the call ended with here
