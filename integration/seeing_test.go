@@ -187,3 +187,40 @@ func TestTestsAreNoTraffic(t *testing.T) {
 		t.Errorf("%v: %s", err, described)
 	}
 }
+
+// What `require` ended was not told at all, and neither was a predicate that failed.
+func TestATestTellsOfRequireAndPredicates(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{site: `
+	api /r required {
+		to {API}/free/echo
+		require tel
+		require ` + "`.tel | e164(\"CN\") != null`" + `
+		query ` + "`{tel: .tel}`" + `
+		success ` + "`.method | has(\"x\")`" + `
+		default ` + "`{name: \"\"}`" + `
+		cache 1m
+	}
+	api /w write {
+		to {API}/free/echo
+		method POST
+		default ` + "`{name: \"\"}`" + `
+	}`})
+	for params, reason := range map[string]string{`{}`: "tel is missing", `{"tel":"anonymous"}`: "condition 1"} {
+		trace, _ := tested(t, caddy, "required", `{"params":`+params+`}`)
+		step := stepOf(t, trace, "require")
+		if stepNames(trace) != "receive require contract answer" || trace.Outcome != "incomplete" || step.Outcome != "incomplete" || !strings.Contains(step.Note, reason) || trace.Check == "" {
+			t.Errorf("%s: %s, %s, %+v", params, trace.Outcome, stepNames(trace), step)
+		}
+	}
+	trace, _ := tested(t, caddy, "required", `{"params":{"tel":"13800138000"}}`)
+	if step := stepOf(t, trace, "verdict"); stepNames(trace) != "receive require cache request call verdict contract answer" || step.Outcome != "rejected" || !strings.Contains(step.Note, "success") || strings.Count(step.Note, "has(") > 1 {
+		t.Errorf("%s: %+v", stepNames(trace), step)
+	}
+	if trace, _ := tested(t, caddy, "write", `{}`); trace.Reason != "a dry run: the method is POST; write --live to send it" {
+		t.Errorf("the dry run of a write: %s", trace.Reason)
+	}
+	if trace, _ := tested(t, caddy, "write", `{"dry_run":true}`); trace.Reason != "a dry run: the API was not called" {
+		t.Errorf("a dry run: %s", trace.Reason)
+	}
+}

@@ -110,7 +110,7 @@ func TestATestTellsItsSteps(t *testing.T) {
 	})
 	for _, tc := range []struct{ fault, outcome, at string }{
 		{"hang", "timeout", "call"},
-		{"html", "bad_answer", "call"},
+		{"html", "bad_answer", "verdict"},
 		{"error-code", "rejected", "verdict"},
 		{"reset", "unreachable", "call"},
 		{"huge", "too_large", "call"},

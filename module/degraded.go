@@ -11,7 +11,8 @@ import (
 )
 
 // An API that fails every other call must not change its state at every other
-// call, and one that says no to some callers is well.
+// call, and one that says no to some callers, or takes no token for some records,
+// is well.
 const (
 	// How long after the last failing call an answer of the API's own ends the
 	// degradation.
@@ -63,12 +64,12 @@ type turn struct {
 
 // note counts an answer, and calls report when that turns the state. No two turns
 // are reported at once. When the degradation ends by itself, later is called.
-func (d *degraded) note(outcome call.Outcome, ailing bool, report, later func(turn)) {
+func (d *degraded) note(outcome call.Outcome, report, later func(turn)) {
 	own := outcome.Answered() && outcome != call.Stale
 	switch {
 	case outcome.CausedByCaller():
 		return // says nothing of the API
-	case outcome == call.Rejected && !ailing:
+	case outcome == call.Rejected, outcome == call.TokenRefused:
 		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {
 			return
 		}
@@ -136,12 +137,11 @@ func (d *degraded) stop() {
 	}
 }
 
-// Answered notes how a call of an API ended, and whether its answer shows an
-// ailing API. It reports when answers turn from real ones to older ones and
+// Answered notes how a call of an API ended. It reports when answers turn from real ones to older ones and
 // defaults, or back. What says nothing of the API isn't counted: a caller who
 // gave too little, was refused or hung up.
-func (a *App) Answered(s *Standing, outcome call.Outcome, ailing bool) {
-	s.note(outcome, ailing, func(t turn) { a.turned(s, t) }, func(t turn) {
+func (a *App) Answered(s *Standing, outcome call.Outcome) {
+	s.note(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
 		if now, err := running(); err == nil { // which may be another one by then
 			now.turned(s, t)
 		}

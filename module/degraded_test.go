@@ -16,14 +16,14 @@ func TestWhatDegrades(t *testing.T) {
 	repeat := func(n int, outcome call.Outcome) []call.Outcome { return slices.Repeat([]call.Outcome{outcome}, n) }
 	for name, tc := range map[string]struct {
 		outcomes []call.Outcome
-		ailing   bool
 		every    time.Duration
 		turns    []bool
 	}{
 		"real answers":            {outcomes: []call.Outcome{call.OK, call.NotFound, call.Ambiguous}},
 		"callers' mistakes":       {outcomes: []call.Outcome{call.BadRequest, call.Unauthorized, call.Canceled, call.DryRun, call.Incomplete}},
 		"the API's own fault":     {outcomes: []call.Outcome{call.OK, call.Failed}, turns: []bool{true}},
-		"no token is taken":       {outcomes: []call.Outcome{call.TokenRefused}, turns: []bool{true}},
+		"no token is taken":       {outcomes: repeat(10, call.TokenRefused), turns: []bool{true}},
+		"one record of many":      {outcomes: slices.Repeat([]call.Outcome{call.OK, call.TokenRefused}, 50)},
 		"one failure":             {outcomes: []call.Outcome{call.OK, call.Timeout}, turns: []bool{true}},
 		"one older answer":        {outcomes: []call.Outcome{call.Stale}, turns: []bool{true}},
 		"a hold":                  {outcomes: []call.Outcome{call.Held, call.Held}, turns: []bool{true}},
@@ -34,7 +34,6 @@ func TestWhatDegrades(t *testing.T) {
 		"mistakes end nothing":    {outcomes: []call.Outcome{call.Timeout, call.BadRequest, call.Canceled, call.Rejected}, every: after, turns: []bool{true}},
 		"some refusals":           {outcomes: slices.Repeat(append(repeat(9, call.Rejected), call.OK), 10)},
 		"nothing but refusals":    {outcomes: append(repeat(50, call.Rejected), call.OK), every: after, turns: []bool{true, false}},
-		"a refusal with a 500":    {outcomes: repeat(2, call.Rejected), ailing: true, turns: []bool{true}},
 		"refusals after a return": {outcomes: append(append(repeat(10, call.Rejected), call.OK), repeat(9, call.Rejected)...), every: after, turns: []bool{true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +43,7 @@ func TestWhatDegrades(t *testing.T) {
 				var turns []bool
 				report := func(turn turn) { turns = append(turns, turn.degraded) }
 				for _, outcome := range tc.outcomes {
-					s.note(outcome, tc.ailing, report, report)
+					s.note(outcome, report, report)
 					time.Sleep(tc.every)
 				}
 				if !slices.Equal(turns, tc.turns) {
@@ -67,7 +66,7 @@ func TestADegradationEndsByItself(t *testing.T) {
 		var turns []turn
 		note := func(outcome call.Outcome) {
 			report := func(turn turn) { turns = append(turns, turn) }
-			s.note(outcome, false, report, report)
+			s.note(outcome, report, report)
 		}
 		for range 3 {
 			note(call.Timeout)
@@ -113,12 +112,12 @@ func TestADegradationEndsOnce(t *testing.T) {
 			s := new(Standing)
 			var turns []bool
 			report := func(turn turn) { turns = append(turns, turn.degraded) }
-			s.note(call.Timeout, false, report, report)
+			s.note(call.Timeout, report, report)
 			time.Sleep(quiet - time.Nanosecond)
 			for _, outcome := range []call.Outcome{call.OK, call.Timeout} {
 				go func() {
 					time.Sleep(time.Nanosecond)
-					s.note(outcome, false, report, report)
+					s.note(outcome, report, report)
 				}()
 			}
 			time.Sleep(time.Nanosecond)

@@ -26,7 +26,7 @@ func TestDegradedAndBack(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			for _, outcome := range outcomes {
-				wg.Go(func() { app.Answered(standing, outcome, false) })
+				wg.Go(func() { app.Answered(standing, outcome) })
 			}
 		}
 		wg.Wait()

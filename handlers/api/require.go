@@ -104,6 +104,7 @@ func (c *run) require() bool {
 		}
 	}
 	if len(r.Conditions) == 0 {
+		c.found.stage = atCache
 		return true
 	}
 	// a request program's variables, without a token: nobody has been asked yet
@@ -121,6 +122,7 @@ func (c *run) require() bool {
 			return c.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
 		}
 	}
+	c.found.stage = atCache
 	return true
 }
 

@@ -18,6 +18,7 @@ import (
 const (
 	atReceive = iota
 	atRequire
+	atCache
 	atRequest
 	atCall
 	atVerdict
@@ -40,10 +41,14 @@ type findings struct {
 
 // checks returns the steps of a call between what came in and the cache.
 func (c *run) checks() []adminapi.Step {
-	if c.found.stage != atRequire || c.Outcome != call.Incomplete {
+	switch {
+	case c.api.Require == nil || c.found.stage < atRequire:
 		return nil
+	case c.found.stage > atRequire:
+		return []adminapi.Step{{Step: "require", Outcome: adminapi.StepOK}}
+	default:
+		return []adminapi.Step{{Step: "require", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}}
 	}
-	return []adminapi.Step{{Step: "require", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}}
 }
 
 // steps tells what the work has done, from what it leaves behind: a call in
@@ -226,12 +231,15 @@ func (t tracer) judged() adminapi.Step {
 		}
 	}
 	out := map[string]any{"token_expired": t.attempt.Expired}
+	status := t.recorder.status
 	switch {
-	case t.attempt.Expired:
+	case t.attempt.Expired, t.found.unreadable != "" && t.Outcome == call.BadAnswer:
 	case t.found.nobody && !t.found.success:
 		out["not_found"] = true
 	case t.Outcome == call.Failed:
 		out["unhealthy"] = true
+	case t.found.unreadable != "", status >= 300 && status < 400: // which is no success, whatever a program says
+		out["unhealthy"] = false
 	default:
 		out["unhealthy"], out["success"] = false, t.found.success
 		if t.found.success {

@@ -132,7 +132,7 @@ func TestWordsOfOutcomes(t *testing.T) {
 			if texts["o "+string(outcome)] == "" {
 				t.Errorf("%s has no word in %s", name, language)
 			}
-			if route.Check(outcome) != "" && texts["c "+string(outcome)] == "" {
+			if route.Check(outcome, 0) != "" && texts["c "+string(outcome)] == "" {
 				t.Errorf("%s doesn't say what to check in %s", name, language)
 			}
 		}
@@ -143,7 +143,7 @@ func TestWordsOfOutcomes(t *testing.T) {
 			t.Errorf("%s is caused by the caller: %v, but the page says %v", name, outcome.CausedByCaller(), caller)
 		}
 	}
-	for _, step := range []string{"receive", "cache", "token", "request", "call", "verdict", "replay", "output", "contract", "answer"} {
+	for _, step := range []string{"receive", "require", "cache", "token", "request", "call", "verdict", "replay", "output", "contract", "answer"} {
 		if english["step "+step] == "" || chinese["step "+step] == "" {
 			t.Errorf("step %s has no word", step)
 		}

@@ -237,6 +237,6 @@ func (r *Route) uncounted() *Route {
 // answered notes how an answer was come by, for those who watch the API.
 func (r *Route) answered(outcome call.Outcome) {
 	if r.app != nil {
-		r.app.Answered(r.Standing, outcome, outcome == call.Failed)
+		r.app.Answered(r.Standing, outcome)
 	}
 }

@@ -81,7 +81,7 @@ func TestATestChangesNoHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := func(outcome call.Outcome, ctx context.Context) {
 			c := beginOn(made, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
-			c.Outcome, c.Ailing = outcome, outcome == call.Failed
+			c.Outcome = outcome
 			c.End()
 		}
 		test := route.WithTrial(t.Context(), new(route.Trial))

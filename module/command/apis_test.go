@@ -40,7 +40,7 @@ func TestTheStateOfAPIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, outcome := range outcomes {
-			app.Answered(standing, outcome, false)
+			app.Answered(standing, outcome)
 			standing.Count(outcome, 20*time.Millisecond)
 		}
 	}

@@ -185,6 +185,7 @@ export const en = {
 	steps: 'Steps',
 	done: 'done',
 	'step receive': 'Receive',
+	'step require': 'Require',
 	'step cache': 'Cache',
 	'step token': 'Token',
 	'step request': 'Request',

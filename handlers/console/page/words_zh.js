@@ -185,6 +185,7 @@ export const zh = {
 	steps: '步骤',
 	done: '完成',
 	'step receive': '接收',
+	'step require': '必需',
 	'step cache': '缓存',
 	'step token': '令牌',
 	'step request': '请求',
@@ -241,8 +242,9 @@ export const zh = {
 export const said = {
 	// reasons
 	'an operator holds the api': '被操作员暂停',
-	'a test that stops before the call': '演练：在调用接口之前停止',
-	'a test that stops before the lookup': '演练：在查询之前停止',
+	'a dry run: the API was not called': '演练：没有调用接口',
+	'a dry run: the method is {0}; write --live to send it': '演练：方法是 {0}；要真正发送，请选择“真实调用”',
+	'a dry run: the customer directory was not asked': '演练：没有查询客户目录',
 	'the answer broke off': '应答中途断开',
 	'no answer was written': '没有应答',
 	'the API takes no token of ours': '接口不接受我们的令牌',
@@ -297,7 +299,9 @@ export const said = {
 	'the answer is larger than 64 KiB': '应答大于 64 KiB',
 
 	// notes of steps
-	'no `default` is written': '没有写 `default`',
+	'as the cache keeps it': '与缓存里保存的一样',
+	'made, and not sent': '已生成，但没有发送',
+	'the API took the token for dead': '接口认为令牌已失效',
 	'keys that are missing or null take their defaults': '缺少的或为 null 的键取默认值',
 	'the API was not called': '没有调用接口',
 	'the customer directory was asked': '查询了客户目录',
