@@ -211,11 +211,12 @@ func TestSince(t *testing.T) {
 			const api = { degraded: true, degraded_since: new Date(Date.now() - 1000).toISOString(), hour: { calls: 1 } };
 			window.now = badges(api).textContent;
 			window.long = badges({ ...api, degraded_since: "2026-01-02T03:04:05Z" }).textContent;
+			window.silent = badges({ hour: { calls: 3, outcomes: { rejected: 2, incomplete: 1 } } }).textContent;
 			window.none = badges({ ...api, degraded_since: undefined }).textContent;
 		});
 		return window.none !== undefined;
 	})()`)
-	for name, want := range map[string]string{"now": `^failing over to defaults since \d\d:\d\d$`, "long": `^failing over to defaults since .*2026.* \d\d:\d\d$`, "none": `^failing over to defaults$`} {
+	for name, want := range map[string]string{"now": `^failing over to defaults since \d\d:\d\d$`, "long": `^failing over to defaults since .*2026.* \d\d:\d\d$`, "none": `^failing over to defaults$`, "silent": `^no real answers$`} {
 		if !Eval[bool](tab, fmt.Sprintf(`/%s/.test(window.%s)`, want, name)) {
 			t.Errorf("%s: %s", name, Eval[string](tab, "window."+name))
 		}
