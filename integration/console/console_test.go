@@ -173,16 +173,17 @@ func TestKeyboard(t *testing.T) {
 		for _, hash := range []string{"", "#/apis/order", "#/tokens", "#/cache", "#/customers"} {
 			t.Run(fmt.Sprint(width, hash), func(t *testing.T) {
 				tab := browser.Tab(t, width, 900, chromedp.Navigate(base+hash), chromedp.WaitVisible(chromedp.CSS("main :is(.numbers, .facts, .panel)")))
-				all := Eval[[]string](tab, `[...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')].filter((e) => e.checkVisibility()).map((e, i) => { e.dataset.nth = i; return e.outerHTML.slice(0, 80); })`)
+				all := Eval[[]string](tab, `(window.stops = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')].filter((e) => e.checkVisibility())).map((e) => e.outerHTML.slice(0, 80))`)
 				Eval[bool](tab, `(document.activeElement.blur(), true)`)
 				for i, what := range all {
 					tab.Do(chromedp.KeyEvent(kb.Tab))
 					at := Eval[struct {
-						Nth, Outline string
-						Seen         bool
+						Nth           int
+						What, Outline string
+						Seen          bool
 					}](tab, `(() => { const e = document.activeElement, b = e.getBoundingClientRect(), s = getComputedStyle(e);
-						return { Nth: e.dataset.nth ?? e.outerHTML.slice(0, 80), Outline: s.outlineStyle + ' ' + s.outlineWidth, Seen: b.width > 0 && b.bottom > 0 && b.top < innerHeight && b.right > 0 && b.left < innerWidth }; })()`)
-					if at.Nth != fmt.Sprint(i) || at.Outline != "solid 3px" || !at.Seen {
+						return { Nth: window.stops.indexOf(e), What: e.outerHTML.slice(0, 80), Outline: s.outlineStyle + ' ' + s.outlineWidth, Seen: b.width > 0 && b.bottom > 0 && b.top < innerHeight && b.right > 0 && b.left < innerWidth }; })()`)
+					if at.Nth != i || at.Outline != "solid 3px" || !at.Seen {
 						t.Fatalf("stop %d is %+v, not %s", i, at, what)
 					}
 				}
