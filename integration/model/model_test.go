@@ -1,0 +1,372 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/integration/harness"
+	"github.com/switchboard-ivr/switchboard/integration/provider"
+)
+
+const (
+	callsMade = 10_000
+	lanes     = 96
+)
+
+// The environment repeats a run, or a call of it with those of its lane before.
+const (
+	seedVariable = "SWITCHBOARD_MODEL_SEED"
+	callVariable = "SWITCHBOARD_MODEL_CALL"
+)
+
+var credentials = []string{"CRM_APP_KEY=demo-app", "CRM_APP_SECRET=demo-secret-9f41c7"}
+
+// Ten thousand generated calls of an API that misbehaves: each answer is one
+// that the model of its route allows.
+func TestTheModelHolds(t *testing.T) {
+	seed := number(t, seedVariable, rand.Uint64N(1<<32))
+	only := int(number(t, callVariable, 0))
+	t.Logf("%s=%d", seedVariable, seed)
+	w := newWorld(t, seed)
+	before := w.caddy.Goroutines()
+	begin := time.Now()
+	var all sync.WaitGroup
+	for id := range lanes {
+		if only == 0 || only%lanes == id {
+			all.Go(func() { w.run(id, cmp.Or(only, callsMade)) })
+		}
+	}
+	all.Wait()
+	t.Logf("%d calls in %v, %d of them took the whole budget", w.made, time.Since(begin).Round(time.Second), w.late)
+	w.report()
+	if only != 0 {
+		return
+	}
+	w.checkMetrics()
+	w.checkProcess(before)
+	w.checkSecrets()
+}
+
+func number(t *testing.T, variable string, def uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return def
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
+}
+
+// world is all that a run needs, and what it has seen.
+type world struct {
+	t      *testing.T
+	seed   uint64
+	api    *Server
+	tokens *provider.Server
+	caddy  *harness.Caddy
+	client *http.Client
+	known  *history
+
+	mu        sync.Mutex
+	made      int
+	late      int
+	seen      map[[2]string]int // answers by route and outcome
+	left      map[string]int    // callers who hung up, by route
+	numbers   map[string]bool   // telephone numbers that were sent
+	faults    map[string][]string
+	unlimited int
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	w := &world{
+		t: t, seed: seed, api: NewServer(), known: newHistory(), tokens: provider.New(provider.Options{AppSecret: "demo-secret-9f41c7"}),
+		seen: map[[2]string]int{}, left: map[string]int{}, numbers: map[string]bool{}, faults: map[string][]string{},
+	}
+	t.Cleanup(w.api.Close)
+	if err := w.tokens.Start("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.tokens.Close)
+	w.caddy = harness.Start(t, harness.Config{Caddyfile: w.caddyfile(), Env: credentials})
+	w.client = &http.Client{
+		Timeout:       20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     &http.Transport{MaxIdleConnsPerHost: lanes, DisableCompression: true},
+	}
+	t.Cleanup(w.client.CloseIdleConnections)
+	return w
+}
+
+func (w *world) caddyfile() string {
+	var site strings.Builder
+	for _, r := range routes {
+		site.WriteString(r.caddyfile())
+	}
+	return strings.NewReplacer("{API}", w.api.URL(), "{HOST}", strings.TrimPrefix(w.api.URL(), "http://"), "{TOKENS}", w.tokens.URL(),
+		"{CLOSED}", fmt.Sprint(harness.FreePort(w.t))).Replace(`{
+	admin {ADMIN}
+	grace_period 5s
+	metrics
+	log {
+		format switchboard
+	}
+	switchboard {
+		token crm {
+			credential app_key {env.CRM_APP_KEY}
+			credential app_secret {env.CRM_APP_SECRET}
+			obtain {TOKENS}/token/get
+			refresh {TOKENS}/token/refresh
+			lifetime 2m
+			refresh_before 30s
+		}
+	}
+}
+http://localhost:{PORT} {
+	bind 127.0.0.1
+	log {
+		format switchboard
+	}
+` + site.String() + "}\n")
+}
+
+// run makes the calls of a lane, up to call last.
+func (w *world) run(id, last int) {
+	l := &lane{id: id, epoch: map[string]int{}}
+	for n := cmp.Or(id, lanes); n <= last; n += lanes {
+		c := l.make(w.seed, n)
+		a, took := w.call(c)
+		if a.outcome == "timeout" && !slow[c.fault] {
+			l.epoch[c.route.name]++ // it may go on behind
+		}
+		if late(took) && !slow[c.fault] {
+			w.mu.Lock()
+			w.late++
+			w.mu.Unlock()
+		}
+	}
+}
+
+// call makes a call and judges its answer.
+func (w *world) call(c *call) (a answered, took time.Duration) {
+	wants := w.known.begin(c)
+	w.mu.Lock()
+	w.made++
+	w.numbers[c.tel] = true
+	w.mu.Unlock()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	req, err := c.request(fmt.Sprintf("http://localhost:%d", w.caddy.Port))
+	if err != nil {
+		w.t.Errorf("call %d: %v", c.n, err)
+		return a, 0
+	}
+	if c.hangUp > 0 {
+		timer := time.AfterFunc(c.hangUp, cancel)
+		defer timer.Stop()
+	}
+	begin := time.Now()
+	status, header, body, err := w.do(req.WithContext(ctx))
+	took = time.Since(begin)
+	if err != nil {
+		if c.hangUp > 0 {
+			w.mu.Lock()
+			w.left[c.route.name]++
+			w.mu.Unlock()
+		} else {
+			w.wrong(c, "no answer", err.Error(), wants)
+		}
+		return a, took
+	}
+	a, err = c.takeApart(status, header, body)
+	w.mu.Lock()
+	w.seen[[2]string{c.route.name, a.outcome}]++
+	w.mu.Unlock()
+	w.judge(c, a, took, wants, err, body)
+	w.known.end(c, a)
+	return a, took
+}
+
+func (w *world) do(req *http.Request) (status int, header http.Header, body string, err error) {
+	res, err := w.client.Do(req)
+	if err != nil {
+		return 0, nil, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, res.Header, string(b), err
+}
+
+func (w *world) judge(c *call, a answered, took time.Duration, wants []expected, err error, body string) {
+	if wants == nil {
+		wants = w.known.of(c)
+	}
+	if late(took) { // whoever took this long may be told so
+		wants = append(wants, c.route.failure("timeout"))
+		if c.route.cache != uncached {
+			for _, e := range wants {
+				if e.outcome == "ok" {
+					wants = append(wants, older(e)...)
+				}
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		w.wrong(c, "malformed: "+err.Error(), fmt.Sprintf("%d %.500s", a.status, body), wants)
+	case took > budget+slack:
+		w.wrong(c, "late", fmt.Sprintf("%v after %v", a, took), wants)
+	case !slices.ContainsFunc(wants, func(e expected) bool { return e.matches(c, a) }):
+		w.wrong(c, a.outcome, a.String(), wants)
+	case a.outcome == "ok" && strings.Contains(body, "SOMEBODY"):
+		w.wrong(c, "somebody else's data", a.String(), wants)
+	}
+}
+
+// wrong writes down an answer that the model doesn't allow. Those of one kind
+// are told together.
+func (w *world) wrong(c *call, what, got string, wants []expected) {
+	outcomes := map[string]bool{}
+	var want []string
+	for _, e := range wants {
+		if s := e.String(); !slices.Contains(want, s) && len(want) < 4 {
+			want = append(want, s)
+		}
+		outcomes[e.outcome] = true
+	}
+	kind := fmt.Sprintf("%s instead of %s", what, strings.Join(slices.Sorted(maps.Keys(outcomes)), "|"))
+	text := fmt.Sprintf("call %d: route %s, fault %q, caller %q\n  %v\n  got  %s\n  want %s\n  again: %s=%d %s=%d go test -count=1 -run TestTheModelHolds ./integration/model",
+		c.n, c.route.name, c.fault, c.caller, c, got, strings.Join(want, "\n    or "), seedVariable, w.seed, callVariable, c.n)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults[kind] = append(w.faults[kind], text)
+}
+
+// report fails the test with some of each kind.
+func (w *world) report() {
+	w.t.Helper()
+	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
+		all := w.faults[kind]
+		w.t.Errorf("%d times %s:\n%s", len(all), kind, strings.Join(all[:min(len(all), 4)], "\n"))
+	}
+	if w.late > w.made/30 {
+		w.t.Errorf("%d of %d calls took the whole budget without a reason", w.late, w.made)
+	}
+}
+
+var callsTotal = regexp.MustCompile(`(?m)^switchboard_calls_total\{api="([^"]+)",outcome="([^"]+)"\} (\d+)$`)
+
+// checkMetrics compares the counts with what was seen. A call whose caller hung
+// up ends in one way or another.
+func (w *world) checkMetrics() {
+	w.t.Helper()
+	text := harness.Get(w.t, "http://"+w.caddy.Admin+"/metrics").Body
+	counted := map[[2]string]int{}
+	for _, m := range callsTotal.FindAllStringSubmatch(text, -1) {
+		counted[[2]string{m[1], m[2]}], _ = strconv.Atoi(m[3])
+	}
+	if len(counted) == 0 {
+		w.t.Fatal("no calls in the metrics")
+	}
+	keys := slices.Concat(slices.Collect(maps.Keys(counted)), slices.Collect(maps.Keys(w.seen)))
+	slices.SortFunc(keys, func(a, b [2]string) int { return strings.Compare(a[0]+" "+a[1], b[0]+" "+b[1]) })
+	for _, key := range slices.Compact(keys) {
+		if n, seen := counted[key], w.seen[key]; n < seen || n > seen+w.left[key[0]] {
+			w.t.Errorf("metrics: %d calls of %s ended with %s, seen were %d, and %d callers hung up", n, key[0], key[1], seen, w.left[key[0]])
+		}
+	}
+	w.absent("the metrics", text)
+}
+
+// checkProcess checks that the process lives and has let go of what it used.
+func (w *world) checkProcess(before int) {
+	w.t.Helper()
+	w.client.CloseIdleConnections()
+	harness.Eventually(w.t, 30*time.Second, "the goroutines to end", func() bool { return w.caddy.Goroutines() < before+100 })
+	if _, peak, err := w.caddy.RSS(); err != nil || peak > 600<<20 {
+		w.t.Errorf("the process took %d MiB at its peak, %v", peak>>20, err)
+	}
+	for _, r := range routes {
+		if r.dead {
+			continue
+		}
+		c := &call{route: r, tel: "13800000000", method: http.MethodGet, query: "f=good&n=0"}
+		callers[callerPlain](c)
+		c.tel = ""
+		want := expect(c)
+		harness.Eventually(w.t, 20*time.Second, "a good answer of "+r.name, func() bool {
+			status, header, body, err := w.do(must2(c.request(fmt.Sprintf("http://localhost:%d", w.caddy.Port))))
+			if err != nil {
+				return false
+			}
+			a, err := c.takeApart(status, header, body)
+			return err == nil && a.outcome == "ok" && slices.ContainsFunc(want, func(e expected) bool { return e.matches(c, a) })
+		})
+	}
+	if w.api.TrapSprung > 0 {
+		w.t.Errorf("a redirect was followed %d times", w.api.TrapSprung)
+	}
+}
+
+func must2(req *http.Request, err error) *http.Request {
+	if err != nil {
+		panic(err)
+	}
+	return req
+}
+
+// checkSecrets checks that the log has nothing that it must not have.
+func (w *world) checkSecrets() {
+	w.t.Helper()
+	text := w.caddy.Logs.String()
+	w.absent("the log", text)
+	for _, word := range []string{"panic", "goroutine ", "DATA RACE"} {
+		if i := strings.Index(text, word); i >= 0 {
+			w.t.Errorf("the log has %q: …%.1000s", word, text[max(0, i-200):])
+		}
+	}
+}
+
+var digits = regexp.MustCompile(`\d{11,}`)
+
+// absent checks that a text has no token, no credential and no number.
+func (w *world) absent(where, text string) {
+	w.t.Helper()
+	secrets := []string{"demo-secret-9f41c7", "SOMEBODY"}
+	for _, e := range w.tokens.Ledger() {
+		for _, s := range []string{e.Issued, e.RefreshToken} {
+			if s != "" {
+				secrets = append(secrets, s)
+			}
+		}
+	}
+	for _, s := range secrets {
+		if i := strings.Index(text, s); i >= 0 {
+			w.t.Errorf("%s has a secret: …%.300s", where, text[max(0, i-150):])
+		}
+	}
+	for _, at := range digits.FindAllStringIndex(text, -1) {
+		for i := at[0]; i+11 <= at[1]; i++ {
+			if w.numbers[text[i:i+11]] {
+				w.t.Errorf("%s has a telephone number: …%.300s", where, text[max(0, i-150):])
+				return
+			}
+		}
+	}
+}
