@@ -23,7 +23,7 @@ import (
 
 const (
 	callsMade = 10_000
-	lanes     = 96
+	lanes     = 32
 )
 
 // The environment repeats a run, or a call of it with those of its lane before.
@@ -83,21 +83,20 @@ type world struct {
 	client *http.Client
 	known  *history
 
-	mu        sync.Mutex
-	made      int
-	late      int
-	seen      map[[2]string]int // answers by route and outcome
-	left      map[string]int    // callers who hung up, by route
-	numbers   map[string]bool   // telephone numbers that were sent
-	faults    map[string][]string
-	unlimited int
+	mu       sync.Mutex
+	made     int
+	late     int
+	seen     map[[2]string]int // answers by route and outcome
+	left     map[string]int    // callers who hung up, by route
+	numbers  map[string]bool   // telephone numbers that were sent
+	mistakes map[string][]mistake
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{
 		t: t, seed: seed, api: NewServer(), known: newHistory(), tokens: provider.New(provider.Options{AppSecret: "demo-secret-9f41c7"}),
-		seen: map[[2]string]int{}, left: map[string]int{}, numbers: map[string]bool{}, faults: map[string][]string{},
+		seen: map[[2]string]int{}, left: map[string]int{}, numbers: map[string]bool{}, mistakes: map[string][]mistake{},
 	}
 	t.Cleanup(w.api.Close)
 	if err := w.tokens.Start("127.0.0.1:0"); err != nil {
@@ -218,7 +217,9 @@ func (w *world) judge(c *call, a answered, took time.Duration, wants []expected,
 		wants = w.known.of(c)
 	}
 	if late(took) { // whoever took this long may be told so
-		wants = append(wants, c.route.failure("timeout"))
+		if a.outcome == "timeout" {
+			wants = append(wants, c.route.failure("timeout"))
+		}
 		if c.route.cache != uncached {
 			for _, e := range wants {
 				if e.outcome == "ok" {
@@ -239,6 +240,12 @@ func (w *world) judge(c *call, a answered, took time.Duration, wants []expected,
 	}
 }
 
+// mistake is an answer that the model doesn't allow.
+type mistake struct {
+	where string // route, fault and caller
+	text  string
+}
+
 // wrong writes down an answer that the model doesn't allow. Those of one kind
 // are told together.
 func (w *world) wrong(c *call, what, got string, wants []expected) {
@@ -251,19 +258,29 @@ func (w *world) wrong(c *call, what, got string, wants []expected) {
 		outcomes[e.outcome] = true
 	}
 	kind := fmt.Sprintf("%s instead of %s", what, strings.Join(slices.Sorted(maps.Keys(outcomes)), "|"))
-	text := fmt.Sprintf("call %d: route %s, fault %q, caller %q\n  %v\n  got  %s\n  want %s\n  again: %s=%d %s=%d go test -count=1 -run TestTheModelHolds ./integration/model",
-		c.n, c.route.name, c.fault, c.caller, c, got, strings.Join(want, "\n    or "), seedVariable, w.seed, callVariable, c.n)
+	where := fmt.Sprintf("route %s, fault %q, caller %q", c.route.name, c.fault, c.caller)
+	text := fmt.Sprintf("call %d: %s\n  %v\n  got  %s\n  want %s\n  again: %s=%d %s=%d go test -count=1 -run TestTheModelHolds ./integration/model",
+		c.n, where, c, got, strings.Join(want, "\n    or "), seedVariable, w.seed, callVariable, c.n)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.faults[kind] = append(w.faults[kind], text)
+	w.mistakes[kind] = append(w.mistakes[kind], mistake{where, text})
 }
 
 // report fails the test with some of each kind.
 func (w *world) report() {
 	w.t.Helper()
-	for _, kind := range slices.Sorted(maps.Keys(w.faults)) {
-		all := w.faults[kind]
-		w.t.Errorf("%d times %s:\n%s", len(all), kind, strings.Join(all[:min(len(all), 4)], "\n"))
+	for _, kind := range slices.Sorted(maps.Keys(w.mistakes)) {
+		all := w.mistakes[kind]
+		var b strings.Builder
+		fmt.Fprintf(&b, "%d times %s:\n", len(all), kind)
+		for i, m := range all[:min(len(all), 40)] {
+			if i < 2 {
+				fmt.Fprintln(&b, m.text)
+			} else {
+				fmt.Fprintln(&b, "and:", m.where)
+			}
+		}
+		w.t.Error(b.String())
 	}
 	if w.late > w.made/30 {
 		w.t.Errorf("%d of %d calls took the whole budget without a reason", w.late, w.made)
