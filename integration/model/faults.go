@@ -112,17 +112,17 @@ func nobody() map[string]fault {
 // statuses are errors by status, each with every kind of body, and by code.
 func statuses() map[string]fault {
 	all := map[string]fault{
-		"code 900001":             always(text(http.StatusOK, `{"code":"900001","msg":"bad sign","data":null}`)),
-		"code 900001, data":       changed("code", `"900001"`),
-		"code 5000":               always(text(http.StatusOK, `{"code":"5000","msg":"busy","data":null}`)),
-		"code 0 as a number":      changed("code", "0"),
-		"code null":               changed("code", "null"),
-		"code true":               changed("code", "true"),
-		"code 0, status 500":      func(q question) reply { return text(http.StatusInternalServerError, good(q)) },
-		"code 0, status 400":      func(q question) reply { return text(http.StatusBadRequest, good(q)) },
-		"206":                     func(q question) reply { return partial(good(q)) },
-		"first 401, then good":    changed(), // the server answers the first time with 401
-		"error in another's name": always(text(http.StatusOK, `{"error":{"code":"0","data":{"name":"SOMEBODY ELSE"}}}`)),
+		"code 900001":          always(text(http.StatusOK, `{"code":"900001","msg":"bad sign","data":null}`)),
+		"code 900001, data":    changed("code", `"900001"`),
+		"code 5000":            always(text(http.StatusOK, `{"code":"5000","msg":"busy","data":null}`)),
+		"code 0 as a number":   changed("code", "0"),
+		"code null":            changed("code", "null"),
+		"code true":            changed("code", "true"),
+		"code 0, status 500":   func(q question) reply { return text(http.StatusInternalServerError, good(q)) },
+		"code 0, status 400":   func(q question) reply { return text(http.StatusBadRequest, good(q)) },
+		"206":                  func(q question) reply { return partial(good(q)) },
+		"first 401, then good": changed(), // the server answers the first time with 401
+		"an error of its own":  always(text(http.StatusOK, `{"error":{"code":"0","data":{"name":"a"}}}`)),
 	}
 	for _, s := range []int{400, 401, 403, 409, 410, 418, 422, 429, 451, 500, 501, 502, 503, 504, 520} {
 		name := strconv.Itoa(s)

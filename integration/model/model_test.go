@@ -230,7 +230,7 @@ func (w *world) judge(c *call, a answered, took time.Duration, wants []expected,
 	}
 	switch {
 	case err != nil:
-		w.wrong(c, "malformed: "+err.Error(), fmt.Sprintf("%d %.500s", a.status, body), wants)
+		w.wrong(c, "malformed: "+err.Error(), fmt.Sprintf("%d %.500s after %v", a.status, body, took), wants)
 	case took > budget+slack:
 		w.wrong(c, "late", fmt.Sprintf("%v after %v", a, took), wants)
 	case !slices.ContainsFunc(wants, func(e expected) bool { return e.matches(c, a) }):

@@ -17,7 +17,7 @@ var errConflict = errors.New("two values for one key")
 // _age: the value itself of json, texts by name of flat and form, a text of text.
 func render(format string, v any) (any, error) {
 	switch format {
-	case "json":
+	case "", "json":
 		return v, nil
 	case "text":
 		o, _ := v.(map[string]any)
