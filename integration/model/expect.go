@@ -25,10 +25,10 @@ var errorStatus = map[string]int{
 
 // expect says how a call may end without a cache.
 func expect(c *call) []expected {
-	if c.refused != nil {
-		return []expected{{outcome: "bad_request", statuses: c.refused}}
-	}
 	var all []expected
+	if c.refused != nil {
+		all = append(all, expected{outcome: "bad_request", statuses: c.refused})
+	}
 	for _, params := range c.params {
 		all = append(all, c.of(params)...)
 	}

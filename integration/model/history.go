@@ -69,7 +69,7 @@ func (h *history) of(c *call) []expected {
 
 // end keeps in mind how a call ended.
 func (h *history) end(c *call, a answered) {
-	if c.route.cache != laneCache || c.refused != nil || c.method == "HEAD" {
+	if c.route.cache != laneCache || c.params == nil || c.method == "HEAD" {
 		return
 	}
 	h.mu.Lock()

@@ -26,7 +26,8 @@ const (
 	lanes     = 32
 )
 
-// The environment repeats a run, or a call of it with those of its lane before.
+// The environment sets another seed, or "random" for a new one each time, and
+// repeats one call, with those of its lane before it.
 const (
 	seedVariable = "SWITCHBOARD_MODEL_SEED"
 	callVariable = "SWITCHBOARD_MODEL_CALL"
@@ -37,7 +38,10 @@ var credentials = []string{"CRM_APP_KEY=demo-app", "CRM_APP_SECRET=demo-secret-9
 // Ten thousand generated calls of an API that misbehaves: each answer is one
 // that the model of its route allows.
 func TestTheModelHolds(t *testing.T) {
-	seed := number(t, seedVariable, rand.Uint64N(1<<32))
+	seed := number(t, seedVariable, 1)
+	if os.Getenv(seedVariable) == "random" {
+		seed = rand.Uint64N(1 << 32)
+	}
 	only := int(number(t, callVariable, 0))
 	t.Logf("%s=%d", seedVariable, seed)
 	w := newWorld(t, seed)
@@ -63,7 +67,7 @@ func TestTheModelHolds(t *testing.T) {
 func number(t *testing.T, variable string, def uint64) uint64 {
 	t.Helper()
 	text := os.Getenv(variable)
-	if text == "" {
+	if text == "" || text == "random" {
 		return def
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
@@ -193,10 +197,14 @@ func (w *world) call(c *call) (a answered, took time.Duration) {
 		}
 		return a, took
 	}
-	a, err = c.takeApart(status, header, body)
-	w.mu.Lock()
-	w.seen[[2]string{c.route.name, a.outcome}]++
-	w.mu.Unlock()
+	if c.byCaddy && status == http.StatusRequestHeaderFieldsTooLarge {
+		return a, took
+	}
+	if a, err = c.takeApart(status, header, body); a.outcome != "" {
+		w.mu.Lock()
+		w.seen[[2]string{c.route.name, a.outcome}]++
+		w.mu.Unlock()
+	}
 	w.judge(c, a, took, wants, err, body)
 	w.known.end(c, a)
 	return a, took
