@@ -43,7 +43,12 @@ func (c *call) of(params map[string]any) []expected {
 		incomplete = append(incomplete, expected{outcome: "bad_request", statuses: []int{http.StatusBadRequest}})
 	}
 	q, err := c.question(params)
-	if r.require != nil && !r.require(params) || err != nil {
+	switch {
+	case r.require != nil && !r.require(params):
+		return incomplete
+	case err != nil && r.breaker: // which may be asked first
+		return append(incomplete, r.failure("breaker_open"))
+	case err != nil:
 		return incomplete
 	}
 	var all []expected

@@ -384,9 +384,9 @@ func sizes() map[string]fault {
 	return all
 }
 
-// bomb is 64 MiB of JSON in a few kilobytes.
+// bomb is 16 MiB of JSON in a few kilobytes.
 var bomb = sync.OnceValue(func() reply {
-	r := zipped(raw(http.StatusOK, "application/json", `{"code":"0","data":{"name":"`+strings.Repeat("b", 64<<20)+`"}}`, unreadable))
+	r := zipped(raw(http.StatusOK, "application/json", `{"code":"0","data":{"name":"`+strings.Repeat("b", 16<<20)+`"}}`, unreadable))
 	r.size = 64 << 20
 	return r
 })
