@@ -97,7 +97,7 @@ func by(method string, refused bool) sender {
 		callers[callerPlain](c)
 		c.method = method
 		if refused {
-			c.refused = []int{http.StatusMethodNotAllowed}
+			c.params, c.refused = nil, []int{http.StatusMethodNotAllowed}
 		}
 	}
 }

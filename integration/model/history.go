@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -69,8 +70,15 @@ func (h *history) of(c *call) []expected {
 
 // end keeps in mind how a call ended.
 func (h *history) end(c *call, a answered) {
-	if c.route.cache != laneCache || c.params == nil || c.method == "HEAD" {
+	if c.route.cache != laneCache || c.params == nil {
 		return
+	}
+	if c.method == http.MethodHead { // whose answer is kept, but isn't seen
+		for _, e := range expect(c) {
+			if e.outcome == "ok" {
+				a.value = e.value
+			}
+		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

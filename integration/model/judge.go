@@ -115,7 +115,7 @@ func (r *route) verdict(a reply) verdict {
 			return verdict{outcome: "bad_answer"}
 		}
 	}
-	if value == nil && !r.asksForNobody() {
+	if value == nil {
 		return verdict{outcome: "not_found"}
 	}
 	return verdict{outcome: "ok", value: value}
@@ -152,7 +152,7 @@ func (r *route) unusable(a reply) string {
 	switch {
 	case a.size > r.sizeLimit():
 		return "too_large"
-	case a.kind == unreadable:
+	case a.kind == unreadable && (a.status < 400 || a.status == http.StatusNotFound): // else its status tells
 		return "bad_answer"
 	}
 	return ""

@@ -336,6 +336,7 @@ func (w *world) checkMetrics() {
 func (w *world) checkProcess(before int) {
 	w.t.Helper()
 	w.client.CloseIdleConnections()
+	w.api.CloseConnections() // which the process keeps for the next calls
 	harness.Eventually(w.t, 30*time.Second, "the goroutines to end", func() bool { return w.caddy.Goroutines() < before+100 })
 	if _, peak, err := w.caddy.RSS(); err != nil || peak > 600<<20 {
 		w.t.Errorf("the process took %d MiB at its peak, %v", peak>>20, err)

@@ -59,6 +59,9 @@ func (s *Server) Close() {
 	s.trap.Close()
 }
 
+// CloseConnections ends all connections to the API.
+func (s *Server) CloseConnections() { s.api.CloseClientConnections() }
+
 // URL is the API's base URL.
 func (s *Server) URL() string { return s.api.URL }
 
