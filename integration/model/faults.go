@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/http"
@@ -223,17 +224,17 @@ func must(s string, err error) string {
 	return s
 }
 
+// wide is a text in UTF-16.
 func wide(s string, big bool) string {
-	var b strings.Builder
-	for _, u := range utf16.Encode([]rune(s)) {
-		low, high := byte(u), byte(u>>8)
-		if big {
-			low, high = high, low
-		}
-		b.WriteByte(low)
-		b.WriteByte(high)
+	var order binary.AppendByteOrder = binary.LittleEndian
+	if big {
+		order = binary.BigEndian
 	}
-	return b.String()
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = order.AppendUint16(b, u)
+	}
+	return string(b)
 }
 
 // zipped compresses the body of a reply.

@@ -3,6 +3,7 @@ package model
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 )
 
@@ -76,6 +77,9 @@ func (r *route) judge(a reply) []verdict {
 	}
 	if a.mayBeLarge {
 		return []verdict{v, {outcome: "too_large"}}
+	}
+	if a.kind == unreadable && a.status >= 500 && r.unhealthy != nil && v.outcome == "rejected" {
+		return []verdict{v, {outcome: "bad_answer"}} // a page that the route's own words don't cover
 	}
 	return []verdict{v}
 }
@@ -189,9 +193,7 @@ func object(parts map[string][]string) func(any) (any, error) {
 func keep(contract map[string]any, v any) map[string]any {
 	out := map[string]any{}
 	if o, ok := v.(map[string]any); ok {
-		for key, value := range o {
-			out[key] = value
-		}
+		maps.Copy(out, o)
 	}
 	for key, def := range contract {
 		switch def := def.(type) {

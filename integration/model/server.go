@@ -3,7 +3,6 @@ package model
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -229,6 +228,3 @@ func wait(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
-
-// String names a question in messages, without telephone numbers.
-func (q question) String() string { return fmt.Sprintf("%s, %d numbers", q.fault, len(q.tels)) }
