@@ -41,8 +41,23 @@ func (h *history) begin(c *call) []expected {
 			all = append(all, older(last)...)
 		}
 	default:
-		h.shared[key] = append(h.shared[key], all...)
+		h.shared[key] = append(h.shared[key], append(all, behind(c)...)...)
 		all = nil // of calls that come along with this one, those that come later too
+	}
+	return all
+}
+
+// behind says how a call may end after its caller was answered: a slow answer is
+// kept for the next callers.
+func behind(c *call) []expected {
+	var all []expected
+	for _, params := range c.params {
+		q, err := c.question(params)
+		if a := answer(q); err == nil && a.wire == dripping {
+			for _, v := range c.route.judge(a.sent(whole)) {
+				all = append(all, c.route.shape(v)...)
+			}
+		}
 	}
 	return all
 }
