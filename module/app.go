@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
@@ -88,6 +89,9 @@ type App struct {
 	metrics   *Metrics
 	events    *emitter
 
+	// what makes the names of secrets unknown to the mask again
+	unmask []func()
+
 	phones    phone.Region
 	guest     customer.Guest      // nil: none is configured
 	customers *customer.Directory // nil: nobody has asked for it
@@ -150,6 +154,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		for _, warning := range src.Warnings() {
 			a.logger.Warn(warning, zap.String("token", name))
 		}
+		a.MaskNames(source.Injection().Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Issuers)) {
 		if a.Issuers[name] == nil {
@@ -158,8 +163,17 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := a.Issuers[name].Provision(ctx, name); err != nil {
 			return fmt.Errorf("issuer %s: %w", name, err)
 		}
+		a.MaskNames(a.Issuers[name].CredentialName())
 	}
 	return nil
+}
+
+// MaskNames hides the values of headers, parameters and fields of these names in
+// logs and traces, as long as this configuration lives: those that the
+// configuration gives for secrets. It is called while the configuration is
+// provisioned. Blank names are ignored.
+func (a *App) MaskNames(names ...string) {
+	a.unmask = append(a.unmask, mask.AddSecrets(names))
 }
 
 // Start hands the running configuration's storage and logger to the keepers
@@ -187,6 +201,9 @@ func (a *App) Cleanup() error {
 		a.customers.Release()
 	}
 	a.releaseCache()
+	for _, remove := range a.unmask {
+		remove()
+	}
 	if a.standings != nil {
 		a.standings.release()
 	}

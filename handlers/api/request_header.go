@@ -14,14 +14,11 @@ import (
 func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
 
 // addHeaders sets the request's headers. Those of an API call are ours alone; a
-// sidecar's are the phone system's, less the key that opened the door.
+// sidecar's are the phone system's, less what opened the door, which [route.Gate]
+// has taken out.
 func (c *run) addHeaders(req *http.Request, vars []any) bool {
 	a := c.api
-	if a.target.sidecar() {
-		if key := a.route.Gate.KeyHeader(); key != "" {
-			req.Header.Del(key)
-		}
-	} else {
+	if !a.target.sidecar() {
 		// present and empty: reverse_proxy leaves them out
 		req.Header["X-Forwarded-For"] = nil
 		req.Header["X-Forwarded-Host"] = nil

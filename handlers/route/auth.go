@@ -32,10 +32,11 @@ type Auth struct {
 	Issuer string `json:"issuer,omitempty"`
 }
 
-// authenticator checks a request's token for an issuer. The principal names
-// who asks.
+// authenticator checks a request's token for an issuer, and takes it out of the
+// request when it opens. The principal names who asks.
 type authenticator interface {
-	Authenticate(r *http.Request) (principal string, ok bool)
+	Admit(r *http.Request) (principal string, ok bool)
+	CredentialName() string
 }
 
 // Gate is an Auth at work. A nil Gate is open.
@@ -98,7 +99,8 @@ func (g *Gate) setKeys(keys []string) error {
 
 // Admits tells whether the request may call, and who calls, as far as that can
 // be told: the user's id, the issuer's client, the number of the key. Keys are
-// compared as digests, in constant time.
+// compared as digests, in constant time. A key or token that opens is taken out of
+// the request: it is nobody else's business.
 func (g *Gate) Admits(r *http.Request, repl *caddy.Replacer) (principal string, ok bool) {
 	if g == nil {
 		return "", true
@@ -108,13 +110,16 @@ func (g *Gate) Admits(r *http.Request, repl *caddy.Replacer) (principal string, 
 		id, _ := repl.GetString("http.auth.user.id")
 		return id, id != ""
 	case "issuer":
-		return g.issuer.Authenticate(r)
+		return g.issuer.Admit(r)
 	}
 	given := sha256.Sum256([]byte(r.Header.Get(g.header)))
 	for i := range g.keys {
 		if hmac.Equal(given[:], g.keys[i][:]) {
 			principal, ok = "key "+strconv.Itoa(i+1), true
 		}
+	}
+	if ok {
+		r.Header.Del(g.header)
 	}
 	return principal, ok
 }
@@ -125,6 +130,19 @@ func (g *Gate) KeyHeader() string {
 		return ""
 	}
 	return g.header
+}
+
+// CredentialName is the header or query parameter that carries what opens; "" for
+// none of ours.
+func (g *Gate) CredentialName() string {
+	switch {
+	case g == nil:
+		return ""
+	case g.issuer != nil:
+		return g.issuer.CredentialName()
+	default:
+		return g.KeyHeader()
+	}
 }
 
 // Derive gives a secret of each key that opens, for what is signed with it and ends

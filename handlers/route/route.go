@@ -115,6 +115,7 @@ func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaul
 	if r.Gate, err = s.Auth.Gate(app); err != nil {
 		return nil, err
 	}
+	app.MaskNames(r.Gate.CredentialName())
 	if s.CallID != "" {
 		if r.CallID, err = s.callID(app.Define); err != nil {
 			return nil, err

@@ -21,7 +21,8 @@ func init() {
 // the issuer's `accept` says that it is. `{http.auth.user.id}` is then the
 // client's app_key. Everybody else gets a 401 with `WWW-Authenticate: Bearer`.
 //
-// The token stays in the request.
+// The token is taken out of the request, so that it doesn't go on to whoever
+// handles the request next. A second provider of the same issuer still admits it.
 type Provider struct {
 	// The name of the issuer in the app `switchboard`.
 	Issuer string `json:"issuer,omitempty"`
@@ -32,7 +33,7 @@ type Provider struct {
 
 // authenticator is what the provider needs of an issuer.
 type authenticator interface {
-	Authenticate(r *http.Request) (principal string, ok bool)
+	Admit(r *http.Request) (principal string, ok bool)
 }
 
 // CaddyModule returns the Caddy module information.
@@ -59,7 +60,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 
 // Authenticate implements caddyauth.Authenticator.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	principal, ok := p.tokens.Authenticate(r)
+	principal, ok := p.tokens.Admit(r)
 	if !ok {
 		w.Header().Set("Www-Authenticate", p.challenge)
 		return caddyauth.User{}, false, nil

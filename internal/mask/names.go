@@ -21,9 +21,10 @@ var (
 )
 
 // Secret tells whether a name (of a parameter, a header, a field) looks like
-// that of a secret: access_token, sign, app_key, X-Api-Key, password …
+// that of a secret: access_token, sign, app_key, X-Api-Key, password … or is one
+// by [AddSecrets].
 func Secret(name string) bool {
-	return matches(name, secretParts, secretEnds, secretNames)
+	return matches(name, secretParts, secretEnds, secretNames) || isConfigured(name)
 }
 
 // Personal tells whether a name looks like that of a telephone number or an

@@ -78,6 +78,27 @@ func newHeaderFinder(name, template string) (f finder, err error) {
 	return f, nil
 }
 
+// consume takes out of the request what find has found, so that it doesn't reach
+// whoever handles the request next.
+func (f *finder) consume(r *http.Request) {
+	if f.query == "" {
+		r.Header.Del(f.header)
+		return
+	}
+	var kept []string
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if decoded, err := url.QueryUnescape(name); err != nil || decoded != f.query {
+			kept = append(kept, part)
+		}
+	}
+	r.URL.RawQuery = strings.Join(kept, "&")
+	r.RequestURI = r.URL.RequestURI()
+}
+
+// name is that of the header or parameter.
+func (f *finder) name() string { return f.header + f.query }
+
 // find returns what the request carries where the token should be. What is
 // there twice is not there: nobody could tell which one counts.
 func (f *finder) find(r *http.Request) (raw string, ok bool) {

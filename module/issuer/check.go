@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // Authenticate checks the access token of a request and tells whose it is: the
@@ -22,6 +24,27 @@ func (i *Issuer) Authenticate(r *http.Request) (principal string, ok bool) {
 	}
 	return c.key, true
 }
+
+// Admit is Authenticate, and takes the token out of the request when it opens, for
+// it is nobody else's business. The same issuer admits the same request again.
+func (i *Issuer) Admit(r *http.Request) (principal string, ok bool) {
+	const key = "switchboard.issuer."
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if principal, ok = vars[key+i.name].(string); ok {
+		return principal, true
+	}
+	if principal, ok = i.Authenticate(r); !ok {
+		return "", false
+	}
+	i.accept.consume(r)
+	if vars != nil {
+		vars[key+i.name] = principal
+	}
+	return principal, true
+}
+
+// CredentialName is the header or query parameter that carries an access token.
+func (i *Issuer) CredentialName() string { return i.accept.name() }
 
 func (i *Issuer) check(ctx context.Context, raw string) (*client, error) {
 	t, c, _, err := i.verify(raw, accessToken)
