@@ -46,6 +46,11 @@ var effects = map[string]effect{
 	"trailing-garbage": spoil(trailingGarbage),
 	"two-documents":    spoil(twoDocuments),
 	"invalid-utf8":     spoil(invalidUTF8),
+	// A token is given, but not as JSON, or beside a refresh token that is none.
+	"as-form":        spoil(asForm),
+	"as-text":        spoil(asText),
+	"as-header":      spoil(asHeader),
+	"number-refresh": spoil(numberRefresh),
 }
 
 func instead(of func(Fault) answer) effect {

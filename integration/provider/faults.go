@@ -97,8 +97,8 @@ func (f Fault) validate() error {
 		names := slices.Concat(slices.Collect(maps.Keys(effects)), known)
 		slices.Sort(names)
 		return fmt.Errorf("unknown fault %q: one of %s", f.Fault, strings.Join(names, ", "))
-	case f.Fault == "same-token" && f.Target == API:
-		return errors.New("same-token needs a token endpoint as its target")
+	case f.Target == API && slices.Contains([]string{"same-token", "as-form", "as-text", "as-header", "number-refresh"}, f.Fault):
+		return fmt.Errorf("%s needs a token endpoint as its target", f.Fault)
 	case f.Fault == "redirect" && f.Location == "":
 		return errors.New("redirect needs a location")
 	case f.Fault == "header" && len(f.Header) == 0:
