@@ -43,6 +43,9 @@ func (c *run) judge() bool {
 
 func (c *run) verdictOf(vars []any) bool {
 	p, status := &c.api.programs, c.recorder.status
+	if err := c.attempt.RuleErr; err != nil {
+		c.found.notes = append(c.found.notes, "token_expired "+err.Error())
+	}
 	switch {
 	case c.attempt.Expired:
 		return c.Fail(call.TokenRefused, c.refusal())
@@ -124,10 +127,15 @@ func (c *run) knowsNobody(vars []any) bool {
 
 // refusal says why an API takes no token of ours.
 func (c *run) refusal() string {
+	what := "the API refused the token, and a new one too: "
 	if !c.attempt.Replayed {
-		return "the API refused the token, and the call was not repeated: " + c.came()
+		what = "the API refused the token, and the call was not repeated: "
 	}
-	return "the API refused the token, and a new one too: " + c.came()
+	what += c.came()
+	if why := c.api.source.Refusal(); why != "" {
+		what += "; " + why
+	}
+	return what
 }
 
 // came says what kind of answer it was: "HTML, status 502".

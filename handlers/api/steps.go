@@ -246,6 +246,12 @@ func (t tracer) judged() adminapi.Step {
 			out["not_found"] = t.found.nobody
 		}
 	}
+	if _, asked := out["not_found"]; asked && t.api.programs.notFound != nil {
+		out["not_found_asked"] = "last" // it only sees that nothing is there
+		if t.api.programs.notFoundBySign {
+			out["not_found_asked"] = "first" // it looks for a sign
+		}
+	}
 	return adminapi.Step{
 		Step: "verdict", Outcome: t.outcome(atVerdict), Note: strings.Join(notes, "; "),
 		In: map[string]any{"status": t.recorder.status}, Out: out,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	bodytext "github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
@@ -67,17 +68,22 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if err != nil {
 		return "", nil //nolint:nilerr // what can't be seen goes on unseen
 	}
-	doc, err := jq.DecodePart(raw, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
+	text, err := bodytext.UTF8(resp.Header.Get("Content-Type"), raw, int(t.MaxSize))
 	if err != nil {
-		return "", nil //nolint:nilerr // a predicate on what is no JSON is false
+		return "", nil //nolint:nilerr // as of what is not JSON
+	}
+	doc, err := jq.DecodePart(text, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
+	if err != nil {
+		return "", nil //nolint:nilerr // a predicate on what is not JSON is false
 	}
 	a.Raw, a.Doc = raw, doc
 	var headers any
 	if t.rule.program.Uses("headers") {
 		headers = program.Headers(resp.Header)
 	}
-	if dead, _ := t.rule.program.Test(resp.Request.Context(), doc, resp.StatusCode, headers, a.Params, a.Request); !dead {
-		return "", nil
+	dead, err := t.rule.program.Test(resp.Request.Context(), doc, resp.StatusCode, headers, a.Params, a.Request)
+	if a.RuleErr = err; !dead {
+		return "", nil //nolint:nilerr // a predicate that fails is false
 	}
 	return "answer with status " + strconv.Itoa(resp.StatusCode), nil
 }

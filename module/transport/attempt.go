@@ -44,6 +44,9 @@ type Attempt struct {
 	// Cause is the error of the connection, when the last try got no answer. What
 	// reverse_proxy makes of it hides what it was.
 	Cause error
+	// RuleErr is why the rule for dead tokens failed on the last answer: such a
+	// rule counts as false.
+	RuleErr error
 	// Expired tells that the last answer said that the token is dead.
 	Expired bool
 	// Replayed tells that the call was made twice.

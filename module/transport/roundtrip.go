@@ -26,7 +26,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if a == nil {
 		a = &own
 	}
-	a.Err, a.Refused, a.Cause, a.Expired, a.Raw, a.Doc = nil, 0, nil, false, nil, nil
+	a.Err, a.Refused, a.Cause, a.RuleErr, a.Expired, a.Raw, a.Doc = nil, 0, nil, nil, false, nil, nil
 	if t.Token != "" && unsigned(req.Method) {
 		return refuseMethod(req, a)
 	}
