@@ -110,7 +110,10 @@ func (c *Call) Ended(reason string) bool {
 
 // Crowded reports whether calls have waited for room during much of this one, so
 // that its time says nothing of the API. Any goroutine may ask.
-func (c *Call) Crowded() bool { return jq.Crowded()-c.crowded > c.Route.budgets.Each/4 }
+func (c *Call) Crowded() bool {
+	crowded := jq.Crowded() - c.crowded
+	return crowded > 0 && crowded > c.Route.budgets.Each/4
+}
 
 // NoRoom ends a call because this instance had no memory or no time for a large
 // answer within the budget, which says nothing of the API.
