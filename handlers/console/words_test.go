@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
@@ -120,9 +119,8 @@ func TestWordsInBothLanguages(t *testing.T) {
 	}
 }
 
-// Every outcome has a word in both languages and a group in the charts, and one without
-// an answer says what to check: none shows as a bare code, and none is left out of the
-// charts or of the share of real answers.
+// Every outcome has a word in both languages and a group in the charts: none shows as a
+// bare code, and none is left out of the charts or of the share of real answers.
 func TestWordsOfOutcomes(t *testing.T) {
 	_, english := words(t, "en")
 	_, chinese := words(t, "zh")
@@ -131,9 +129,6 @@ func TestWordsOfOutcomes(t *testing.T) {
 		for language, texts := range map[string]map[string]string{"English": english, "Chinese": chinese} {
 			if texts["o "+string(outcome)] == "" {
 				t.Errorf("%s has no word in %s", name, language)
-			}
-			if route.Check(outcome, 0) != "" && texts["c "+string(outcome)] == "" {
-				t.Errorf("%s doesn't say what to check in %s", name, language)
 			}
 		}
 		if n := strings.Count(groups, "'"+string(outcome)+"'"); n != 1 && outcome != call.DryRun {
@@ -148,4 +143,122 @@ func TestWordsOfOutcomes(t *testing.T) {
 			t.Errorf("step %s has no word", step)
 		}
 	}
+}
+
+var (
+	aSaid   = regexp.MustCompile(`(?m)^\t(?:'((?:[^'\\]|\\.)+)'|"([^"]+)"): '.*',$`)
+	aFormat = regexp.MustCompile(`%[a-z]`)
+	aBlank  = regexp.MustCompile(`\\\{\d\\\}`)
+)
+
+// What the server says of calls, why they ended so and what to check, is in the Chinese
+// page's table: a text that is new or reworded would show in English there.
+func TestReasonsInChinese(t *testing.T) {
+	_, table, _ := strings.Cut(readPage(t, "words_zh.js"), "export const said")
+	var known []*regexp.Regexp
+	for _, m := range aSaid.FindAllStringSubmatch(table, -1) {
+		english := regexp.QuoteMeta(strings.ReplaceAll(m[1], `\'`, `'`) + m[2])
+		if english := aBlank.ReplaceAllString(english, ".+"); !strings.HasPrefix(english, ".+; ") { // that is for parts
+			known = append(known, regexp.MustCompile("(?s)^"+english+"$"))
+		}
+	}
+	if len(known) < 80 {
+		t.Fatalf("only %d texts found", len(known))
+	}
+	texts := 0
+	for _, pattern := range []string{"api", "route", "lookup"} {
+		paths, err := filepath.Glob(filepath.Join("..", pattern, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			for _, text := range told(t, path) {
+				texts++
+				if !slices.ContainsFunc(known, func(k *regexp.Regexp) bool { return k.MatchString(text) }) {
+					t.Errorf("%s: words_zh.js has no line for %q", path, text)
+				}
+			}
+		}
+	}
+	if texts < 40 {
+		t.Errorf("only %d texts found in the handlers", texts)
+	}
+}
+
+// told are the texts in a Go file that say why a call ended: those given to Fail and
+// Refuse, and returned with an outcome; and those of checks. x stands for what is
+// filled in.
+func told(t *testing.T, path string) (texts []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(e ast.Expr) {
+		if text := textOf(e); strings.Contains(text, " ") && strings.Trim(text, "x ") != "" {
+			texts = append(texts, text)
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 1 && (f.Sel.Name == "Fail" || f.Sel.Name == "Refuse") {
+				add(n.Args[len(n.Args)-1])
+			}
+		case *ast.ReturnStmt:
+			if len(n.Results) == 2 && isOutcome(n.Results[0]) {
+				add(n.Results[1])
+			}
+		case *ast.KeyValueExpr:
+			if isOutcome(n.Key) {
+				add(n.Value)
+			}
+		case *ast.FuncDecl:
+			if n.Name.Name != "Check" {
+				return true
+			}
+			ast.Inspect(n, func(n ast.Node) bool {
+				if back, ok := n.(*ast.ReturnStmt); ok {
+					add(back.Results[0])
+				}
+				return true
+			})
+		}
+		return true
+	})
+	return texts
+}
+
+func isOutcome(e ast.Expr) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	of, ok := s.X.(*ast.Ident)
+	return ok && of.Name == "call"
+}
+
+// textOf is what an expression gives, with x for what isn't fixed.
+func textOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if text, err := strconv.Unquote(e.Value); err == nil {
+			return text
+		}
+	case *ast.BinaryExpr:
+		return textOf(e.X) + textOf(e.Y)
+	case *ast.CallExpr:
+		if f, ok := e.Fun.(*ast.SelectorExpr); ok {
+			switch f.Sel.Name {
+			case "Sprintf":
+				return aFormat.ReplaceAllString(textOf(e.Args[0]), "x")
+			case "said", "Or":
+				return textOf(e.Args[len(e.Args)-1])
+			}
+		}
+	}
+	return "x"
 }

@@ -8,7 +8,7 @@ import { coded, h } from './dom.js';
 import { foldAll, folded } from './fold.js';
 import { complain, goTo, reject, say } from './notes.js';
 import { kind, outcomeBadge, stepBadge } from './outcome.js';
-import { has, moment, ms, number, said, t } from './words.js';
+import { moment, ms, number, said, t } from './words.js';
 
 const options = ['dry_run', 'no_cache', 'fresh_token', 'live'];
 let result = null; // of the last test; gone with the page
@@ -52,7 +52,7 @@ function traced(trace, key, api) {
 		h('p', null, outcomeBadge(trace.outcome), ' ', h('code', null, trace.outcome), ' · ', ms(trace.ms), trace.status ? ' · ' + t('status is', trace.status) : null),
 		h('dl', { class: 'facts' },
 			trace.reason && pair(t('reason'), coded(said(trace.reason)), true),
-			check(trace) && pair(t('check'), coded(check(trace)), true),
+			trace.check && pair(t('check'), coded(said(trace.check)), true),
 			trace.call_id && pair(t('call id'), h('code', null, trace.call_id), true)),
 		trace.answer === undefined ? null : [h('h3', null, t('answer')), shown(trace.answer, 'answer', t('answer'))],
 		h('h3', null, t('steps')),
@@ -67,9 +67,6 @@ function traced(trace, key, api) {
 
 // note is a step's: a sentence, or a command to repeat the request with.
 const note = (text) => (text.startsWith('curl ') ? h('code', null, text) : coded(said(text)));
-
-// check says what to look into after such a call.
-const check = ({ outcome, check: text }) => (has('c ' + outcome) ? t('c ' + outcome) : text);
 
 // toBench takes an answer of the API's to the bench. A call that ended in an earlier
 // step, or in step call itself, has none: what stands there is our own error.

@@ -40,9 +40,6 @@ export function t(key, ...values) {
 
 const fill = (text, values) => text.replace(/\{(\d)\}/g, (_, i) => values[i] ?? '');
 
-// has reports whether there is a text for a key.
-export const has = (key) => key in en;
-
 // said is a text of the server's in the page's language, where the page knows it: the
 // server writes English. Details in it, {0}, {1} …, stay as they are.
 export function said(text) {
