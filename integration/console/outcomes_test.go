@@ -127,8 +127,8 @@ func TestResultsInChinese(t *testing.T) {
 	tab.Wait("每行一个")
 	tab.Click("测试")
 	tab.Told("alert", "refused：接口拒绝")
-	tab.Wait("接口拒绝，状态码 403")
-	tab.Wait("`success` 的判断是否正确")
+	tab.Wait("接口拒绝：状态码 403")
+	tab.Wait("账号是否有权使用这个接口")
 	steps := Eval[string](tab, `document.querySelector(".steps").innerText`)
 	for _, word := range []string{"接收", "请求", "调用", "判断", "约定", "应答", "完成", "缺少的或为 null 的键取默认值", "字节"} {
 		if !strings.Contains(steps, word) {
