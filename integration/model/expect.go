@@ -59,7 +59,9 @@ func (c *call) of(params map[string]any) []expected {
 	case r.dead:
 		return append(all, r.failure("unreachable"))
 	case r.token && q.fault == first401: // when renewals have become rare
-		all = append(all, r.failure("token_refused"))
+		all = append(all, r.failure("token_refused"), r.failure("no_token"))
+	case r.token && answer(q).status == http.StatusUnauthorized: // and no other token came in time
+		all = append(all, r.failure("no_token"))
 	case r.breaker:
 		all = append(all, r.failure("breaker_open"))
 	}
