@@ -308,6 +308,10 @@ func (c *call) request(base string) (*http.Request, error) {
 	return req, nil
 }
 
+// large reports whether a server may close the connection before it has read
+// the body to its end: net/http does so past 256 KiB.
+func (c *call) large() bool { return len(c.body) > 256<<10 }
+
 // question is what the API is asked for params.
 func (c *call) question(params map[string]any) (question, error) {
 	tels, err := c.route.ask(params)

@@ -194,7 +194,7 @@ func (w *world) call(c *call) (a answered, took time.Duration) {
 	status, header, body, err := w.do(req.WithContext(ctx))
 	took = time.Since(begin)
 	if err != nil {
-		if c.hangUp > 0 {
+		if c.hangUp > 0 || c.large() { // it may be refused while it is being sent
 			w.mu.Lock()
 			w.left[c.route.name]++
 			w.mu.Unlock()
