@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// judge reads what a token endpoint has answered (reliability T10). The values
+// judge reads what a token endpoint has answered. The values
 // that were sent are kept out of a Failure; the skew says how far the endpoint's
 // clock is ahead of ours.
 func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew time.Duration) (Grant, *Failure) {

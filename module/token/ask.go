@@ -11,7 +11,7 @@ import (
 )
 
 // clockTolerance is by how much clocks may differ before a refusal is put
-// down to them (T14).
+// down to them.
 const clockTolerance = 30 * time.Second
 
 // call gets a token from the endpoint: by the refresh token if there is one
@@ -95,7 +95,7 @@ func (k *Keeper) obtain(ctx context.Context, v *vault, f *flight) outcome {
 
 // mark writes down, in memory and in the vault, that this instance is about to
 // make a call. A refresh token counts as spent from then on, so a process that
-// finds the mark after a crash doesn't send it again (T7). It tells whether the
+// finds the mark after a crash doesn't send it again. It tells whether the
 // mark is in the vault.
 func (k *Keeper) mark(ctx context.Context, v *vault, how string) bool {
 	k.mu.Lock()
@@ -176,7 +176,7 @@ var (
 	errShort error = &Failure{Kind: Invalid, Reason: "expires_in is below 30 s for the second time in a row; its unit may be wrong"}
 )
 
-// take judges what the endpoint gave (T10) and makes it the current token.
+// take judges what the endpoint gave and makes it the current token.
 func (k *Keeper) take(ctx context.Context, v *vault, g Grant, asked time.Time, how string, err error) (outcome, error) {
 	if err != nil {
 		return outcome{}, err

@@ -29,7 +29,7 @@ type Keep struct {
 
 // The bounds of what can be configured, and the defaults.
 const (
-	callTimeout          = 10 * time.Second // reliability T15
+	callTimeout          = 10 * time.Second
 	maxCallTimeout       = time.Minute
 	refusedPause         = 5 * time.Minute
 	minRetryRefused      = time.Second

@@ -47,7 +47,7 @@ type endpoint interface {
 // circumstances are what a token call depends on beside the credentials.
 type circumstances struct {
 	// skew is added to the clock for $timestamp; the keeper learns it from a
-	// refusal's Date (reliability T14).
+	// refusal's Date.
 	skew time.Duration
 	// refused is $refused: an API has refused the token that is held.
 	refused bool

@@ -59,7 +59,7 @@ func (e *tokenEndpoint) call(ctx context.Context, r *requestPrograms, u *url.URL
 	ctx, cancel := context.WithTimeout(ctx, e.source.timeout())
 	defer cancel()
 	// one timestamp and one nonce for all programs, so that a signature agrees
-	// with the parameters that it signs (reliability T14)
+	// with the parameters that it signs
 	vars := slices.Concat(
 		[]any{e.plan.stamp.at(time.Now().Add(in.skew)), Nonce(), access, refresh, in.refused},
 		e.values,

@@ -17,7 +17,7 @@ import (
 )
 
 // maxAnswer is the size in bytes up to which an answer of a token endpoint is
-// read, compressed and not (reliability T15).
+// read, compressed and not.
 const maxAnswer = 64 << 10
 
 // reply is an answer of a token endpoint.

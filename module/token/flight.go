@@ -11,7 +11,7 @@ import (
 
 // flight is one renewal, shared by all who need its result. Its worker is a
 // goroutine of its own: no caller's end ends it, a panic in it is an error for
-// everybody, and each caller waits on its own context (L6).
+// everybody, and each caller waits on its own context.
 type flight struct {
 	done   chan struct{}
 	err    error  // valid after done

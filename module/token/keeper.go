@@ -121,7 +121,7 @@ func newKeeper(p policy, e endpoint) *Keeper {
 }
 
 // now is the wall clock: expiries are wall-clock times, and a monotonic clock
-// stands still while a machine sleeps (T14).
+// stands still while a machine sleeps.
 func (k *Keeper) now() time.Time { return k.clock().Round(0) }
 
 func (k *Keeper) static() bool { return k.policy.static != "" }

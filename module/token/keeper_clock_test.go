@@ -43,7 +43,7 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
-// T14: a machine whose clock is wrong signs with the endpoint's time after one
+// A machine whose clock is wrong signs with the endpoint's time after one
 // refusal, and goes on so after a restart.
 func TestClockSkew(t *testing.T) {
 	for _, off := range []time.Duration{10 * time.Minute, -10 * time.Minute} {

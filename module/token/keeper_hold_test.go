@@ -98,7 +98,7 @@ func TestRefusedSignInKeepsTheValidToken(t *testing.T) {
 	})
 }
 
-// T11: a hundred requests find out at once that their token is dead.
+// A hundred requests find out at once that their token is dead.
 func TestAHundredInvalidations(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()

@@ -109,7 +109,7 @@ func TestRenewalByWhatTheRefreshGives(t *testing.T) {
 	}
 }
 
-// T7: a refresh token whose fate is unknown isn't sent again, not by the next
+// A refresh token whose fate is unknown isn't sent again, not by the next
 // attempt, not after a restart.
 func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -121,7 +121,7 @@ func TestValidTokenIsServedWhileTheEndpointHangs(t *testing.T) {
 	})
 }
 
-// T13: at most 30 calls in 10 minutes, and requests neither cause calls nor
+// At most 30 calls in 10 minutes, and requests neither cause calls nor
 // wait for one that they can't live to see.
 func TestEndpointIsDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 const (
 	// pollEvery is how often a keeper that waits for its turn to renew, or has
-	// no token, looks into the vault for another instance's (T4).
+	// no token, looks into the vault for another instance's.
 	pollEvery = 5 * time.Second
 	// pollRefused is the same while signing in is refused.
 	pollRefused = 30 * time.Second

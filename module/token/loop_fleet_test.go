@@ -9,7 +9,7 @@ import (
 
 // Sixteen instances share one storage for seven days, each with a request
 // a minute, at an API that kills the old token at once and takes each
-// refresh token once (reliability, sections 4 and 9, T3 and T4).
+// refresh token once.
 func TestFleetWeek(t *testing.T) {
 	tests := map[string]struct {
 		noLock bool
@@ -85,7 +85,7 @@ func TestFleetWeek(t *testing.T) {
 	}
 }
 
-// T2 in one process, with a cold start: one obtains, the others find the token
+// In one process, with a cold start: one obtains, the others find the token
 // while they wait for the lock; or, where that is none, because of the mark.
 func TestFleetColdStart(t *testing.T) {
 	for _, noLock := range []bool{false, true} {

@@ -112,7 +112,7 @@ func (c *compiler) compile(setting, text string, want jq.Kind, vars []string, to
 	*to = compiled
 }
 
-// weakHash finds the functions that FIPS 140 does not approve (reliability X9).
+// weakHash finds the functions that FIPS 140 does not approve.
 var weakHash = regexp.MustCompile(`\b(md5|sha1)\b`)
 
 var variableInText = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*`)

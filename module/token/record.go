@@ -31,7 +31,7 @@ type record struct {
 	// Assumed: the endpoint stated no lifetime.
 	Assumed bool `json:"assumed,omitempty"`
 	// Spent is when the refresh token was sent last. Unless the answer came and
-	// cleared it, the token counts as used up (T7).
+	// cleared it, the token counts as used up.
 	Spent time.Time `json:"spent,omitzero"`
 	// Asking is when an instance last began a call for a new token, Asker which
 	// one. Where the storage's lock excludes nobody, this mark keeps the others
@@ -83,7 +83,7 @@ func (r *record) valid(now time.Time) bool {
 }
 
 // newer tells whether r came after old. Without an excluding lock two
-// instances can make the same generation; then the stored one wins (T3).
+// instances can make the same generation; then the stored one wins.
 func (r *record) newer(old *record) bool {
 	return r.Generation > old.Generation || r.Generation == old.Generation && r.Access != old.Access
 }

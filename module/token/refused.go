@@ -118,7 +118,7 @@ func (f *refusals) next(request uint64, now time.Time) time.Time {
 
 // Invalidate says that the API refused the token of this generation. If that is
 // the generation held, it isn't served any more and one renewal follows; any
-// number of calls for one generation cause one renewal (T11). request stands for
+// number of calls for one generation cause one renewal. request stands for
 // what was asked, the same number for the same request, 0 when that isn't known.
 // reason is for the log: a status or a business code.
 //

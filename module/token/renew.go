@@ -7,7 +7,7 @@ import (
 
 // renew is one renewal, from looking into the vault to publishing a token.
 // The vault comes first: a token that another instance or an earlier process
-// got costs no call (T3). The lock keeps instances apart where it can; what
+// got costs no call. The lock keeps instances apart where it can; what
 // makes the renewal right without it is reading again at each turn.
 func (k *Keeper) renew(ctx context.Context, f *flight) outcome {
 	v := k.vault(ctx)

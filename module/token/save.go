@@ -8,12 +8,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// saveRetry is when to try again to store a record (T9).
+// saveRetry is when to try again to store a record.
 const saveRetry = 30 * time.Second
 
 // store makes a grant's record the current one. It is stored before it is
-// served (T8), and not at all when another instance has stored a token that
-// was asked for after this one (T3). A token asked for before it is replaced:
+// served, and not at all when another instance has stored a token that
+// was asked for after this one. A token asked for before it is replaced:
 // where each token call ends the token before, ours is the one that lives.
 func (k *Keeper) store(ctx context.Context, v *vault, prev, r record, how string) outcome {
 	adopted := k.read(ctx, v)
@@ -55,7 +55,7 @@ func (k *Keeper) save(ctx context.Context, v *vault, r record) error {
 	return err
 }
 
-// resave stores the record that couldn't be stored before (T9).
+// resave stores the record that couldn't be stored before.
 func (k *Keeper) resave(ctx context.Context, _ *flight) outcome {
 	v := k.vault(ctx)
 	if adopted := k.read(ctx, v); adopted != nil {

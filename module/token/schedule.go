@@ -13,7 +13,7 @@ const (
 	defaultBefore = 10 * time.Minute
 	// longestRefusal bounds the wait after a refused sign-in.
 	longestRefusal = time.Hour
-	// shortestBackoff and longestBackoff bound the wait after any other failure (T13).
+	// shortestBackoff and longestBackoff bound the wait after any other failure.
 	shortestBackoff = time.Second
 	longestBackoff  = time.Minute
 	// quickTries is how often a renewal that failed while a token was held is
@@ -58,7 +58,7 @@ func windowStart(obtained, expires time.Time, p *policy) time.Time {
 }
 
 // startWithin picks when to renew inside the window: anywhere in its first
-// 80 %, so a fleet's instances don't wake together (T4). A keeper that comes
+// 80 %, so a fleet's instances don't wake together. A keeper that comes
 // late takes the start of what is left.
 func startWithin(start, expires, now time.Time, r float64) time.Time {
 	end := start.Add(part(expires.Sub(start), 0.8))
@@ -77,7 +77,7 @@ func unchangedPause(remaining time.Duration, r float64) time.Duration {
 
 // backoff is the wait after the nth failure in a row: exponential, jittered
 // over the upper three quarters. Jitter from zero would be 30 calls and more
-// in 10 minutes; this is about 20 (T13).
+// in 10 minutes; this is about 20.
 func backoff(n int, r float64) time.Duration {
 	top := longestBackoff
 	if n < 6 {

@@ -13,7 +13,7 @@ import (
 // by its lock where it is one, by marks in the record, by reading again.
 
 const (
-	// lockPatience bounds the wait for the storage's lock (T5).
+	// lockPatience bounds the wait for the storage's lock.
 	lockPatience = 15 * time.Second
 	// lockErrorPatience bounds it when the storage gives errors: some storages
 	// answer so when the lock is held, others when they are broken.
@@ -31,7 +31,7 @@ func newID() string { return rand.Text() }
 
 // exclusive waits for the storage's lock, bounded, and reads the vault while
 // it waits: usually the holder of the lock is getting the very token. Without
-// the lock at the end, the renewal goes on without it (T5).
+// the lock at the end, the renewal goes on without it.
 func (k *Keeper) exclusive(ctx context.Context, v *vault, f *flight) (unlock func(), o outcome, done bool) {
 	nothing := func() {}
 	if v.down() {

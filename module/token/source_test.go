@@ -37,7 +37,7 @@ func TestSecretsAreResolvedOnce(t *testing.T) {
 	if want := []string{"app_key", "app_secret", "braces", "scope"}; !slices.Equal(names, want) {
 		t.Errorf("names %q", names)
 	}
-	// what a file holds is no placeholder (reliability X4)
+	// what a file holds is no placeholder
 	if want := []any{"the key", "{env.TEST_KEY}", "{a}", nil}; !slices.Equal(values, want) {
 		t.Errorf("values %q", values)
 	}

@@ -56,7 +56,7 @@ func newVault(s certmagic.Storage, p *policy) *vault {
 	}
 }
 
-// storageName is the form of every key and lock name (T16). Hex only: storage
+// storageName is the form of every key and lock name. Hex only: storage
 // modules sanitise lock names lossily, and keys not at all.
 func storageName(of string) string {
 	sum := sha256.Sum256([]byte(of))

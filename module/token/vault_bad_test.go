@@ -25,7 +25,7 @@ func TestSaveOutlivesTheRenewal(t *testing.T) {
 	})
 }
 
-// T9: a storage that can't be written costs nobody a token.
+// A storage that can't be written costs nobody a token.
 func TestStoreFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newStorage()

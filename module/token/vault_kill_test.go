@@ -105,7 +105,7 @@ func (p *process) refresh(ctx context.Context, prev *Token, in circumstances) (g
 	return g, err
 }
 
-// T8: an instance that is killed at any step of its first sign-in or of a
+// An instance that is killed at any step of its first sign-in or of a
 // renewal leaves the fleet serving within 15 s, and no refresh token is sent
 // twice.
 func TestKilledAtEachStep(t *testing.T) {

@@ -14,12 +14,11 @@ import (
 var errQueueing = errors.New("an abandoned wait for the lock still lasts")
 
 // lease is the storage's lock, or the wait for it. A lock is a hint: some
-// storages' locks exclude nobody, and others stay locked forever (reliability,
-// section 4). What follows the lock must be right without it.
+// storages' locks exclude nobody, and others stay locked forever. What follows the lock must be right without it.
 type lease struct {
 	v      *vault
 	name   string
-	ctx    context.Context // outlives the critical section: redis refreshes a lock only while it lives (T5)
+	ctx    context.Context // outlives the critical section: redis refreshes a lock only while it lives
 	cancel context.CancelFunc
 	got    chan error // what Lock returned, unless abandoned before; nil once dropped
 
@@ -105,7 +104,7 @@ func (l *lease) unlock() error {
 // errNoExclusion is what the self-test is for.
 var errNoExclusion = errors.New("the storage's lock was given out twice")
 
-// testLock takes a lock of a random name and tries to take it again (T17).
+// testLock takes a lock of a random name and tries to take it again.
 // It gives errNoExclusion when that works, another error when the lock itself
 // fails, nil when the lock is a lock.
 func (v *vault) testLock(ctx context.Context) error {

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// T5: the lock of an instance that is gone and never goes stale.
+// The lock of an instance that is gone and never goes stale.
 func TestGhostLock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newStorage()
@@ -67,7 +67,7 @@ func TestAbandonedLockIsFreed(t *testing.T) {
 	})
 }
 
-// T17: a lock that is none is told, once.
+// A lock that is none is told, once.
 func TestLockSelfTest(t *testing.T) {
 	tests := map[string]struct {
 		spoil func(s *storage)

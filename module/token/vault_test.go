@@ -70,7 +70,7 @@ func TestWaitingRequestAdopts(t *testing.T) {
 	})
 }
 
-// T8: nobody is served a token that isn't stored yet.
+// Nobody is served a token that isn't stored yet.
 func TestTokenIsStoredBeforeItIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newStorage()
