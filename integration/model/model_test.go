@@ -300,6 +300,11 @@ func (w *world) report() {
 	if w.late > w.made/10 {
 		w.t.Errorf("%d of %d calls took the whole budget without a reason", w.late, w.made)
 	}
+	for _, r := range routes {
+		if n := w.seen[[2]string{r.name, "no_token"}]; n > w.made/len(routes)/20 {
+			w.t.Errorf("%d calls of %s had no token", n, r.name)
+		}
+	}
 	for _, name := range faultNames {
 		if n := w.byFault[name]; n.late > 4 && n.late > n.made/2 {
 			w.t.Errorf("fault %s: %d of %d calls took the whole budget without a reason", name, n.late, n.made)
