@@ -119,10 +119,11 @@ func (c *run) redirected() bool {
 // knowsNobody reports whether a successful answer says that nobody is there.
 // Without a not_found line that is an answer with nothing in it, and status 404.
 func (c *run) knowsNobody(vars []any) bool {
-	if p := c.api.programs; p.notFound != nil {
+	p := &c.api.programs
+	if p.notFound != nil {
 		return !p.notFoundBySign && c.holds("not_found", p.notFound, vars)
 	}
-	return c.doc == nil || c.recorder.status == http.StatusNotFound
+	return c.doc == nil || c.recorder.status == http.StatusNotFound && p.success == nil
 }
 
 // refusal says why an API takes no token of ours.

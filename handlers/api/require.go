@@ -15,7 +15,8 @@ import (
 // it ends as `incomplete`: an API that gets no filter may answer with anybody's
 // data.
 type Require struct {
-	// Names of params that must be given. A blank one isn't.
+	// Names of params that must be given. A blank one isn't, nor is an array or
+	// object with nothing but blanks in it.
 	Params []string `json:"params,omitempty"`
 
 	// jq predicates on params: all of them must be true.
@@ -99,7 +100,7 @@ func (c *run) require() bool {
 	}
 	c.found.stage = atRequire
 	for _, name := range r.Params {
-		if v, given := c.Input.Params[name]; !given || v == nil {
+		if !call.HasContent(c.Input.Params[name]) {
 			return c.Fail(call.Incomplete, "the param "+name+" is missing")
 		}
 	}

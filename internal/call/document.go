@@ -67,3 +67,25 @@ func Given(object map[string]any) map[string]any {
 	})
 	return given
 }
+
+// HasContent reports whether there is anything in a value that isn't null or
+// blank, at any depth.
+func HasContent(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case string:
+		return !isBlank(v)
+	case []any:
+		return slices.ContainsFunc(v, HasContent)
+	case map[string]any:
+		for _, member := range v {
+			if HasContent(member) {
+				return true
+			}
+		}
+		return false
+	default:
+		return true
+	}
+}
