@@ -250,7 +250,7 @@ func (b *Body) encode(c *run, vars []any) ([]byte, error) {
 	case "text":
 		return []byte(v.(string)), nil
 	default:
-		return jq.Encode(nil, v, jq.Limits{})
+		return jqhttp.JSON(v)
 	}
 }
 

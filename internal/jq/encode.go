@@ -2,6 +2,7 @@ package jq
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/big"
 	"slices"
@@ -19,8 +20,18 @@ import (
 // given back as it came. Depth, nodes and bytes are counted on the way, so that
 // neither a deep value nor a shared one can take the stack or the memory.
 func Encode(dst []byte, v any, l Limits) ([]byte, error) {
+	return encodeWith(dst, v, encoder{Limits: l.orDefaults()})
+}
+
+// EncodeFinite is Encode for a value that somebody else acts on: NaN and
+// infinities, which JSON can't write, are ErrFailed instead of another value.
+func EncodeFinite(dst []byte, v any, l Limits) ([]byte, error) {
+	return encodeWith(dst, v, encoder{Limits: l.orDefaults(), finite: true})
+}
+
+func encodeWith(dst []byte, v any, e encoder) ([]byte, error) {
 	keys := keyLists.Get().(*[]string)
-	e := encoder{Limits: l.orDefaults(), b: dst, start: len(dst), keys: *keys}
+	e.b, e.start, e.keys = dst, len(dst), *keys
 	e.value(v, 0)
 	if cap(e.keys) <= maxKeysPooled {
 		clear(e.keys[:cap(e.keys)])
@@ -32,6 +43,8 @@ func Encode(dst []byte, v any, l Limits) ([]byte, error) {
 	}
 	return e.b, nil
 }
+
+var errNotFinite = fmt.Errorf("%w: a number that JSON can't write (NaN or infinite)", ErrFailed)
 
 // keyLists are for the keys of the objects that are being written.
 var keyLists = sync.Pool{New: func() any {
@@ -49,6 +62,8 @@ type encoder struct {
 	keys  []string // of the objects that are being written
 	run   *run     // whose clock counts the nodes, if any
 	err   error
+
+	finite bool // NaN and infinities are errors
 }
 
 // full tells whether to stop, after n more nodes.
@@ -137,6 +152,10 @@ func (e *encoder) object(m map[string]any, depth int) {
 
 // float writes like encoding/json: short exponents, no infinities.
 func (e *encoder) float(f float64) {
+	if e.finite && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		e.err = errNotFinite
+		return
+	}
 	if math.IsNaN(f) {
 		e.b = append(e.b, "null"...)
 		return

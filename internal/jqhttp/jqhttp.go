@@ -106,6 +106,9 @@ func add(b *strings.Builder, name string, v any) error {
 	return nil
 }
 
+// JSON encodes a value as a JSON body, up to 1 MiB. NaN and infinities are errors.
+func JSON(v any) ([]byte, error) { return jq.EncodeFinite(nil, v, jq.Limits{}) }
+
 // framing lists the header fields that the connection itself writes.
 var framing = []string{
 	"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Trailer", "Transfer-Encoding", "Upgrade",

@@ -103,6 +103,22 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// jq writes NaN as null and infinity as the greatest number, which an API would
+// take for what was meant.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	for program, tt := range map[string]struct{ want, err string }{
+		`{b: [1, 2.5], a: null}`: {`{"a":null,"b":[1,2.5]}`, ""},
+		`"x"`:                    {`"x"`, ""},
+		`{a: [nan]}`:             {"", "a number that JSON can't write"},
+		`infinite`:               {"", "a number that JSON can't write"},
+		`[-infinite]`:            {"", "a number that JSON can't write"},
+	} {
+		got, err := jqhttp.JSON(run(t, program))
+		check(t, program, string(got), err, tt.want, tt.err)
+	}
+}
+
 func TestHeader(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -32,7 +32,7 @@ func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*h
 		if err != nil {
 			return fail("json", plain(err))
 		}
-		data, err := jq.Encode(nil, object, jq.Limits{})
+		data, err := jqhttp.JSON(object)
 		if err != nil {
 			return fail("json", plain(err))
 		}

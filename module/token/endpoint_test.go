@@ -287,6 +287,7 @@ func TestRequestParts(t *testing.T) {
 		"no number":                 "query `{a: nan}`",
 		"a name from a credential":  "form `{(\"x\" + $id): {}}`",
 		"nested arrays in a form":   "form `{a: [[$id]]}`",
+		"no number in JSON":         "json `{a: [nan]}`",
 		"infinity":                  "form `{a: [infinite]}`",
 		"no host":                   "headers `{host: \"a b\"}`",
 		"a header's name":           "headers `{($id): 1}`",
