@@ -11,7 +11,7 @@ func TestObjectKeys(t *testing.T) {
 	const unknown = "?"
 	for src, want := range map[string]string{
 		`{name: .data.nick, vip: .data.isVip}`: "name vip",
-		`{nmae: .n}`:                           "nmae",
+		`{nick: .n}`:                           "nick",
 		`{}`:                                   "",
 		`{name, "a b": 1, if: 2, $status}`:     "a b if name status",
 		`.data | {name}`:                       "name",

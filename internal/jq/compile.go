@@ -71,7 +71,7 @@ func Compile(src string, s Spec) (p *Program, err error) {
 
 // suspicion tells what looks wrong with a program that compiles.
 func suspicion(src string, want Kind, written *gojq.Query, yields kinds) string {
-	why := ""
+	var why string
 	switch {
 	case want == Predicate && !yields.canBe(want):
 		why = mismatch(yields, want)

@@ -92,13 +92,13 @@ func decode(s string) string {
 	for i := 0; i < len(s); {
 		if s[i] == '%' {
 			if n, ok := hexAt(s, i+1, 2); ok {
-				b.WriteByte(byte(n))
+				b.WriteByte(byte(n)) //nolint:gosec // of two digits
 				i += 3
 				continue
 			}
 			if i+1 < len(s) && s[i+1]|0x20 == 'u' {
 				if n, ok := hexAt(s, i+2, 4); ok {
-					b.WriteRune(rune(n))
+					b.WriteRune(n)
 					i += 6
 					continue
 				}
@@ -110,10 +110,10 @@ func decode(s string) string {
 	return b.String()
 }
 
-func hexAt(s string, from, digits int) (uint64, bool) {
+func hexAt(s string, from, digits int) (rune, bool) {
 	if from+digits > len(s) {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(s[from:from+digits], 16, 32)
-	return n, err == nil
+	n, err := strconv.ParseUint(s[from:from+digits], 16, 16)
+	return rune(n), err == nil
 }

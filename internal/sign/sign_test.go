@@ -101,10 +101,18 @@ func TestVerified(t *testing.T) {
 		alg, key string
 		public   any
 	}{
-		{"HS256", secret, []byte(secret)}, {"HS384", secret, []byte(secret)}, {"HS512", secret, []byte(secret)},
-		{"RS256", pkcs8(t, rsaKey), rsaKey.Public()}, {"RS384", pkcs8(t, rsaKey), rsaKey.Public()}, {"RS512", pkcs8(t, rsaKey), rsaKey.Public()},
-		{"PS256", pkcs8(t, rsaKey), rsaKey.Public()}, {"PS384", pkcs8(t, rsaKey), rsaKey.Public()}, {"PS512", pkcs8(t, rsaKey), rsaKey.Public()},
-		{"ES256", pkcs8(t, ecKey), ecKey.Public()}, {"ES384", pkcs8(t, p384), p384.Public()}, {"ES512", pkcs8(t, p521), p521.Public()},
+		{"HS256", secret, []byte(secret)},
+		{"HS384", secret, []byte(secret)},
+		{"HS512", secret, []byte(secret)},
+		{"RS256", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"RS384", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"RS512", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"PS256", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"PS384", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"PS512", pkcs8(t, rsaKey), rsaKey.Public()},
+		{"ES256", pkcs8(t, ecKey), ecKey.Public()},
+		{"ES384", pkcs8(t, p384), p384.Public()},
+		{"ES512", pkcs8(t, p521), p521.Public()},
 		{"EdDSA", pkcs8(t, edKey), edKey.Public()},
 	} {
 		if !sign.Known(tt.alg) || sign.Secret(tt.alg) != strings.HasPrefix(tt.alg, "HS") {
