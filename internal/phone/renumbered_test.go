@@ -17,7 +17,7 @@ func TestRenumberings(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for _, r := range renumberings {
 		found := 0
-		for range 60 {
+		for range 10 {
 			digits := []byte(r.old)
 			for len(digits) < r.length {
 				digits = append(digits, byte('0'+random.IntN(10)))
@@ -38,7 +38,7 @@ func TestRenumberings(t *testing.T) {
 			}
 		}
 		if found == 0 {
-			t.Errorf("%+v: no number", r)
+			t.Errorf("%+v: not one number", r)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestSubscribersStayApart(t *testing.T) {
 				continue
 			}
 			digits := []byte(phonenumbers.GetNationalSignificantNumber(example))
-			for range 40 {
+			for range 6 {
 				number := fmt.Sprintf("+%d%s", example.GetCountryCode(), digits)
 				got, ok := E164(number, region)
 				switch {

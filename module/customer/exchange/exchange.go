@@ -82,6 +82,7 @@ func open(r io.Reader, format Format) (rows, Format, *lines, error) {
 			return nil, "", nil, errors.New("the file is not a JSON array; it begins with another sign than [")
 		}
 		return &arrayRows{in: in}, format, in, nil
+	case Detect, CSV:
 	}
 	c, err := newCSVRows(in)
 	if err != nil {

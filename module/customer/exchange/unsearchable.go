@@ -26,7 +26,10 @@ func (u Unsearchable) String() string {
 }
 
 // unsearched counts for each field that is searched in another form than it has.
-type unsearched struct{ tel, email Unsearchable }
+type unsearched struct{ tel, email tally }
+
+// tally counts customers; first is the line of the first one.
+type tally struct{ count, first int64 }
 
 func (u *unsearched) note(r *customer.Record, line int64, region phone.Region) {
 	if r.Tel != "" && customer.TelKey(r.Tel, region) == "" {
@@ -37,21 +40,19 @@ func (u *unsearched) note(r *customer.Record, line int64, region phone.Region) {
 	}
 }
 
-func (u *Unsearchable) add(line int64) {
-	if u.Count++; u.Count == 1 {
-		u.First = line
+func (t *tally) add(line int64) {
+	if t.count++; t.count == 1 {
+		t.first = line
 	}
 }
 
 // found are those of which there is one.
 func (u *unsearched) found() (all []Unsearchable) {
-	if u.tel.Count > 0 {
-		u.tel.Field = string(customer.ByTel)
-		all = append(all, u.tel)
+	if u.tel.count > 0 {
+		all = append(all, Unsearchable{string(customer.ByTel), u.tel.count, u.tel.first})
 	}
-	if u.email.Count > 0 {
-		u.email.Field = string(customer.ByEmail)
-		all = append(all, u.email)
+	if u.email.count > 0 {
+		all = append(all, Unsearchable{string(customer.ByEmail), u.email.count, u.email.first})
 	}
 	return all
 }

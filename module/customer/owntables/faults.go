@@ -37,22 +37,22 @@ func (v *verdict) fault() *fault {
 	return &fault{v.kind, v.reason}
 }
 
-// columnFault is a column that can't be read. It names the column, which the
+// columnError is a column that can't be read. It names the column, which the
 // statement has named.
-type columnFault struct {
+type columnError struct {
 	column string
 	err    error // errColumnTooLarge or errColumnType
 }
 
-func (c *columnFault) Error() string { return "column " + c.column + " " + c.err.Error() }
-func (c *columnFault) Unwrap() error { return c.err }
+func (c *columnError) Error() string { return "column " + c.column + " " + c.err.Error() }
+func (c *columnError) Unwrap() error { return c.err }
 
 // ofColumn returns an error about a column with its name.
 func ofColumn(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &columnFault{name, err}
+	return &columnError{name, err}
 }
 
 // judgeColumn is the verdict on an error about a column; ok is false for others.
