@@ -336,6 +336,7 @@ export const said = {
 	'ambiguous: {0}': '结果不明：{0}',
 	'invalid: {0}': '无效：{0}',
 	'the endpoint said no': '端点拒绝',
+	'the endpoint says {0}': '端点说 {0}',
 	'no whole answer in time': '没有及时得到完整的应答',
 	"can't connect": '无法连接',
 	'the connection broke before a whole answer': '在完整的应答之前连接中断',
