@@ -19,18 +19,18 @@ import (
 // clock is ahead of ours.
 func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew time.Duration) (Grant, *Failure) {
 	doc, other, failure := r.read()
-	fail := func(kind FailureKind, why string) (Grant, *Failure) {
+	fail := func(kind FailureKind, why string) *Failure {
 		date, _ := http.ParseTime(r.header.Get("Date"))
-		return Grant{}, &Failure{
+		return &Failure{
 			Kind: kind, Status: r.status, Code: code(doc, sent.sent), Date: date, Reason: why,
 			Message: sent.message(doc), RetryAfter: r.retryAfter(date),
 		}
 	}
 	if failure != nil {
-		return fail(failure.Kind, failure.Reason)
+		return Grant{}, fail(failure.Kind, failure.Reason)
 	}
 	a := answer{ctx, doc, []any{r.status, program.Headers(r.header)}}
-	no := func(why string) (Grant, *Failure) {
+	no := func(why string) *Failure {
 		if other != "" { // nothing that could say no
 			return fail(Ambiguous, "the endpoint answered with "+other+" where a token was expected")
 		}
@@ -38,17 +38,17 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew
 	}
 	if e.plan.success != nil {
 		if success, _ := e.plan.success.Test(ctx, doc, a.vars...); !success {
-			return no("the endpoint said no")
+			return Grant{}, no("the endpoint said no")
 		}
 	}
 	access, err := a.token(e.plan.accessToken)
 	switch {
 	case other != "" && strings.Contains(access, " "):
-		return no("") // a sentence, not a token
+		return Grant{}, no("") // a sentence, not a token
 	case e.plan.success == nil && (errors.Is(err, errTokenEmpty) || errors.Is(err, jq.ErrFailed)):
-		return no("the answer holds no token")
+		return Grant{}, no("the answer holds no token")
 	case err != nil:
-		return fail(Invalid, "access_token: "+plain(err))
+		return Grant{}, fail(Invalid, "access_token: "+plain(err))
 	}
 	grant := Grant{Access: access}
 	// A renewal can do without a refresh token, so a bad one costs no service.
@@ -58,7 +58,7 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew
 		grant.warn("refresh_token: " + plain(err) + "; going on without it")
 	}
 	if err := e.lifetime(&grant, a, time.Now().Add(skew)); err != nil {
-		return fail(Invalid, plain(err))
+		return Grant{}, fail(Invalid, plain(err))
 	}
 	if e.plan.keep != nil {
 		value, err := a.run(e.plan.keep)
@@ -67,7 +67,7 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew
 			err = checkKept(grant.Keep, e.plan.Keep.Hosts)
 		}
 		if err != nil {
-			return fail(Invalid, "keep: "+plain(err))
+			return Grant{}, fail(Invalid, "keep: "+plain(err))
 		}
 	}
 	return grant, nil

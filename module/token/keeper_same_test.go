@@ -111,8 +111,8 @@ func TestRemainingLife(t *testing.T) {
 		"up":   func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) },
 	}
 	for name, round := range rounded {
-		for _, life := range []time.Duration{40, 75, 90, 120, 150, 200, 1800} {
-			life *= time.Second
+		for _, life := range []int{40, 75, 90, 120, 150, 200, 1800} {
+			life := time.Duration(life) * time.Second
 			t.Run(life.String()+" "+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					p := testPolicy()
