@@ -86,3 +86,38 @@ func BenchmarkBudget(b *testing.B) {
 		all.Start(b.Context()).Stop()
 	}
 }
+
+// A budget that begins anew ends later, also when it isn't the last to have begun,
+// and none of the others does. One that has ended, or is lifted, stays as it is.
+func TestARestartedBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := &Budgets{Each: 2 * time.Second}
+		begin := time.Now()
+		upload, other := all.Start(t.Context()), all.Start(t.Context())
+		defer upload.Stop()
+		defer other.Stop()
+		for range 3 {
+			time.Sleep(time.Second)
+			upload.Restart()
+			if at, ok := upload.Deadline(); !ok || time.Until(at) != 2*time.Second {
+				t.Errorf("deadline in %v", time.Until(at))
+			}
+		}
+		if !other.Spent() || upload.Err() != nil {
+			t.Errorf("the other: %v, the upload: %v", other.Err(), upload.Err())
+		}
+		<-upload.Done()
+		if took := time.Since(begin); took != 5*time.Second || !upload.Spent() {
+			t.Errorf("it ended after %v", took)
+		}
+		upload.Restart()
+		lifted := all.Start(t.Context())
+		defer lifted.Stop()
+		lifted.Lift()
+		lifted.Restart()
+		time.Sleep(time.Hour)
+		if lifted.Err() != nil {
+			t.Error("a lifted budget has ended")
+		}
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -92,6 +94,26 @@ func TestTheTokenComesBackInNoHeader(t *testing.T) {
 				t.Errorf("%s: the body has become %q", name, body)
 			}
 		}
+	}
+}
+
+// reverse_proxy hands interim answers on by a trace of the request.
+func TestTheTokenComesBackInNoInterimAnswer(t *testing.T) {
+	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</style.css?"+r.URL.RawQuery+">; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusOK)
+	})
+	h := newHolder()
+	h.injection = token.Injection{Where: token.InQuery, Name: "access_token"}
+	var hint string
+	req := request(t, "GET", api+"/?a=1", nil)
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(_ int, fields textproto.MIMEHeader) error { hint = fields.Get("Link"); return nil },
+	}))
+	do(t, newTransport(t, h), req)
+	if !strings.Contains(hint, "a=1") || strings.Contains(hint, tokenNumber(1)) {
+		t.Errorf("got the hint %q", hint)
 	}
 }
 

@@ -1,8 +1,11 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -18,15 +21,34 @@ const shortestHidden = 4
 // repeat the URL or the credentials of a request, and the caller must not read
 // them.
 func (t *Transport) hideToken(resp *http.Response, access string) {
-	if t.inject.Where == token.InQuery {
-		hideParameter(resp.Header, t.inject.Name)
+	t.hideFields(resp.Header, access)
+	if len(access) >= shortestHidden && resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols && (resp.ContentLength < 0 || len(resp.Trailer) > 0) {
+		resp.Body = &echoed{resp.Body, resp, access}
 	}
-	if len(access) < shortestHidden {
+}
+
+// hideEarly takes the token out of interim answers (103 Early Hints), which
+// reverse_proxy hands on while it waits. A handler that holds answers back drops
+// them. The trace belongs to this one request.
+func (t *Transport) hideEarly(ctx context.Context, access string) {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil || trace.Got1xxResponse == nil || attemptOf(ctx) != nil {
 		return
 	}
-	hideIn(resp.Header, access)
-	if resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols && (resp.ContentLength < 0 || len(resp.Trailer) > 0) {
-		resp.Body = &echoed{resp.Body, resp, access}
+	next := trace.Got1xxResponse
+	trace.Got1xxResponse = func(code int, fields textproto.MIMEHeader) error {
+		t.hideFields(http.Header(fields), access)
+		return next(code, fields)
+	}
+}
+
+// hideFields takes the token out of the fields of an answer.
+func (t *Transport) hideFields(fields http.Header, access string) {
+	if t.inject.Where == token.InQuery {
+		hideParameter(fields, t.inject.Name)
+	}
+	if len(access) >= shortestHidden {
+		hideIn(fields, access)
 	}
 }
 

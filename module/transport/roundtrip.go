@@ -99,6 +99,7 @@ func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Res
 		return refuse(out.req, a, err)
 	}
 	a.Used, a.Expired = tok, false
+	t.hideEarly(try.Context(), tok.Access)
 	resp, err := t.timed(try, a)
 	if err != nil {
 		return nil, err
