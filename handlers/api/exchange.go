@@ -89,7 +89,9 @@ func (c *run) streams() {
 	switch status := c.recorder.status; {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
 		c.Outcome = call.Failed
-		c.Route.Metrics.Unhealthy()
+		if !c.Uncharged {
+			c.Route.Metrics.Unhealthy()
+		}
 	case status >= http.StatusBadRequest:
 		c.Outcome = call.Rejected
 	default:
