@@ -224,3 +224,56 @@ func TestATestTellsOfRequireAndPredicates(t *testing.T) {
 		t.Errorf("a dry run: %s", trace.Reason)
 	}
 }
+
+// What a token endpoint says, and what it was sent, was dropped: nobody could tell a
+// wrong signature from a wrong secret.
+func TestTheTokenExchangeIsShown(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{env: []string{"CRM_APP_SECRET=wrong-secret"}})
+	exchange := func(step adminapi.Step) (shown struct {
+		Exchange struct {
+			Request struct{ Method, URL string }
+			Status  int
+			Answer  map[string]any
+			Error   string
+		}
+	}) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(asText(t, step.Out)), &shown); err != nil {
+			t.Fatal(err)
+		}
+		return shown
+	}
+	trace, text := tested(t, caddy, "order", `{"params":{"tel":"13800138000"}}`)
+	shown := exchange(stepOf(t, trace, "token")).Exchange
+	if shown.Request.Method != "POST" || !strings.HasSuffix(shown.Request.URL, "/token/get") || shown.Status == 0 || shown.Answer["code"] == nil || shown.Error == "" {
+		t.Errorf("step token shows %+v", shown)
+	}
+	out, err := caddy.Command("switchboard", "tokens", "--address", caddy.Admin)
+	for _, want := range []string{"failing", "in ", "refused", "POST ", "/token/get", "answer  "} {
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("tokens is without %q: %v\n%s", want, err, out)
+		}
+	}
+	for _, canary := range []string{"wrong-secret"} {
+		if strings.Contains(text, canary) || strings.Contains(out, canary) {
+			t.Errorf("%s is shown:\n%s\n%s", canary, text, out)
+		}
+	}
+
+	well := start(t, api, setup{})
+	tested(t, well, "order", `{"params":{"tel":"13800138000"}}`)
+	trace, _ = tested(t, well, "order", `{"params":{"tel":"13800138000"}}`)
+	if shown := exchange(stepOf(t, trace, "token")).Exchange; shown.Status != 0 {
+		t.Errorf("no exchange was made for the second test, and step token shows %+v", shown)
+	}
+	trace, text = tested(t, well, "order", `{"params":{"tel":"13800138000"},"fresh_token":true}`)
+	if shown := exchange(stepOf(t, trace, "token")).Exchange; shown.Status != 200 || trace.Outcome != "ok" {
+		t.Errorf("a renewal: %s, %+v", trace.Outcome, shown)
+	}
+	for _, entry := range api.Ledger() {
+		if entry.Token != "" && strings.Contains(text, entry.Token) {
+			t.Errorf("a token is shown: %s", text)
+		}
+	}
+}

@@ -79,6 +79,6 @@ func (o Operator) source(name string) (*TokenSource, error) {
 func described(s token.State) adminapi.Token {
 	return adminapi.Token{
 		Name: s.Name, State: s.Phase, Static: s.Static, Generation: s.Generation, Fingerprint: s.Fingerprint,
-		Obtained: s.Obtained, Expires: s.Expires, NextAttempt: s.NextAttempt, LastError: s.LastError,
+		Obtained: s.Obtained, Expires: s.Expires, NextAttempt: s.NextAttempt, LastError: s.LastError, LastExchange: s.LastExchange,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // The description of the admin API has its paths and its members, all of them and
@@ -39,7 +40,7 @@ func TestTheDescriptionOfTheAdminAPI(t *testing.T) {
 	}
 	for name, of := range map[string]any{
 		"API": adminapi.API{}, "Hour": adminapi.Hour{}, "Minute": adminapi.Minute{}, "Test": adminapi.Test{},
-		"Trace": adminapi.Trace{}, "Step": adminapi.Step{}, "Token": adminapi.Token{}, "Cache": adminapi.Cache{},
+		"Trace": adminapi.Trace{}, "Step": adminapi.Step{}, "Token": adminapi.Token{}, "Exchange": token.Exchange{}, "ExchangedRequest": token.ExchangedRequest{}, "Cache": adminapi.Cache{},
 		"Purge": adminapi.Purge{}, "Purged": adminapi.Purged{}, "Directory": adminapi.Directory{}, "Changed": adminapi.Changed{},
 	} {
 		var want, got []string

@@ -147,7 +147,11 @@ func (t tracer) note(stage int) string {
 
 func (t tracer) token() adminapi.Step {
 	step := adminapi.Step{Step: "token", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.attempt.TokenWait)}
-	out := map[string]any{"source": t.api.Token, "phase": t.api.source.State().Phase}
+	state := t.api.source.State()
+	out := map[string]any{"source": t.api.Token, "phase": state.Phase}
+	if asked := state.LastExchange; asked != nil && (t.failedOnToken() || !asked.Time.Before(t.Began())) {
+		out["exchange"] = asked // masked
+	}
 	if used := t.held(); used != nil {
 		out["generation"], out["fingerprint"] = used.Generation, used.Fingerprint()
 		out["age"] = time.Since(used.Obtained).Round(time.Second).String()
@@ -160,6 +164,12 @@ func (t tracer) token() adminapi.Step {
 		step.Outcome, step.Note = string(t.Outcome), mask.Text(t.Reason)
 	}
 	return step
+}
+
+// failedOnToken reports whether there was no token, or none that the API takes: the
+// last exchange with the token endpoint may say why, however long ago it was.
+func (c *run) failedOnToken() bool {
+	return c.Outcome == call.NoToken || c.Outcome == call.TokenRefused
 }
 
 func (t tracer) request() adminapi.Step {

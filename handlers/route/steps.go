@@ -146,6 +146,14 @@ func (c *Call) Failed() bool {
 	}
 }
 
+// Began returns when the call began, or the test that it is a part of.
+func (c *Call) Began() time.Time {
+	if c.Trial != nil {
+		return c.Trial.began
+	}
+	return c.start
+}
+
 // Asked reports whether the cache had no answer to give, so that the work was done.
 func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
 

@@ -2,6 +2,7 @@ package route
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -16,15 +17,16 @@ type Trial struct {
 	Why     string // why it is a dry run: its reason
 	NoCache bool   // ask the API, whatever is cached, and keep nothing
 
-	work []adminapi.Step // once told
-	told chan struct{}
+	began time.Time       // when the test was asked for
+	work  []adminapi.Step // once told
+	told  chan struct{}
 }
 
 type trialKey struct{}
 
 // WithTrial returns a context for a call that is traced.
 func WithTrial(ctx context.Context, t *Trial) context.Context {
-	t.told = make(chan struct{})
+	t.told, t.began = make(chan struct{}), time.Now()
 	return context.WithValue(ctx, trialKey{}, t)
 }
 

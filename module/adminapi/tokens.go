@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Token is how a token source does: GET /switchboard/tokens/NAME. The token itself
@@ -20,7 +22,9 @@ type Token struct {
 	Obtained    time.Time `json:"obtained,omitzero"`
 	Expires     time.Time `json:"expires,omitzero"`
 	NextAttempt time.Time `json:"next_attempt,omitzero"` // of a renewal
-	LastError   string    `json:"last_error,omitempty"`  // of the last renewal, when it failed
+	LastError   string    `json:"last_error,omitempty"`  // of the last renewal, when it failed, with the endpoint's own message
+	// LastExchange is the last call of the token endpoint, masked; nil before the first.
+	LastExchange *token.Exchange `json:"last_exchange,omitempty"`
 }
 
 // Tokens asks how all token sources do.

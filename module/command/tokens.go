@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func tokens() *cobra.Command {
@@ -67,6 +68,36 @@ func printTokens(out io.Writer, list []adminapi.Token) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, paint.state(t.State), since(t.Obtained), until(t.Expires),
 			next, strconv.FormatUint(t.Generation, 10), t.Fingerprint, t.LastError)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, t := range list {
+		if t.LastError != "" && t.LastExchange != nil {
+			if err := printExchange(out, t.Name, t.LastExchange); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// printExchange shows what a token endpoint was sent and what it answered, masked.
+func printExchange(out io.Writer, name string, e *token.Exchange) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\n%s: %s at %s\n", name, e.How, e.Time.Local().Format(time.DateTime))
+	fmt.Fprintf(w, "  sent\t%s %s\n", e.Request.Method, e.Request.URL)
+	if len(e.Request.Headers) > 0 {
+		fmt.Fprintf(w, "  headers\t%s\n", inOneLine(e.Request.Headers))
+	}
+	if e.Request.Body != nil {
+		fmt.Fprintf(w, "  body\t%s\n", inOneLine(e.Request.Body))
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(w, "  answer\t%d %s\n", e.Status, inOneLine(e.Answer))
+	}
+	if e.Error != "" {
+		fmt.Fprintf(w, "  error\t%s\n", e.Error)
 	}
 	return w.Flush()
 }
