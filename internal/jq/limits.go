@@ -29,7 +29,7 @@ func (l Limits) orDefaults() Limits {
 // answer is decoded and used in one go, so that there are few at a time; what a
 // caller sent is held until the call ends. Such a document takes 70 times its size
 // at most.
-func (l *Limits) smallDocument() int {
+func (l Limits) smallDocument() int {
 	if l.Purpose == ForAnswer {
 		return 4 << 10
 	}
@@ -38,7 +38,7 @@ func (l *Limits) smallDocument() int {
 
 // reserve reserves the memory of a document, and of a copy of it where it is
 // copied.
-func (l *Limits) reserve(s string, copies bool) error {
+func (l Limits) reserve(s string, copies bool) error {
 	if l.Room == nil || len(s) <= l.smallDocument() {
 		return nil
 	}

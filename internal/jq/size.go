@@ -62,7 +62,7 @@ func decodedSize(s string) int64 {
 			at.filled = true
 			size += sizeArray
 			if depth++; depth < openLevels {
-				open[depth] = level{places: 1 + int64(c&0x20)>>5} // an object's has a key
+				open[depth] = level{places: 1 + int64(c&0x20)>>5} //nolint:gosec // checked; an object's has a key
 			}
 		case '}', ']':
 			members := 0
@@ -119,7 +119,7 @@ func objectSize(members int) int64 {
 	case members <= 8:
 		return sizeMap + sizeGroup
 	}
-	slots := int64(1) << bits.Len64(uint64(members)*8/7) //nolint:gosec // not negative
+	slots := int64(1) << bits.Len64(uint64(members)*8/7)
 	if slots > maxTable {
 		return 2 * slots * sizeSlot
 	}
