@@ -32,7 +32,7 @@ func TestMetrics(t *testing.T) {
 	text := scrape(t, caddy)
 	for _, want := range []string{
 		`switchboard_calls_total{api="order",outcome="not_found"} `,
-		`switchboard_calls_total{api="order",outcome="rejected"} 1`,
+		`switchboard_calls_total{api="order",outcome="failed"} 1`,
 		`switchboard_unhealthy_total{api="order"} 1`,
 		`switchboard_replays_total{api="order"} 1`,
 		`switchboard_token_state{state="fresh",token="crm"} 1`,
