@@ -381,3 +381,39 @@ func TestHugeHeadersAtOnce(t *testing.T) {
 		t.Errorf("60 answers added %d MiB, want at most 1 MiB each", grown>>20)
 	}
 }
+
+// A caller who takes most of the budget to send a request leaves the API too
+// little time. That once opened its breaker for everybody.
+func TestASlowCaller(t *testing.T) {
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(600 * time.Millisecond):
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"name":"Ann"}`)
+		}
+	}))
+	t.Cleanup(slow.Close)
+	caddy := harness.Start(t, harness.Config{Caddyfile: "{\n admin {ADMIN}\n}\nhttp://localhost:{PORT} {\n bind 127.0.0.1\n" +
+		"api /slow slow {\n to " + slow.URL + "/x\n method GET\n output `{name: .name}`\n default `{name: \"\"}`\n budget 1s\n breaker 50% 3 10s\n}\n}\n"})
+	for range 4 {
+		body, send := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(send, "a=")
+			<-time.After(700 * time.Millisecond) // most of the budget
+			_, _ = io.WriteString(send, "b")
+			_ = send.Close()
+		}()
+		req := harness.Request(t, "POST", caddy.URL("/slow"), "application/x-www-form-urlencoded", "")
+		req.Body, req.ContentLength = body, 3
+		if got := harness.Do(t, req); !strings.Contains(got.Body, `"timeout"`) {
+			t.Errorf("a slow caller gets %d %s", got.Status, got.Body)
+		}
+	}
+	if got := harness.Get(t, caddy.URL("/slow")); got.Body != `{"_status":"ok","name":"Ann"}` {
+		t.Errorf("another caller gets %d %s", got.Status, got.Body)
+	}
+	if got := harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/slow").Body; !strings.Contains(got, `"breaker":"closed"`) || !strings.Contains(got, `"degraded":false`) {
+		t.Errorf("the api stands so: %s", got)
+	}
+}

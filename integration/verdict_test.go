@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/integration/harness"
 )
@@ -165,6 +166,43 @@ func verdicts(t *testing.T, cases []verdictCase) {
 			if !strings.Contains(last, tc.reason) {
 				t.Errorf("`last` says %.600s, want %q", last, tc.reason)
 			}
+		})
+	}
+}
+
+// What an API answers passes through a route that neither judges nor shapes. Its
+// status alone is the outcome, and `last` has those that failed.
+func TestPassedOn(t *testing.T) {
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/moved":
+			http.Redirect(w, r, "https://www.example.com/login?access_token=s3cr3t", http.StatusFound)
+		case "/broken":
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	t.Cleanup(api.Close)
+	caddy := harness.Start(t, harness.Config{Caddyfile: "{\n admin {ADMIN}\n}\nhttp://localhost:{PORT} {\n bind 127.0.0.1\n" +
+		"api /moved moved {\n to " + api.URL + "/moved\n}\napi /broken broken {\n to " + api.URL + "/broken\n}\napi /no no {\n to " + api.URL + "/no\n}\n}\n"})
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for name, want := range map[string]struct{ outcome, reason string }{
+		"moved":  {"rejected", "the API redirects (302) to https://www.example.com/login?access_token=***"},
+		"broken": {"failed", "status 502"},
+		"no":     {"rejected", "status 403"},
+	} {
+		resp, err := client.Get(caddy.URL("/" + name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Proxy-Status"); !strings.Contains(got, `details="`+want.outcome+`"`) {
+			t.Errorf("%s: Proxy-Status %q, want %s", name, got, want.outcome)
+		}
+		harness.Eventually(t, 5*time.Second, "the call in last", func() bool {
+			last := harness.Get(t, "http://"+caddy.Admin+"/switchboard/apis/"+name+"/failures").Body
+			return strings.Contains(last, want.reason) && !strings.Contains(last, "s3cr3t")
 		})
 	}
 }

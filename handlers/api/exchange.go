@@ -88,12 +88,14 @@ func (c *run) streams() {
 	c.Clock.Lift()
 	switch status := c.recorder.status; {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
-		c.Outcome = call.Failed
+		c.Fail(call.Failed, "the API has a fault of its own: "+c.came())
 		if !c.Uncharged {
 			c.Route.Metrics.Unhealthy()
 		}
+	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar():
+		c.redirected()
 	case status >= http.StatusBadRequest:
-		c.Outcome = call.Rejected
+		c.Fail(call.Rejected, "the API said no: "+c.came())
 	default:
 		c.Outcome = call.OK
 	}

@@ -55,13 +55,15 @@ func (c *run) placeholder(key string) (any, bool) {
 
 // answer writes what the phone system gets, unless it streams already.
 func (c *run) answer() error {
+	steps := func() []adminapi.Step {
+		return append(c.Begun(c.asked(), c.secrets(), c.checks()...), c.Work...)
+	}
 	if c.recorder.passing {
+		c.KeepFailure(steps)
 		return nil
 	}
 	c.note()
-	return c.Finish(c.recorder.spare(), func() []adminapi.Step {
-		return append(c.Begun(c.asked(), c.secrets(), c.checks()...), c.Work...)
-	})
+	return c.Finish(c.recorder.spare(), steps)
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for

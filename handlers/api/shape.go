@@ -17,13 +17,14 @@ func (c *run) shape() bool {
 	}
 	c.Output = c.doc
 	if a.programs.output != nil {
+		// params may be of another kind than the program takes them for
+		c.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
 		v, err := a.programs.output.Run(c.Clock, c.doc, c.answerVars()...)
 		if err != nil {
 			if c.Clock.Err() != nil {
 				return c.Ended("")
 			}
-			// params may be of another kind than the program takes them for
-			c.Uncharged = a.programs.output.Uses("params") || a.programs.output.Uses("request")
+			c.Uncharged = c.FromCaller
 			return c.Fail(call.BadAnswer, "output "+err.Error())
 		}
 		c.Output = v

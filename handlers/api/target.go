@@ -40,7 +40,7 @@ func parseTarget(to string) (*target, error) {
 	}
 	u, err := url.Parse(resolved)
 	if err != nil {
-		return nil, fmt.Errorf("to: %q is not a URL", to)
+		return nil, fmt.Errorf("to: %q is not a URL; it begins with http:// or https:// and a host", to)
 	}
 	t, err := targetOf(u)
 	if err != nil {
@@ -70,7 +70,7 @@ var errQuery = errors.New("a query in `to` is refused; write its parameters with
 func targetOf(u *url.URL) (*target, error) {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("the URL needs a scheme; write http:// or https:// and the host")
+		return nil, errors.New("the URL must begin with http:// or https:// and a host")
 	case u.Host == "" || u.Hostname() == "":
 		return nil, errors.New("the URL has no host")
 	case u.User != nil:

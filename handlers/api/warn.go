@@ -20,7 +20,7 @@ func (a *API) warn(ctx caddy.Context) {
 		a.route.Logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
 			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 	}
-	for _, text := range slices.Concat(a.doubtfulPrograms(), a.unguardedNumbers(), a.missingKeys()) {
+	for _, text := range slices.Concat(a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys()) {
 		a.route.Logger.Warn(text, zap.String("api", a.Name))
 	}
 }
@@ -61,6 +61,29 @@ func (a *API) unguardedNumbers() (found []string) {
 			}
 			guarded = append(guarded, name) // told once
 			found = append(found, fmt.Sprintf("e164 gives null for a %s that is not a number, such as a withheld one, and the API would be asked without it; write `require `.%s | e164(\"CN\") != null``, with your region", name, name))
+		}
+	}
+	return found
+}
+
+// undescribedParams are those that a program of the request reads, while `param`
+// and `require` name others: a name that is spelt in another way is null, and the
+// API is asked without it.
+func (a *API) undescribedParams() (found []string) {
+	p := a.programs
+	named := jq.Project(p.require...).Names()
+	for _, param := range a.Params {
+		named = append(named, param.Name)
+	}
+	if a.Require != nil {
+		named = append(named, a.Require.Params...)
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	for _, name := range jq.Project(p.path, p.query, p.body, p.headers).Names() {
+		if !slices.Contains(named, name) {
+			found = append(found, fmt.Sprintf("a program of the request reads .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
 		}
 	}
 	return found

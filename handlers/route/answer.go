@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ func (c *Call) Answer(room []byte) error {
 			}
 			return c.write(status, c.Route.Style.ContentType(), text)
 		}
-		c.Status = 0
+		c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller
 		c.Fail(outcomeOfFormat(err), err.Error())
 	}
 	if c.answersError() {
@@ -88,6 +89,7 @@ func (c *Call) fit() (v any, err error) {
 		return v, nil
 	}
 	object[r.StatusField] = string(c.Outcome)
+	delete(object, "_age") // which is ours
 	if c.Outcome == call.Stale {
 		object["_age"] = int(c.age / time.Second)
 	}
@@ -130,6 +132,9 @@ func (r *Route) Try() error {
 }
 
 func fits(style *answer.Style, contract *answer.Contract, statusField string) error {
+	if statusField != "" && slices.Contains(contract.Keys(), statusField) {
+		return fmt.Errorf("default has the key %s, which holds the outcome; give the key another name, or write `status_field NAME`", statusField)
+	}
 	if err := style.Fits(contract, statusField); err != nil {
 		return fmt.Errorf("default can't be written as %s: %w", style.Format, err)
 	}

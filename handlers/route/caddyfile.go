@@ -75,7 +75,13 @@ func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
 	case "format":
 		return true, p.Text(&s.Format)
 	case "on_failure":
-		return true, p.Text(&s.OnFailure)
+		if err := p.Text(&s.OnFailure); err != nil {
+			return true, err
+		}
+		if s.OnFailure != "default" && s.OnFailure != "error" {
+			return true, p.Errf("on_failure %q is unknown; write default or error", s.OnFailure)
+		}
+		return true, nil
 	case "cache":
 		return true, p.cache(&s.Cache)
 	case "budget":
@@ -153,9 +159,9 @@ func (p *Parser) Text(into *string) error {
 
 // Program reads a jq program, or the file that holds it.
 func (p *Parser) Program(into *string) error {
-	var raw string
+	name, raw := p.Val(), ""
 	if !p.AllArgs(&raw) {
-		return p.Errf("%s takes one jq program; put it in backquotes", p.Val())
+		return p.Errf("%s takes one jq program; put it in backquotes", name)
 	}
 	var err error
 	*into, err = program.Arg(p.Dispenser, raw)

@@ -43,8 +43,11 @@ type Call struct {
 	// Uncharged is an outcome that says nothing about the API: the caller, or this
 	// instance, is at fault.
 	Uncharged bool
-	Obtained  time.Time // when the token that was sent was obtained; zero for none
-	Timing    Timing
+	// FromCaller tells that the output depends on what the caller sent: where it
+	// can't be written, the API isn't at fault.
+	FromCaller bool
+	Obtained   time.Time // when the token that was sent was obtained; zero for none
+	Timing     Timing
 
 	// Trial is what a test wants; nil in production.
 	Trial *Trial
@@ -99,6 +102,9 @@ func (c *Call) Ended(reason string) bool {
 	switch {
 	case c.Clock.Spent() && c.Crowded():
 		return c.NoRoom()
+	case c.Clock.Spent() && c.slowCaller():
+		c.Uncharged = true
+		return c.Fail(call.Timeout, "the budget ended; much of it was spent on waiting for the caller's request")
 	case c.Clock.Spent():
 		return c.Fail(call.Timeout, "the budget ended")
 	case c.R.Context().Err() != nil:
@@ -114,6 +120,10 @@ func (c *Call) Crowded() bool {
 	crowded := jq.Crowded() - c.crowded
 	return crowded > 0 && crowded > c.Route.budgets.Each/4
 }
+
+// slowCaller reports whether the caller took so long to send the request that the
+// API had too little time left.
+func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Clock.of.Each/4 }
 
 // NoRoom ends a call because this instance had no memory or no time for a large
 // answer within the budget, which says nothing of the API.

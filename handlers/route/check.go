@@ -26,6 +26,8 @@ var checks = map[call.Outcome]string{
 // status of the API's answer, 0 for none.
 func Check(outcome call.Outcome, status int) string {
 	switch {
+	case outcome == call.BadAnswer && status == http.StatusNotFound:
+		return "whether the path in `to` is right, and whether the API itself or a proxy before it answers there: step call shows the page (status 404)"
 	case outcome == call.Rejected && status == http.StatusNotFound:
 		return "whether the path in `to` is right: the API says that there is nothing at it (status 404). Where 404 means that it knows nobody, write that as `not_found`"
 	case outcome == call.Rejected && status >= 300 && status < 400:

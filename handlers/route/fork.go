@@ -96,7 +96,7 @@ func (c *Call) Result() Result {
 			source, err = jq.Encode(nil, c.Output, jq.Limits{})
 		}
 		if err != nil {
-			c.Status = 0
+			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller
 			c.Fail(outcomeOfFormat(err), err.Error())
 		}
 	}

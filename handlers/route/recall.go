@@ -150,7 +150,7 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 	case <-f.done:
 		c.take(&f.result, created)
 	case <-c.Clock.Done():
-		late := shared.leave(key, f, c.Clock.Spent())
+		late := shared.leave(key, f, c.Clock.Spent() && !c.slowCaller())
 		c.Ended("")
 		switch late {
 		case call.NoToken:

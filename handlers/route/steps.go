@@ -117,14 +117,19 @@ func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
 		return nil
 	}
 	failed := c.Failed()
-	if failed && c.Trial == nil {
-		c.keepFailure(steps())
-	}
+	c.KeepFailure(steps)
 	err := c.Answer(room)
 	if !failed && c.Failed() && c.Trial == nil { // the answer could not be written
 		c.keepFailure(append(steps(), c.unwritten()))
 	}
 	return err
+}
+
+// KeepFailure keeps the steps of a call that failed, unless it is a test.
+func (c *Call) KeepFailure(steps func() []adminapi.Step) {
+	if c.Failed() && c.Trial == nil {
+		c.keepFailure(steps())
+	}
 }
 
 // unwritten returns the step of an answer that could not be written under the

@@ -26,7 +26,7 @@ type tester struct {
 func (t *tester) bind(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&t.config, "config", "c", "", "configuration `file` to provision for the test, without servers; default: ask a running instance")
 	cmd.Flags().StringVarP(&t.adapter, "adapter", "a", "", "`name` of the adapter that reads it")
-	cmd.Flags().StringVar(&t.address, "address", "", "`address` of a running instance's admin API; default: localhost:2019")
+	cmd.Flags().StringVar(&t.address, "address", "", "`address` of a running instance's admin API; default: that of the Caddyfile here, or localhost:2019")
 }
 
 // calls returns what makes a call.
@@ -53,13 +53,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 }
 
 // client is that of the running instance.
-func (t *tester) client() (*adminapi.Client, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(t.address, nil, "", "")
-	if err != nil {
-		return nil, err
-	}
-	return adminapi.New(address)
-}
+func (t *tester) client() (*adminapi.Client, error) { return t.place.client(t.address) }
 
 func test() *cobra.Command {
 	var t tester

@@ -108,6 +108,9 @@ type Failure struct { //nolint:errname // what it is called in logs and papers
 // endpoint said.
 func (f *Failure) Error() string {
 	msg := f.Kind.String()
+	if f.Kind == Ambiguous { // a word that a call's outcome has, too
+		msg = "no clear answer"
+	}
 	if f.Status != 0 {
 		msg += fmt.Sprintf(" (status %d", f.Status)
 		if f.Code != "" {

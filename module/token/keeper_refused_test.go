@@ -170,7 +170,7 @@ func TestRefusalInWords(t *testing.T) {
 		i.set(func() { i.before = down })
 		k.Invalidate(must(t, k).Generation, 3, "status 401")
 		time.Sleep(10 * time.Second)
-		if got := k.Refusal(); !strings.Contains(got, "could not be renewed: ambiguous: connecting") {
+		if got := k.Refusal(); !strings.Contains(got, "could not be renewed: no clear answer: connecting") {
 			t.Errorf("with a dead endpoint: %q", got)
 		}
 		p := testPolicy()

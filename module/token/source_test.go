@@ -141,9 +141,9 @@ func TestFIPS(t *testing.T) {
 func TestFailureText(t *testing.T) {
 	for want, failure := range map[string]*Failure{
 		"refused (status 401, code 40013): the endpoint said no": {Kind: Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
-		"ambiguous: no whole answer in time":                     {Kind: Ambiguous, Reason: "no whole answer in time"},
+		"no clear answer: no whole answer in time":               {Kind: Ambiguous, Reason: "no whole answer in time"},
 		"invalid (status 200): the token is blank":               {Kind: Invalid, Status: 200, Reason: "the token is blank"},
-		"unknown (code 1)":                                       {Code: "1"},
+		"unknown (code 1)": {Code: "1"},
 	} {
 		if got := failure.Error(); got != want {
 			t.Errorf("got %q, want %q", got, want)
