@@ -70,7 +70,7 @@ var errQuery = errors.New("a query in `to` is refused; write its parameters with
 func targetOf(u *url.URL) (*target, error) {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("the URL must begin with http:// or https:// and a host")
+		return nil, errors.New("the URL needs a scheme that is http or https; write http:// or https:// and the host")
 	case u.Host == "" || u.Hostname() == "":
 		return nil, errors.New("the URL has no host")
 	case u.User != nil:
