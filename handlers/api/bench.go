@@ -18,9 +18,13 @@ func (a *API) Bench() module.Bench {
 
 // Describe implements [module.Described].
 func (a *API) Describe(to *adminapi.API) {
-	to.Description, to.Parameters = a.Description, a.describeParams()
-	for _, param := range to.Parameters {
+	to.Description = a.Description
+	described := a.describeParams()
+	for _, param := range described {
 		to.Params = append(to.Params, param.Name)
+	}
+	if len(a.Params) > 0 || a.Require != nil {
+		to.Parameters = described
 	}
 	to.CacheHint = a.route.CacheHint()
 }

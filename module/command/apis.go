@@ -25,7 +25,8 @@ last hour that the API answered itself, the time within which 99 of 100 calls
 ended, its breaker, whether an operator holds it, since when its answers are older
 ones, defaults or errors, and how its last call ended. Tests are not counted.
 
-With a name, that of one API, and how its calls of the last hour ended.`,
+With a name, that of one API, with what its describe and param lines say, and how
+its calls of the last hour ended.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	var asJSON bool
@@ -66,7 +67,10 @@ func printAPI(ctx context.Context, out io.Writer, client *adminapi.Client, name 
 	if err != nil {
 		return err
 	}
-	if err := printAPIs(out, []adminapi.API{api}); err != nil || hour.Calls == 0 {
+	if err := printAPIs(out, []adminapi.API{api}); err != nil {
+		return err
+	}
+	if err := printParameters(out, api); err != nil || hour.Calls == 0 {
 		return err
 	}
 	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
@@ -76,6 +80,27 @@ func printAPI(ctx context.Context, out io.Writer, client *adminapi.Client, name 
 	for _, outcome := range outcomes {
 		n := hour.Outcomes[outcome]
 		fmt.Fprintf(w, "%s\t%d\t%.1f\n", paint.outcome(outcome), n, 100*float64(n)/float64(hour.Calls))
+	}
+	return w.Flush()
+}
+
+// printParameters shows what an API is for and what a caller gives, where its
+// configuration says so.
+func printParameters(out io.Writer, api adminapi.API) error {
+	if api.Description != "" {
+		fmt.Fprintf(out, "\n%s\n", api.Description)
+	}
+	if len(api.Parameters) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nPARAM\tREQUIRED\tEXAMPLE\tMEANING")
+	for _, param := range api.Parameters {
+		required := "no"
+		if param.Required {
+			required = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", param.Name, required, cmp.Or(param.Example, "-"), cmp.Or(param.Meaning, "-"))
 	}
 	return w.Flush()
 }
