@@ -70,7 +70,7 @@ func TestTheCredentialIsConsumed(t *testing.T) {
 			client {env.PARTNER_KEY} {env.PARTNER_SECRET}
 			` + tc.accept + `
 		}`, site: strings.ReplaceAll(credentialSite, "{API}", api.URL()), env: []string{"PARTNER_KEY=pk", "PARTNER_SECRET=ps", "IVR_KEY=opensesame"}})
-			pair := tokensOf(t, harness.Do(t, harness.Request(t, "POST", caddy.URL("/token/obtain"), "application/x-www-form-urlencoded", signIn("pk", "ps", time.Now()))))
+			pair := tokensOf(t, harness.Do(t, harness.Request(t, "POST", caddy.URL("/token/obtain"), "application/x-www-form-urlencoded", signIn("ps", time.Now()))))
 			for _, path := range []string{"/key/call", "/free/echo/key", "/issuer/call", "/free/echo/issuer", "/proxied", "/free/echo/twice"} {
 				req := harness.Request(t, "GET", caddy.URL(path+"?a=1&b=%20"), "", "")
 				secret := pair.AccessToken

@@ -27,9 +27,9 @@ func healthy(t *testing.T) (url string) {
 			return
 		}
 		switch r.Method {
-		case "TRACE", "TRACK":
+		case http.MethodTrace, "TRACK":
 			_ = r.Write(w)
-		case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE":
+		case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 			w.Header().Set("Content-Type", "application/json")
 			if r.URL.Path == "/slow" {
 				<-r.Context().Done()
@@ -170,7 +170,7 @@ func TestHostileCallers(t *testing.T) {
 			}
 			text := metrics()
 			if !strings.Contains(text, fmt.Sprintf("switchboard_breaker_state{api=%q} 0", tc.api)) || !strings.Contains(text, fmt.Sprintf("switchboard_api_degraded{api=%q} 0", tc.api)) {
-				t.Errorf("the API is blamed:\n%s", lines(text, "switchboard_"))
+				t.Errorf("the API is blamed:\n%s", ours(text))
 			}
 			for line := range strings.Lines(text) {
 				if strings.HasPrefix(line, "switchboard_unhealthy_total{") && !strings.HasSuffix(line, " 0\n") {

@@ -16,7 +16,8 @@ import (
 )
 
 // signIn is what an obtain sends, as the document says.
-func signIn(key, secret string, at time.Time) string {
+func signIn(secret string, at time.Time) string {
+	const key = "pk"
 	stamp := fmt.Sprint(at.UnixMilli())
 	sum := md5.Sum([]byte(key + stamp + secret))
 	return "app_key=" + key + "&timestamp=" + stamp + "&sign=" + hex.EncodeToString(sum[:])
@@ -45,7 +46,7 @@ func TestAnIssuersTokenOpens(t *testing.T) {
 			t.Errorf("%q: got %d %s, want 401", bearer, got.Status, got.Body)
 		}
 	}
-	pair := tokensOf(t, harness.Do(t, harness.Request(t, "POST", caddy.URL("/token/obtain"), "application/x-www-form-urlencoded", signIn("pk", "ps", time.Now()))))
+	pair := tokensOf(t, harness.Do(t, harness.Request(t, "POST", caddy.URL("/token/obtain"), "application/x-www-form-urlencoded", signIn("ps", time.Now()))))
 	if got := order(pair.AccessToken); got.Status != 200 || got.Body != known {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}

@@ -42,7 +42,7 @@ func TestMetrics(t *testing.T) {
 		`switchboard_token_obtained_timestamp_seconds{token="crm"} 1.`,
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %s in\n%s", want, lines(text, "switchboard_"))
+			t.Errorf("no %s in\n%s", want, ours(text))
 		}
 	}
 
@@ -76,7 +76,7 @@ func TestMetricsCountCalls(t *testing.T) {
 		`switchboard_token_generation{token="crm"} 1`,
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %s in\n%s", want, lines(text, "switchboard_"))
+			t.Errorf("no %s in\n%s", want, ours(text))
 		}
 	}
 }
@@ -151,10 +151,11 @@ func family(sample string) string {
 	return sample
 }
 
-func lines(text, prefix string) string {
+// ours are the lines of the metrics that Switchboard has made.
+func ours(text string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, prefix) {
+		if strings.HasPrefix(line, "switchboard_") {
 			kept.WriteString(line)
 		}
 	}

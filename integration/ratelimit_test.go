@@ -68,7 +68,7 @@ func TestTheLimitOfSignIns(t *testing.T) {
 	caddy := startIssuer(t, api, "")
 	guesser, honest := from(t, "127.0.0.2"), from(t, "127.0.0.1")
 	obtain := func(n int) string {
-		return caddy.URL("/token/obtain?" + signIn(partnerKey, partnerSecret, time.Now().Add(time.Duration(n)*time.Second)))
+		return caddy.URL("/token/obtain?" + signIn(partnerSecret, time.Now().Add(time.Duration(n)*time.Second)))
 	}
 	wrong := caddy.URL(fmt.Sprintf("/token/obtain?app_key=pk&timestamp=%d&sign=0", time.Now().UnixMilli()))
 	for n := range 30 {
@@ -111,7 +111,7 @@ func TestTheLimitBehindALoadBalancer(t *testing.T) {
 			t.Fatalf("guess %d: %d, want %d", n+1, got, want)
 		}
 	}
-	right := caddy.URL("/token/obtain?" + signIn(partnerKey, partnerSecret, time.Now()))
+	right := caddy.URL("/token/obtain?" + signIn(partnerSecret, time.Now()))
 	if got := status(t, balancer, right, "X-Forwarded-For", "198.51.100.8"); got != http.StatusOK {
 		t.Errorf("an honest client: %d", got)
 	}

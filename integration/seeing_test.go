@@ -237,7 +237,8 @@ func TestTheTokenExchangeIsShown(t *testing.T) {
 			Answer  map[string]any
 			Error   string
 		}
-	}) {
+	},
+	) {
 		t.Helper()
 		if err := json.Unmarshal([]byte(asText(t, step.Out)), &shown); err != nil {
 			t.Fatal(err)
@@ -246,7 +247,7 @@ func TestTheTokenExchangeIsShown(t *testing.T) {
 	}
 	trace, text := tested(t, caddy, "order", `{"params":{"tel":"13800138000"}}`)
 	shown := exchange(stepOf(t, trace, "token")).Exchange
-	if shown.Request.Method != "POST" || !strings.HasSuffix(shown.Request.URL, "/token/get") || shown.Status == 0 || shown.Answer["code"] == nil || shown.Error == "" {
+	if shown.Request.Method != http.MethodPost || !strings.HasSuffix(shown.Request.URL, "/token/get") || shown.Status == 0 || shown.Answer["code"] == nil || shown.Error == "" {
 		t.Errorf("step token shows %+v", shown)
 	}
 	out, err := caddy.Command("switchboard", "tokens", "--address", caddy.Admin)

@@ -32,8 +32,15 @@ func (a *API) doubtfulPrograms() (found []string) {
 		name    string
 		program *jq.Program
 	}{
-		{"path", p.path}, {"query", p.query}, {"body", p.body}, {"headers", p.headers},
-		{"success", p.success}, {"not_found", p.notFound}, {"unhealthy", p.unhealthy}, {"token_expired", p.expired}, {"output", p.output},
+		{"path", p.path},
+		{"query", p.query},
+		{"body", p.body},
+		{"headers", p.headers},
+		{"success", p.success},
+		{"not_found", p.notFound},
+		{"unhealthy", p.unhealthy},
+		{"token_expired", p.expired},
+		{"output", p.output},
 	} {
 		if it.program == nil {
 			continue

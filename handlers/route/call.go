@@ -77,7 +77,8 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 		c.R, c.span = r.WithContext(ctx), traced
 	}
 	c.Clock = route.budgets.Start(c.R.Context())
-	c.Room.Context, c.crowded = c.Clock, jq.Crowded()
+	c.crowded = jq.Crowded()
+	c.Room.Context = c.Clock //nolint:fatcontext // one call has one clock
 	if c.Trial = trialOf(r.Context()); c.Trial != nil {
 		c.Route = route.uncounted()
 	}

@@ -152,11 +152,11 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 	case <-c.Clock.Done():
 		late := shared.leave(key, f, c.Clock.Spent() && !c.slowCaller())
 		c.Ended("")
-		switch late {
-		case call.NoToken:
+		if late == call.NoToken {
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token came within the budget")
-		case Overloaded:
+		}
+		if late == Overloaded {
 			c.NoRoom()
 		}
 	}

@@ -112,6 +112,7 @@ func ofCertificate(err error) string {
 			return "it is signed by a certificate that is no authority"
 		case x509.IncompatibleUsage:
 			return "it is not made for servers"
+		default:
 		}
 	}
 	return "it can't be verified"

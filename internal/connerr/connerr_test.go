@@ -168,7 +168,7 @@ func TestReasonOfMadeErrors(t *testing.T) {
 		{"no route", &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}, "can't connect: no route to host"},
 		{"no network", &net.OpError{Op: "dial", Err: syscall.ENETUNREACH}, "can't connect: network is unreachable"},
 		{"a dial that nobody answers", &net.OpError{Op: "dial", Err: syscall.ETIMEDOUT}, "can't connect: no answer in time"},
-		{"a dial's time-out", &net.OpError{Op: "dial", Err: errTimeout{}}, "can't connect: no answer in time"},
+		{"a dial's time-out", &net.OpError{Op: "dial", Err: timeoutError{}}, "can't connect: no answer in time"},
 		{"the outgoing proxy", &net.OpError{Op: "proxyconnect", Err: errors.New("10.0.0.1")}, "can't connect through the outgoing proxy"},
 		{"no handshake", errors.New("net/http: TLS handshake timeout"), "no TLS handshake in time"},
 		{"an old version", errors.New("tls: protocol version not supported"), "the TLS handshake failed: protocol version not supported"},
@@ -184,11 +184,11 @@ func TestReasonOfMadeErrors(t *testing.T) {
 	}
 }
 
-type errTimeout struct{}
+type timeoutError struct{}
 
-func (errTimeout) Error() string   { return "i/o timeout" }
-func (errTimeout) Timeout() bool   { return true }
-func (errTimeout) Temporary() bool { return true }
+func (timeoutError) Error() string   { return "i/o timeout" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
 
 // Caddy's transport hides why a dial failed behind an error without Unwrap.
 func TestKeepCause(t *testing.T) {

@@ -63,6 +63,7 @@ func TestTheStateOfAPIs(t *testing.T) {
 	for _, line := range lines[1:] {
 		order = append(order, strings.Join(strings.Fields(line)[:3], " "))
 	}
+	//nolint:dupword // names that are states, too
 	if want := []string{"ailing degraded 50.0", "held held 0.0", "refusing ok 50.0", "idle idle -", "well ok 100.0"}; !slices.Equal(order, want) {
 		t.Errorf("got %q, want %q in\n%s", order, want, out)
 	}

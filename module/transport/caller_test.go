@@ -366,7 +366,7 @@ func TestReadsAreSentOnceMore(t *testing.T) {
 			var calls atomic.Int32
 			addr := rawServer(t, func(conn net.Conn, r *http.Request) bool {
 				body, _ := io.ReadAll(r.Body)
-				if r.Method == "POST" && string(body) != "tel=1" {
+				if r.Method == http.MethodPost && string(body) != "tel=1" {
 					t.Errorf("the API got the body %q", body)
 				}
 				if _, ok := r.Header["X-Idempotency-Key"]; ok {
