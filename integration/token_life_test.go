@@ -103,6 +103,29 @@ func TestARecordThatIsAlwaysRefused(t *testing.T) {
 	}
 }
 
+// An API whose transport has a token source that the API itself doesn't name: a
+// refusal had no source to ask for its reason.
+func TestARefusalWithATransportOfItsOwn(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "status", Status: 401})
+	caddy := start(t, api, setup{site: `
+	api /ivr/order order {
+		to {API}/open/order/query
+		method GET
+		query ` + "`{tel: .tel}`" + `
+		output ` + "`{name: .data.nick}`" + `
+		default ` + "`{name: \"\"}`" + `
+		reverse_proxy {
+			transport switchboard {
+				token crm
+			}
+		}
+	}`})
+	if got := harness.Get(t, caddy.URL("/ivr/order?tel=13800138000")); got.Body != `{"_status":"token_refused","name":""}` {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}
+
 // What the endpoint said was dropped, and so was the rule that a kept URL broke.
 func TestWhyThereIsNoToken(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -133,8 +133,9 @@ func (c *run) refusal() string {
 		what = "the API refused the token, and the call was not repeated: "
 	}
 	what += c.came()
-	if why := c.api.source.Refusal(); why != "" {
-		what += "; " + why
+	// a transport in a `reverse_proxy` block may have a token source of its own
+	if source := c.api.source; source != nil && source.Refusal() != "" {
+		what += "; " + source.Refusal()
 	}
 	return what
 }
