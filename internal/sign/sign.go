@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
-	"strings"
 )
 
 // An algorithm says how to sign, and which key that takes.
@@ -114,9 +113,4 @@ func ecSignature(private crypto.PrivateKey, digest []byte, bits int) ([]byte, er
 	r.FillBytes(signature[:size])
 	s.FillBytes(signature[size:])
 	return signature, nil
-}
-
-// Names lists the algorithms, for messages.
-func Names() string {
-	return strings.Join([]string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}, ", ")
 }
