@@ -34,8 +34,7 @@ func (t tracer) sent(req *http.Request) sentRequest {
 			shown.Headers[name] = mask.Hide(name, strings.Join(values, ", "), t.secrets)
 		}
 	}
-	if t.held() != nil {
-		source := t.api.source
+	if source := t.api.source; source != nil && t.held() != nil {
 		if in := source.Injection(); in.Where == token.InHeader {
 			shown.Headers[in.Name] = in.Prefix + mask.Hidden + in.Suffix
 		}
