@@ -2,6 +2,7 @@ package jq
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +44,9 @@ type Room struct {
 	// Context ends waiting and decoding. Required.
 	Context context.Context //nolint:containedctx // that of the one call
 
-	held [ForBody + 1]int64 // of what is shared
-	last int64              // of maxLast
+	held    [ForBody + 1]int64 // of what is shared
+	last    int64              // of maxLast
+	collect bool               // what another call held of maxLast may still be in the heap
 }
 
 // Reserve waits until there are n more bytes for a purpose. The error is
@@ -66,10 +68,16 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 	if n > most {
 		return ErrTooMuch
 	}
-	if memory.take(r, purpose, n) {
-		return nil
+	if !memory.take(r, purpose, n) {
+		if err := r.wait(purpose, n); err != nil {
+			return err
+		}
 	}
-	return r.wait(purpose, n)
+	if r.collect {
+		r.collect = false
+		runtime.GC()
+	}
+	return nil
 }
 
 func (r *Room) wait(purpose Purpose, n int64) error {
@@ -108,7 +116,7 @@ func (r *Room) Release() {
 		memory.used[purpose] -= n
 	}
 	if memory.last == r {
-		memory.last = nil
+		memory.endTurn()
 	}
 	r.held, r.last = [len(r.held)]int64{}, 0
 	memory.wake()
@@ -121,11 +129,14 @@ func (r *Room) stopped() bool { return r != nil && r.Context.Err() != nil }
 //
 // A call reserves what it needs step by step, and holds on to it. So that calls
 // never wait for each other, one at a time may go beyond what is shared, as far as
-// any call may; it ends, and then it is another one's turn.
+// any call may; it ends, and then it is another one's turn. What it left is collected
+// first, because the heap would grow by what several left, faster than the collector
+// notices.
 type budget struct {
 	mu    sync.Mutex
 	used  [ForBody + 1]int64
 	last  *Room         // whose turn it is; nil for nobody's
+	left  bool          // somebody's turn has ended, and nobody collected what it left
 	freed chan struct{} // closed when memory has been given back; nil when nobody waits
 
 	waiting int          // how many wait
@@ -178,7 +189,9 @@ func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
 			fits = fits && b.used[ForText]+n <= maxTexts
 		}
 		if !fits && (b.last == nil || b.last == r) {
-			b.last = r
+			if b.last == nil {
+				b.last, r.collect, b.left = r, b.left, false
+			}
 			r.last += n
 			return true
 		}
@@ -198,13 +211,17 @@ func (b *budget) put(r *Room, purpose Purpose, n int64) {
 		of := min(n, r.last)
 		n -= of
 		if r.last -= of; r.last == 0 {
-			b.last = nil
+			b.endTurn()
 		}
 	}
 	n = min(n, r.held[purpose])
 	r.held[purpose] -= n
 	b.used[purpose] -= n
 	b.wake()
+}
+
+func (b *budget) endTurn() {
+	b.last, b.left = nil, true
 }
 
 // wake lets all who wait look again.
