@@ -20,7 +20,7 @@ var errPanicked = errors.New("a handler of the chain panicked")
 // other cases the transport replays it.
 func (c *run) exchange() bool {
 	a := c.api
-	again := a.replay && c.dependsOnToken()
+	c.found.again = a.replay && c.dependsOnToken()
 	for {
 		c.found.stage = atRequest
 		req := c.prepare()
@@ -31,22 +31,13 @@ func (c *run) exchange() bool {
 		if c.Trial != nil && c.Trial.DryRun {
 			return c.Fail(call.DryRun, c.Trial.Why)
 		}
-		again = again && replayable(req)
+		c.found.again = c.found.again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
 		c.recorder.reset(c.W, a.MaxSize, &c.Room)
-		c.recorder.passes = func(status int, header http.Header) bool {
-			// when a caller hangs up, reverse_proxy writes a 499 of its own
-			if c.attempt.Err != nil || c.Clock.Err() != nil || (again && c.attempt.Expired) {
-				return false
-			}
-			stream := isStream(status, header)
-			c.recorder.endless = stream && a.shaped
-			return !a.buffered || (stream && !c.recorder.endless)
-		}
-		c.recorder.begin = c.streams
+		c.recorder.gate = c
 		err := c.send(req)
-		if again && c.attempt.Expired && c.Clock.Err() == nil && !c.recorder.passing {
-			again = false
+		if c.found.again && c.attempt.Expired && c.Clock.Err() == nil && !c.recorder.passing {
+			c.found.again = false
 			c.found.first = c.attempt.Used
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.Room,
@@ -80,6 +71,17 @@ func (c *run) send(req *http.Request) (err error) {
 		defer stop()
 	}
 	return c.api.chain.ServeHTTP(&c.recorder, req)
+}
+
+// passes implements gate: an answer that is neither judged nor shaped goes through.
+func (c *run) passes(status int, header http.Header) bool {
+	// when a caller hangs up, reverse_proxy writes a 499 of its own
+	if c.attempt.Err != nil || c.Clock.Err() != nil || (c.found.again && c.attempt.Expired) {
+		return false
+	}
+	stream := isStream(status, header)
+	c.recorder.endless = stream && c.api.shaped
+	return !c.api.buffered || (stream && !c.recorder.endless)
 }
 
 // streams is called when an answer begins to go through: the budget ends here,

@@ -36,14 +36,21 @@ type recorder struct {
 	room     *jq.Room // what the body's memory is reserved in
 	reserved int64    // for it
 
-	plain    []byte // the body without its Content-Encoding, once it was asked for
-	plainErr error
-	isPlain  bool
+	decoded *decoded // once it was asked for
+	gate    gate
+}
 
-	// passes decides, once the status and headers are known, whether to let
-	// the answer through. begin is called before that.
-	passes func(status int, header http.Header) bool
-	begin  func()
+// decoded is a body without its Content-Encoding.
+type decoded struct {
+	body []byte
+	err  error
+}
+
+// gate decides, once the status and headers are known, whether to let an answer
+// through. streams is called before that.
+type gate interface {
+	passes(status int, header http.Header) bool
+	streams()
 }
 
 var errEndless = errors.New("the answer is a stream, which can be neither judged nor shaped")
@@ -63,7 +70,7 @@ func (rec *recorder) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
 	rec.body.Reset()
 	rec.w, rec.limit, rec.room, rec.status = w, limit, room, 0
 	rec.overrun, rec.noRoom, rec.endless = false, false, false
-	rec.plain, rec.plainErr, rec.isPlain = nil, nil, false
+	rec.decoded = nil
 	rec.header = w.Header().Clone()
 	if rec.header == nil {
 		rec.header = make(http.Header)
@@ -82,11 +89,15 @@ func (rec *recorder) spare() []byte {
 
 // text is the answer without its Content-Encoding.
 func (rec *recorder) text() ([]byte, error) {
-	if !rec.isPlain {
-		rec.plain, rec.plainErr = transport.Decompress(rec.body.Bytes(), rec.header.Get("Content-Encoding"), rec.limit, rec.room)
-		rec.isPlain = true
+	encoding := rec.header.Get("Content-Encoding")
+	if encoding == "" {
+		return rec.body.Bytes(), nil
 	}
-	return rec.plain, rec.plainErr
+	if rec.decoded == nil {
+		body, err := transport.Decompress(rec.body.Bytes(), encoding, rec.limit, rec.room)
+		rec.decoded = &decoded{body, err}
+	}
+	return rec.decoded.body, rec.decoded.err
 }
 
 func (rec *recorder) free() {
@@ -118,10 +129,10 @@ func (rec *recorder) WriteHeader(status int) {
 		return
 	}
 	rec.status = status
-	if !rec.passes(status, rec.header) {
+	if !rec.gate.passes(status, rec.header) {
 		return
 	}
-	rec.begin()
+	rec.gate.streams()
 	own := rec.w.Header()
 	clear(own)
 	maps.Copy(own, rec.header)

@@ -14,9 +14,11 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
-// The stages of a call, by how far it got.
+// stage is how far a call got.
+type stage uint8
+
 const (
-	atReceive = iota
+	atReceive stage = iota
 	atRequire
 	atCache
 	atRequest
@@ -28,14 +30,15 @@ const (
 
 // findings are what a trace tells beside what the call holds anyway.
 type findings struct {
-	stage   int
-	sent    *http.Request // as the programs made it
-	success bool
-	nobody  bool
+	sent     *http.Request // as the programs made it
+	stage    stage
+	again    bool // where the token turns out to be dead, the request is made anew
+	success  bool
+	nobody   bool
+	deadline bool // a predicate took too long
 	// unreadable says what came instead of JSON; "" for JSON, or nothing at all.
 	unreadable string
 	notes      []string     // of predicates that failed
-	deadline   bool         // one of them took too long
 	first      *token.Token // that was dead, when the call was made twice
 }
 
@@ -131,15 +134,15 @@ type tracer struct {
 }
 
 // outcome is how the call ended, at the stage where it ended.
-func (t tracer) outcome(stage int) string {
-	if t.found.stage == stage && !t.Outcome.Answered() {
+func (t tracer) outcome(at stage) string {
+	if t.found.stage == at && !t.Outcome.Answered() {
 		return string(t.Outcome)
 	}
 	return adminapi.StepOK
 }
 
-func (t tracer) note(stage int) string {
-	if t.found.stage == stage && !t.Outcome.Answered() {
+func (t tracer) note(at stage) string {
+	if t.found.stage == at && !t.Outcome.Answered() {
 		return mask.Text(t.Reason)
 	}
 	return ""

@@ -44,6 +44,11 @@ type Room struct {
 	// Context ends waiting and decoding. Required.
 	Context context.Context //nolint:containedctx // that of the one call
 
+	taken *taken // nil until there is something
+}
+
+// taken is what one room holds.
+type taken struct {
 	held    [ForBody + 1]int64 // of what is shared
 	last    int64              // of maxLast
 	collect bool               // what another call held of maxLast may still be in the heap
@@ -56,6 +61,9 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 	if r == nil || n <= uncounted {
 		return nil
 	}
+	if r.taken == nil {
+		r.taken = new(taken)
+	}
 	most := int64(maxLast)
 	switch purpose {
 	case ForRequest:
@@ -63,18 +71,18 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 	case ForBody:
 		most = maxBodies
 	case ForAnswer, ForText:
-		most -= r.held[ForAnswer] + r.held[ForText] + r.last
+		most -= r.taken.held[ForAnswer] + r.taken.held[ForText] + r.taken.last
 	}
 	if n > most {
 		return ErrTooMuch
 	}
-	if !memory.take(r, purpose, n) {
+	if !memory.take(r.taken, purpose, n) {
 		if err := r.wait(purpose, n); err != nil {
 			return err
 		}
 	}
-	if r.collect {
-		r.collect = false
+	if r.taken.collect {
+		r.taken.collect = false
 		runtime.GC()
 	}
 	return nil
@@ -85,7 +93,7 @@ func (r *Room) wait(purpose Purpose, n int64) error {
 	defer memory.crowd(-1)
 	for {
 		freed := memory.nextRelease()
-		if memory.take(r, purpose, n) {
+		if memory.take(r.taken, purpose, n) {
 			return nil
 		}
 		select {
@@ -99,26 +107,26 @@ func (r *Room) wait(purpose Purpose, n int64) error {
 // Return gives back n bytes that [Room.Reserve] has reserved. It ignores what needed
 // no room.
 func (r *Room) Return(purpose Purpose, n int64) {
-	if r == nil || n <= uncounted {
+	if r == nil || r.taken == nil || n <= uncounted {
 		return
 	}
-	memory.put(r, purpose, n)
+	memory.put(r.taken, purpose, n)
 }
 
 // Release gives everything back.
 func (r *Room) Release() {
-	if r == nil || r.held == [len(r.held)]int64{} && r.last == 0 {
+	if r == nil || r.taken == nil {
 		return
 	}
 	memory.mu.Lock()
 	defer memory.mu.Unlock()
-	for purpose, n := range r.held {
+	for purpose, n := range r.taken.held {
 		memory.used[purpose] -= n
 	}
-	if memory.last == r {
+	if memory.last == r.taken {
 		memory.endTurn()
 	}
-	r.held, r.last = [len(r.held)]int64{}, 0
+	r.taken = nil
 	memory.wake()
 }
 
@@ -135,7 +143,7 @@ func (r *Room) stopped() bool { return r != nil && r.Context.Err() != nil }
 type budget struct {
 	mu    sync.Mutex
 	used  [ForBody + 1]int64
-	last  *Room         // whose turn it is; nil for nobody's
+	last  *taken        // whose turn it is; nil for nobody's
 	left  bool          // somebody's turn has ended, and nobody collected what it left
 	freed chan struct{} // closed when memory has been given back; nil when nobody waits
 
@@ -173,7 +181,7 @@ func (b *budget) crowd(n int) {
 }
 
 // take reserves n bytes, if they are there.
-func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
+func (b *budget) take(r *taken, purpose Purpose, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bodies := b.used[ForBody]
@@ -204,7 +212,7 @@ func (b *budget) take(r *Room, purpose Purpose, n int64) bool {
 }
 
 // put gives n bytes back.
-func (b *budget) put(r *Room, purpose Purpose, n int64) {
+func (b *budget) put(r *taken, purpose Purpose, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if purpose <= ForText && r.last > 0 {

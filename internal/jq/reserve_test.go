@@ -50,7 +50,7 @@ func TestRoomLimits(t *testing.T) { // not parallel: there is one memory
 		if err := room.Reserve(tc.purpose, tc.n); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
-		if tc.n == uncounted && room.held != [ForBody + 1]int64{} {
+		if tc.n == uncounted && room.taken != nil {
 			t.Errorf("%s is counted", tc.name)
 		}
 		room.Release()
@@ -200,7 +200,11 @@ func TestDecodeReserves(t *testing.T) {
 	} {
 		room := &Room{Context: t.Context()}
 		_, err := tc.decode(Limits{Bytes: len(doc), Room: room, Purpose: tc.purpose})
-		if n := room.held[tc.purpose] + room.last; !errors.Is(err, tc.want) || n < tc.from || n > tc.to {
+		var n int64
+		if room.taken != nil {
+			n = room.taken.held[tc.purpose] + room.taken.last
+		}
+		if !errors.Is(err, tc.want) || n < tc.from || n > tc.to {
 			t.Errorf("%s: %v, %d bytes are reserved, want %d to %d", tc.name, err, n, tc.from, tc.to)
 		}
 		room.Release()

@@ -18,6 +18,9 @@ type Attempt struct {
 	// NoReplay leaves the replay to the handler, because the request itself
 	// depends on the token (a signature over it, say).
 	NoReplay bool
+	// Read says that the request changes nothing, whatever its method: it is sent
+	// once more when a reused connection breaks before an answer.
+	Read bool
 	// Part is what of an answer the handler's programs and the rule for dead
 	// tokens look at, when it has to be decoded; nil is everything.
 	Part *jq.Projection
@@ -27,9 +30,6 @@ type Attempt struct {
 	// Params and Request are what a token_expired program sees as $params and
 	// $request: values for jq, null when nil.
 	Params, Request any
-	// Read says that the request changes nothing, whatever its method: it is sent
-	// once more when a reused connection breaks before an answer.
-	Read bool
 	// Progress, when set, is called whenever the caller has sent more of a body
 	// that streams, and at its end. Calls may come after the answer has begun.
 	Progress func()
@@ -38,6 +38,10 @@ type Attempt struct {
 	// *RequestError, and the answer was made up then. It is a *RequestError, too,
 	// when the request's time has ended while its body was still to come.
 	Err error
+	// Expired tells that the last answer said that the token is dead.
+	Expired bool
+	// Replayed tells that the call was made twice.
+	Replayed bool
 	// Refused is the status of the API's answer in whose place Err stands: its
 	// token was dead, and there was no other. 0 when the API wasn't called.
 	Refused int
@@ -47,10 +51,6 @@ type Attempt struct {
 	// RuleErr is why the rule for dead tokens failed on the last answer: such a
 	// rule counts as false.
 	RuleErr error
-	// Expired tells that the last answer said that the token is dead.
-	Expired bool
-	// Replayed tells that the call was made twice.
-	Replayed bool
 	// Used is the token that the last try carried.
 	Used *token.Token
 	// TokenWait is the time spent on getting a token, Upstream the time from
