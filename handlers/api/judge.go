@@ -196,7 +196,7 @@ func (c *run) read() bool {
 	kind := rec.header.Get("Content-Type")
 	body, err := rec.text()
 	if err == nil {
-		body, err = document.UTF8(kind, body, int(c.api.MaxSize))
+		body, err = document.UTF8(kind, body, int(c.api.MaxSize), c.Room.ReserveText)
 	}
 	if err == nil {
 		body = c.withoutToken(body)

@@ -24,7 +24,7 @@ var (
 // the type that the client asked for.
 func Name(contentType string, body []byte) string {
 	head := body[:min(len(body), looked)]
-	if text, err := UTF8(contentType, head, 3*looked); err == nil {
+	if text, err := UTF8(contentType, head, 3*looked, nil); err == nil {
 		head = text
 	}
 	head = bytes.TrimLeft(head, " \t\r\n")

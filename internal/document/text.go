@@ -39,17 +39,20 @@ const (
 // is, without a copy; one that has to be decoded may take up to limit bytes, and
 // never takes more than three times its own size.
 //
+// Reserve, if not nil, is called with the bytes that decoding will take before it takes
+// them; its error is returned.
+//
 // An error is ErrNotUTF8, ErrTooLarge, or names the charset that is unknown or
 // that the body isn't written in. It never holds a part of the body.
-func UTF8(contentType string, body []byte, limit int) ([]byte, error) {
+func UTF8(contentType string, body []byte, limit int, reserve func(bytes int) error) ([]byte, error) {
 	if len(body) >= 2 {
 		switch {
 		case bytes.HasPrefix(body, []byte(byteOrderMark)):
 			return plain(body[len(byteOrderMark):], limit)
 		case string(body[:2]) == bigEndian:
-			return decode(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit)
+			return decode(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit, reserve)
 		case string(body[:2]) == littleEndian:
-			return decode(unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit)
+			return decode(unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit, reserve)
 		}
 	}
 	name := charset(contentType)
@@ -69,7 +72,7 @@ func UTF8(contentType string, body []byte, limit int) ([]byte, error) {
 	if enc == nil {
 		return nil, fmt.Errorf("charset %q in Content-Type is unknown", printable(name))
 	}
-	return decode(enc, printable(name), body, limit)
+	return decode(enc, printable(name), body, limit, reserve)
 }
 
 // plain checks a body that should be UTF-8.
@@ -87,9 +90,15 @@ func plain(body []byte, limit int) ([]byte, error) {
 // decode decodes a body from a charset that isn't UTF-8. Decoders write U+FFFD
 // for what they can't read: a name with a hole is a wrong answer, so that is an
 // error.
-func decode(enc encoding.Encoding, name string, body []byte, limit int) ([]byte, error) {
+func decode(enc encoding.Encoding, name string, body []byte, limit int, reserve func(int) error) ([]byte, error) {
 	var text bytes.Buffer
-	text.Grow(min(len(body)+len(body)/2, limit) + bytes.MinRead)
+	size := min(3*len(body), limit) + 1 + bytes.MinRead // ReadFrom asks for so much more
+	if reserve != nil {
+		if err := reserve(size); err != nil {
+			return nil, err
+		}
+	}
+	text.Grow(size)
 	from := io.LimitReader(transform.NewReader(bytes.NewReader(body), enc.NewDecoder()), int64(limit)+1)
 	_, err := text.ReadFrom(from)
 	switch {

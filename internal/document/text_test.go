@@ -64,7 +64,7 @@ func TestUTF8(t *testing.T) {
 		{"IBM850", "application/json; charset=IBM850", encoded(charmap.CodePage850, `"é"`), `"é"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := UTF8(c.contentType, []byte(c.body), limit)
+			got, err := UTF8(c.contentType, []byte(c.body), limit, nil)
 			if err != nil || string(got) != c.want {
 				t.Errorf("%q, %v; want %q", got, err, c.want)
 			}
@@ -86,13 +86,13 @@ func TestUTF8Refuses(t *testing.T) {
 		{"half a UTF-16 unit", "application/json", bigEndian + "\x00{\x00", "not UTF-16"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := UTF8(c.contentType, []byte(c.body), limit)
+			got, err := UTF8(c.contentType, []byte(c.body), limit, nil)
 			if got != nil || err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%q, %v; want an error with %q", got, err, c.want)
 			}
 		})
 	}
-	if _, err := UTF8("", []byte("\xFF"), limit); !errors.Is(err, ErrNotUTF8) {
+	if _, err := UTF8("", []byte("\xFF"), limit, nil); !errors.Is(err, ErrNotUTF8) {
 		t.Errorf("%v isn't ErrNotUTF8", err)
 	}
 }
@@ -110,7 +110,7 @@ func TestUTF8Limit(t *testing.T) {
 		{"a/b; charset=gbk", "\xD5\xC5\xC8\xFD", 5, false},
 		{"a/b; charset=windows-874", strings.Repeat("\xA1", 4096), 4096, false},
 	} {
-		_, err := UTF8(c.contentType, []byte(c.body), c.limit)
+		_, err := UTF8(c.contentType, []byte(c.body), c.limit, nil)
 		if c.fits && err != nil || !c.fits && !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s of %d bytes within %d: %v", c.contentType, len(c.body), c.limit, err)
 		}
@@ -122,12 +122,34 @@ func TestUTF8KeepsTheUsualBody(t *testing.T) {
 	body := []byte(`{"name":"张三"}`)
 	for _, contentType := range []string{"", "application/json", "application/json;charset=UTF-8", `text/plain; charset="utf-8"`} {
 		allocated := testing.AllocsPerRun(100, func() {
-			if got, err := UTF8(contentType, body, limit); err != nil || &got[0] != &body[0] {
+			if got, err := UTF8(contentType, body, limit, nil); err != nil || &got[0] != &body[0] {
 				t.Fatalf("%s: %q, %v", contentType, got, err)
 			}
 		})
 		if allocated != 0 {
 			t.Errorf("%s: %v allocations", contentType, allocated)
+		}
+	}
+}
+
+func TestUTF8Reserves(t *testing.T) {
+	full := errors.New("full")
+	for _, c := range []struct {
+		name, contentType string
+		want              error
+	}{
+		{"UTF-8 needs no copy", "a/b; charset=utf-8", nil},
+		{"GBK does", "a/b; charset=gbk", full},
+	} {
+		if _, err := UTF8(c.contentType, []byte("12345"), limit, func(int) error { return full }); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+	for _, body := range []string{strings.Repeat("\x80", 4096), strings.Repeat("1", 4096)} {
+		reserved := 0
+		got, err := UTF8("a/b; charset=gbk", []byte(body), limit, func(n int) error { reserved = n; return nil })
+		if err != nil || cap(got) > reserved+reserved/8 {
+			t.Errorf("%d bytes are reserved for %d, %v", reserved, cap(got), err)
 		}
 	}
 }
@@ -144,7 +166,7 @@ func FuzzUTF8(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		was := slices.Clone(body)
-		got, err := UTF8(contentType, body, 3*len(body))
+		got, err := UTF8(contentType, body, 3*len(body), nil)
 		switch {
 		case !bytes.Equal(was, body):
 			t.Error("the body was changed")

@@ -88,6 +88,9 @@ func (r *Room) Reserve(purpose Purpose, n int64) error {
 	return nil
 }
 
+// ReserveText reserves n bytes for an answer as it came.
+func (r *Room) ReserveText(n int) error { return r.Reserve(ForText, int64(n)) }
+
 func (r *Room) wait(purpose Purpose, n int64) error {
 	memory.crowd(1)
 	defer memory.crowd(-1)

@@ -56,7 +56,7 @@ var formBody = regexp.MustCompile(`^[\w.%+-]+=[^\s&=][^\s&]*(&[\w.%+-]+=[^\s&]*)
 // (null). broken says why it is none of these.
 func (r *reply) document() (doc any, other, broken string) {
 	contentType := r.header.Get("Content-Type")
-	body, err := document.UTF8(contentType, r.body, 3*maxAnswer)
+	body, err := document.UTF8(contentType, r.body, 3*maxAnswer, nil)
 	if err != nil {
 		return nil, "", "the answer is unreadable: " + err.Error()
 	}

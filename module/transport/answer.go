@@ -68,7 +68,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if err != nil {
 		return "", nil //nolint:nilerr // what can't be seen goes on unseen
 	}
-	text, err := bodytext.UTF8(resp.Header.Get("Content-Type"), raw, int(t.MaxSize))
+	text, err := bodytext.UTF8(resp.Header.Get("Content-Type"), raw, int(t.MaxSize), room.ReserveText)
 	if err != nil {
 		return "", nil //nolint:nilerr // as of what is not JSON
 	}
