@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -136,7 +136,7 @@ type API struct {
 	// reaches the listener, by default. A failure gives the default where one is
 	// written. The budget is for token, call, replay and programs; 2s by default.
 	// The status field is `_status` in answers with a contract.
-	route.Settings
+	endpoint.Settings
 
 	// Stops calling an API that is ailing. Default: it is always called.
 	Breaker *Breaker `json:"breaker,omitempty"`
@@ -147,7 +147,7 @@ type API struct {
 	target   *target
 	source   *module.TokenSource
 	programs programs
-	route    *route.Route
+	route    *endpoint.Route
 	chain    caddyhttp.Handler
 	shaped   bool // the answer is judged or shaped, so a stream is of no use
 	buffered bool // the answer is looked into, so it can't stream
@@ -212,7 +212,7 @@ var (
 	_ caddy.Provisioner           = (*API)(nil)
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
-	_ route.Question              = (*run)(nil)
+	_ endpoint.Question           = (*run)(nil)
 	_ module.Forgetter            = (*API)(nil)
 	_ module.Tester               = (*API)(nil)
 )

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -79,7 +79,7 @@ func BenchmarkCall(b *testing.B) {
 
 // BenchmarkHit is a call that the cache answers.
 func BenchmarkHit(b *testing.B) {
-	a := replying(b, func(a *API) { a.Cache = &route.Cache{Fresh: caddy.Duration(time.Hour)} })
+	a := replying(b, func(a *API) { a.Cache = &endpoint.Cache{Fresh: caddy.Duration(time.Hour)} })
 	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
 	ask := func() (cacheStatus string) {
 		w := discard{make(http.Header)}

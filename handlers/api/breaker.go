@@ -12,7 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 	"go.uber.org/zap"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -193,7 +193,7 @@ func (c *run) report() {
 	}
 }
 
-// Late implements [route.Work]. That the time of one who waits has ended is a
+// Late implements [endpoint.Work]. That the time of one who waits has ended is a
 // timeout, whatever becomes of the call behind; but it says nothing of the API when
 // there is no token to ask it with, or no room for its answer.
 func (c *run) Late() call.Outcome {
@@ -202,7 +202,7 @@ func (c *run) Late() call.Outcome {
 		outcome, told = call.NoToken, errUncounted
 	}
 	if c.Crowded() {
-		outcome, told = route.Overloaded, errUncounted
+		outcome, told = endpoint.Overloaded, errUncounted
 	}
 	if v := c.verdict.Load(); v != nil {
 		v.report(told)

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
@@ -32,7 +32,7 @@ func ends(a *API, outcome call.Outcome) (admitted bool) {
 
 func withBreaker(share float64, calls int, open time.Duration) *API {
 	return &API{
-		route:   new(route.Route),
+		route:   new(endpoint.Route),
 		Breaker: &Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)},
 		breaker: &heldBreaker{breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow)},
 	}
@@ -123,7 +123,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			if a.BreakerState() != "closed" {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
-			c := &run{api: a, Call: route.Call{Route: a.route, Uncharged: tc.uncharged}}
+			c := &run{api: a, Call: endpoint.Call{Route: a.route, Uncharged: tc.uncharged}}
 			c.admit()
 			c.Outcome = tc.outcome
 			c.report()

@@ -10,13 +10,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// AppendSubject implements [route.Question]: the params, and all else that the
+// AppendSubject implements [endpoint.Question]: the params, and all else that the
 // phone system sent where it goes on or a program looks at it.
 func (c *run) AppendSubject(dst []byte) (_ []byte, err error) {
 	if dst, err = jq.Encode(dst, c.Input.Params, jq.Limits{}); err != nil {
@@ -39,7 +39,7 @@ func (c *run) AppendSubject(dst []byte) (_ []byte, err error) {
 	return dst, nil
 }
 
-// AppendContext implements [route.Question]: the method, the headers that go on,
+// AppendContext implements [endpoint.Question]: the method, the headers that go on,
 // and what the placeholders of the chain stand for.
 func (c *run) AppendContext(dst []byte) []byte {
 	dst = cache.AppendPart(dst, c.api.method(c.R.Method))
@@ -68,8 +68,8 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	return nil
 }
 
-// Fork implements [route.Question].
-func (c *run) Fork(ctx context.Context) route.Work {
+// Fork implements [endpoint.Question].
+func (c *run) Fork(ctx context.Context) endpoint.Work {
 	if end, ok := c.Clock.Deadline(); ok {
 		ctx = token.WithPatience(ctx, end)
 	}
@@ -80,8 +80,8 @@ func (c *run) Fork(ctx context.Context) route.Work {
 	return f
 }
 
-// Do implements [route.Work].
-func (c *run) Do() route.Result {
+// Do implements [endpoint.Work].
+func (c *run) Do() endpoint.Result {
 	defer c.recorder.free()
 	c.work()
 	c.note()

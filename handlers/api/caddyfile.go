@@ -6,7 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -51,11 +51,11 @@ import (
 //		reverse_proxy { … }
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	matchers, err := route.Matchers(h)
+	matchers, err := endpoint.Matchers(h)
 	if err != nil {
 		return nil, err
 	}
-	p := parser{Parser: route.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true, "param": true, "require": true}}, api: new(API)}
+	p := parser{Parser: endpoint.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true, "param": true, "require": true}}, api: new(API)}
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parser reads one `api` block.
 type parser struct {
-	route.Parser
+	endpoint.Parser
 	api   *API
 	proxy caddyfile.Segment
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module"
@@ -62,7 +62,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	if a.route, err = a.New(ctx, app, a.Name, route.Defaults{
+	if a.route, err = a.New(ctx, app, a.Name, endpoint.Defaults{
 		Subject: "the API", Budget: defaultBudget, StatusField: defaultStatusField, HasDefault: a.Default != "",
 	}); err != nil {
 		return err

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
@@ -13,7 +13,7 @@ import (
 
 // run is one call on its way through the stages.
 type run struct {
-	route.Call
+	endpoint.Call
 	api *API
 
 	upstream string // host:port of a target that is kept with the token

@@ -16,14 +16,14 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
 const spanSecret = "s3cret-token"
 
 // spanned provisions an API that calls the handler given with a static token.
-func spanned(t *testing.T, answer http.HandlerFunc, settings route.Settings) *API {
+func spanned(t *testing.T, answer http.HandlerFunc, settings endpoint.Settings) *API {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
@@ -84,28 +84,28 @@ func TestSpans(t *testing.T) {
 	const known = `{"name":"Ann Canary"}`
 	for name, test := range map[string]struct {
 		status   int
-		settings route.Settings
+		settings endpoint.Settings
 		spans    string // as they end
 		want     map[string]string
 		failed   bool
 	}{
 		"an answer": {
 			200,
-			route.Settings{},
+			endpoint.Settings{},
 			"upstream shape call",
 			map[string]string{"switchboard.api": "order", "switchboard.outcome": "ok", "switchboard.token_age": "0"},
 			false,
 		},
 		"a refusal": {
 			400,
-			route.Settings{},
+			endpoint.Settings{},
 			"upstream shape call",
 			map[string]string{"switchboard.outcome": "rejected"},
 			true,
 		},
 		"a cache": {
 			200,
-			route.Settings{Cache: &route.Cache{Fresh: caddy.Duration(time.Minute)}},
+			endpoint.Settings{Cache: &endpoint.Cache{Fresh: caddy.Duration(time.Minute)}},
 			"upstream shape call",
 			map[string]string{"switchboard.outcome": "ok", "switchboard.cache": "miss", "switchboard.token_age": "0"},
 			false,

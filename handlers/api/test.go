@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
 // Test implements [module.Tester]: a call on the way of all calls, except that
 // nobody asks who calls. What isn't a read is a dry run, unless it is to be live.
 func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	trial := &route.Trial{NoCache: t.NoCache}
-	p, err := route.Rehearse(ctx, t, trial, a.server)
+	trial := &endpoint.Trial{NoCache: t.NoCache}
+	p, err := endpoint.Rehearse(ctx, t, trial, a.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}

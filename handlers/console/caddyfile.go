@@ -3,7 +3,7 @@ package console
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 )
 
 // Parse sets up the directive:
@@ -12,11 +12,11 @@ import (
 //		auth key <key> [header <name>] | user | issuer <name> | none
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	matchers, err := route.Matchers(h)
+	matchers, err := endpoint.Matchers(h)
 	if err != nil {
 		return nil, err
 	}
-	p := route.Parser{Helper: h, What: "api_console"}
+	p := endpoint.Parser{Helper: h, What: "api_console"}
 	if p.NextArg() {
 		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
 	}

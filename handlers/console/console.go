@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module"
 )
 
@@ -33,10 +33,10 @@ type Console struct {
 	// Who may see it and act. Required. With `key`, the page asks for the key, and a
 	// cookie that only this page gets stands for it, for 12 hours. With `user`, an
 	// earlier handler such as `basic_auth` signs people in.
-	Auth *route.Auth `json:"auth,omitempty"`
+	Auth *endpoint.Auth `json:"auth,omitempty"`
 
 	operator module.Operator
-	gate     *route.Gate
+	gate     *endpoint.Gate
 	sessions *sessions
 	logger   *zap.Logger
 }

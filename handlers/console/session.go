@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 // nothing of it is kept here. A nil *sessions knows none.
 type sessions struct{ secrets [][]byte }
 
-func newSessions(g *route.Gate) *sessions {
+func newSessions(g *endpoint.Gate) *sessions {
 	if g.KeyHeader() == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package route_test
+package endpoint_test
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
 
 // begin starts a call of a route with the settings.
-func begin(t *testing.T, s route.Settings, r *http.Request) *route.Call {
+func begin(t *testing.T, s endpoint.Settings, r *http.Request) *endpoint.Call {
 	t.Helper()
 	c := beginOn(provision(t, "test", s), r)
 	t.Cleanup(c.End)
@@ -26,14 +26,14 @@ func begin(t *testing.T, s route.Settings, r *http.Request) *route.Call {
 }
 
 // beginOn starts a call of a route.
-func beginOn(made *route.Route, r *http.Request) *route.Call {
+func beginOn(made *endpoint.Route, r *http.Request) *endpoint.Call {
 	w := httptest.NewRecorder()
-	c := new(route.Call)
+	c := new(endpoint.Call)
 	c.Begin(made, w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server)))
 	return c
 }
 
-func provision(t *testing.T, name string, s route.Settings) *route.Route {
+func provision(t *testing.T, name string, s endpoint.Settings) *endpoint.Route {
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
@@ -47,7 +47,7 @@ func provision(t *testing.T, name string, s route.Settings) *route.Route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := s.New(ctx, app.(*module.App), name, route.Defaults{Budget: time.Second})
+	made, err := s.New(ctx, app.(*module.App), name, endpoint.Defaults{Budget: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestCallIDFromTheRequest(t *testing.T) {
 		`.uniqueid`:                  "7",
 		`.uniqueid + "-" + $request.headers["x-call"]`: "7-c-42",
 	} {
-		c := begin(t, route.Settings{CallID: program}, r.Clone(t.Context()))
+		c := begin(t, endpoint.Settings{CallID: program}, r.Clone(t.Context()))
 		if !c.Receive(false) {
 			t.Fatal(c.Reason)
 		}
@@ -77,14 +77,14 @@ func TestCallIDFromTheRequest(t *testing.T) {
 // A test that failed on a healthy API once set switchboard_api_degraded, and one
 // that went well on an ailing API cleared it.
 func TestATestChangesNoHealth(t *testing.T) {
-	made := provision(t, t.Name(), route.Settings{})
+	made := provision(t, t.Name(), endpoint.Settings{})
 	synctest.Test(t, func(t *testing.T) {
 		end := func(outcome call.Outcome, ctx context.Context) {
 			c := beginOn(made, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
 			c.Outcome = outcome
 			c.End()
 		}
-		test := route.WithTrial(t.Context(), new(route.Trial))
+		test := endpoint.WithTrial(t.Context(), new(endpoint.Trial))
 		for _, outcome := range []call.Outcome{call.Failed, call.Timeout, call.NoToken, call.DryRun} {
 			if end(outcome, test); made.Standing.Degraded() {
 				t.Errorf("a test that ends as %s degrades a healthy API", outcome)

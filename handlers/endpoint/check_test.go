@@ -1,11 +1,11 @@
-package route_test
+package endpoint_test
 
 import (
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -31,7 +31,7 @@ func TestWhereToLook(t *testing.T) {
 		{call.OK, 200, ""},
 		{call.Stale, 0, ""},
 	} {
-		if got := route.Check(test.outcome, test.status); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
+		if got := endpoint.Check(test.outcome, test.status); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s with status %d: %q", test.outcome, test.status, got)
 		}
 	}
@@ -52,7 +52,7 @@ func TestOutcomesAreDocumented(t *testing.T) {
 		}
 	}
 	for _, outcome := range module.Outcomes() {
-		if !outcome.Answered() && outcome != call.Canceled && outcome != call.Unauthorized && route.Check(outcome, 0) == "" {
+		if !outcome.Answered() && outcome != call.Canceled && outcome != call.Unauthorized && endpoint.Check(outcome, 0) == "" {
 			t.Errorf("nothing says where to look after %s", outcome)
 		}
 	}

@@ -1,4 +1,4 @@
-package route_test
+package endpoint_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module"
@@ -19,7 +19,7 @@ import (
 
 // made is the route of the settings, in a configuration with a phone system of
 // its own.
-func made(t *testing.T, s route.Settings, d route.Defaults) (*route.Route, error) {
+func made(t *testing.T, s endpoint.Settings, d endpoint.Defaults) (*endpoint.Route, error) {
 	t.Helper()
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{"phone_systems":{
@@ -39,10 +39,10 @@ func made(t *testing.T, s route.Settings, d route.Defaults) (*route.Route, error
 }
 
 // answered is what a call of the route gets, and how much time it has.
-func answered(t *testing.T, r *route.Route, outcome call.Outcome, output any) (*httptest.ResponseRecorder, time.Duration) {
+func answered(t *testing.T, r *endpoint.Route, outcome call.Outcome, output any) (*httptest.ResponseRecorder, time.Duration) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	c := new(route.Call)
+	c := new(endpoint.Call)
 	c.Begin(r, w, caddyhttp.PrepareRequest(httptest.NewRequest(http.MethodGet, "/", nil), caddy.NewReplacer(), w, new(caddyhttp.Server)))
 	defer c.End()
 	c.Outcome, c.Output = outcome, output
@@ -57,31 +57,31 @@ func answered(t *testing.T, r *route.Route, outcome call.Outcome, output any) (*
 func TestForSetsWhatIsNotWritten(t *testing.T) {
 	const second = time.Second
 	for name, test := range map[string]struct {
-		settings route.Settings
+		settings endpoint.Settings
 		ok       string // the answer {"n": 1, "s": "$"}
 		budget   time.Duration
 		failure  int
 	}{
-		"none":       {route.Settings{}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
-		"asterisk":   {route.Settings{For: "asterisk"}, `{"_status":"ok","n":"1","s":"$"}`, 5 * second, 200},
-		"connect":    {route.Settings{For: "connect"}, `{"_status":"ok","n":"1","s":"$"}`, 1800 * time.Millisecond, 200},
-		"cxone":      {route.Settings{For: "cxone"}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
-		"freeswitch": {route.Settings{For: "freeswitch"}, `{"_status":"ok","n":"1","s":"＄"}`, second, 200},
-		"genesys":    {route.Settings{For: "genesys"}, `{"_status":"ok","n":1,"s":"$"}`, second, 504},
-		"gladly":     {route.Settings{For: "gladly"}, `{"_status":"ok","n":1,"s":"$"}`, 1500 * time.Millisecond, 200},
-		"jambonz":    {route.Settings{For: "jambonz"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 200},
-		"kamailio":   {route.Settings{For: "kamailio"}, `{"_status":"ok","n":"1","s":"＄"}`, 3 * second, 200},
-		"sobot":      {route.Settings{For: "sobot"}, `{"_status":"ok","n":"1","s":"$"}`, second, 200},
-		"talkdesk":   {route.Settings{For: "talkdesk"}, `{"_status":"ok","n":1,"s":"$"}`, 2 * second, 200},
-		"twilio":     {route.Settings{For: "twilio"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 504},
-		"one's own":  {route.Settings{For: "pbx"}, `_status=ok&n=1&s=%EF%BC%84`, 700 * time.Millisecond, 504},
+		"none":       {endpoint.Settings{}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
+		"asterisk":   {endpoint.Settings{For: "asterisk"}, `{"_status":"ok","n":"1","s":"$"}`, 5 * second, 200},
+		"connect":    {endpoint.Settings{For: "connect"}, `{"_status":"ok","n":"1","s":"$"}`, 1800 * time.Millisecond, 200},
+		"cxone":      {endpoint.Settings{For: "cxone"}, `{"_status":"ok","n":1,"s":"$"}`, second, 200},
+		"freeswitch": {endpoint.Settings{For: "freeswitch"}, `{"_status":"ok","n":"1","s":"＄"}`, second, 200},
+		"genesys":    {endpoint.Settings{For: "genesys"}, `{"_status":"ok","n":1,"s":"$"}`, second, 504},
+		"gladly":     {endpoint.Settings{For: "gladly"}, `{"_status":"ok","n":1,"s":"$"}`, 1500 * time.Millisecond, 200},
+		"jambonz":    {endpoint.Settings{For: "jambonz"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 200},
+		"kamailio":   {endpoint.Settings{For: "kamailio"}, `{"_status":"ok","n":"1","s":"＄"}`, 3 * second, 200},
+		"sobot":      {endpoint.Settings{For: "sobot"}, `{"_status":"ok","n":"1","s":"$"}`, second, 200},
+		"talkdesk":   {endpoint.Settings{For: "talkdesk"}, `{"_status":"ok","n":1,"s":"$"}`, 2 * second, 200},
+		"twilio":     {endpoint.Settings{For: "twilio"}, `{"_status":"ok","n":1,"s":"$"}`, 4 * second, 504},
+		"one's own":  {endpoint.Settings{For: "pbx"}, `_status=ok&n=1&s=%EF%BC%84`, 700 * time.Millisecond, 504},
 		"written": {
-			route.Settings{For: "pbx", Format: "json", Budget: caddy.Duration(2 * second), OnFailure: "default", StatusField: "off"},
+			endpoint.Settings{For: "pbx", Format: "json", Budget: caddy.Duration(2 * second), OnFailure: "default", StatusField: "off"},
 			`{"n":1,"s":"＄"}`, 2 * second, 200,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := made(t, test.settings, route.Defaults{Subject: "the API", Budget: second, StatusField: "_status", HasDefault: true})
+			r, err := made(t, test.settings, endpoint.Defaults{Subject: "the API", Budget: second, StatusField: "_status", HasDefault: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestForSetsWhatIsNotWritten(t *testing.T) {
 			}
 		})
 	}
-	if _, err := made(t, route.Settings{For: "pxb"}, route.Defaults{Budget: second}); err == nil || !strings.Contains(err.Error(), "of your own: pbx") {
+	if _, err := made(t, endpoint.Settings{For: "pxb"}, endpoint.Defaults{Budget: second}); err == nil || !strings.Contains(err.Error(), "of your own: pbx") {
 		t.Errorf("an unknown one: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestForSetsWhatIsNotWritten(t *testing.T) {
 // Over a limit, nothing is cut: the default takes the answer's place, and says
 // why. An error passes the same filter.
 func TestForNeverCutsAnAnswer(t *testing.T) {
-	r, err := made(t, route.Settings{For: "pbx", OnFailure: "default"}, route.Defaults{Budget: time.Second, StatusField: "_status", HasDefault: true})
+	r, err := made(t, endpoint.Settings{For: "pbx", OnFailure: "default"}, endpoint.Defaults{Budget: time.Second, StatusField: "_status", HasDefault: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestErrorsForAPhoneSystem(t *testing.T) {
 		"values of 9":     {"pbx", `{"error":{"outcome":"timeout"}}`},
 		"20 bytes":        {"tiny", ``},
 	} {
-		r, err := made(t, route.Settings{For: test.system, OnFailure: "error"}, route.Defaults{Budget: time.Second, Subject: `the "$API"`})
+		r, err := made(t, endpoint.Settings{For: test.system, OnFailure: "error"}, endpoint.Defaults{Budget: time.Second, Subject: `the "$API"`})
 		if err != nil {
 			t.Fatal(err)
 		}

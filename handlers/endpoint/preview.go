@@ -1,4 +1,4 @@
-package route
+package endpoint
 
 import (
 	"github.com/switchboard-ivr/switchboard/internal/answer"

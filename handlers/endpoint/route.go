@@ -1,7 +1,7 @@
-// Package route is what all answering handlers have in common: who may call,
+// Package endpoint is what all answering handlers have in common: who may call,
 // what the phone system sent, how long it may take, and how the answer is
 // written.
-package route
+package endpoint
 
 import (
 	"cmp"

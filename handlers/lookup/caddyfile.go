@@ -3,7 +3,7 @@ package lookup
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 )
 
 // Parse sets up the directive:
@@ -30,11 +30,11 @@ import (
 //		status_field off|<name>
 //	}
 func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
-	matchers, err := route.Matchers(h)
+	matchers, err := endpoint.Matchers(h)
 	if err != nil {
 		return nil, err
 	}
-	p := parser{Parser: route.Parser{Helper: h, What: "customer_lookup"}, lookup: new(Lookup)}
+	p := parser{Parser: endpoint.Parser{Helper: h, What: "customer_lookup"}, lookup: new(Lookup)}
 	if p.NextArg() {
 		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
 	}
@@ -54,7 +54,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 
 // parser reads one `customer_lookup` block.
 type parser struct {
-	route.Parser
+	endpoint.Parser
 	lookup *Lookup
 }
 

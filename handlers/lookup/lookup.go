@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -72,9 +72,9 @@ type Lookup struct {
 	// required. A failure is an error by default (503; 504 when the budget
 	// ends), and with `on_failure default` the answer for nobody. The budget is
 	// 1s by default. The status field is off.
-	route.Settings
+	endpoint.Settings
 
-	route     *route.Route
+	route     *endpoint.Route
 	directory directory
 	audit     *auditor
 	answers   answers
@@ -122,6 +122,6 @@ func (l *Lookup) begin(w http.ResponseWriter, r *http.Request) *run {
 var (
 	_ caddy.Provisioner           = (*Lookup)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Lookup)(nil)
-	_ route.Question              = (*run)(nil)
+	_ endpoint.Question           = (*run)(nil)
 	_ module.Tester               = (*Lookup)(nil)
 )

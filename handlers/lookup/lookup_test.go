@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -88,7 +88,7 @@ func provision(t *testing.T, l *Lookup, dir *people) *Lookup {
 		t.Fatal(err)
 	}
 	if l.Auth == nil {
-		l.Auth = &route.Auth{Mode: "none"}
+		l.Auth = &endpoint.Auth{Mode: "none"}
 	}
 	if err := l.Provision(ctx); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func get(query string) *http.Request {
 func TestAnswers(t *testing.T) {
 	hostile := &customer.Record{ID: "C4", Remark: "x\" & \"1\r\n\\ok"}
 	long := &customer.Record{ID: "C5", Remark: strings.Repeat("x", 4095)}
-	asterisk := route.Settings{For: "asterisk"}
+	asterisk := endpoint.Settings{For: "asterisk"}
 	dir := &people{records: []*customer.Record{ann, bob2, bob, hostile, long}}
 	short := []string{"id", "nick", "isVip", "isblack", "field_7"}
 	for name, test := range map[string]struct {
@@ -141,18 +141,18 @@ func TestAnswers(t *testing.T) {
 		"all that is given must match": {Lookup{}, "tel=13900139000&id=C1", 200, `null`, "not_found"},
 		"an envelope":                  {Lookup{Fields: []string{"id"}, Envelope: true}, "id=C1", 200, `{"code":"000000","data":{"id":"C1"}}`, "ok"},
 		"an envelope around nobody":    {Lookup{Envelope: true}, "id=no", 200, `{"code":"000000","data":null}`, "not_found"},
-		"with the outcome":             {Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{StatusField: "_status"}}, "id=no", 200, `{"_status":"not_found","id":""}`, "not_found"},
+		"with the outcome":             {Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: endpoint.Settings{StatusField: "_status"}}, "id=no", 200, `{"_status":"not_found","id":""}`, "not_found"},
 		"for Asterisk":                 {Lookup{Fields: []string{"id", "remark"}, Settings: asterisk}, "id=C4", 200, `{"id":"C4","remark":"x' & '1  /ok"}`, "ok"},
 		"for Asterisk, nobody":         {Lookup{Fields: []string{"id"}, Settings: asterisk}, "id=no", 200, `{"id":""}`, "not_found"},
 		"for Asterisk, several":        {Lookup{Fields: []string{"id"}, Settings: asterisk}, "tel=13900139000", 200, `{"id":""}`, "ambiguous"},
 		"for Asterisk, too long":       {Lookup{Fields: []string{"id", "remark"}, Settings: asterisk}, "id=C5", 200, `{"id":"","remark":""}`, "too_large"},
 		"for Asterisk, an envelope":    {Lookup{Fields: []string{"id"}, Envelope: true, Settings: asterisk}, "id=C1", 200, `{"code":"000000","data_id":"C1"}`, "ok"},
 		"for Asterisk, a bad request":  {Lookup{Settings: asterisk}, "id=a&id=b", 400, `{"error":{"message":"bad parameter: id is not one text","outcome":"bad_request"}}`, "bad_request"},
-		"what is written wins":         {Lookup{Fields: []string{"id"}, NotFound: "null", Multiple: "newest", Settings: route.Settings{For: "asterisk", Format: "json"}}, "tel=13900139000", 200, `{"id":"C3"}`, "ok"},
+		"what is written wins":         {Lookup{Fields: []string{"id"}, NotFound: "null", Multiple: "newest", Settings: endpoint.Settings{For: "asterisk", Format: "json"}}, "tel=13900139000", 200, `{"id":"C3"}`, "ok"},
 		"what is written wins, nobody": {Lookup{Fields: []string{"id"}, NotFound: "404", Settings: asterisk}, "id=no", 404, `{"value":""}`, "not_found"},
-		"for Twilio, nobody":           {Lookup{Fields: []string{"id"}, NotFound: "null", Settings: route.Settings{For: "twilio"}}, "id=no", 200, `{"value":null}`, "not_found"},
-		"as a form":                    {Lookup{Fields: []string{"id", "nick"}, Settings: route.Settings{Format: "form"}}, "id=C2", 200, `id=C2&nick=Bob`, "ok"},
-		"as text":                      {Lookup{Fields: []string{"nick"}, Settings: route.Settings{Format: "text"}}, "id=C2", 200, `Bob`, "ok"},
+		"for Twilio, nobody":           {Lookup{Fields: []string{"id"}, NotFound: "null", Settings: endpoint.Settings{For: "twilio"}}, "id=no", 200, `{"value":null}`, "not_found"},
+		"as a form":                    {Lookup{Fields: []string{"id", "nick"}, Settings: endpoint.Settings{Format: "form"}}, "id=C2", 200, `id=C2&nick=Bob`, "ok"},
+		"as text":                      {Lookup{Fields: []string{"nick"}, Settings: endpoint.Settings{Format: "text"}}, "id=C2", 200, `Bob`, "ok"},
 		"too long":                     {Lookup{}, "id=" + strings.Repeat("x", 256), 400, `{"error":{"message":"bad parameter: id is longer than 255 characters","outcome":"bad_request"}}`, "bad_request"},
 		"twice":                        {Lookup{}, "id=a&id=b", 400, `{"error":{"message":"bad parameter: id is not one text","outcome":"bad_request"}}`, "bad_request"},
 	} {
@@ -222,20 +222,20 @@ func TestAStoreThatFails(t *testing.T) {
 	if got.Code != 503 || got.Header().Get("Retry-After") != "1" || got.Body.String() != `{"error":{"message":"the customer directory could not be reached","outcome":"unreachable"}}` {
 		t.Errorf("got %d %v %s", got.Code, got.Header(), got.Body)
 	}
-	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{OnFailure: "default"}}, down), get("id=C1"))
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: endpoint.Settings{OnFailure: "default"}}, down), get("id=C1"))
 	if got.Code != 200 || got.Body.String() != `{"id":""}` {
 		t.Errorf("by default: got %d %s", got.Code, got.Body)
 	}
-	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: route.Settings{OnFailure: "default", StatusField: "_status"}},
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, NotFound: "blank", Settings: endpoint.Settings{OnFailure: "default", StatusField: "_status"}},
 		&people{err: errors.New("a row that can't be read")}), get("id=C1"))
 	if got.Code != 200 || got.Body.String() != `{"_status":"bad_answer","id":""}` {
 		t.Errorf("by default, with the outcome: got %d %s", got.Code, got.Body)
 	}
-	got = ask(provision(t, &Lookup{Fields: []string{"id"}, Settings: route.Settings{For: "asterisk", StatusField: "_status"}}, down), get("id=C1"))
+	got = ask(provision(t, &Lookup{Fields: []string{"id"}, Settings: endpoint.Settings{For: "asterisk", StatusField: "_status"}}, down), get("id=C1"))
 	if got.Code != 200 || got.Body.String() != `{"_status":"unreachable","id":""}` {
 		t.Errorf("for Asterisk: got %d %s", got.Code, got.Body)
 	}
-	if got := ask(provision(t, &Lookup{Settings: route.Settings{For: "twilio"}}, down), get("id=C1")); got.Code != 503 {
+	if got := ask(provision(t, &Lookup{Settings: endpoint.Settings{For: "twilio"}}, down), get("id=C1")); got.Code != 503 {
 		t.Errorf("for Twilio: got %d %s", got.Code, got.Body)
 	}
 	broken := &people{err: errors.New("a row that can't be read")}
@@ -339,18 +339,18 @@ func TestAudit(t *testing.T) {
 }
 
 func TestRefusedSettings(t *testing.T) {
-	none := &route.Auth{Mode: "none"}
+	none := &endpoint.Auth{Mode: "none"}
 	for name, test := range map[string]struct {
 		lookup *Lookup
 		want   string
 	}{
 		"no auth":           {new(Lookup), "write `auth issuer NAME`"},
-		"unknown empty":     {&Lookup{Settings: route.Settings{Auth: none}, Empty: "x"}, "write blank, null or omit"},
-		"unknown not_found": {&Lookup{Settings: route.Settings{Auth: none}, NotFound: "x"}, "write null, blank or 404"},
-		"unknown multiple":  {&Lookup{Settings: route.Settings{Auth: none}, Multiple: "x"}, "write newest or none"},
-		"a field twice":     {&Lookup{Settings: route.Settings{Auth: none}, Fields: []string{"id", "id"}}, "named twice"},
-		"text of many":      {&Lookup{Settings: route.Settings{Auth: none, Format: "text"}}, "write one field"},
-		"a short audit key": {&Lookup{Settings: route.Settings{Auth: none}, Audit: &Audit{Key: "short"}}, "shorter than 16 bytes"},
+		"unknown empty":     {&Lookup{Settings: endpoint.Settings{Auth: none}, Empty: "x"}, "write blank, null or omit"},
+		"unknown not_found": {&Lookup{Settings: endpoint.Settings{Auth: none}, NotFound: "x"}, "write null, blank or 404"},
+		"unknown multiple":  {&Lookup{Settings: endpoint.Settings{Auth: none}, Multiple: "x"}, "write newest or none"},
+		"a field twice":     {&Lookup{Settings: endpoint.Settings{Auth: none}, Fields: []string{"id", "id"}}, "named twice"},
+		"text of many":      {&Lookup{Settings: endpoint.Settings{Auth: none, Format: "text"}}, "write one field"},
+		"a short audit key": {&Lookup{Settings: endpoint.Settings{Auth: none}, Audit: &Audit{Key: "short"}}, "shorter than 16 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := new(caddy.Config)

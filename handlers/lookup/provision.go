@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/module"
 )
@@ -56,7 +56,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	}
 	app := loaded.(*module.App)
 	l.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if l.route, err = l.New(ctx, app, Name, route.Defaults{
+	if l.route, err = l.New(ctx, app, Name, endpoint.Defaults{
 		Subject: "the customer directory", Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,
 		MaxBody: maxBody,
 	}); err != nil {

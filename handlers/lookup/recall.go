@@ -3,12 +3,12 @@ package lookup
 import (
 	"context"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
-// AppendSubject implements [route.Question]: whom the lookup is for, as it was
+// AppendSubject implements [endpoint.Question]: whom the lookup is for, as it was
 // written and as it is compared.
 func (c *run) AppendSubject(dst []byte) ([]byte, error) {
 	for _, term := range c.query {
@@ -19,19 +19,19 @@ func (c *run) AppendSubject(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// AppendContext implements [route.Question]: an answer depends on nothing else.
+// AppendContext implements [endpoint.Question]: an answer depends on nothing else.
 func (c *run) AppendContext(dst []byte) []byte { return dst }
 
-// Fork implements [route.Question].
-func (c *run) Fork(ctx context.Context) route.Work {
+// Fork implements [endpoint.Question].
+func (c *run) Fork(ctx context.Context) endpoint.Work {
 	return &run{lookup: c.lookup, query: c.query, Call: c.Call.Fork(ctx, nil)}
 }
 
-// Do implements [route.Work].
-func (c *run) Do() route.Result {
+// Do implements [endpoint.Work].
+func (c *run) Do() endpoint.Result {
 	c.find()
 	return c.Result()
 }
 
-// Late implements [route.Work].
+// Late implements [endpoint.Work].
 func (*run) Late() call.Outcome { return call.Timeout }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -14,7 +14,7 @@ import (
 
 // run is one lookup on its way through the stages.
 type run struct {
-	route.Call
+	endpoint.Call
 	lookup *Lookup
 	query  customer.Query
 

@@ -3,7 +3,7 @@ package lookup
 import (
 	"context"
 
-	"github.com/switchboard-ivr/switchboard/handlers/route"
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -11,8 +11,8 @@ import (
 // Test implements [module.Tester]: a lookup on the way of all lookups, except that
 // nobody asks who calls. The audit log has it, too.
 func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	trial := &route.Trial{NoCache: t.NoCache, DryRun: t.DryRun}
-	p, err := route.Rehearse(ctx, t, trial, l.server)
+	trial := &endpoint.Trial{NoCache: t.NoCache, DryRun: t.DryRun}
+	p, err := endpoint.Rehearse(ctx, t, trial, l.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}

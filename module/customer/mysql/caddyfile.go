@@ -3,7 +3,7 @@ package mysql
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 // UnmarshalCaddyfile sets up the store from its lines:
@@ -18,7 +18,7 @@ func (m *MySQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("customers mysql takes one DSN; write customers mysql {env.CRM_DSN}")
 	}
 	for d.NextBlock(0) {
-		ok, err := m.UnmarshalLine(d, owntables.MySQL)
+		ok, err := m.UnmarshalLine(d, usertables.MySQL)
 		if err != nil {
 			return err
 		}

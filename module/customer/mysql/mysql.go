@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 func init() {
@@ -25,11 +25,11 @@ type MySQL struct {
 	// placeholder: `{env.CRM_DSN}` or `{file./run/secrets/crm}`, resolved at load.
 	DSN string `json:"dsn,omitempty"`
 
-	owntables.Tables
+	usertables.Tables
 
 	dsn      string
 	location string
-	lookup   *owntables.Lookup
+	lookup   *usertables.Lookup
 }
 
 // CaddyModule returns the Caddy module information.
@@ -49,10 +49,10 @@ func (m *MySQL) Provision(ctx caddy.Context) error {
 	if m.dsn, err = caddy.NewReplacer().ReplaceOrErr(m.DSN, true, true); err != nil {
 		return fmt.Errorf("customers mysql: DSN: %w", err)
 	}
-	if m.location, err = owntables.MySQLLocation(m.dsn); err != nil {
+	if m.location, err = usertables.MySQLLocation(m.dsn); err != nil {
 		return fmt.Errorf("customers mysql: %w", err)
 	}
-	if m.lookup, err = m.Compile(owntables.MySQL, ctx.Logger()); err != nil {
+	if m.lookup, err = m.Compile(usertables.MySQL, ctx.Logger()); err != nil {
 		return fmt.Errorf("customers mysql: %w", err)
 	}
 	return nil
@@ -60,7 +60,7 @@ func (m *MySQL) Provision(ctx caddy.Context) error {
 
 // Open returns the store, which connects with the first lookup.
 func (m *MySQL) Open(env customer.Env) (customer.Store, error) {
-	return owntables.OpenMySQL(m.lookup, m.dsn, env)
+	return usertables.OpenMySQL(m.lookup, m.dsn, env)
 }
 
 // Identity is a digest of all settings.

@@ -3,7 +3,7 @@ package postgres
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 // UnmarshalCaddyfile sets up the store:
@@ -20,7 +20,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("customers postgres takes one DSN; write `customers postgres {env.CRM_DSN}`")
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := p.UnmarshalLine(d, owntables.Postgres)
+		known, err := p.UnmarshalLine(d, usertables.Postgres)
 		if err != nil {
 			return err
 		}

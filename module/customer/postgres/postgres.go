@@ -12,7 +12,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 func init() {
@@ -31,11 +31,11 @@ type Postgres struct {
 	// `{env.CRM_DSN}` or `{file./run/secrets/crm}`, resolved at load.
 	DSN string `json:"dsn,omitempty"`
 
-	owntables.Tables
+	usertables.Tables
 
 	dsn      string
 	location string
-	lookup   *owntables.Lookup // over tables of the user's own
+	lookup   *usertables.Lookup // over tables of the user's own
 }
 
 // CaddyModule returns the Caddy module information.
@@ -66,7 +66,7 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 		}
 		return nil
 	}
-	if p.lookup, err = p.Compile(owntables.Postgres, ctx.Logger()); err != nil {
+	if p.lookup, err = p.Compile(usertables.Postgres, ctx.Logger()); err != nil {
 		return fmt.Errorf("customers postgres: %w", err)
 	}
 	return nil
@@ -75,7 +75,7 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 // Open implements [customer.Guest].
 func (p *Postgres) Open(env customer.Env) (customer.Store, error) {
 	if p.lookup != nil {
-		return owntables.OpenPostgres(p.lookup, p.dsn, env)
+		return usertables.OpenPostgres(p.lookup, p.dsn, env)
 	}
 	return newStore(p.dsn, env), nil
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 )
 
 // db is a real server, which all tests of this package share.
@@ -98,7 +98,7 @@ func TestNoLookupScans(t *testing.T) {
 		if err != nil || len(plan) == 0 {
 			t.Fatal(err)
 		}
-		if strings.Contains(strings.Join(plan, "\n"), "Seq Scan on "+sqldb.Customers) {
+		if strings.Contains(strings.Join(plan, "\n"), "Seq Scan on "+schema.Customers) {
 			t.Errorf("%v scans:\n%s", q, strings.Join(plan, "\n"))
 		}
 	}
@@ -193,7 +193,7 @@ func TestASlowDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+sqldb.Customers); err != nil {
+	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE "+schema.Customers); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -215,20 +215,20 @@ func TestASlowDatabase(t *testing.T) {
 func TestErrorsHoldNoData(t *testing.T) {
 	s := open(t, database(t))
 	storetest.Put(t, s, storetest.People()...)
-	if _, err := s.pool.Exec(t.Context(), "ALTER TABLE "+sqldb.Customers+" ADD CHECK (nickname <> 'secret-nick')"); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "ALTER TABLE "+schema.Customers+" ADD CHECK (nickname <> 'secret-nick')"); err != nil {
 		t.Fatal(err)
 	}
 	err := s.Put(t.Context(), []*customer.Record{{ID: "secret-id", Nickname: "secret-nick"}}, nil)
 	if !errors.Is(err, customer.ErrUnavailable) || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "23514") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := s.pool.Exec(t.Context(), "UPDATE "+sqldb.Customers+" SET custom = 'no json'"); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "UPDATE "+schema.Customers+" SET custom = 'no json'"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Find(t.Context(), customer.Query{{Param: customer.ByID, Raw: "C1", Key: "C1"}}, 1); !errors.Is(err, customer.ErrUnavailable) {
 		t.Errorf("a broken row: %v", err)
 	}
-	if _, err := s.pool.Exec(t.Context(), "UPDATE "+sqldb.Schema+" SET version = 99"); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "UPDATE "+schema.Schema+" SET version = 99"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(t, s.pool.Config().ConnString()).Count(t.Context()); !errors.Is(err, customer.ErrUnavailable) || !strings.Contains(err.Error(), "version 99") {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 )
 
 // pageSize is how many customers All reads at a time.
@@ -26,9 +26,9 @@ type store struct {
 	pool   *pgxpool.Pool // nil until open has made it
 	dsn    string
 	env    customer.Env
-	finder *sqldb.Finder
-	clock  sqldb.Clock
-	ready  *sqldb.Ready
+	finder *schema.Finder
+	clock  schema.Clock
+	ready  *schema.Ready
 
 	timeout  time.Duration // of a lookup, once there is a connection
 	patience time.Duration // with a database that can't be reached
@@ -36,7 +36,7 @@ type store struct {
 
 // newStore starts nothing: a store is opened while a configuration is checked.
 func newStore(dsn string, env customer.Env) *store {
-	return &store{dsn: dsn, env: env, finder: sqldb.NewFinder(sqldb.Postgres), ready: sqldb.NewReady(), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
+	return &store{dsn: dsn, env: env, finder: schema.NewFinder(schema.Postgres), ready: schema.NewReady(), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
 }
 
 // open makes the pool and the tables, once.
@@ -58,14 +58,14 @@ func (s *store) migrate(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, sqldb.Postgres.Begin()); err != nil {
+		if _, err := tx.Exec(ctx, schema.Postgres.Begin()); err != nil {
 			return err
 		}
 		var version int64
-		if err := tx.QueryRow(ctx, sqldb.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		if err := tx.QueryRow(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		statements, err := sqldb.Postgres.Migrate(version)
+		statements, err := schema.Postgres.Migrate(version)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errSchema, err)
 		}
@@ -113,7 +113,7 @@ func (s *store) query(ctx context.Context, text string, args []any) ([]*customer
 		return nil, err
 	}
 	defer rows.Close()
-	var row sqldb.Row
+	var row schema.Row
 	var found []*customer.Record
 	for rows.Next() {
 		if err := rows.Scan(row.Dest()...); err != nil {
@@ -134,7 +134,7 @@ func (s *store) Put(ctx context.Context, records []*customer.Record, mark *custo
 		if err := s.upsert(ctx, tx, records); err != nil || mark == nil {
 			return err
 		}
-		text, args := sqldb.Postgres.Mark(mark)
+		text, args := schema.Postgres.Mark(mark)
 		_, err := tx.Exec(ctx, text, args...)
 		return err
 	})
@@ -146,7 +146,7 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 	if len(records) == 0 {
 		return nil
 	}
-	columns := make([][]string, len(sqldb.Columns)-1)
+	columns := make([][]string, len(schema.Columns)-1)
 	for i := range columns {
 		columns[i] = make([]string, 0, len(records))
 	}
@@ -155,7 +155,7 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 	texts := make([]string, 0, len(columns))
 	for i, record := range records {
 		var err error
-		if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+		if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
 			return err
 		}
 		for n, text := range texts {
@@ -163,11 +163,11 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 		}
 		updated = append(updated, first+int64(i))
 	}
-	args := make([]any, 0, len(sqldb.Columns))
+	args := make([]any, 0, len(schema.Columns))
 	for _, column := range columns {
 		args = append(args, column)
 	}
-	_, err := tx.Exec(ctx, sqldb.UpsertAll(), append(args, updated)...)
+	_, err := tx.Exec(ctx, schema.UpsertAll(), append(args, updated)...)
 	return err
 }
 
@@ -193,7 +193,7 @@ func latest(records []*customer.Record) []*customer.Record {
 // Delete implements [customer.Writer].
 func (s *store) Delete(ctx context.Context, id string) (deleted bool, err error) {
 	err = s.write(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sqldb.Postgres.Delete(), id)
+		tag, err := tx.Exec(ctx, schema.Postgres.Delete(), id)
 		deleted = tag.RowsAffected() > 0
 		return err
 	})
@@ -212,11 +212,11 @@ func (s *store) write(ctx context.Context, f func(pgx.Tx) error) error {
 
 // Marked implements [customer.Writer].
 func (s *store) Marked(ctx context.Context, source string) (int64, error) {
-	return s.number(ctx, sqldb.Postgres.Marked(), source)
+	return s.number(ctx, schema.Postgres.Marked(), source)
 }
 
 // Count implements [customer.Writer].
-func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, sqldb.Count()) }
+func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, schema.Count()) }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
 	if err := s.open(ctx); err != nil {
@@ -231,9 +231,9 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
-	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
+	return schema.Pages(func(after string) ([]*customer.Record, error) {
 		return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
-			return s.query(ctx, sqldb.Postgres.Page(), []any{after, pageSize})
+			return s.query(ctx, schema.Postgres.Page(), []any{after, pageSize})
 		})
 	})
 }

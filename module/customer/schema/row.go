@@ -1,4 +1,4 @@
-package sqldb
+package schema
 
 import (
 	"encoding/json"

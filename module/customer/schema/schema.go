@@ -1,7 +1,7 @@
-// Package sqldb is what the stores have in common that keep customers in a SQL
+// Package schema is what the stores have in common that keep customers in a SQL
 // database: the schema, how a lookup becomes a statement, and how a customer
 // becomes a row. It runs nothing itself.
-package sqldb
+package schema
 
 import (
 	"fmt"

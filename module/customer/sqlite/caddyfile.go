@@ -3,7 +3,7 @@ package sqlite
 import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 // UnmarshalCaddyfile sets up the store:
@@ -21,7 +21,7 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for d.NextBlock(0) {
-		ok, err := s.UnmarshalLine(d, owntables.SQLite)
+		ok, err := s.UnmarshalLine(d, usertables.SQLite)
 		if err != nil {
 			return err
 		}

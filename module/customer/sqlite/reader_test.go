@@ -9,7 +9,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 )
 
 const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -40,7 +40,7 @@ func TestARowThatIsNotOurs(t *testing.T) {
 	} {
 		s := open(t, filepath.Join(t.TempDir(), "customers.db"))
 		storetest.Put(t, s, storetest.People()...)
-		if _, err := s.writer.ExecContext(t.Context(), "UPDATE "+sqldb.Customers+" SET "+value+" WHERE id = 'C1'"); err != nil {
+		if _, err := s.writer.ExecContext(t.Context(), "UPDATE "+schema.Customers+" SET "+value+" WHERE id = 'C1'"); err != nil {
 			t.Fatal(err)
 		}
 		q, err := customer.NewQuery(map[string]any{"id": "C1"}, storetest.Region)

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/customer/owntables"
+	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
 func init() {
@@ -29,10 +29,10 @@ type SQLite struct {
 
 	// With `find` the file is one of your own: it is required, has to exist, and is
 	// only read.
-	owntables.Tables
+	usertables.Tables
 
-	path   string            // absolute
-	lookup *owntables.Lookup // nil for a file of ours
+	path   string             // absolute
+	lookup *usertables.Lookup // nil for a file of ours
 }
 
 // CaddyModule returns the Caddy module information.
@@ -72,14 +72,14 @@ func (s *SQLite) provisionTables(ctx caddy.Context) (err error) {
 	case s.Path == "":
 		return errors.New("find needs the file with your tables; write customers sqlite /path/to/file.db")
 	}
-	s.lookup, err = s.Compile(owntables.SQLite, ctx.Logger())
+	s.lookup, err = s.Compile(usertables.SQLite, ctx.Logger())
 	return err
 }
 
 // Open implements [customer.Guest].
 func (s *SQLite) Open(env customer.Env) (customer.Store, error) {
 	if s.lookup != nil {
-		return owntables.OpenSQLite(s.lookup, s.path, env)
+		return usertables.OpenSQLite(s.lookup, s.path, env)
 	}
 	return newStore(s.path, env), nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/integration/storetest"
 	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -70,8 +70,8 @@ func TestReadersOnlyRead(t *testing.T) {
 	s := open(t, filepath.Join(dir, "customers.db"))
 	storetest.Put(t, s, storetest.People()...)
 	for _, text := range []string{
-		"DELETE FROM " + sqldb.Customers, "INSERT INTO " + sqldb.Imports + " VALUES ('a', 1)", "DROP TABLE " + sqldb.Customers,
-		"ATTACH DATABASE '" + filepath.Join(dir, "other.db") + "' AS other", "PRAGMA query_only = 0; DELETE FROM " + sqldb.Customers,
+		"DELETE FROM " + schema.Customers, "INSERT INTO " + schema.Imports + " VALUES ('a', 1)", "DROP TABLE " + schema.Customers,
+		"ATTACH DATABASE '" + filepath.Join(dir, "other.db") + "' AS other", "PRAGMA query_only = 0; DELETE FROM " + schema.Customers,
 		"CREATE TEMP TABLE t (x)", "SELECT load_extension('x')",
 	} {
 		if _, err := s.reader.ExecContext(t.Context(), text); err == nil {
@@ -98,7 +98,7 @@ func TestNoLookupScans(t *testing.T) {
 		list, args := s.finder.Find(q, 2)
 		for text, args := range map[string][]any{newest: key, list: args} {
 			for _, detail := range plan(t, s, text, args) {
-				if strings.HasPrefix(detail, "SCAN "+sqldb.Customers) || text == newest && strings.Contains(detail, "ORDER BY") {
+				if strings.HasPrefix(detail, "SCAN "+schema.Customers) || text == newest && strings.Contains(detail, "ORDER BY") {
 					t.Errorf("%v: %s", q, detail)
 				}
 			}
@@ -150,7 +150,7 @@ func TestANewerSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "customers.db")
 	s := open(t, path)
 	storetest.Put(t, s, storetest.People()...)
-	if _, err := s.writer.ExecContext(t.Context(), "UPDATE "+sqldb.Schema+" SET version = 99"); err != nil {
+	if _, err := s.writer.ExecContext(t.Context(), "UPDATE "+schema.Schema+" SET version = 99"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(t, path).Count(t.Context()); !errors.Is(err, customer.ErrUnavailable) || !strings.Contains(err.Error(), "version 99") {
@@ -168,7 +168,7 @@ func TestReadingWhileSomeoneWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(t.Context(), "DELETE FROM "+sqldb.Customers); err != nil {
+	if _, err := tx.ExecContext(t.Context(), "DELETE FROM "+schema.Customers); err != nil {
 		t.Fatal(err)
 	}
 	if got := storetest.IDs(t, open(t, path), map[string]any{"id": "C1"}, 1); got != "C1" {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
-	"github.com/switchboard-ivr/switchboard/module/customer/sqldb"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 )
 
 // pageSize is how many customers All reads at a time.
@@ -26,9 +26,9 @@ const pageSize = 500
 type store struct {
 	path   string
 	env    customer.Env
-	finder *sqldb.Finder
-	clock  sqldb.Clock
-	ready  *sqldb.Ready
+	finder *schema.Finder
+	clock  schema.Clock
+	ready  *schema.Ready
 	reader *sql.DB // of [reader]
 	writer *sql.DB
 }
@@ -38,7 +38,7 @@ func newStore(path string, env customer.Env) *store {
 		env.Logger = zap.NewNop()
 	}
 	return &store{
-		path: path, env: env, finder: sqldb.NewFinder(sqldb.SQLite), ready: sqldb.NewReady(),
+		path: path, env: env, finder: schema.NewFinder(schema.SQLite), ready: schema.NewReady(),
 		reader: openReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
 	}
 }
@@ -64,8 +64,8 @@ func (s *store) open(ctx context.Context) error {
 // waits for nobody who writes.
 func (s *store) isCurrent(ctx context.Context) bool {
 	var version int64
-	err := s.reader.QueryRowContext(ctx, sqldb.ReadVersion()).Scan(&version)
-	return err == nil && version == sqldb.Version()
+	err := s.reader.QueryRowContext(ctx, schema.ReadVersion()).Scan(&version)
+	return err == nil && version == schema.Version()
 }
 
 func (s *store) migrate(ctx context.Context) error {
@@ -74,14 +74,14 @@ func (s *store) migrate(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // says so when it is committed
-	if _, err := tx.ExecContext(ctx, sqldb.SQLite.Begin()); err != nil {
+	if _, err := tx.ExecContext(ctx, schema.SQLite.Begin()); err != nil {
 		return err
 	}
 	var version int64
-	if err := tx.QueryRowContext(ctx, sqldb.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err := tx.QueryRowContext(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	statements, err := sqldb.SQLite.Migrate(version)
+	statements, err := schema.SQLite.Migrate(version)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errSchema, err)
 	}
@@ -105,7 +105,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	if err != nil {
 		return nil, err
 	}
-	newest, several, err := sqldb.UnpackNewest(strings.Join(rows, ""))
+	newest, several, err := schema.UnpackNewest(strings.Join(rows, ""))
 	switch {
 	case err != nil:
 		return nil, unavailable("reading", errRow)
@@ -125,7 +125,7 @@ func (s *store) records(ctx context.Context, text string, args []any, limit int)
 	}
 	found := make([]*customer.Record, len(rows))
 	for i, row := range rows {
-		if found[i], err = sqldb.Unpack(row); err != nil {
+		if found[i], err = schema.Unpack(row); err != nil {
 			return nil, unavailable("reading", errRow)
 		}
 	}
@@ -157,7 +157,7 @@ func (s *store) Put(ctx context.Context, records []*customer.Record, mark *custo
 		if err := s.upsert(ctx, tx, records); err != nil || mark == nil {
 			return err
 		}
-		text, args := sqldb.SQLite.Mark(mark)
+		text, args := schema.SQLite.Mark(mark)
 		_, err := tx.ExecContext(ctx, text, args...)
 		return err
 	})
@@ -175,20 +175,20 @@ func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Reco
 		if len(records) < n {
 			continue
 		}
-		statement, err := tx.PrepareContext(ctx, sqldb.Upsert(n))
+		statement, err := tx.PrepareContext(ctx, schema.Upsert(n))
 		if err != nil {
 			return err
 		}
 		defer statement.Close() // nothing is left to be said
-		texts := make([]string, 0, len(sqldb.Columns))
-		args := make([]any, 0, n*len(sqldb.Columns))
+		texts := make([]string, 0, len(schema.Columns))
+		args := make([]any, 0, n*len(schema.Columns))
 		for ; len(records) >= n; records = records[n:] {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			args = args[:0]
 			for _, record := range records[:n] {
-				if texts, err = sqldb.Texts(texts[:0], record, s.env.Region); err != nil {
+				if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
 					return err
 				}
 				for _, text := range texts {
@@ -209,7 +209,7 @@ func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Reco
 func (s *store) Delete(ctx context.Context, id string) (bool, error) {
 	var deleted int64
 	err := s.write(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, sqldb.SQLite.Delete(), id)
+		result, err := tx.ExecContext(ctx, schema.SQLite.Delete(), id)
 		if err != nil {
 			return err
 		}
@@ -239,12 +239,12 @@ func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
 
 // Marked implements [customer.Writer].
 func (s *store) Marked(ctx context.Context, source string) (int64, error) {
-	return s.number(ctx, sqldb.SQLite.Marked(), source)
+	return s.number(ctx, schema.SQLite.Marked(), source)
 }
 
 // Count implements [customer.Writer].
 func (s *store) Count(ctx context.Context) (int64, error) {
-	return s.number(ctx, sqldb.Count())
+	return s.number(ctx, schema.Count())
 }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
@@ -260,8 +260,8 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
-	return sqldb.Pages(func(after string) ([]*customer.Record, error) {
-		return s.records(ctx, sqldb.SQLite.Page(), []any{after, int64(pageSize)}, pageSize)
+	return schema.Pages(func(after string) ([]*customer.Record, error) {
+		return s.records(ctx, schema.SQLite.Page(), []any{after, int64(pageSize)}, pageSize)
 	})
 }
 

@@ -1,6 +1,6 @@
-// Package owntables finds customers in tables of the user's own, in PostgreSQL,
+// Package usertables finds customers in tables of the user's own, in PostgreSQL,
 // MySQL, MariaDB or SQLite. It only reads.
-package owntables
+package usertables
 
 import (
 	"crypto/sha256"
