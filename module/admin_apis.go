@@ -25,7 +25,7 @@ func (a *App) releaseAPI(r *http.Request) (any, error) {
 type Described interface{ Describe(to *adminapi.API) }
 
 func (a *App) describe(name string) adminapi.API {
-	s := a.standings.find(name)
+	s := a.apiStates.find(name)
 	since := s.DegradedSince()
 	told := adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: !since.IsZero()}
 	if told.Degraded {

@@ -46,7 +46,7 @@ func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (admin
 // Failures are the last calls of an API without an answer of its own, newest
 // first, masked; those of one phone call, when its id is given.
 func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
-	s := o.app.standings.find(name)
+	s := o.app.apiStates.find(name)
 	if s == nil {
 		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}

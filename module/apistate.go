@@ -9,12 +9,12 @@ import (
 )
 
 // standings outlive a reload: what an operator holds stays held.
-var standings = caddy.NewUsagePool()
+var apiStatePool = caddy.NewUsagePool()
 
 // Standing is how an API stands with its callers: whether an operator holds it,
 // and whether its answers are real. There is one for each name, which a reload
 // keeps and a restart doesn't.
-type Standing struct {
+type APIState struct {
 	name string
 	held atomic.Bool
 	degraded
@@ -23,58 +23,58 @@ type Standing struct {
 }
 
 // Destruct implements [caddy.Destructor].
-func (s *Standing) Destruct() error {
+func (s *APIState) Destruct() error {
 	s.stop()
 	return nil
 }
 
 // Held tells whether an operator holds the API: it is not to be called.
-func (s *Standing) Held() bool { return s != nil && s.held.Load() }
+func (s *APIState) Held() bool { return s != nil && s.held.Load() }
 
 // standingsOf are those that a configuration holds.
-type standingsOf struct {
+type apiStates struct {
 	mu   sync.Mutex
-	held map[string]*Standing
+	held map[string]*APIState
 }
 
 // Standing returns that of an API. A handler calls it in its Provision.
-func (a *App) Standing(name string) *Standing {
-	a.standings.mu.Lock()
-	defer a.standings.mu.Unlock()
-	if s, ok := a.standings.held[name]; ok {
+func (a *App) APIState(name string) *APIState {
+	a.apiStates.mu.Lock()
+	defer a.apiStates.mu.Unlock()
+	if s, ok := a.apiStates.held[name]; ok {
 		return s
 	}
-	value, _, _ := standings.LoadOrNew(name, func() (caddy.Destructor, error) { return &Standing{name: name}, nil })
-	s := value.(*Standing)
-	if a.standings.held == nil {
-		a.standings.held = make(map[string]*Standing)
+	value, _, _ := apiStatePool.LoadOrNew(name, func() (caddy.Destructor, error) { return &APIState{name: name}, nil })
+	s := value.(*APIState)
+	if a.apiStates.held == nil {
+		a.apiStates.held = make(map[string]*APIState)
 	}
-	a.standings.held[name] = s
+	a.apiStates.held[name] = s
 	return s
 }
 
 // find returns that of an API, nil when no handler has asked for it.
-func (h *standingsOf) find(name string) *Standing {
+func (h *apiStates) find(name string) *APIState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.held[name]
 }
 
 // release lets the standings go. It is called again after a failed Provision.
-func (h *standingsOf) release() {
+func (h *apiStates) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for name := range h.held {
-		_, _ = standings.Delete(name)
+		_, _ = apiStatePool.Delete(name)
 	}
 	h.held = nil
 }
 
 // all returns the standings, in no order.
-func (h *standingsOf) all() []*Standing {
+func (h *apiStates) all() []*APIState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := make([]*Standing, 0, len(h.held))
+	list := make([]*APIState, 0, len(h.held))
 	for _, s := range h.held {
 		list = append(list, s)
 	}
@@ -83,7 +83,7 @@ func (h *standingsOf) all() []*Standing {
 
 // hold stops calls of an API until it is released, or the process ends. Cached
 // answers are served meanwhile.
-func (a *App) hold(s *Standing, held bool) {
+func (a *App) hold(s *APIState, held bool) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	if !s.held.CompareAndSwap(!held, held) {

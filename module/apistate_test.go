@@ -21,7 +21,7 @@ func TestDegradedAndBack(t *testing.T) {
 	if err := app.RegisterAPI("order", "f", struct{}{}); err != nil {
 		t.Fatal(err)
 	}
-	standing := app.Standing("order")
+	standing := app.APIState("order")
 	all := func(outcomes ...call.Outcome) {
 		var wg sync.WaitGroup
 		for range 20 {
@@ -44,7 +44,7 @@ func TestDegradedAndBack(t *testing.T) {
 	if !standing.Degraded() {
 		t.Error("a real answer right after others ends a degradation")
 	}
-	standing.Calm()
+	standing.Reset()
 	all(call.NotFound)
 	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)

@@ -85,7 +85,7 @@ type App struct {
 	sources map[string]*TokenSource
 	apis    *registry
 
-	standings *standingsOf
+	apiStates *apiStates
 	metrics   *Metrics
 	events    *emitter
 
@@ -113,7 +113,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
 	a.sources = make(map[string]*TokenSource, len(a.Tokens))
-	a.apis, a.standings = new(registry), new(standingsOf)
+	a.apis, a.apiStates = new(registry), new(apiStates)
 	a.metrics = newMetrics(ctx.GetMetricsRegistry())
 	a.metrics.watch(a.states)
 	a.metrics.watchAPIs(a)
@@ -149,7 +149,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.sources[name] = source
 		if source.fresh {
 			// nobody else uses it yet: a request may come before Start
-			source.Attach(a.surroundings())
+			source.Attach(a.tokenEnv())
 		}
 		for _, warning := range src.Warnings() {
 			a.logger.Warn(warning, zap.String("token", name))
@@ -181,7 +181,7 @@ func (a *App) MaskNames(names ...string) {
 func (a *App) Start() error {
 	for _, source := range a.sources {
 		if source.HasToken() {
-			source.Attach(a.surroundings())
+			source.Attach(a.tokenEnv())
 			source.Start()
 		}
 	}
@@ -204,8 +204,8 @@ func (a *App) Cleanup() error {
 	for _, remove := range a.unmask {
 		remove()
 	}
-	if a.standings != nil {
-		a.standings.release()
+	if a.apiStates != nil {
+		a.apiStates.release()
 	}
 	var errs []error
 	for _, i := range a.Issuers {
@@ -241,7 +241,7 @@ func find[T any](all map[string]T, kind, name string) (T, error) {
 // Metrics returns the counters of this configuration.
 func (a *App) Metrics() *Metrics { return a.metrics }
 
-func (a *App) surroundings() token.Env {
+func (a *App) tokenEnv() token.Env {
 	return token.Env{
 		Storage: a.ctx.Storage(),
 		Logger:  a.logger,

@@ -38,11 +38,11 @@ type degraded struct {
 }
 
 // Degraded reports whether answers are older ones, defaults or errors.
-func (s *Standing) Degraded() bool { return !s.DegradedSince().IsZero() }
+func (s *APIState) Degraded() bool { return !s.DegradedSince().IsZero() }
 
 // DegradedSince returns when answers turned from the API's own to older ones,
 // defaults or errors; the zero time when they are its own.
-func (s *Standing) DegradedSince() time.Time {
+func (s *APIState) DegradedSince() time.Time {
 	if s == nil || !s.on.Load() {
 		return time.Time{}
 	}
@@ -64,7 +64,7 @@ type turn struct {
 
 // note counts an answer, and calls report when that turns the state. No two turns
 // are reported at once. When the degradation ends by itself, later is called.
-func (d *degraded) note(outcome call.Outcome, report, later func(turn)) {
+func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
 	own := outcome.Answered() && outcome != call.Stale
 	switch {
 	case outcome.CausedByCaller():
@@ -140,8 +140,8 @@ func (d *degraded) stop() {
 // Answered notes how a call of an API ended. It reports when answers turn from real ones to older ones and
 // defaults, or back. What says nothing of the API isn't counted: a caller who
 // gave too little, was refused or hung up.
-func (a *App) Answered(s *Standing, outcome call.Outcome) {
-	s.note(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
+func (a *App) Answered(s *APIState, outcome call.Outcome) {
+	s.count(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
 		if now, err := running(); err == nil { // which may be another one by then
 			now.turned(s, t)
 		}
@@ -149,7 +149,7 @@ func (a *App) Answered(s *Standing, outcome call.Outcome) {
 }
 
 // turned logs a turn, and emits its event.
-func (a *App) turned(s *Standing, t turn) {
+func (a *App) turned(s *APIState, t turn) {
 	fields := []zap.Field{zap.String("api", s.name), zap.Time("since", t.since)}
 	data := map[string]any{"api": s.name, "degraded": t.degraded, "since": t.since.UTC().Format(time.RFC3339)}
 	if t.outcome != "" {

@@ -38,12 +38,12 @@ func TestWhatDegrades(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := new(Standing)
+				s := new(APIState)
 				defer func() { _ = s.Destruct() }()
 				var turns []bool
 				report := func(turn turn) { turns = append(turns, turn.degraded) }
 				for _, outcome := range tc.outcomes {
-					s.note(outcome, report, report)
+					s.count(outcome, report, report)
 					time.Sleep(tc.every)
 				}
 				if !slices.Equal(turns, tc.turns) {
@@ -61,12 +61,12 @@ func TestWhatDegrades(t *testing.T) {
 // could end it.
 func TestADegradationEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := new(Standing)
+		s := new(APIState)
 		begin := time.Now()
 		var turns []turn
 		note := func(outcome call.Outcome) {
 			report := func(turn turn) { turns = append(turns, turn) }
-			s.note(outcome, report, report)
+			s.count(outcome, report, report)
 		}
 		for range 3 {
 			note(call.Timeout)
@@ -109,15 +109,15 @@ func TestADegradationEndsByItself(t *testing.T) {
 func TestADegradationEndsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 50 {
-			s := new(Standing)
+			s := new(APIState)
 			var turns []bool
 			report := func(turn turn) { turns = append(turns, turn.degraded) }
-			s.note(call.Timeout, report, report)
+			s.count(call.Timeout, report, report)
 			time.Sleep(quiet - time.Nanosecond)
 			for _, outcome := range []call.Outcome{call.OK, call.Timeout} {
 				go func() {
 					time.Sleep(time.Nanosecond)
-					s.note(outcome, report, report)
+					s.count(outcome, report, report)
 				}()
 			}
 			time.Sleep(time.Nanosecond)

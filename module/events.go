@@ -45,12 +45,12 @@ func (e *emitter) emit(name string, data map[string]any) {
 	queue, working := e.waiting[name]
 	e.waiting[name] = append(queue, data)
 	if !working {
-		go e.work(name)
+		go e.deliver(name)
 	}
 }
 
 // work sends the events of one name until none is left.
-func (e *emitter) work(name string) {
+func (e *emitter) deliver(name string) {
 	for {
 		data, ok := e.next(name)
 		if !ok {

@@ -3,7 +3,7 @@ package module
 import "time"
 
 // Calm makes a standing's last failure one of long ago.
-func (s *Standing) Calm() {
+func (s *APIState) Reset() {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	s.last = time.Time{}
@@ -11,8 +11,8 @@ func (s *Standing) Calm() {
 
 // Silence makes a standing's last failure one of long ago, and its time for the end
 // of the degradation come.
-func (s *Standing) Silence() {
-	s.Calm()
+func (s *APIState) Silence() {
+	s.Reset()
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	s.silence.Reset(0)

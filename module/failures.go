@@ -18,7 +18,7 @@ type failures struct {
 }
 
 // Failed keeps a call that had no answer of the API's own.
-func (s *Standing) Failed(t adminapi.Trace) {
+func (s *APIState) Failed(t adminapi.Trace) {
 	f := &s.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -29,7 +29,7 @@ func (s *Standing) Failed(t adminapi.Trace) {
 
 // Failures returns those that are kept, newest first; those of one phone call, when
 // its id is given.
-func (s *Standing) Failures(callID string) []adminapi.Trace {
+func (s *APIState) Failures(callID string) []adminapi.Trace {
 	f := &s.failures
 	f.mu.Lock()
 	defer f.mu.Unlock()

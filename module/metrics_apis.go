@@ -13,11 +13,11 @@ type Breaker interface {
 
 // watchAPIs reads how APIs stand at each scrape.
 func (m *Metrics) watchAPIs(a *App) {
-	registerOrExisting(m.registry, prometheus.Collector(apiStates{a}))
+	registerOrExisting(m.registry, prometheus.Collector(apiCollector{a}))
 }
 
 // apiStates is a collector over the APIs of a configuration.
-type apiStates struct{ app *App }
+type apiCollector struct{ app *App }
 
 var (
 	heldDesc = prometheus.NewDesc("switchboard_held",
@@ -29,15 +29,15 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (apiStates) Describe(ch chan<- *prometheus.Desc) {
+func (apiCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- heldDesc
 	ch <- degradedDesc
 	ch <- breakerDesc
 }
 
 // Collect implements prometheus.Collector.
-func (s apiStates) Collect(ch chan<- prometheus.Metric) {
-	for _, standing := range s.app.standings.all() {
+func (s apiCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, standing := range s.app.apiStates.all() {
 		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, bit(standing.Held()), standing.name)
 		ch <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, bit(standing.Degraded()), standing.name)
 	}

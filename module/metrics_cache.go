@@ -24,11 +24,11 @@ func (m *APIMetrics) Behind(outcome call.Outcome) {
 
 // watchCache reads the cache's numbers at each scrape.
 func (m *Metrics) watchCache(c *cache.Cache) {
-	registerOrExisting(m.registry, prometheus.Collector(cacheStats{c}))
+	registerOrExisting(m.registry, prometheus.Collector(cacheCollector{c}))
 }
 
 // cacheStats is a collector over the cache.
-type cacheStats struct{ cache *cache.Cache }
+type cacheCollector struct{ cache *cache.Cache }
 
 var (
 	cacheEntriesDesc = prometheus.NewDesc("switchboard_cache_entries",
@@ -40,14 +40,14 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (cacheStats) Describe(ch chan<- *prometheus.Desc) {
+func (cacheCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- cacheEntriesDesc
 	ch <- cacheBytesDesc
 	ch <- cacheDroppedDesc
 }
 
 // Collect implements prometheus.Collector.
-func (c cacheStats) Collect(ch chan<- prometheus.Metric) {
+func (c cacheCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.cache.Stats()
 	ch <- prometheus.MustNewConstMetric(cacheEntriesDesc, prometheus.GaugeValue, float64(s.Entries))
 	ch <- prometheus.MustNewConstMetric(cacheBytesDesc, prometheus.GaugeValue, float64(s.Bytes))

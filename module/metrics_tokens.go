@@ -10,11 +10,11 @@ import (
 
 // watch reads the states of the keepers at each scrape.
 func (m *Metrics) watch(states func() []token.State) {
-	registerOrExisting(m.registry, prometheus.Collector(tokenStates(states)))
+	registerOrExisting(m.registry, prometheus.Collector(tokenCollector(states)))
 }
 
 // tokenStates is a collector over the keepers.
-type tokenStates func() []token.State
+type tokenCollector func() []token.State
 
 var (
 	tokenStateDesc = prometheus.NewDesc("switchboard_token_state",
@@ -28,7 +28,7 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (tokenStates) Describe(ch chan<- *prometheus.Desc) {
+func (tokenCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- tokenStateDesc
 	ch <- tokenExpiryDesc
 	ch <- tokenObtainedDesc
@@ -36,7 +36,7 @@ func (tokenStates) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (t tokenStates) Collect(ch chan<- prometheus.Metric) {
+func (t tokenCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range t() {
 		ch <- prometheus.MustNewConstMetric(tokenStateDesc, prometheus.GaugeValue, 1, s.Name, s.Phase)
 		ch <- prometheus.MustNewConstMetric(tokenExpiryDesc, prometheus.GaugeValue, seconds(s.Expires), s.Name)

@@ -28,7 +28,7 @@ func (o Operator) APIs() []adminapi.API {
 
 // API tells how an API stands.
 func (o Operator) API(name string) (adminapi.API, error) {
-	if _, err := o.standing(name); err != nil {
+	if _, err := o.apiState(name); err != nil {
 		return adminapi.API{}, err
 	}
 	return o.app.describe(name), nil
@@ -36,7 +36,7 @@ func (o Operator) API(name string) (adminapi.API, error) {
 
 // Hold stops calls of an API, or resumes them.
 func (o Operator) Hold(name string, held bool) (adminapi.API, error) {
-	s, err := o.standing(name)
+	s, err := o.apiState(name)
 	if err != nil {
 		return adminapi.API{}, err
 	}
@@ -47,7 +47,7 @@ func (o Operator) Hold(name string, held bool) (adminapi.API, error) {
 // Hour tells how the calls of an API ended in the last hour. The customer lookup
 // has its own name, [LookupName].
 func (o Operator) Hour(name string) (adminapi.Hour, error) {
-	s := o.app.standings.find(name)
+	s := o.app.apiStates.find(name)
 	if s == nil {
 		return adminapi.Hour{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
@@ -59,8 +59,8 @@ func (o Operator) Hour(name string) (adminapi.Hour, error) {
 func (o Operator) Lookups() []Tested { return o.app.lookups() }
 
 // standing is that of a registered API.
-func (o Operator) standing(name string) (*Standing, error) {
-	s := o.app.standings.find(name)
+func (o Operator) apiState(name string) (*APIState, error) {
+	s := o.app.apiStates.find(name)
 	if _, ok := o.app.registered(name); !ok || s == nil {
 		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}

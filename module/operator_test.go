@@ -84,9 +84,9 @@ func TestTheLastHourOverTheAdminAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		app.Standing("order").Count(call.OK, 20*time.Millisecond)
+		app.APIState("order").Count(call.OK, 20*time.Millisecond)
 	}
-	app.Standing(module.LookupName).Count(call.NotFound, time.Millisecond)
+	app.APIState(module.LookupName).Count(call.NotFound, time.Millisecond)
 	client, err := adminapi.New("unix/" + socket)
 	if err != nil {
 		t.Fatal(err)

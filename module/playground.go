@@ -17,11 +17,11 @@ import (
 )
 
 // Bench is where somebody works on an API's `output`: what to begin with.
-type Bench struct {
-	Output string  `json:"output"`          // the program as it is configured, "" for none
-	For    string  `json:"for,omitempty"`   // the route's phone system
-	Kept   *Sample `json:"kept,omitempty"`  // the last answer, where the route keeps it
-	Keeps  bool    `json:"keeps,omitempty"` // whether it does
+type Playground struct {
+	Output      string  `json:"output"`          // the program as it is configured, "" for none
+	For         string  `json:"for,omitempty"`   // the route's phone system
+	Sample      *Sample `json:"kept,omitempty"`  // the last answer, where the route keeps it
+	KeepsSample bool    `json:"keeps,omitempty"` // whether it does
 
 	Systems []string `json:"systems"` // all phone systems
 }
@@ -36,7 +36,7 @@ type Sample struct {
 }
 
 // Draft is an output program to try on an answer.
-type Draft struct {
+type PlaygroundInput struct {
 	Output string          `json:"output"`
 	Answer json.RawMessage `json:"answer"` // of the API
 	For    string          `json:"for"`    // the phone system to write for, "" for none
@@ -45,7 +45,7 @@ type Draft struct {
 }
 
 // Drafted is what a draft gives.
-type Drafted struct {
+type PlaygroundResult struct {
 	Error  string          `json:"error,omitempty"` // what is wrong with the program or the answer
 	Result json.RawMessage `json:"result,omitempty"`
 
@@ -60,19 +60,19 @@ type Drafted struct {
 }
 
 // Benched is an API whose output can be worked on.
-type Benched interface {
+type PlaygroundAPI interface {
 	// Bench tells what to begin with; systems are left to the caller.
-	Bench() Bench
+	Playground() Playground
 	// Write writes the value of an output program as the API would.
-	Write(v any, system string, to *Drafted)
+	WriteOutput(v any, system string, to *PlaygroundResult)
 }
 
-func (o Operator) benched(name string) (Benched, error) {
+func (o Operator) playgroundAPI(name string) (PlaygroundAPI, error) {
 	api, ok := o.app.registered(name)
 	if !ok {
 		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
-	b, ok := api.(Benched)
+	b, ok := api.(PlaygroundAPI)
 	if !ok {
 		return nil, apiError(http.StatusConflict, errors.New("api "+name+" has no output to work on"))
 	}
@@ -80,12 +80,12 @@ func (o Operator) benched(name string) (Benched, error) {
 }
 
 // Bench tells what the work on an API's output begins with.
-func (o Operator) Bench(name string) (Bench, error) {
-	api, err := o.benched(name)
+func (o Operator) Playground(name string) (Playground, error) {
+	api, err := o.playgroundAPI(name)
 	if err != nil {
-		return Bench{}, err
+		return Playground{}, err
 	}
-	bench := api.Bench()
+	bench := api.Playground()
 	for _, system := range answer.Systems() {
 		bench.Systems = append(bench.Systems, system.Name)
 	}
@@ -101,8 +101,8 @@ var outputVars = map[string]json.RawMessage{"status": []byte("200"), "headers": 
 
 // Try runs an output program on an answer and writes its result. The program runs
 // in a process of its own.
-func (o Operator) Try(ctx context.Context, name string, d Draft) (done Drafted, err error) {
-	api, err := o.benched(name)
+func (o Operator) RunPlayground(ctx context.Context, name string, d PlaygroundInput) (done PlaygroundResult, err error) {
+	api, err := o.playgroundAPI(name)
 	if err != nil {
 		return done, err
 	}
@@ -126,18 +126,18 @@ func (o Operator) Try(ctx context.Context, name string, d Draft) (done Drafted, 
 	case errors.Is(err, sandbox.ErrBusy):
 		return done, apiError(http.StatusServiceUnavailable, err)
 	case errors.Is(err, sandbox.ErrEnded):
-		return Drafted{Error: err.Error()}, nil
+		return PlaygroundResult{Error: err.Error()}, nil
 	case err != nil:
 		return done, apiError(http.StatusInternalServerError, err)
 	case result.Error != "":
-		return Drafted{Error: result.Error}, nil
+		return PlaygroundResult{Error: result.Error}, nil
 	}
 	v, err := jq.Decode(result.Value, jq.Limits{})
 	if err != nil {
-		return Drafted{Error: err.Error()}, nil
+		return PlaygroundResult{Error: err.Error()}, nil
 	}
 	done.Result = result.Value
-	api.Write(v, d.For, &done)
+	api.WriteOutput(v, d.For, &done)
 	done.Lines, done.File = program.Lines(name, d.Output, d.For)
 	return done, nil
 }

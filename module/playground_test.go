@@ -15,11 +15,11 @@ import (
 // benched is an API whose output can be worked on.
 type benched struct{ fakeAPI }
 
-func (*benched) Bench() module.Bench { return module.Bench{Output: ".data"} }
+func (*benched) Bench() module.Playground { return module.Playground{Output: ".data"} }
 
 func (*benched) Describe(to *adminapi.API) { to.Params = []string{"tel"} }
 
-func (*benched) Write(v any, system string, to *module.Drafted) {
+func (*benched) Write(v any, system string, to *module.PlaygroundResult) {
 	to.Outcome, to.Text = "ok", fmt.Sprint(v, " for ", system)
 }
 
@@ -30,50 +30,50 @@ func TestTheBench(t *testing.T) {
 		if err := app.RegisterAPI(name, "f", it); err != nil {
 			t.Fatal(err)
 		}
-		app.Standing(name)
+		app.APIState(name)
 	}
 	o := app.Operator()
 	if api, err := o.API("order"); err != nil || strings.Join(api.Params, " ") != "tel" {
 		t.Errorf("%+v, %v", api, err)
 	}
-	bench, err := o.Bench("order")
+	bench, err := o.Playground("order")
 	if err != nil || bench.Output != ".data" || !strings.Contains(" "+strings.Join(bench.Systems, " ")+" ", " kamailio pbx sobot ") {
 		t.Errorf("%+v, %v", bench, err)
 	}
 	for name, want := range map[string]int{"nope": http.StatusNotFound, "plain": http.StatusConflict} {
-		if _, err := o.Bench(name); status(err) != want {
+		if _, err := o.Playground(name); status(err) != want {
 			t.Errorf("the bench of %s: %v", name, err)
 		}
-		if _, err := o.Try(t.Context(), name, module.Draft{}); status(err) != want {
+		if _, err := o.RunPlayground(t.Context(), name, module.PlaygroundInput{}); status(err) != want {
 			t.Errorf("trying %s: %v", name, err)
 		}
 	}
 
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	for _, tt := range []struct {
-		draft  module.Draft
+		draft  module.PlaygroundInput
 		result string
 		text   string
 		wrong  string
 	}{
-		{module.Draft{Output: ".a | twice", Answer: raw(`{"a":4}`), For: "pbx"}, "8", "8 for pbx", ""},
-		{module.Draft{Output: "$status", Answer: raw("{}")}, "200", "200 for ", ""},
-		{module.Draft{Output: "$params.tel", Answer: raw("{}"), Vars: map[string]json.RawMessage{"params": raw(`{"tel":"7"}`)}}, `"7"`, "7 for ", ""},
-		{module.Draft{Answer: raw(`"as it is"`)}, `"as it is"`, "as it is for ", ""},
-		{module.Draft{Output: ".a.", Answer: raw("{}")}, "", "", "line 1"},
-		{module.Draft{Output: "until(false; .)", Answer: raw("{}")}, "", "", "too long"},
-		{module.Draft{Answer: raw(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))}, "", "", "too large"},
+		{module.PlaygroundInput{Output: ".a | twice", Answer: raw(`{"a":4}`), For: "pbx"}, "8", "8 for pbx", ""},
+		{module.PlaygroundInput{Output: "$status", Answer: raw("{}")}, "200", "200 for ", ""},
+		{module.PlaygroundInput{Output: "$params.tel", Answer: raw("{}"), Vars: map[string]json.RawMessage{"params": raw(`{"tel":"7"}`)}}, `"7"`, "7 for ", ""},
+		{module.PlaygroundInput{Answer: raw(`"as it is"`)}, `"as it is"`, "as it is for ", ""},
+		{module.PlaygroundInput{Output: ".a.", Answer: raw("{}")}, "", "", "line 1"},
+		{module.PlaygroundInput{Output: "until(false; .)", Answer: raw("{}")}, "", "", "too long"},
+		{module.PlaygroundInput{Answer: raw(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))}, "", "", "too large"},
 	} {
-		done, err := o.Try(t.Context(), "order", tt.draft)
+		done, err := o.RunPlayground(t.Context(), "order", tt.draft)
 		if err != nil || string(done.Result) != tt.result || done.Text != tt.text || !strings.Contains(done.Error, tt.wrong) || (tt.wrong == "") != (done.Error == "") {
 			t.Errorf("%s: %+v, %v", tt.draft.Output, done, err)
 		}
 	}
-	for name, draft := range map[string]module.Draft{
+	for name, draft := range map[string]module.PlaygroundInput{
 		"a phone system that is unknown": {Output: ".", For: "pigeon"},
 		"a variable that is unknown":     {Output: ".", Vars: map[string]json.RawMessage{"token": raw(`"x"`)}},
 	} {
-		if _, err := o.Try(t.Context(), "order", draft); status(err) != http.StatusBadRequest {
+		if _, err := o.RunPlayground(t.Context(), "order", draft); status(err) != http.StatusBadRequest {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

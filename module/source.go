@@ -22,9 +22,9 @@ type TokenSource struct {
 	*token.Source
 	*token.Keeper
 
-	key   string
-	fresh bool
-	letGo sync.Once
+	key      string
+	fresh    bool
+	released sync.Once
 }
 
 // acquire provisions src and finds its keeper, the one of the configuration
@@ -51,5 +51,5 @@ func acquire(ctx caddy.Context, name string, src *token.Source, define string) (
 
 // release gives the keeper back, once.
 func (t *TokenSource) release() {
-	t.letGo.Do(func() { _, _ = keepers.Delete(t.key) })
+	t.released.Do(func() { _, _ = keepers.Delete(t.key) })
 }

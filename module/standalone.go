@@ -11,7 +11,7 @@ import (
 // Alone provisions a configuration for a test: with its routes and token sources,
 // and without listeners, log files or an admin API. Whatever it holds goes with
 // the process.
-func Alone(config []byte) (*App, error) {
+func ProvisionStandalone(config []byte) (*App, error) {
 	var whole map[string]json.RawMessage
 	if err := json.Unmarshal(config, &whole); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)

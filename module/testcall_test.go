@@ -45,7 +45,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 		if err := app.RegisterAPI(name, "f", it); err != nil {
 			t.Fatal(err)
 		}
-		app.Standing(name)
+		app.APIState(name)
 	}
 	client, err := adminapi.New("unix/" + socket)
 	if err != nil {
@@ -67,7 +67,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 		t.Errorf("a bad test: got %v", err)
 	}
 
-	standing := app.Standing("order")
+	standing := app.APIState("order")
 	for _, id := range []string{"a", "b", "a"} {
 		standing.Failed(adminapi.Trace{CallID: id, Outcome: "timeout"})
 	}
@@ -148,7 +148,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 
 // A configuration for a test has no servers and no log, and says what is wrong.
 func TestAlone(t *testing.T) {
-	app, err := module.Alone([]byte(`{"logging":{"logs":{"default":{"writer":{"output":"file","filename":"/nowhere/at/all.log"}}}},"apps":{"switchboard":{}}}`))
+	app, err := module.ProvisionStandalone([]byte(`{"logging":{"logs":{"default":{"writer":{"output":"file","filename":"/nowhere/at/all.log"}}}},"apps":{"switchboard":{}}}`))
 	if err != nil || app == nil {
 		t.Errorf("got %v", err)
 	}
@@ -157,7 +157,7 @@ func TestAlone(t *testing.T) {
 		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"nope"}]}]}}}}}`: "nope",
 		`{"apps":{}}`: "no switchboard",
 	} {
-		if _, err := module.Alone([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := module.ProvisionStandalone([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", config, err)
 		}
 	}

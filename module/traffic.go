@@ -55,7 +55,7 @@ type minute struct {
 
 // Count counts a call. It is for those who look at the last hour; metrics count
 // for themselves.
-func (s *Standing) Count(outcome call.Outcome, took time.Duration) {
+func (s *APIState) Count(outcome call.Outcome, took time.Duration) {
 	if s != nil {
 		s.traffic.count(time.Now(), outcome, took)
 	}

@@ -154,7 +154,7 @@ type API struct {
 	replay   bool
 
 	breaker *heldBreaker // nil: none is written
-	last    *lastAnswer  // nil: it isn't kept
+	last    *sampler     // nil: it isn't kept
 
 	server *caddyhttp.Server // that it is written in; nil for none
 	// Where answers are cached: the placeholders of the chain and of headers, and
@@ -180,7 +180,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 		c.allowed() && // with a method that is sent?
 		c.receive() && // what did the phone system send?
 		c.require() && // is it enough to ask with?
-		c.Recall(c) && // is there an answer already, or one on its way?
+		c.ServeCached(c) && // is there an answer already, or one on its way?
 		c.work()
 
 	return c.answer()
@@ -190,20 +190,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 func (c *run) work() bool {
 	c.worked = true
 	defer c.report()
-	defer c.tell()
-	return c.admit() && // may the API be asked?
+	defer c.recordSteps()
+	return c.enterBreaker() && // may the API be asked?
 		c.exchange() && // ask it, with a token
-		c.understand() // what does the flow want to know of its answer?
+		c.handleAnswer() // what does the flow want to know of its answer?
 }
 
 // understand reads the API's answer.
-func (c *run) understand() bool {
+func (c *run) handleAnswer() bool {
 	_, traced := span.Start(c.R.Context(), span.Shape, false)
 	defer traced.End()
-	if !c.judge() { // what does it mean?
+	if !c.readAnswer() { // what does it mean?
 		return false
 	}
-	c.keep()
+	c.keepSample()
 	return c.shape() // in the flow's terms
 }
 
@@ -212,7 +212,7 @@ var (
 	_ caddy.Provisioner           = (*API)(nil)
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
-	_ endpoint.Question           = (*run)(nil)
+	_ endpoint.Cacheable          = (*run)(nil)
 	_ module.Forgetter            = (*API)(nil)
 	_ module.Tester               = (*API)(nil)
 )

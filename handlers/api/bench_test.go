@@ -119,11 +119,11 @@ func BenchmarkUntraced(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, whole := span.Start(c.R.Context(), span.Call, false) // as Begin does
-		_, wait := span.Start(c.Clock, span.Token, false)
-		_, upstream := span.Start(c.Clock, span.Upstream, true)
+		_, wait := span.Start(c.Ctx, span.Token, false)
+		_, upstream := span.Start(c.Ctx, span.Upstream, true)
 		_, shape := span.Start(c.R.Context(), span.Shape, false)
-		c.keep()
-		c.tell()
+		c.keepSample()
+		c.recordSteps()
 		for _, s := range []span.Span{shape, upstream, wait, whole} {
 			s.End()
 		}

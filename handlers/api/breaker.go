@@ -143,23 +143,23 @@ func (a *API) BreakerState() string {
 }
 
 // verdict tells the breaker how a call ended, once.
-type verdict struct {
+type breakerReport struct {
 	once sync.Once
 	done func(error)
 }
 
-func (v *verdict) report(err error) { v.once.Do(func() { v.done(err) }) }
+func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 
 // admit ends the call when the API is not to be called.
-func (c *run) admit() bool {
+func (c *run) enterBreaker() bool {
 	a := c.api
-	if c.Route.Standing.Held() {
+	if c.Route.State.Held() {
 		return c.Fail(call.Held, "an operator holds the api")
 	}
 	if a.breaker == nil {
 		return true
 	}
-	if c.Trial != nil { // it is stopped as any call, and counts for nothing
+	if c.Test != nil { // it is stopped as any call, and counts for nothing
 		if a.breaker.State() == gobreaker.StateOpen {
 			c.RetryAfter = a.breaker.retryAfter()
 			return c.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
@@ -171,13 +171,13 @@ func (c *run) admit() bool {
 		c.RetryAfter = a.breaker.retryAfter()
 		return c.Fail(call.BreakerOpen, err.Error())
 	}
-	c.verdict.Store(&verdict{done: done})
+	c.breakerReport.Store(&breakerReport{done: done})
 	return true
 }
 
 // report tells the breaker how the call ended.
 func (c *run) report() {
-	v := c.verdict.Load()
+	v := c.breakerReport.Load()
 	if v == nil {
 		return
 	}
@@ -196,15 +196,15 @@ func (c *run) report() {
 // Late implements [endpoint.Work]. That the time of one who waits has ended is a
 // timeout, whatever becomes of the call behind; but it says nothing of the API when
 // there is no token to ask it with, or no room for its answer.
-func (c *run) Late() call.Outcome {
+func (c *run) Overdue() call.Outcome {
 	outcome, told := call.Timeout, errUnhealthy
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, told = call.NoToken, errUncounted
 	}
-	if c.Crowded() {
+	if c.Busy() {
 		outcome, told = endpoint.Overloaded, errUncounted
 	}
-	if v := c.verdict.Load(); v != nil {
+	if v := c.breakerReport.Load(); v != nil {
 		v.report(told)
 	}
 	return outcome

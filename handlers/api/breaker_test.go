@@ -21,12 +21,12 @@ import (
 func ends(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
 	c.Route = a.route
-	if !c.admit() {
+	if !c.enterBreaker() {
 		return false
 	}
 	c.Outcome = outcome
 	c.report()
-	c.Late() // somebody may still give up: it counts once
+	c.Overdue() // somebody may still give up: it counts once
 	return true
 }
 
@@ -53,7 +53,7 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 			t.Helper()
 			c := &run{api: a}
 			c.Route = a.route
-			if c.admit() || c.RetryAfter != want {
+			if c.enterBreaker() || c.RetryAfter != want {
 				t.Errorf("worth another call after %v, want %v", c.RetryAfter, want)
 			}
 		}
@@ -75,7 +75,7 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 
 		probe := &run{api: a}
 		probe.Route = a.route
-		if !probe.admit() {
+		if !probe.enterBreaker() {
 			t.Fatal("no call tries the API")
 		}
 		if ends(a, call.OK) {
@@ -116,7 +116,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			for range 4 {
 				c := &run{api: a}
 				c.Route, c.Uncharged = a.route, tc.uncharged
-				c.admit()
+				c.enterBreaker()
 				c.Outcome = tc.outcome
 				c.report()
 			}
@@ -124,7 +124,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
 			c := &run{api: a, Call: endpoint.Call{Route: a.route, Uncharged: tc.uncharged}}
-			c.admit()
+			c.enterBreaker()
 			c.Outcome = tc.outcome
 			c.report()
 			if open := a.BreakerState() == "open"; open != tc.opens {
@@ -165,7 +165,7 @@ func TestTheWindowIsLongerThanTheBudget(t *testing.T) {
 			for range 5 {
 				c := &run{api: a}
 				c.Route = a.route
-				c.admit()
+				c.enterBreaker()
 				calls = append(calls, c)
 			}
 			time.Sleep(budget)
@@ -188,12 +188,12 @@ func TestACallThatIsLateCountsOnce(t *testing.T) {
 		for range 2 {
 			c := &run{api: a}
 			c.Route = a.route
-			c.Late() // before it is admitted: nothing to tell
-			c.admit()
+			c.Overdue() // before it is admitted: nothing to tell
+			c.enterBreaker()
 			calls = append(calls, c)
 		}
 		for _, c := range calls {
-			c.Late()
+			c.Overdue()
 		}
 		if a.BreakerState() != "open" {
 			t.Error("2 late calls did not open it")
@@ -322,7 +322,7 @@ func TestATryThatTellsNothing(t *testing.T) {
 func reports(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
 	c.Route = a.route
-	if !c.admit() {
+	if !c.enterBreaker() {
 		return false
 	}
 	c.Outcome = outcome

@@ -18,7 +18,7 @@ import (
 
 // AppendSubject implements [endpoint.Question]: the params, and all else that the
 // phone system sent where it goes on or a program looks at it.
-func (c *run) AppendSubject(dst []byte) (_ []byte, err error) {
+func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
 	if dst, err = jq.Encode(dst, c.Input.Params, jq.Limits{}); err != nil {
 		return dst, err
 	}
@@ -41,7 +41,7 @@ func (c *run) AppendSubject(dst []byte) (_ []byte, err error) {
 
 // AppendContext implements [endpoint.Question]: the method, the headers that go on,
 // and what the placeholders of the chain stand for.
-func (c *run) AppendContext(dst []byte) []byte {
+func (c *run) AppendVary(dst []byte) []byte {
 	dst = cache.AppendPart(dst, c.api.method(c.R.Method))
 	if c.api.Pass != nil {
 		for _, name := range c.api.Pass.Headers {
@@ -69,11 +69,11 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 }
 
 // Fork implements [endpoint.Question].
-func (c *run) Fork(ctx context.Context) endpoint.Work {
-	if end, ok := c.Clock.Deadline(); ok {
+func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
+	if end, ok := c.Ctx.Deadline(); ok {
 		ctx = token.WithPatience(ctx, end)
 	}
-	f := &run{api: c.api, Call: c.Call.Fork(ctx, c.api.placeholders)}
+	f := &run{api: c.api, Call: c.Call.Detach(ctx, c.api.placeholders)}
 	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.Room
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
 	f.Repl.Map(f.placeholder)
@@ -81,20 +81,20 @@ func (c *run) Fork(ctx context.Context) endpoint.Work {
 }
 
 // Do implements [endpoint.Work].
-func (c *run) Do() endpoint.Result {
-	defer c.recorder.free()
+func (c *run) Run() endpoint.Result {
+	defer c.response.free()
 	c.work()
-	c.note()
+	c.copyResults()
 	result := c.Result()
-	result.Unkept = c.unkept()
+	result.NotStored = c.storeRefusal()
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
 }
 
 // unkept says why the API's answer must not be kept, "" that it may: what it says
 // itself (RFC 9111, section 3), and that it hands out a cookie.
-func (c *run) unkept() string {
-	header := c.recorder.header
+func (c *run) storeRefusal() string {
+	header := c.response.header
 	if len(header.Values("Set-Cookie")) > 0 {
 		return "the API's answer sets a cookie"
 	}
@@ -112,7 +112,7 @@ func (c *run) unkept() string {
 			if name == "*" {
 				return "the API's answer says Vary: *"
 			}
-			if name != "" && !c.covers(name) {
+			if name != "" && !c.keyCovers(name) {
 				return "the API's answer varies with " + http.CanonicalHeaderKey(name) + ", which the cache's key leaves out"
 			}
 		}
@@ -122,7 +122,7 @@ func (c *run) unkept() string {
 
 // covers tells whether a request header of the API's is part of the key, or the
 // same in every call. What programs make of it is part of the default key alone.
-func (c *run) covers(header string) bool {
+func (c *run) keyCovers(header string) bool {
 	a := c.api
 	return a.Cache.Key == "" || a.programs.headers == nil ||
 		a.Pass != nil && slices.ContainsFunc(a.Pass.Headers, func(passed string) bool { return strings.EqualFold(passed, header) }) ||
@@ -136,8 +136,8 @@ var ownHeaders = []string{"Accept", "Accept-Encoding", "Authorization", "Origin"
 // upstreamPlaceholders are those that a reverse_proxy has set, for the access log
 // of the call that it was asked for.
 func (c *run) upstreamPlaceholders() map[string]any {
-	found := make(map[string]any, len(ofReverseProxy))
-	for _, name := range ofReverseProxy {
+	found := make(map[string]any, len(reverseProxyPlaceholders))
+	for _, name := range reverseProxyPlaceholders {
 		if v, ok := c.Repl.Get(name); ok {
 			found[name] = v
 		}
@@ -145,7 +145,7 @@ func (c *run) upstreamPlaceholders() map[string]any {
 	return found
 }
 
-var ofReverseProxy = []string{
+var reverseProxyPlaceholders = []string{
 	"http.reverse_proxy.upstream.address",
 	"http.reverse_proxy.upstream.hostport",
 	"http.reverse_proxy.upstream.host",
@@ -185,6 +185,6 @@ func (a *API) findPlaceholders() []string {
 }
 
 // ofOneCall tells whether a placeholder is another one in every call.
-func ofOneCall(name string) bool {
+func changesEachCall(name string) bool {
 	return name == "http.request.uuid" || strings.HasPrefix(name, "time.") || strings.HasPrefix(name, "http.request.duration")
 }

@@ -20,28 +20,28 @@ var errPanicked = errors.New("a handler of the chain panicked")
 // other cases the transport replays it.
 func (c *run) exchange() bool {
 	a := c.api
-	c.found.again = a.replay && c.dependsOnToken()
+	c.trace.again = a.replay && c.dependsOnToken()
 	for {
-		c.found.stage = atRequest
+		c.trace.stage = atRequest
 		req := c.prepare()
 		if req == nil {
 			return false
 		}
-		c.found.stage, c.found.sent = atCall, req
-		if c.Trial != nil && c.Trial.DryRun {
-			return c.Fail(call.DryRun, c.Trial.Why)
+		c.trace.stage, c.trace.sent = atCall, req
+		if c.Test != nil && c.Test.DryRun {
+			return c.Fail(call.DryRun, c.Test.DryRunReason)
 		}
-		c.found.again = c.found.again && replayable(req)
+		c.trace.again = c.trace.again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
-		c.recorder.reset(c.W, a.MaxSize, &c.Room)
-		c.recorder.gate = c
+		c.response.reset(c.W, a.MaxSize, &c.Room)
+		c.response.owner = c
 		err := c.send(req)
-		if c.found.again && c.attempt.Expired && c.Clock.Err() == nil && !c.recorder.passing {
-			c.found.again = false
-			c.found.first = c.attempt.Used
+		if c.trace.again && c.attempt.Expired && c.Ctx.Err() == nil && !c.response.passing {
+			c.trace.again = false
+			c.trace.first = c.attempt.Used
 			c.attempt = transport.Attempt{
 				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.Room,
-				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream, Refused: c.recorder.status,
+				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream, Refused: c.response.status,
 			}
 			continue
 		}
@@ -67,64 +67,64 @@ func (c *run) send(req *http.Request) (err error) {
 		}
 	}()
 	if c.attempt.Progress != nil { // the body streams, and may stall
-		stop := call.AbortReads(c.Clock, c.W)
+		stop := call.AbortReads(c.Ctx, c.W)
 		defer stop()
 	}
-	return c.api.chain.ServeHTTP(&c.recorder, req)
+	return c.api.chain.ServeHTTP(&c.response, req)
 }
 
 // passes implements gate: an answer that is neither judged nor shaped goes through.
-func (c *run) passes(status int, header http.Header) bool {
+func (c *run) passesThrough(status int, header http.Header) bool {
 	// when a caller hangs up, reverse_proxy writes a 499 of its own
-	if c.attempt.Err != nil || c.Clock.Err() != nil || (c.found.again && c.attempt.Expired) {
+	if c.attempt.Err != nil || c.Ctx.Err() != nil || (c.trace.again && c.attempt.Expired) {
 		return false
 	}
 	stream := isStream(status, header)
-	c.recorder.endless = stream && c.api.shaped
-	return !c.api.buffered || (stream && !c.recorder.endless)
+	c.response.endless = stream && c.api.shaped
+	return !c.api.buffered || (stream && !c.response.endless)
 }
 
 // streams is called when an answer begins to go through: the budget ends here,
 // and its status is all that tells whether the API is well.
-func (c *run) streams() {
-	c.Clock.Lift()
-	switch status := c.recorder.status; {
+func (c *run) startPassing() {
+	c.Ctx.Lift()
+	switch status := c.response.status; {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
-		c.Fail(call.Failed, "the API has a fault of its own: "+c.came())
+		c.Fail(call.Failed, "the API has a fault of its own: "+c.describeAnswer())
 		if !c.Uncharged {
 			c.Route.Metrics.Unhealthy()
 		}
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar():
 		c.redirected()
 	case status >= http.StatusBadRequest:
-		c.Fail(call.Rejected, "the API said no: "+c.came())
+		c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	default:
 		c.Outcome = call.OK
 	}
 	c.report()
-	c.note()
-	c.Describe(c.recorder.header)
+	c.copyResults()
+	c.Describe(c.response.header)
 }
 
 // settle tells what became of the exchange. It returns true when there is an
 // answer to judge.
 func (c *run) settle(err error) bool {
-	rec := &c.recorder
+	rec := &c.response
 	switch {
 	case rec.passing:
 		if err != nil {
 			panic(http.ErrAbortHandler) // the phone system has to see that the stream broke
 		}
 		return false
-	case c.attempt.Err != nil && !c.hungUp():
+	case c.attempt.Err != nil && !c.callerGone():
 		if body, ok := errors.AsType[*transport.RequestError](c.attempt.Err); ok {
 			return c.Refuse(body.Status, call.BadRequest, body.Error())
 		}
 		return c.Fail(call.NoToken, c.attempt.Err.Error())
 	case rec.noRoom:
-		return c.NoRoom()
-	case c.Clock.Err() != nil:
-		return c.Ended("")
+		return c.Overloaded()
+	case c.Ctx.Err() != nil:
+		return c.Expire("")
 	case rec.endless:
 		return c.Fail(call.BadAnswer, errEndless.Error())
 	case rec.overrun:
@@ -141,4 +141,4 @@ func (c *run) settle(err error) bool {
 	return true
 }
 
-func (c *run) hungUp() bool { return c.R.Context().Err() != nil && !c.Clock.Spent() }
+func (c *run) callerGone() bool { return c.R.Context().Err() != nil && !c.Ctx.Spent() }

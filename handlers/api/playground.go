@@ -8,10 +8,10 @@ import (
 )
 
 // Bench implements [module.Benched].
-func (a *API) Bench() module.Bench {
-	b := module.Bench{Output: program.Outdent(a.Output), For: a.For, Keeps: a.last != nil}
+func (a *API) Playground() module.Playground {
+	b := module.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
 	if a.last != nil {
-		b.Kept = a.last.kept.Load()
+		b.Sample = a.last.kept.Load()
 	}
 	return b
 }
@@ -30,7 +30,7 @@ func (a *API) Describe(to *adminapi.API) {
 }
 
 // Write implements [module.Benched].
-func (a *API) Write(v any, system string, to *module.Drafted) {
+func (a *API) WriteOutput(v any, system string, to *module.PlaygroundResult) {
 	outcome := call.OK
 	if v == nil && a.programs.notFound == nil {
 		outcome = call.NotFound
@@ -46,6 +46,6 @@ func (a *API) Write(v any, system string, to *module.Drafted) {
 
 // Interface guards
 var (
-	_ module.Benched   = (*API)(nil)
-	_ module.Described = (*API)(nil)
+	_ module.PlaygroundAPI = (*API)(nil)
+	_ module.Described     = (*API)(nil)
 )

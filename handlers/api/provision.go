@@ -83,7 +83,7 @@ func (a *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.KeepAnswer {
-		a.last = module.Shared(app, "answer of "+a.Name, func() *lastAnswer { return new(lastAnswer) })
+		a.last = module.Shared(app, "answer of "+a.Name, func() *sampler { return new(sampler) })
 	}
 	a.warn(ctx)
 
@@ -141,7 +141,7 @@ func (a *API) provisionPrograms(define string) error {
 	}
 	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
 	a.buffered = a.shaped || a.KeepAnswer
-	a.programs.part = a.looksAt()
+	a.programs.part = a.projection()
 	return nil
 }
 
@@ -163,7 +163,7 @@ func (a *API) inheritSuccess() error {
 
 // looksAt is the part of an answer that any program looks at: nothing else of
 // it has to be decoded. Without output, that is everything.
-func (a *API) looksAt() *jq.Projection {
+func (a *API) projection() *jq.Projection {
 	p := a.programs
 	if p.output == nil {
 		return nil
@@ -184,7 +184,7 @@ func (a *API) provisionContract(ctx context.Context) (err error) {
 	if a.route.Contract, err = a.runDefault(ctx); err != nil {
 		return err
 	}
-	return a.route.Try()
+	return a.route.CheckContract()
 }
 
 // runDefault makes the contract of the program.
@@ -210,7 +210,7 @@ func (a *API) provisionCache(app *module.App, asWritten []byte) error {
 	if a.source != nil {
 		identity = append(identity, a.source.Identity())
 	}
-	return a.Remember(app, a.route, identity...)
+	return a.ProvisionCache(app, a.route, identity...)
 }
 
 // provisionChain loads the guest handlers and strings them together.
@@ -227,7 +227,7 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	}
 	if a.Cache != nil {
 		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
-		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), ofOneCall)
+		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), changesEachCall)
 	}
 	guests, err := ctx.LoadModule(a, "HandleRaw")
 	if err != nil {

@@ -43,9 +43,9 @@ func (a *API) asksRequest() bool {
 // failed ends the call because of a program of the request: it can't make what
 // the API wants of what the caller has sent. The API is not asked.
 func (c *run) failed(program string, err error) bool {
-	if c.Clock.Err() != nil {
+	if c.Ctx.Err() != nil {
 		c.Uncharged = true // nobody has been asked yet
-		return c.Ended("")
+		return c.Expire("")
 	}
 	return c.Fail(call.Incomplete, program+" can't be made of the params: "+err.Error())
 }

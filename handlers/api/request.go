@@ -59,7 +59,7 @@ func (c *run) prepare() *http.Request {
 	begin, waited := time.Now(), c.attempt.TokenWait
 	defer func() { c.Timing.Request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
 	a := c.api
-	req := c.R.WithContext(transport.WithAttempt(c.Clock, &c.attempt))
+	req := c.R.WithContext(transport.WithAttempt(c.Ctx, &c.attempt))
 	req.Method = a.method(c.R.Method)
 	c.attempt.Read = a.Cache != nil // what is cached changes nothing
 
@@ -69,7 +69,7 @@ func (c *run) prepare() *http.Request {
 	}
 	to := a.target
 	if to.keep != "" {
-		resolved, err := to.kept(c.attempt.Token.Keep, a.source.KeepHosts())
+		resolved, err := to.fromToken(c.attempt.Token.Keep, a.source.KeepHosts())
 		if err != nil {
 			c.Fail(call.NoToken, err.Error())
 			return nil
@@ -102,7 +102,7 @@ func (c *run) token() (*token.Token, error) {
 	if held := c.api.source.Current(); held != nil {
 		return held, nil
 	}
-	ctx, traced := span.Start(c.Clock, span.Token, false)
+	ctx, traced := span.Start(c.Ctx, span.Token, false)
 	defer traced.End()
 	begin := time.Now()
 	held, err := c.api.source.Token(ctx)
@@ -126,7 +126,7 @@ func (c *run) variables() ([]any, bool) {
 		held, err := c.token()
 		if err != nil {
 			if c.R.Context().Err() != nil {
-				return nil, c.Ended("")
+				return nil, c.Expire("")
 			}
 			c.attempt.Err = err // as the transport does: it knows when to come again
 			return nil, c.Fail(call.NoToken, err.Error())
@@ -158,7 +158,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		u.Path, u.RawPath, u.RawQuery = c.R.URL.Path, c.R.URL.RawPath, c.R.URL.RawQuery
 	}
 	if a.programs.path != nil {
-		segments, err := a.programs.path.Run(c.Clock, c.Input.Params, vars...)
+		segments, err := a.programs.path.Run(c.Ctx, c.Input.Params, vars...)
 		if err != nil {
 			return c.failed("path", err)
 		}
@@ -171,7 +171,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		u.RawQuery = c.R.URL.RawQuery
 	}
 	if a.programs.query != nil {
-		object, err := a.programs.query.Run(c.Clock, c.Input.Params, vars...)
+		object, err := a.programs.query.Run(c.Ctx, c.Input.Params, vars...)
 		if err != nil {
 			return c.failed("query", err)
 		}
@@ -179,7 +179,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		if err != nil {
 			return c.failed("query", err)
 		}
-		u.RawQuery = overlay(u.RawQuery, object.(map[string]any), query)
+		u.RawQuery = expand(u.RawQuery, object.(map[string]any), query)
 	}
 	req.URL = u
 	return true
@@ -187,7 +187,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 
 // overlay replaces parameters of a raw query by others of the same name, which
 // come encoded, too.
-func overlay(raw string, by map[string]any, encoded string) string {
+func expand(raw string, by map[string]any, encoded string) string {
 	if raw == "" {
 		return encoded
 	}
@@ -226,7 +226,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
 	case c.Input == nil: // a sidecar's, which the transport tees as it is sent
-		c.attempt.Progress = c.Clock.Restart
+		c.attempt.Progress = c.Ctx.Restart
 	case sidecar, a.Pass != nil && a.Pass.Body:
 		setBody(req, c.Input.Raw)
 		if kind := c.R.Header.Get("Content-Type"); kind != "" {
@@ -239,7 +239,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 }
 
 func (b *Body) encode(c *run, vars []any) ([]byte, error) {
-	v, err := c.api.programs.body.Run(c.Clock, c.Input.Params, vars...)
+	v, err := c.api.programs.body.Run(c.Ctx, c.Input.Params, vars...)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (c *run) computeHeaders(req *http.Request, vars []any) bool {
 	}
 	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
 	vars = append(vars, address.String(), req.URL.RawQuery, body)
-	object, err := program.Run(c.Clock, c.Input.Params, vars...)
+	object, err := program.Run(c.Ctx, c.Input.Params, vars...)
 	if err != nil {
 		return c.failed("headers", err)
 	}

@@ -98,14 +98,14 @@ func (c *run) require() bool {
 	if r == nil {
 		return true
 	}
-	c.found.stage = atRequire
+	c.trace.stage = atRequire
 	for _, name := range r.Params {
 		if !call.HasContent(c.Input.Params[name]) {
 			return c.Fail(call.Incomplete, "the param "+name+" is missing")
 		}
 	}
 	if len(r.Conditions) == 0 {
-		c.found.stage = atCache
+		c.trace.stage = atCache
 		return true
 	}
 	// a request program's variables, without a token: nobody has been asked yet
@@ -113,17 +113,17 @@ func (c *run) require() bool {
 	vars[0] = c.Request
 	vars = append(vars, c.api.programs.credentials...)
 	for i, condition := range c.api.programs.require {
-		met, err := condition.Test(c.Clock, c.Input.Params, vars...)
+		met, err := condition.Test(c.Ctx, c.Input.Params, vars...)
 		switch {
-		case c.Clock.Err() != nil:
-			return c.Ended("")
+		case c.Ctx.Err() != nil:
+			return c.Expire("")
 		case err != nil:
 			return c.Fail(call.Incomplete, fmt.Sprintf("condition %d of require failed on the params: %v", i+1, err))
 		case !met:
 			return c.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
 		}
 	}
-	c.found.stage = atCache
+	c.trace.stage = atCache
 	return true
 }
 

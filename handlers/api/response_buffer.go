@@ -22,7 +22,7 @@ import (
 // It has no Unwrap, and its flush does nothing while it holds back: reverse_proxy
 // flushes before it panics on a truncated answer, and that must not send
 // anything.
-type recorder struct {
+type responseBuffer struct {
 	w       http.ResponseWriter
 	header  http.Header
 	status  int
@@ -37,7 +37,7 @@ type recorder struct {
 	reserved int64    // for it
 
 	decoded *decoded // once it was asked for
-	gate    gate
+	owner   passThrough
 }
 
 // decoded is a body without its Content-Encoding.
@@ -48,9 +48,9 @@ type decoded struct {
 
 // gate decides, once the status and headers are known, whether to let an answer
 // through. streams is called before that.
-type gate interface {
-	passes(status int, header http.Header) bool
-	streams()
+type passThrough interface {
+	passesThrough(status int, header http.Header) bool
+	startPassing()
 }
 
 var errEndless = errors.New("the answer is a stream, which can be neither judged nor shaped")
@@ -63,7 +63,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 const maxPooled = 32 << 10
 
 // reset prepares the recorder for an attempt.
-func (rec *recorder) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
+func (rec *responseBuffer) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
 	if rec.body == nil {
 		rec.body = buffers.Get().(*bytes.Buffer)
 	}
@@ -79,7 +79,7 @@ func (rec *recorder) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
 
 // spare is room to write our answer into, once the API's has been decoded; nil when
 // there was none. It is good until free.
-func (rec *recorder) spare() []byte {
+func (rec *responseBuffer) scratch() []byte {
 	if rec.body == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (rec *recorder) spare() []byte {
 }
 
 // text is the answer without its Content-Encoding.
-func (rec *recorder) text() ([]byte, error) {
+func (rec *responseBuffer) text() ([]byte, error) {
 	encoding := rec.header.Get("Content-Encoding")
 	if encoding == "" {
 		return rec.body.Bytes(), nil
@@ -100,7 +100,7 @@ func (rec *recorder) text() ([]byte, error) {
 	return rec.decoded.body, rec.decoded.err
 }
 
-func (rec *recorder) free() {
+func (rec *responseBuffer) free() {
 	if rec.body != nil && rec.body.Cap() <= maxPooled {
 		buffers.Put(rec.body)
 	}
@@ -109,7 +109,7 @@ func (rec *recorder) free() {
 
 // Header implements http.ResponseWriter: a map of our own until the answer
 // goes through.
-func (rec *recorder) Header() http.Header {
+func (rec *responseBuffer) Header() http.Header {
 	if rec.passing {
 		return rec.w.Header()
 	}
@@ -117,7 +117,7 @@ func (rec *recorder) Header() http.Header {
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (rec *recorder) WriteHeader(status int) {
+func (rec *responseBuffer) WriteHeader(status int) {
 	if rec.passing {
 		rec.w.WriteHeader(status)
 		return
@@ -129,10 +129,10 @@ func (rec *recorder) WriteHeader(status int) {
 		return
 	}
 	rec.status = status
-	if !rec.gate.passes(status, rec.header) {
+	if !rec.owner.passesThrough(status, rec.header) {
 		return
 	}
-	rec.gate.streams()
+	rec.owner.startPassing()
 	own := rec.w.Header()
 	clear(own)
 	maps.Copy(own, rec.header)
@@ -142,7 +142,7 @@ func (rec *recorder) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter. Holding back, it refuses what goes
 // over the limit, which ends the API's answer.
-func (rec *recorder) Write(p []byte) (int, error) {
+func (rec *responseBuffer) Write(p []byte) (int, error) {
 	if rec.status == 0 {
 		rec.WriteHeader(http.StatusOK)
 	}
@@ -166,7 +166,7 @@ func (rec *recorder) Write(p []byte) (int, error) {
 
 // grow makes room for n more bytes of the answer, or for all that are announced. It
 // waits until there is memory for them.
-func (rec *recorder) grow(n int) error {
+func (rec *responseBuffer) grow(n int) error {
 	announced, _ := strconv.ParseInt(rec.header.Get("Content-Length"), 10, 64)
 	size := max(int64(rec.body.Len()+n), min(announced, rec.limit), 2*int64(rec.body.Cap()))
 	switch err := rec.room.Reserve(jq.ForText, size); {
@@ -184,7 +184,7 @@ func (rec *recorder) grow(n int) error {
 }
 
 // FlushError flushes an answer that goes through.
-func (rec *recorder) FlushError() error {
+func (rec *responseBuffer) FlushError() error {
 	if !rec.passing {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (rec *recorder) FlushError() error {
 }
 
 // Hijack hands over the connection, for a protocol that has been switched.
-func (rec *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (rec *responseBuffer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !rec.passing {
 		return nil, nil, http.ErrNotSupported
 	}

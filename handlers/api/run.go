@@ -18,12 +18,12 @@ type run struct {
 
 	upstream string // host:port of a target that is kept with the token
 	attempt  transport.Attempt
-	recorder recorder
+	response responseBuffer
 
-	found  findings
+	trace  traceState
 	worked bool // this call did the work itself
 
-	verdict atomic.Pointer[verdict]
+	breakerReport atomic.Pointer[breakerReport]
 
 	vars [4]any // of programs that look at the answer; see answerVars
 	doc  any    // the API's answer
@@ -56,27 +56,27 @@ func (c *run) placeholder(key string) (any, bool) {
 // answer writes what the phone system gets, unless it streams already.
 func (c *run) answer() error {
 	steps := func() []adminapi.Step {
-		return append(c.Begun(c.asked(), c.secrets(), c.checks()...), c.Work...)
+		return append(c.RequestSteps(c.asked(), c.secrets(), c.requireSteps()...), c.Work...)
 	}
-	if c.recorder.passing {
+	if c.response.passing {
 		c.KeepFailure(steps)
 		return nil
 	}
-	c.note()
-	return c.Finish(c.recorder.spare(), steps)
+	c.copyResults()
+	return c.Finish(c.response.scratch(), steps)
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for
 // another one: those of a call that failed, and of one that somebody watches.
-func (c *run) tell() {
+func (c *run) recordSteps() {
 	if c.attempt.Replayed {
 		c.Route.Metrics.Replayed()
 	}
-	if c.Trial == nil && c.Outcome.Answered() {
+	if c.Test == nil && c.Outcome.Answered() {
 		return
 	}
-	c.note()
-	c.Told(c.steps())
+	c.copyResults()
+	c.RecordSteps(c.workSteps())
 }
 
 // asked tells whether the API was to be asked, by this call or one forked from it.
@@ -84,11 +84,11 @@ func (c *run) asked() bool { return c.worked || c.Asked() }
 
 // note hands what the exchange has shown to what tells of the call. Where another
 // call has done the work, its result tells that.
-func (c *run) note() {
+func (c *run) copyResults() {
 	if !c.worked {
 		return
 	}
-	if c.Received = c.recorder.status; c.attempt.Err != nil { // our own answer
+	if c.Received = c.response.status; c.attempt.Err != nil { // our own answer
 		c.Received = c.attempt.Refused
 	}
 	c.Replayed = c.attempt.Replayed
@@ -102,7 +102,7 @@ func (c *run) note() {
 }
 
 func (c *run) end() {
-	c.note()
-	c.recorder.free()
+	c.copyResults()
+	c.response.free()
 	c.End()
 }

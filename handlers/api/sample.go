@@ -12,27 +12,27 @@ import (
 
 // keepEvery is how often an answer is kept: the calls between pay for a look at
 // the clock.
-const keepEvery = time.Second
+const sampleInterval = time.Second
 
 // lastAnswer is the API's last real answer, for those who work on `output`. It is
 // masked before it is kept.
-type lastAnswer struct {
+type sampler struct {
 	next atomic.Int64 // when one is kept again, in Unix ns
 	kept atomic.Pointer[module.Sample]
 }
 
 // keep keeps the answer of a call that the API has answered.
-func (c *run) keep() {
+func (c *run) keepSample() {
 	last := c.api.last
 	if last == nil {
 		return
 	}
 	now := time.Now()
 	next := last.next.Load()
-	if now.UnixNano() < next || !last.next.CompareAndSwap(next, now.Add(keepEvery).UnixNano()) {
+	if now.UnixNano() < next || !last.next.CompareAndSwap(next, now.Add(sampleInterval).UnixNano()) {
 		return
 	}
-	text, err := c.recorder.text()
+	text, err := c.response.text()
 	if err != nil || len(text) > maxShown {
 		return
 	}
@@ -42,8 +42,8 @@ func (c *run) keep() {
 	}
 	secrets := c.secrets()
 	kept := &module.Sample{
-		Time: now, Status: c.recorder.status,
-		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.recorder.header), secrets),
+		Time: now, Status: c.response.status,
+		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.response.header), secrets),
 	}
 	if c.Input != nil {
 		kept.Params = mask.Document(c.Input.Params, secrets)

@@ -11,7 +11,7 @@ func (c *run) shape() bool {
 	begin := time.Now()
 	defer func() { c.Timing.Output += time.Since(begin) }()
 	a := c.api
-	c.found.stage = atOutput
+	c.trace.stage = atOutput
 	if c.Outcome == call.NotFound {
 		return true // the contract's defaults
 	}
@@ -19,10 +19,10 @@ func (c *run) shape() bool {
 	if a.programs.output != nil {
 		// params may be of another kind than the program takes them for
 		c.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
-		v, err := a.programs.output.Run(c.Clock, c.doc, c.answerVars()...)
+		v, err := a.programs.output.Run(c.Ctx, c.doc, c.answerVars()...)
 		if err != nil {
-			if c.Clock.Err() != nil {
-				return c.Ended("")
+			if c.Ctx.Err() != nil {
+				return c.Expire("")
 			}
 			c.Uncharged = c.FromCaller
 			return c.Fail(call.BadAnswer, "output "+err.Error())
@@ -32,6 +32,6 @@ func (c *run) shape() bool {
 	if c.Output == nil {
 		c.Outcome = call.NotFound
 	}
-	c.found.stage = atEnd
+	c.trace.stage = atEnd
 	return true
 }

@@ -32,7 +32,7 @@ func parseTarget(to string) (*target, error) {
 		return nil, errors.New("`to` is missing; write the API's URL, for example `to https://crm.example.com/order/query`")
 	}
 	if rest, ok := strings.CutPrefix(to, "{token."); ok {
-		return parseKept(to, rest)
+		return parseTokenTarget(to, rest)
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(to, true, true)
 	if err != nil {
@@ -50,7 +50,7 @@ func parseTarget(to string) (*target, error) {
 }
 
 // parseKept reads a `to` whose base is kept with the token: `{token.NAME}/…`.
-func parseKept(to, rest string) (*target, error) {
+func parseTokenTarget(to, rest string) (*target, error) {
 	name, tail, ok := strings.Cut(rest, "}")
 	if !ok || name == "" {
 		return nil, fmt.Errorf("to: %q: write `{token.NAME}` and a path, with NAME a key of the token source's keep", to)
@@ -99,7 +99,7 @@ func targetOf(u *url.URL) (*target, error) {
 
 // kept resolves the base of a target from what is kept with a token, on the
 // hosts that the token source allows.
-func (t *target) kept(keep map[string]any, hosts []string) (*target, error) {
+func (t *target) fromToken(keep map[string]any, hosts []string) (*target, error) {
 	u, err := token.KeptURL(keep[t.keep], hosts)
 	if err != nil {
 		return nil, fmt.Errorf("the token's %s is %w", t.keep, err)

@@ -60,7 +60,7 @@ func TestKeptBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	hosts := []string{"*.example.com", "exact.org"}
-	got, err := to.kept(map[string]any{"instance_url": "https://na1.example.com:8443/base/"}, hosts)
+	got, err := to.fromToken(map[string]any{"instance_url": "https://na1.example.com:8443/base/"}, hosts)
 	if err != nil || got.dial != "na1.example.com:8443" || got.raw != "/base/services/data" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -74,7 +74,7 @@ func TestKeptBase(t *testing.T) {
 		7:                                  "not a URL",
 		nil:                                "not a URL",
 	} {
-		if _, err := to.kept(map[string]any{"instance_url": base}, hosts); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := to.fromToken(map[string]any{"instance_url": base}, hosts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: got %v, want an error with %q", base, err, want)
 		}
 	}
@@ -100,7 +100,7 @@ func TestOverlay(t *testing.T) {
 		{"a=%2f&%74el=2&b", "a=%2f&b&tel=1"},
 		{"a=1&&tel", "a=1&tel=1"},
 	} {
-		if got := overlay(tc.raw, map[string]any{"tel": "1"}, "tel=1"); got != tc.want {
+		if got := expand(tc.raw, map[string]any{"tel": "1"}, "tel=1"); got != tc.want {
 			t.Errorf("%q: got %q, want %q", tc.raw, got, tc.want)
 		}
 	}

@@ -29,7 +29,7 @@ const (
 )
 
 // findings are what a trace tells beside what the call holds anyway.
-type findings struct {
+type traceState struct {
 	sent     *http.Request // as the programs made it
 	stage    stage
 	again    bool // where the token turns out to be dead, the request is made anew
@@ -43,11 +43,11 @@ type findings struct {
 }
 
 // checks returns the steps of a call between what came in and the cache.
-func (c *run) checks() []adminapi.Step {
+func (c *run) requireSteps() []adminapi.Step {
 	switch {
-	case c.api.Require == nil || c.found.stage < atRequire:
+	case c.api.Require == nil || c.trace.stage < atRequire:
 		return nil
-	case c.found.stage > atRequire:
+	case c.trace.stage > atRequire:
 		return []adminapi.Step{{Step: "require", Outcome: adminapi.StepOK}}
 	default:
 		return []adminapi.Step{{Step: "require", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}}
@@ -56,28 +56,28 @@ func (c *run) checks() []adminapi.Step {
 
 // steps tells what the work has done, from what it leaves behind: a call in
 // production pays for that only when it has failed. What wasn't done isn't told.
-func (c *run) steps() []adminapi.Step {
+func (c *run) workSteps() []adminapi.Step {
 	t := tracer{run: c, secrets: c.secrets()}
-	if c.found.stage < atRequest {
+	if c.trace.stage < atRequest {
 		return []adminapi.Step{{Step: "call", Outcome: string(c.Outcome), Note: c.Reason}} // held, or the breaker is open
 	}
 	var steps []adminapi.Step
 	if t.tookToken() {
 		steps = append(steps, t.token())
 	}
-	if c.found.sent != nil || c.Outcome != call.NoToken {
+	if c.trace.sent != nil || c.Outcome != call.NoToken {
 		steps = append(steps, t.request())
 	}
 	if t.called() || c.Outcome == call.DryRun {
 		steps = append(steps, t.call())
 	}
-	if c.found.stage >= atVerdict {
+	if c.trace.stage >= atVerdict {
 		steps = append(steps, t.judged())
 	}
 	if c.attempt.Replayed && c.attempt.Used != nil {
 		steps = append(steps, t.replay())
 	}
-	if c.found.stage == atEnd || c.found.stage == atOutput && c.Outcome != call.NotFound {
+	if c.trace.stage == atEnd || c.trace.stage == atOutput && c.Outcome != call.NotFound {
 		steps = append(steps, t.output())
 	}
 	return steps
@@ -86,7 +86,7 @@ func (c *run) steps() []adminapi.Step {
 // called reports whether the API was called. Where the transport answered in its
 // place, attempt.Err says why.
 func (c *run) called() bool {
-	return c.attempt.Refused != 0 || c.found.stage >= atCall && c.attempt.Err == nil && c.Outcome != call.DryRun
+	return c.attempt.Refused != 0 || c.trace.stage >= atCall && c.attempt.Err == nil && c.Outcome != call.DryRun
 }
 
 // tookToken reports whether the call asked for a token, or a dry run would have.
@@ -94,7 +94,7 @@ func (c *run) tookToken() bool {
 	if source := c.api.source; source == nil || !source.HasToken() {
 		return false
 	}
-	return c.held() != nil || c.found.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.Outcome == call.NoToken
+	return c.held() != nil || c.trace.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.Outcome == call.NoToken
 }
 
 // held is the token of the call's request, or the one that a dry run would have
@@ -115,7 +115,7 @@ func (c *run) secrets() []string {
 			secrets = append(secrets, s)
 		}
 	}
-	tokens := []*token.Token{c.attempt.Used, c.attempt.Token, c.found.first}
+	tokens := []*token.Token{c.attempt.Used, c.attempt.Token, c.trace.first}
 	if source := c.api.source; source != nil && source.HasToken() {
 		tokens = append(tokens, source.Current())
 	}
@@ -135,14 +135,14 @@ type tracer struct {
 
 // outcome is how the call ended, at the stage where it ended.
 func (t tracer) outcome(at stage) string {
-	if t.found.stage == at && !t.Outcome.Answered() {
+	if t.trace.stage == at && !t.Outcome.Answered() {
 		return string(t.Outcome)
 	}
 	return adminapi.StepOK
 }
 
 func (t tracer) note(at stage) string {
-	if t.found.stage == at && !t.Outcome.Answered() {
+	if t.trace.stage == at && !t.Outcome.Answered() {
 		return mask.Text(t.Reason)
 	}
 	return ""
@@ -152,7 +152,7 @@ func (t tracer) token() adminapi.Step {
 	step := adminapi.Step{Step: "token", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.attempt.TokenWait)}
 	state := t.api.source.State()
 	out := map[string]any{"source": t.api.Token, "phase": state.Phase}
-	if asked := state.LastExchange; asked != nil && (t.failedOnToken() || !asked.Time.Before(t.Began())) {
+	if asked := state.LastExchange; asked != nil && (t.failedOnToken() || !asked.Time.Before(t.StartTime())) {
 		out["exchange"] = asked // masked
 	}
 	if used := t.held(); used != nil {
@@ -176,7 +176,7 @@ func (c *run) failedOnToken() bool {
 }
 
 func (t tracer) request() adminapi.Step {
-	at := t.found.stage
+	at := t.trace.stage
 	if _, ours := errors.AsType[*transport.RequestError](t.attempt.Err); ours { // the token didn't fit into it
 		at = atRequest
 	}
@@ -187,10 +187,10 @@ func (t tracer) request() adminapi.Step {
 	if t.Input != nil {
 		step.In = mask.Document(t.Input.Params, t.secrets)
 	}
-	if t.found.sent == nil {
+	if t.trace.sent == nil {
 		return step
 	}
-	shown := t.sent(t.found.sent)
+	shown := t.sent(t.trace.sent)
 	step.Out = shown
 	switch {
 	case step.Note != "":
@@ -204,7 +204,7 @@ func (t tracer) request() adminapi.Step {
 
 func (t tracer) call() adminapi.Step {
 	step := adminapi.Step{Step: "call", Outcome: t.outcome(atCall), MS: adminapi.Millis(t.attempt.Upstream), Note: t.note(atCall)}
-	rec := &t.recorder
+	rec := &t.response
 	switch {
 	case t.attempt.Err != nil: // what is recorded is our own answer
 		step.Outcome, step.Note = adminapi.StepOK, "the API took the token for dead"
@@ -238,25 +238,25 @@ func (t tracer) judged() adminapi.Step {
 	if notes[0] == "" {
 		notes = notes[:0]
 	}
-	for _, note := range t.found.notes {
+	for _, note := range t.trace.notes {
 		if note = mask.Text(note); len(notes) == 0 || !strings.Contains(notes[0], note) {
 			notes = append(notes, note)
 		}
 	}
 	out := map[string]any{"token_expired": t.attempt.Expired}
-	status := t.recorder.status
+	status := t.response.status
 	switch {
-	case t.attempt.Expired, t.found.unreadable != "" && t.Outcome == call.BadAnswer:
-	case t.found.nobody && !t.found.success:
+	case t.attempt.Expired, t.trace.unreadable != "" && t.Outcome == call.BadAnswer:
+	case t.trace.nobody && !t.trace.success:
 		out["not_found"] = true
 	case t.Outcome == call.Failed:
 		out["unhealthy"] = true
-	case t.found.unreadable != "", status >= 300 && status < 400: // which is no success, whatever a program says
+	case t.trace.unreadable != "", status >= 300 && status < 400: // which is no success, whatever a program says
 		out["unhealthy"] = false
 	default:
-		out["unhealthy"], out["success"] = false, t.found.success
-		if t.found.success {
-			out["not_found"] = t.found.nobody
+		out["unhealthy"], out["success"] = false, t.trace.success
+		if t.trace.success {
+			out["not_found"] = t.trace.nobody
 		}
 	}
 	if _, asked := out["not_found"]; asked && t.api.programs.notFound != nil {
@@ -267,7 +267,7 @@ func (t tracer) judged() adminapi.Step {
 	}
 	return adminapi.Step{
 		Step: "verdict", Outcome: t.outcome(atVerdict), Note: strings.Join(notes, "; "),
-		In: map[string]any{"status": t.recorder.status}, Out: out,
+		In: map[string]any{"status": t.response.status}, Out: out,
 	}
 }
 

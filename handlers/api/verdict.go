@@ -27,13 +27,13 @@ import (
 //  5. Without success the answer is rejected.
 //  6. A not_found that only sees that nothing is there is asked last, because
 //     an error has nothing there either.
-func (c *run) judge() bool {
+func (c *run) readAnswer() bool {
 	begin := time.Now()
 	defer func() { c.Timing.Output += time.Since(begin) }()
 	ok := c.read()
 	if ok {
-		c.found.stage = atVerdict
-		ok = c.verdictOf(c.answerVars())
+		c.trace.stage = atVerdict
+		ok = c.verdict(c.answerVars())
 	}
 	if !c.Uncharged && (c.Outcome == call.Failed || c.Outcome == call.BadAnswer) {
 		c.Route.Metrics.Unhealthy()
@@ -41,89 +41,89 @@ func (c *run) judge() bool {
 	return ok
 }
 
-func (c *run) verdictOf(vars []any) bool {
-	p, status := &c.api.programs, c.recorder.status
+func (c *run) verdict(vars []any) bool {
+	p, status := &c.api.programs, c.response.status
 	if err := c.attempt.RuleErr; err != nil {
-		c.found.notes = append(c.found.notes, "token_expired "+err.Error())
+		c.trace.notes = append(c.trace.notes, "token_expired "+err.Error())
 	}
 	switch {
 	case c.attempt.Expired:
 		return c.Fail(call.TokenRefused, c.refusal())
-	case c.found.unreadable != "" && (status < 300 || status == http.StatusNotFound):
-		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.came())
-	case p.notFoundBySign && c.found.unreadable == "" && status < http.StatusInternalServerError && c.holds("not_found", p.notFound, vars):
-		c.found.nobody = true
+	case c.trace.unreadable != "" && (status < 300 || status == http.StatusNotFound):
+		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
+	case p.notFoundBySign && c.trace.unreadable == "" && status < http.StatusInternalServerError && c.test("not_found", p.notFound, vars):
+		c.trace.nobody = true
 		c.Outcome = call.NotFound
-	case c.ailing(vars):
-		c.Fail(call.Failed, c.said("the API has a fault of its own: "+c.came()))
-	case !c.succeeded(vars):
-	case c.knowsNobody(vars):
-		c.found.nobody = true
+	case c.isUnhealthy(vars):
+		c.Fail(call.Failed, c.withNotes("the API has a fault of its own: "+c.describeAnswer()))
+	case !c.isSuccess(vars):
+	case c.isNotFound(vars):
+		c.trace.nobody = true
 		c.Outcome = call.NotFound
 	default:
 		c.Outcome = call.OK
 	}
 	switch {
-	case c.Clock.Err() != nil:
-		return c.Ended("")
-	case c.found.deadline:
-		return c.Fail(call.BadAnswer, c.said("a predicate took too long"))
+	case c.Ctx.Err() != nil:
+		return c.Expire("")
+	case c.trace.deadline:
+		return c.Fail(call.BadAnswer, c.withNotes("a predicate took too long"))
 	case c.Outcome.Answered():
-		c.Reason = c.said("") // of a predicate that failed on the way
+		c.Reason = c.withNotes("") // of a predicate that failed on the way
 	}
 	return c.Outcome.Answered()
 }
 
 // ailing reports whether the answer shows an API in trouble.
-func (c *run) ailing(vars []any) bool {
-	status := c.recorder.status
+func (c *run) isUnhealthy(vars []any) bool {
+	status := c.response.status
 	if p := c.api.programs.unhealthy; p != nil {
-		return c.holds("unhealthy", p, vars)
+		return c.test("unhealthy", p, vars)
 	}
 	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
 }
 
 // succeeded reports whether the API did what it was asked for. It ends the call
 // otherwise.
-func (c *run) succeeded(vars []any) bool {
-	status, p := c.recorder.status, &c.api.programs
+func (c *run) isSuccess(vars []any) bool {
+	status, p := c.response.status, &c.api.programs
 	switch {
 	case status >= 300 && status < 400:
 		return c.redirected()
-	case c.found.unreadable != "" && status >= http.StatusInternalServerError: // which `unhealthy` takes for well
-		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.came())
-	case c.found.unreadable != "":
-		return c.Fail(call.Rejected, "the API said no: "+c.came())
+	case c.trace.unreadable != "" && status >= http.StatusInternalServerError: // which `unhealthy` takes for well
+		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
+	case c.trace.unreadable != "":
+		return c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	case p.success != nil:
-		c.found.success = c.holds("success", p.success, vars)
+		c.trace.success = c.test("success", p.success, vars)
 	default:
-		c.found.success = status < http.StatusBadRequest || status == http.StatusNotFound && p.notFound == nil
+		c.trace.success = status < http.StatusBadRequest || status == http.StatusNotFound && p.notFound == nil
 	}
-	if c.found.success {
+	if c.trace.success {
 		return true
 	}
-	return c.Fail(call.Rejected, c.said("the API said no: "+c.came()))
+	return c.Fail(call.Rejected, c.withNotes("the API said no: "+c.describeAnswer()))
 }
 
 // redirected ends a call whose answer points elsewhere: a phone system can't
 // follow, and our token must not.
 func (c *run) redirected() bool {
-	to := c.recorder.header.Get("Location")
+	to := c.response.header.Get("Location")
 	if to == "" {
-		return c.Fail(call.Rejected, "the API said no: "+c.came())
+		return c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	}
 	return c.Fail(call.Rejected, fmt.Sprintf("the API redirects (%d) to %s; write that in `to`",
-		c.recorder.status, mask.Hide("", mask.URI(to), c.secrets())))
+		c.response.status, mask.Hide("", mask.URI(to), c.secrets())))
 }
 
 // knowsNobody reports whether a successful answer says that nobody is there.
 // Without a not_found line that is an answer with nothing in it, and status 404.
-func (c *run) knowsNobody(vars []any) bool {
+func (c *run) isNotFound(vars []any) bool {
 	p := &c.api.programs
 	if p.notFound != nil {
-		return !p.notFoundBySign && c.holds("not_found", p.notFound, vars)
+		return !p.notFoundBySign && c.test("not_found", p.notFound, vars)
 	}
-	return c.doc == nil || c.recorder.status == http.StatusNotFound && p.success == nil
+	return c.doc == nil || c.response.status == http.StatusNotFound && p.success == nil
 }
 
 // refusal says why an API takes no token of ours.
@@ -132,7 +132,7 @@ func (c *run) refusal() string {
 	if !c.attempt.Replayed {
 		what = "the API refused the token, and the call was not repeated: "
 	}
-	what += c.came()
+	what += c.describeAnswer()
 	// a transport in a `reverse_proxy` block may have a token source of its own
 	if source := c.api.source; source != nil && source.Refusal() != "" {
 		what += "; " + source.Refusal()
@@ -141,36 +141,36 @@ func (c *run) refusal() string {
 }
 
 // came says what kind of answer it was: "HTML, status 502".
-func (c *run) came() string {
-	status := "status " + strconv.Itoa(c.recorder.status)
-	if c.found.unreadable != "" {
-		return c.found.unreadable + ", " + status
+func (c *run) describeAnswer() string {
+	status := "status " + strconv.Itoa(c.response.status)
+	if c.trace.unreadable != "" {
+		return c.trace.unreadable + ", " + status
 	}
 	return status
 }
 
 // said adds to a reason what was wrong with the predicates behind it.
-func (c *run) said(reason string) string {
-	return strings.TrimPrefix(strings.Join(append([]string{reason}, c.found.notes...), "; "), "; ")
+func (c *run) withNotes(reason string) string {
+	return strings.TrimPrefix(strings.Join(append([]string{reason}, c.trace.notes...), "; "), "; ")
 }
 
 // holds asks a predicate. One that fails counts as false, and is noted.
-func (c *run) holds(name string, p *jq.Program, vars []any) bool {
-	yes, err := p.Test(c.Clock, c.doc, vars...)
+func (c *run) test(name string, p *jq.Program, vars []any) bool {
+	yes, err := p.Test(c.Ctx, c.doc, vars...)
 	if err == nil {
 		return yes
 	}
-	c.found.deadline = c.found.deadline || errors.Is(err, jq.ErrDeadline)
-	c.found.notes = append(c.found.notes, name+" "+err.Error())
+	c.trace.deadline = c.trace.deadline || errors.Is(err, jq.ErrDeadline)
+	c.trace.notes = append(c.trace.notes, name+" "+err.Error())
 	return false
 }
 
 // answerVars are the values of the variables of programs that look at an
 // answer.
 func (c *run) answerVars() []any {
-	c.vars[0], c.vars[3] = c.recorder.status, c.Request
+	c.vars[0], c.vars[3] = c.response.status, c.Request
 	if c.api.programs.answerHeaders && c.vars[1] == nil {
-		c.vars[1] = program.Headers(c.recorder.header)
+		c.vars[1] = program.Headers(c.response.header)
 	}
 	if c.Input != nil {
 		c.vars[2] = c.Input.Params
@@ -182,7 +182,7 @@ func (c *run) answerVars() []any {
 // document or nothing at all. What is something else, such as a page of a proxy
 // between, is noted as unreadable; its status may still say what it means.
 func (c *run) read() bool {
-	rec := &c.recorder
+	rec := &c.response
 	body := rec.body.Bytes()
 	switch {
 	case rec.status == http.StatusPartialContent:
@@ -206,13 +206,13 @@ func (c *run) read() bool {
 	case err == nil, errors.Is(err, jq.ErrEmpty):
 		return true
 	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
-		return c.NoRoom()
+		return c.Overloaded()
 	case errors.Is(err, jq.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.Fail(call.TooLarge, err.Error())
 	case errors.Is(err, jq.ErrSyntax):
-		c.found.unreadable = document.Name(kind, body)
+		c.trace.unreadable = document.Name(kind, body)
 	default:
-		c.found.unreadable = err.Error()
+		c.trace.unreadable = err.Error()
 	}
 	return true
 }

@@ -126,7 +126,7 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, name string, da
 			}
 			return write(w, r, http.StatusUnauthorized, "signin.html")
 		}
-		if turn(w, r, name) {
+		if sortPath(w, r, name) {
 			return nil
 		}
 	}

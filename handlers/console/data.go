@@ -227,7 +227,7 @@ func bench(_ context.Context, o module.Operator, body []byte) (any, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := o.Bench(what.API)
+	found, err := o.Playground(what.API)
 	return found, known(what.API, err), err
 }
 
@@ -237,10 +237,10 @@ func try(ctx context.Context, o module.Operator, body []byte) (any, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	draft, err := parse[module.Draft](body)
+	draft, err := parse[module.PlaygroundInput](body)
 	if err != nil {
 		return nil, "", err
 	}
-	done, err := o.Try(ctx, what.API, draft)
+	done, err := o.RunPlayground(ctx, what.API, draft)
 	return done, known(what.API, err), err
 }

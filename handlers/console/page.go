@@ -89,14 +89,14 @@ func (c *Console) page(w http.ResponseWriter, r *http.Request, name string) erro
 	if _, ok := files[name]; ok && name != "signin.html" {
 		return write(w, r, http.StatusOK, name)
 	}
-	if turn(w, r, name) {
+	if sortPath(w, r, name) {
 		return nil
 	}
 	return fail(w, http.StatusNotFound, "there is no such page")
 }
 
 // turn sends a browser from /console to /console/, where relative URLs are right.
-func turn(w http.ResponseWriter, r *http.Request, name string) bool {
+func sortPath(w http.ResponseWriter, r *http.Request, name string) bool {
 	if strings.Contains(name, ".") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
@@ -111,7 +111,7 @@ func turned(w http.ResponseWriter, r *http.Request) bool {
 	if !ok || original.URL == nil || strings.HasSuffix(original.URL.Path, "/") {
 		return false
 	}
-	return turn(w, r, path.Base(original.URL.Path))
+	return sortPath(w, r, path.Base(original.URL.Path))
 }
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }

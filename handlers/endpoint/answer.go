@@ -17,7 +17,7 @@ import (
 )
 
 // rooms are for answers before they are sent.
-var rooms = sync.Pool{New: func() any { return new([2048]byte) }}
+var scratch = sync.Pool{New: func() any { return new([2048]byte) }}
 
 // Answer writes what the phone system gets: the answer, what stands in for it,
 // or an error in one line. Room is where to write it before it is sent; it may
@@ -28,8 +28,8 @@ func (c *Call) Answer(room []byte) error {
 		return nil
 	}
 	if room == nil && c.text == nil {
-		own := rooms.Get().(*[2048]byte)
-		defer rooms.Put(own)
+		own := scratch.Get().(*[2048]byte)
+		defer scratch.Put(own)
 		room = own[:0]
 	}
 	if c.Outcome.Answered() {
@@ -50,7 +50,7 @@ func (c *Call) Answer(room []byte) error {
 	if c.answersError() {
 		return c.writeError()
 	}
-	c.Output, c.text = c.Route.instead(), nil
+	c.Output, c.text = c.Route.defaults(), nil
 	text, err := c.Render(room)
 	if err != nil { // can't be: Provision has rendered it
 		return c.writeError()
@@ -111,9 +111,9 @@ func (r *Route) named(v any) any {
 // Try renders what stands in for an answer, with the longest outcome: it is
 // what remains when everything else has failed. It warns of a contract that
 // leaves little room for values.
-func (r *Route) Try() error {
+func (r *Route) CheckContract() error {
 	contract := r.Contract
-	if object, ok := r.instead().(map[string]any); ok && contract == nil {
+	if object, ok := r.defaults().(map[string]any); ok && contract == nil {
 		contract = answer.NewContract(object) // the fields of a lookup are one, too
 	}
 	if contract != nil {
@@ -124,7 +124,7 @@ func (r *Route) Try() error {
 			r.Logger.Warn(tight, zap.String("api", r.Name))
 		}
 	}
-	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.instead()}
+	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.defaults()}
 	if _, err := trial.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Style.Format.String() + ": " + err.Error())
 	}
@@ -141,11 +141,11 @@ func fits(style *answer.Style, contract *answer.Contract, statusField string) er
 	return nil
 }
 
-func (r *Route) instead() any {
-	if r.Instead == nil {
+func (r *Route) defaults() any {
+	if r.Defaults == nil {
 		return nil
 	}
-	return r.Instead()
+	return r.Defaults()
 }
 
 func outcomeOfFormat(err error) call.Outcome {

@@ -53,7 +53,7 @@ const (
 )
 
 // memory is a Cache at work: one for all routes of the same settings.
-type memory struct {
+type responseCache struct {
 	Cache
 	answers *cache.Cache
 	group   string
@@ -61,13 +61,13 @@ type memory struct {
 	shared  bool
 	scope   []byte // what every key begins with: other settings are other answers
 	behind  *Budgets
-	flights flights
-	watch   watch
+	flights inflight
+	watch   hitRate
 }
 
 // Remember gives the route a cache, if its settings say so. The identity stands
 // for everything in the configuration that an answer depends on.
-func (s *Settings) Remember(app *module.App, r *Route, identity ...string) error {
+func (s *Settings) ProvisionCache(app *module.App, r *Route, identity ...string) error {
 	if s.Cache == nil {
 		return nil
 	}
@@ -88,8 +88,8 @@ func (s *Settings) Remember(app *module.App, r *Route, identity ...string) error
 	if err != nil {
 		return err
 	}
-	r.memory = module.Shared(app, "cache "+string(sum[:]), func() *memory {
-		return &memory{
+	r.cache = module.Shared(app, "cache "+string(sum[:]), func() *responseCache {
+		return &responseCache{
 			Cache:   *s.Cache,
 			answers: answers,
 			group:   r.Name,
@@ -97,7 +97,7 @@ func (s *Settings) Remember(app *module.App, r *Route, identity ...string) error
 			shared:  s.Cache.Scope == "shared",
 			scope:   sum[:],
 			behind:  &Budgets{Each: behindFor},
-			flights: flights{limit: maxBehind, budget: r.budgets.Each},
+			flights: inflight{limit: maxBehind, budget: r.budgets.Each},
 		}
 	})
 	return nil
@@ -123,10 +123,10 @@ func (c *Cache) Check(define string) (key *jq.Program, err error) {
 }
 
 // entry is a call's answer as it is kept; nil when it isn't to be.
-func (m *memory) entry(res *Result, note string) *cache.Entry {
+func (m *responseCache) entry(res *Result, note string) *cache.Entry {
 	e := &cache.Entry{Outcome: string(res.Outcome), Status: res.Status, Text: res.text, Stored: res.began, Note: note}
 	switch fresh := time.Duration(m.Fresh); {
-	case res.Unkept != "" || !res.Outcome.Answered():
+	case res.NotStored != "" || !res.Outcome.Answered():
 		return nil
 	case res.Outcome.Knows():
 		e.Source = res.source
@@ -142,10 +142,10 @@ func (m *memory) entry(res *Result, note string) *cache.Entry {
 }
 
 // servesStale tells whether an answer may be written anew, as an older one.
-func (m *memory) servesStale() bool { return m.StaleWhileRevalidate > 0 || m.StaleIfError > 0 }
+func (m *responseCache) servesStale() bool { return m.StaleWhileRevalidate > 0 || m.StaleIfError > 0 }
 
 // watch looks whether a cache is of any use.
-type watch struct {
+type hitRate struct {
 	asked, hits atomic.Int64
 	hint        atomic.Pointer[string] // once told
 }
@@ -156,7 +156,7 @@ const enough = 200
 
 // useless tells, once, that no call was ever answered from the cache, and keeps why
 // that may be.
-func (w *watch) useless(hit bool, because func() string) (hint string, told bool) {
+func (w *hitRate) useless(hit bool, because func() string) (hint string, told bool) {
 	if hit {
 		w.hits.Add(1)
 		return "", false
@@ -171,7 +171,7 @@ func (w *watch) useless(hit bool, because func() string) (hint string, told bool
 // CacheHint says why the route's cache may be of no use; "" as long as it is of
 // some, or nobody knows.
 func (r *Route) CacheHint() string {
-	m := r.memory
+	m := r.cache
 	if m == nil || m.watch.hits.Load() > 0 {
 		return ""
 	}

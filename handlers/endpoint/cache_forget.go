@@ -16,7 +16,7 @@ var ErrWholeRequest = errors.New("its answers depend on more of a request than p
 // Forget drops the answers that are kept under these params, whoever asked. A
 // route whose default key holds more than params has to be purged as a whole.
 func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll bool) error {
-	m := r.memory
+	m := r.cache
 	if m == nil {
 		return ErrNoCache
 	}
@@ -40,7 +40,7 @@ func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll 
 }
 
 // note is what the answers to one question have in common in the cache.
-func (m *memory) note(subject []byte) string {
+func (m *responseCache) note(subject []byte) string {
 	about := m.answers.Key(subject)
 	return string(about[:8])
 }

@@ -13,38 +13,38 @@ import (
 // meanwhile waits for the same answer, each as long as they like; one that
 // nobody waits for is finished in the background, as long as those aren't too
 // many.
-type flights struct {
+type inflight struct {
 	limit  int           // of flights that nobody waits for
 	budget time.Duration // of those who wait
 
-	mu     sync.Mutex
-	open   map[cache.Key]*flight
-	behind int // how many nobody waits for
+	mu         sync.Mutex
+	calls      map[cache.Key]*inflightCall
+	background int // how many nobody waits for
 }
 
 // flight is one call of the API.
-type flight struct {
+type inflightCall struct {
 	done   chan struct{}
 	result Result // once done
 
-	of      *flights
+	group   *inflight
 	renewal bool // nobody began it by waiting
 	waiting int  // under the lock of flights, and so is what follows
 	cancel  context.CancelFunc
-	work    Work        // once begun
-	late    bool        // it was told that it is
-	overdue *time.Timer // tells it when nobody waits
+	work    DetachedCall // once begun
+	overdue bool         // it was told that it is
+	timer   *time.Timer  // tells it when nobody waits
 }
 
 // join gets on a flight, and tells whether it is a new one, which the caller has
 // to start. A new flight goes on when nobody waits for it, or ends by cancel
 // when there are too many of those.
-func (s *flights) join(key cache.Key, cancel context.CancelFunc) (f *flight, created bool) {
+func (s *inflight) join(key cache.Key, cancel context.CancelFunc) (f *inflightCall, created bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f, ok := s.open[key]; ok {
+	if f, ok := s.calls[key]; ok {
 		if f.waiting == 0 {
-			s.behind--
+			s.background--
 		}
 		f.waiting++
 		return f, false
@@ -56,87 +56,87 @@ func (s *flights) join(key cache.Key, cancel context.CancelFunc) (f *flight, cre
 
 // renew begins a flight that nobody waits for, unless there is one already or
 // there are too many.
-func (s *flights) renew(key cache.Key, cancel context.CancelFunc) (f *flight, created bool) {
+func (s *inflight) renew(key cache.Key, cancel context.CancelFunc) (f *inflightCall, created bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[key] != nil || s.behind >= s.limit {
+	if s.calls[key] != nil || s.background >= s.limit {
 		return nil, false
 	}
-	s.behind++
+	s.background++
 	f = s.add(key, cancel)
 	f.renewal = true
 	return f, true
 }
 
-func (s *flights) add(key cache.Key, cancel context.CancelFunc) *flight {
-	f := &flight{of: s, done: make(chan struct{}), cancel: cancel}
-	if s.open == nil {
-		s.open = make(map[cache.Key]*flight)
+func (s *inflight) add(key cache.Key, cancel context.CancelFunc) *inflightCall {
+	f := &inflightCall{group: s, done: make(chan struct{}), cancel: cancel}
+	if s.calls == nil {
+		s.calls = make(map[cache.Key]*inflightCall)
 	}
-	s.open[key] = f
+	s.calls[key] = f
 	return f
 }
 
 // begin notes the work of a flight, before it is begun.
-func (s *flights) begin(f *flight, work Work) {
+func (s *inflight) begin(f *inflightCall, work DetachedCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.work = work
 	if f.waiting == 0 {
-		s.unawaited(f)
+		s.startTimer(f)
 	}
 }
 
 // unawaited gives a flight that nobody waits for as long as a caller would have
 // waited. Then it is late, too.
-func (s *flights) unawaited(f *flight) {
-	if f.work != nil && !f.late && f.overdue == nil {
-		f.overdue = time.AfterFunc(s.budget, func() { f.work.Late() })
+func (s *inflight) startTimer(f *inflightCall) {
+	if f.work != nil && !f.overdue && f.timer == nil {
+		f.timer = time.AfterFunc(s.budget, func() { f.work.Overdue() })
 	}
 }
 
 // under tells whether a flight of that key is under way.
-func (s *flights) under(key cache.Key) bool {
+func (s *inflight) has(key cache.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.open[key] != nil
+	return s.calls[key] != nil
 }
 
 // leave gets off a flight before its end, because it took too long or for another
 // reason. The last one off leaves it to the background, or ends it. When it took too
 // long, the outcome is how the call has ended.
-func (s *flights) leave(key cache.Key, f *flight, tooLong bool) (late call.Outcome) {
+func (s *inflight) leave(key cache.Key, f *inflightCall, tooLong bool) (late call.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if tooLong && f.work != nil {
-		late, f.late = f.work.Late(), true
+		late, f.overdue = f.work.Overdue(), true
 	}
 	f.waiting--
-	if f.waiting > 0 || s.open[key] != f {
+	if f.waiting > 0 || s.calls[key] != f {
 		return late
 	}
-	if s.behind < s.limit {
-		s.behind++
-		s.unawaited(f)
+	if s.background < s.limit {
+		s.background++
+		s.startTimer(f)
 		return late
 	}
-	delete(s.open, key) // whoever comes now must not get its end for an answer
+	delete(s.calls, key) // whoever comes now must not get its end for an answer
 	f.cancel()
 	return late
 }
 
 // land hands the result to all who wait, and tells whether anybody does.
-func (s *flights) land(key cache.Key, f *flight, result Result) (awaited bool) {
+func (s *inflight) finish(key cache.Key, f *inflightCall, result Result) (awaited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open[key] == f {
-		delete(s.open, key)
+	if s.calls[key] == f {
+		delete(s.calls, key)
 		if f.waiting == 0 {
-			s.behind--
+			s.background--
 		}
 	}
-	if f.overdue != nil {
-		f.overdue.Stop()
+	if f.timer != nil {
+		f.timer.Stop()
 	}
 	f.result = result
 	close(f.done)

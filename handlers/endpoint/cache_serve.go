@@ -15,28 +15,28 @@ import (
 )
 
 // Question is what a handler's call asks, as far as the cache has to know.
-type Question interface {
+type Cacheable interface {
 	// AppendSubject appends what the phone system asks about, written down in one
 	// way only. A `key` of the user's takes its place.
-	AppendSubject(dst []byte) ([]byte, error)
+	AppendKey(dst []byte) ([]byte, error)
 
 	// AppendContext appends what else the answer depends on.
-	AppendContext(dst []byte) []byte
+	AppendVary(dst []byte) []byte
 
 	// Fork makes a call of its own that asks the same.
-	Fork(ctx context.Context) Work
+	Detach(ctx context.Context) DetachedCall
 }
 
 // Work is a call that was forked from another, and may outlive it.
-type Work interface {
+type DetachedCall interface {
 	// Do asks, once and in a goroutine of its own. It ends with the context that
 	// the call was forked with.
-	Do() Result
+	Run() Result
 	// Late is told that the work took longer than a caller waits, who may have
 	// given up, and says how the call has ended for that one: call.Timeout, or what
 	// the work lacks: call.NoToken, or Overloaded. It may be told twice, and when the
 	// work is done already.
-	Late() call.Outcome
+	Overdue() call.Outcome
 }
 
 // Overloaded is what late work lacks when this instance has no room for a large
@@ -46,12 +46,12 @@ const Overloaded call.Outcome = "overloaded"
 // Recall answers a call from the cache, or with the answer to the same question
 // that is under way, or has it asked. It returns true when there is nothing to
 // recall, and the handler has to ask by itself.
-func (c *Call) Recall(q Question) bool {
-	m := c.Route.memory
+func (c *Call) ServeCached(q Cacheable) bool {
+	m := c.Route.cache
 	if m == nil {
 		return true
 	}
-	if c.Trial.asksAnew() {
+	if c.Test.bypassesCache() {
 		c.cached.bypassed()
 		return true
 	}
@@ -77,7 +77,7 @@ func (c *Call) Recall(q Question) bool {
 		c.cached.hit(entry, now)
 		c.serveStale(entry, now)
 	default:
-		c.ask(q, key, entry)
+		c.await(q, key, entry)
 	}
 	if hint, told := m.watch.useless(c.cached.isHit, c.uselessBecause); told {
 		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+hint,
@@ -102,20 +102,20 @@ func (c *Call) uselessBecause() string {
 
 // cacheKey is the key of a call in the cache, and what of it tells whom or what it
 // is about. Without a subject the call is left out of the cache.
-func (c *Call) cacheKey(q Question) (key cache.Key, subject []byte, ok bool) {
-	m := c.Route.memory
+func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
+	m := c.Route.cache
 	buf := append(make([]byte, 0, 256), m.scope...)
 	if !m.shared {
 		buf = cache.AppendPart(buf, c.Principal)
 	}
-	buf = q.AppendContext(buf)
+	buf = q.AppendVary(buf)
 	from := len(buf)
 	var err error
 	if m.key == nil {
-		buf, err = q.AppendSubject(buf)
+		buf, err = q.AppendKey(buf)
 	} else {
 		var v any
-		if v, err = m.key.Run(c.Clock, c.Input.Params, c.Request); err == nil && v == nil {
+		if v, err = m.key.Run(c.Ctx, c.Input.Params, c.Request); err == nil && v == nil {
 			return key, nil, true
 		}
 		if err == nil {
@@ -123,8 +123,8 @@ func (c *Call) cacheKey(q Question) (key cache.Key, subject []byte, ok bool) {
 		}
 	}
 	if err != nil {
-		if c.Clock.Err() != nil {
-			return key, nil, c.Ended("")
+		if c.Ctx.Err() != nil {
+			return key, nil, c.Expire("")
 		}
 		return key, nil, c.Refuse(http.StatusBadRequest, call.BadRequest, fmt.Sprintf("cache key: %v", err))
 	}
@@ -133,31 +133,31 @@ func (c *Call) cacheKey(q Question) (key cache.Key, subject []byte, ok bool) {
 
 // ask waits for the answer, or until the call's own time is over. An older answer
 // stands in for one that failed.
-func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
-	shared := &c.Route.memory.flights
-	if c.Trial != nil {
-		shared = new(flights) // its steps are its own
+func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
+	shared := &c.Route.cache.flights
+	if c.Test != nil {
+		shared = new(inflight) // its steps are its own
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
 	f, created := shared.join(key, cancel)
 	c.cached.forwarded(older, created)
 	if created {
-		c.depart(f, key, q.Fork(ctx))
+		c.start(f, key, q.Detach(ctx))
 	} else {
 		cancel()
 	}
 	select {
 	case <-f.done:
-		c.take(&f.result, created)
-	case <-c.Clock.Done():
-		late := shared.leave(key, f, c.Clock.Spent() && !c.slowCaller())
-		c.Ended("")
+		c.accept(&f.result, created)
+	case <-c.Ctx.Done():
+		late := shared.leave(key, f, c.Ctx.Spent() && !c.slowCaller())
+		c.Expire("")
 		if late == call.NoToken {
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token came within the budget")
 		}
 		if late == Overloaded {
-			c.NoRoom()
+			c.Overloaded()
 		}
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
@@ -167,36 +167,36 @@ func (c *Call) ask(q Question, key cache.Key, older *cache.Entry) {
 }
 
 // renew has an answer renewed that is served meanwhile.
-func (c *Call) renew(q Question, key cache.Key) {
-	m := c.Route.memory
-	if m.flights.under(key) {
+func (c *Call) renew(q Cacheable, key cache.Key) {
+	m := c.Route.cache
+	if m.flights.has(key) {
 		return // as most calls find it
 	}
-	ctx, cancel := context.WithCancel(c.Trial.apart(context.WithoutCancel(c.R.Context())))
+	ctx, cancel := context.WithCancel(c.Test.detached(context.WithoutCancel(c.R.Context())))
 	f, created := m.flights.renew(key, cancel)
 	if !created {
 		cancel()
 		return
 	}
-	c.depart(f, key, q.Fork(ctx))
+	c.start(f, key, q.Detach(ctx))
 }
 
-func (c *Call) depart(f *flight, key cache.Key, work Work) {
-	f.of.begin(f, work)
-	go c.Route.fly(f, key, c.Route.memory.note(c.cached.subject), work)
+func (c *Call) start(f *inflightCall, key cache.Key, work DetachedCall) {
+	f.group.begin(f, work)
+	go c.Route.run(f, key, c.Route.cache.note(c.cached.subject), work)
 }
 
 // fly asks the question, keeps the answer and hands it to all who wait. A panic
 // is an answer that can't be used: nobody may wait for ever (reliability L6).
-func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
-	result := r.safely(work)
-	m := r.memory
+func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCall) {
+	result := r.recovered(work)
+	m := r.cache
 	if entry := m.entry(&result, note); entry != nil {
-		result.kept = m.answers.Put(m.group, key, entry)
+		result.stored = m.answers.Put(m.group, key, entry)
 	} else if result.Outcome.Answered() {
 		m.answers.Delete(key) // what is there is no longer true
 	}
-	if !f.of.land(key, f, result) {
+	if !f.group.finish(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
 		if f.renewal && !result.Uncharged { // the callers of another have told already
 			r.answered(result.Outcome)
@@ -205,7 +205,7 @@ func (r *Route) fly(f *flight, key cache.Key, note string, work Work) {
 	}
 }
 
-func (r *Route) safely(work Work) (result Result) {
+func (r *Route) recovered(work DetachedCall) (result Result) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -216,7 +216,7 @@ func (r *Route) safely(work Work) (result Result) {
 			r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
-	return work.Do()
+	return work.Run()
 }
 
 // serveStale answers with what was right a while ago.

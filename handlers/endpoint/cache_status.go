@@ -45,7 +45,7 @@ func (u *cacheUse) forwarded(older *cache.Entry, created bool) {
 // answered notes the API's answer. Only the call that it was made for has stored
 // it.
 func (u *cacheUse) answered(res *Result, own bool) {
-	u.status, u.unkept, u.stored = res.Received, res.Unkept, own && res.kept
+	u.status, u.unkept, u.stored = res.Received, res.NotStored, own && res.stored
 }
 
 func (u *cacheUse) failed(e *cache.Entry, now time.Time) {

@@ -49,29 +49,29 @@ type question struct {
 	api *fakeAPI
 }
 
-func (q *question) AppendSubject(dst []byte) ([]byte, error) {
+func (q *question) AppendKey(dst []byte) ([]byte, error) {
 	return append(dst, q.Input.Params["tel"].(string)...), nil
 }
 
-func (q *question) AppendContext(dst []byte) []byte { return dst }
+func (q *question) AppendVary(dst []byte) []byte { return dst }
 
-func (q *question) Fork(ctx context.Context) Work {
-	f := q.Call.Fork(ctx, nil)
+func (q *question) Detach(ctx context.Context) DetachedCall {
+	f := q.Call.Detach(ctx, nil)
 	return &question{&f, q.api}
 }
 
-func (q *question) Do() Result {
+func (q *question) Run() Result {
 	q.api.calls.Add(1)
 	q.api.mu.Lock()
 	does, why := q.api.does, q.api.why
 	q.api.mu.Unlock()
-	q.Outcome, q.Output = does(q.Clock)
+	q.Outcome, q.Output = does(q.Ctx)
 	res := q.Result()
-	res.Unkept = why
+	res.NotStored = why
 	return res
 }
 
-func (q *question) Late() call.Outcome {
+func (q *question) Overdue() call.Outcome {
 	q.api.late.Add(1)
 	return call.Timeout
 }
@@ -101,9 +101,9 @@ func newSite(t *testing.T, settings Cache) *site {
 		Name: "order", Subject: "the API", StatusField: "_status", Logger: zap.New(core),
 		Contract: answer.NewContract(map[string]any{"name": ""}),
 		budgets:  &Budgets{Each: 2 * time.Second},
-		memory: &memory{
+		cache: &responseCache{
 			Cache: settings, answers: answers, group: "order", key: key, shared: settings.Scope == "shared",
-			behind: &Budgets{Each: behindFor}, flights: flights{limit: 2, budget: 2 * time.Second},
+			behind: &Budgets{Each: behindFor}, flights: inflight{limit: 2, budget: 2 * time.Second},
 		},
 	}
 	s.api.answers(call.OK, map[string]any{"name": "Ann"})
@@ -127,14 +127,14 @@ func (s *site) callAs(ctx context.Context, principal, tel string) got {
 	c.Begin(s.route, w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server)))
 	defer c.End()
 	c.Principal = principal
-	if c.Receive(false) && c.Recall(&question{c, s.api}) {
+	if c.Receive(false) && c.ServeCached(&question{c, s.api}) {
 		s.api.calls.Add(1)
-		c.Outcome, c.Output = s.api.does(c.Clock)
+		c.Outcome, c.Output = s.api.does(c.Ctx)
 	}
 	if err := c.Answer(nil); err != nil {
 		s.t.Error(err)
 	}
-	s.route.memory.answers.Wait() // as time would: it is taken in by another goroutine
+	s.route.cache.answers.Wait() // as time would: it is taken in by another goroutine
 	return got{w.Code, w.Body.String(), w.Header().Get("Cache-Status")}
 }
 
@@ -375,11 +375,11 @@ func TestFinishingBehindIsBounded(t *testing.T) {
 			t.Errorf("%d of 5 ended after %v", n, behindFor)
 		}
 		synctest.Wait()
-		f := &s.route.memory.flights
+		f := &s.route.cache.flights
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.behind != 0 || len(f.open) != 0 {
-			t.Errorf("%d are still counted, %d open", f.behind, len(f.open))
+		if f.background != 0 || len(f.calls) != 0 {
+			t.Errorf("%d are still counted, %d open", f.background, len(f.calls))
 		}
 	})
 }

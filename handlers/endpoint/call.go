@@ -24,7 +24,7 @@ type Call struct {
 	W     http.ResponseWriter
 	R     *http.Request
 	Repl  *caddy.Replacer
-	Clock *Budget // the context of everything; ends with the budget
+	Ctx   *Budget // the context of everything; ends with the budget
 	Room  jq.Room // the memory of large documents, until the call ends
 
 	ID        string         // of the phone call
@@ -50,18 +50,18 @@ type Call struct {
 	Timing     Timing
 
 	// Trial is what a test wants; nil in production.
-	Trial *Trial
+	Test *TestOptions
 	// Work are the steps of the work, done by this call or one forked from it, where
 	// somebody wants to know them: when it failed, or is watched.
 	Work []adminapi.Step
 
-	start   time.Time
-	crowded time.Duration // when it began, see jq.Crowded
-	forked  bool
-	span    span.Span
-	cached  cacheUse
-	text    []byte        // the answer, when it is written already
-	age     time.Duration // of an older answer
+	started      time.Time
+	waitedBefore time.Duration // when it began, see jq.Crowded
+	detached     bool
+	span         span.Span
+	cached       cacheUse
+	text         []byte        // the answer, when it is written already
+	age          time.Duration // of an older answer
 }
 
 // Timing is where the time of a call went.
@@ -71,15 +71,15 @@ type Timing struct {
 
 // Begin starts the call's budget.
 func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
-	c.Route, c.W, c.R, c.start = route, w, r, time.Now()
+	c.Route, c.W, c.R, c.started = route, w, r, time.Now()
 	c.Repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if ctx, traced := span.Start(r.Context(), span.Call, false); traced.Recorded() {
 		c.R, c.span = r.WithContext(ctx), traced
 	}
-	c.Clock = route.budgets.Start(c.R.Context())
-	c.crowded = jq.Crowded()
-	c.Room.Context = c.Clock //nolint:fatcontext // one call has one clock
-	if c.Trial = trialOf(r.Context()); c.Trial != nil {
+	c.Ctx = route.budgets.Start(c.R.Context())
+	c.waitedBefore = jq.Crowded()
+	c.Room.Context = c.Ctx //nolint:fatcontext // one call has one clock
+	if c.Test = testOf(r.Context()); c.Test != nil {
 		c.Route = route.uncounted()
 	}
 }
@@ -99,14 +99,14 @@ func (c *Call) Refuse(status int, outcome call.Outcome, reason string) bool {
 
 // Ended ends a call whose time is over or whose phone system hung up, or, when
 // neither is the case, as a bad answer.
-func (c *Call) Ended(reason string) bool {
+func (c *Call) Expire(reason string) bool {
 	switch {
-	case c.Clock.Spent() && c.Crowded():
-		return c.NoRoom()
-	case c.Clock.Spent() && c.slowCaller():
+	case c.Ctx.Spent() && c.Busy():
+		return c.Overloaded()
+	case c.Ctx.Spent() && c.slowCaller():
 		c.Uncharged = true
 		return c.Fail(call.Timeout, "the budget ended; much of it was spent on waiting for the caller's request")
-	case c.Clock.Spent():
+	case c.Ctx.Spent():
 		return c.Fail(call.Timeout, "the budget ended")
 	case c.R.Context().Err() != nil:
 		return c.Fail(call.Canceled, "the phone system hung up")
@@ -117,40 +117,40 @@ func (c *Call) Ended(reason string) bool {
 
 // Crowded reports whether calls have waited for room during much of this one, so
 // that its time says nothing of the API. Any goroutine may ask.
-func (c *Call) Crowded() bool {
-	crowded := jq.Crowded() - c.crowded
+func (c *Call) Busy() bool {
+	crowded := jq.Crowded() - c.waitedBefore
 	return crowded > 0 && crowded > c.Route.budgets.Each/4
 }
 
 // slowCaller reports whether the caller took so long to send the request that the
 // API had too little time left.
-func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Clock.of.Each/4 }
+func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Ctx.of.Each/4 }
 
 // NoRoom ends a call because this instance had no memory or no time for a large
 // answer within the budget, which says nothing of the API.
-func (c *Call) NoRoom() bool {
-	if c.R.Context().Err() != nil && !c.Clock.Spent() {
+func (c *Call) Overloaded() bool {
+	if c.R.Context().Err() != nil && !c.Ctx.Spent() {
 		return c.Fail(call.Canceled, "the phone system hung up")
 	}
 	c.Uncharged = true
-	return c.Fail(call.Timeout, noRoom)
+	return c.Fail(call.Timeout, overloadedReason)
 }
 
 // noRoom is the reason of a call that was overloaded.
-const noRoom = "this instance had too many large documents at once to read the answer within the budget"
+const overloadedReason = "this instance had too many large documents at once to read the answer within the budget"
 
 // End counts and logs the call, whatever became of it.
 func (c *Call) End() {
-	c.Clock.Stop()
+	c.Ctx.Stop()
 	c.Room.Release()
-	took := time.Since(c.start)
+	took := time.Since(c.started)
 	if !c.cached.isHit && !c.Uncharged { // which says nothing of the API
 		c.Route.answered(c.Outcome)
 	}
 	m := c.Route.Metrics
 	m.Ended(c.Outcome, took)
-	if c.Trial == nil {
-		c.Route.Standing.Count(c.Outcome, took)
+	if c.Test == nil {
+		c.Route.State.Count(c.Outcome, took)
 	}
 	m.Step(module.StepReceive, c.Timing.Receive)
 	m.Step(module.StepRequest, c.Timing.Request)
@@ -162,7 +162,7 @@ func (c *Call) End() {
 	c.noteForAccessLog()
 	level := zapcore.DebugLevel
 	switch {
-	case c.Trial != nil, c.Outcome == call.Canceled, c.Outcome == call.Stale:
+	case c.Test != nil, c.Outcome == call.Canceled, c.Outcome == call.Stale:
 	case !c.Outcome.Answered(), c.Reason != "": // a predicate that failed
 		level = zapcore.WarnLevel
 	}
@@ -174,7 +174,7 @@ func (c *Call) End() {
 			zap.String("reason", mask.Text(c.Reason)),
 			zap.Bool("replayed", c.Replayed),
 			zap.String("cache", c.cached.result()),
-			c.Trial.logged(),
+			c.Test.logged(),
 			zap.Duration("token_wait", c.Timing.Token),
 			zap.Duration("upstream", c.Timing.Upstream),
 			zap.Duration("duration", took),
@@ -251,6 +251,6 @@ func (r *Route) uncounted() *Route {
 // answered notes how an answer was come by, for those who watch the API.
 func (r *Route) answered(outcome call.Outcome) {
 	if r.app != nil {
-		r.app.Answered(r.Standing, outcome)
+		r.app.Answered(r.State, outcome)
 	}
 }

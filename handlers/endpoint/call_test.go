@@ -84,21 +84,21 @@ func TestATestChangesNoHealth(t *testing.T) {
 			c.Outcome = outcome
 			c.End()
 		}
-		test := endpoint.WithTrial(t.Context(), new(endpoint.Trial))
+		test := endpoint.WithTest(t.Context(), new(endpoint.TestOptions))
 		for _, outcome := range []call.Outcome{call.Failed, call.Timeout, call.NoToken, call.DryRun} {
-			if end(outcome, test); made.Standing.Degraded() {
+			if end(outcome, test); made.State.Degraded() {
 				t.Errorf("a test that ends as %s degrades a healthy API", outcome)
 			}
 		}
 		end(call.Failed, t.Context())
-		if !made.Standing.Degraded() {
+		if !made.State.Degraded() {
 			t.Fatal("a call that fails doesn't degrade an API")
 		}
 		time.Sleep(time.Minute)
-		if end(call.OK, test); !made.Standing.Degraded() {
+		if end(call.OK, test); !made.State.Degraded() {
 			t.Error("a test that goes well ends the degradation")
 		}
-		if end(call.OK, t.Context()); made.Standing.Degraded() {
+		if end(call.OK, t.Context()); made.State.Degraded() {
 			t.Error("a call that goes well doesn't end the degradation")
 		}
 	})

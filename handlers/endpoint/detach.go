@@ -26,7 +26,7 @@ type Result struct {
 	Timing     Timing
 
 	// Unkept says why the answer must not be kept, "" that it may.
-	Unkept string
+	NotStored string
 	// Work are the steps of the work, when it failed.
 	Work []adminapi.Step
 	// Placeholders are what the chain has set, for the caller's logs.
@@ -35,21 +35,21 @@ type Result struct {
 	text   []byte // the answer as the phone system gets it
 	source []byte // what it was written of
 	began  time.Time
-	kept   bool
+	stored bool
 }
 
 // Fork makes a call that does the same as c and may outlive it: nothing of it
 // belongs to the request of c (caddy-notes 3). Placeholders that somebody else
 // has set for that request keep their values where they are named. The request
 // has no body: c has read it.
-func (c *Call) Fork(ctx context.Context, names []string) Call {
+func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r := c.R.Clone(ctx)
 	r.Body, r.GetBody, r.ContentLength = http.NoBody, nil, 0
 	server, _ := c.R.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil {
 		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
 	}
-	w := &nobody{header: make(http.Header)}
+	w := &discardWriter{header: make(http.Header)}
 	repl := caddy.NewReplacer()
 	for _, name := range names {
 		if v, ok := c.Repl.Get(name); ok {
@@ -59,11 +59,11 @@ func (c *Call) Fork(ctx context.Context, names []string) Call {
 	r = caddyhttp.PrepareRequest(r, repl, w, server)
 	copyVars(r, c.R)
 
-	clock := c.Route.memory.behind.Start(r.Context())
+	clock := c.Route.cache.behind.Start(r.Context())
 	return Call{
-		Route: c.Route, W: w, R: r, Repl: repl, Clock: clock, Room: jq.Room{Context: clock},
+		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jq.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		start: time.Now(), crowded: jq.Crowded(), forked: true, Trial: trialOf(ctx),
+		started: time.Now(), waitedBefore: jq.Crowded(), detached: true, Test: testOf(ctx),
 	}
 }
 
@@ -80,19 +80,19 @@ func copyVars(to, from *http.Request) {
 
 // Forked tells whether the call is one of its own, that no phone system waits for
 // by itself.
-func (c *Call) Forked() bool { return c.forked }
+func (c *Call) Detached() bool { return c.detached }
 
 // Result writes the answer of a forked call, and ends it. Nobody counts it: those
 // who wait are the calls.
 func (c *Call) Result() Result {
 	defer func() {
-		c.Clock.Stop()
+		c.Ctx.Stop()
 		c.Room.Release()
 	}()
 	var text, source []byte
 	if c.Outcome.Answered() {
 		var err error
-		if text, err = c.Render(nil); err == nil && c.Route.memory.servesStale() {
+		if text, err = c.Render(nil); err == nil && c.Route.cache.servesStale() {
 			source, err = jq.Encode(nil, c.Output, jq.Limits{})
 		}
 		if err != nil {
@@ -102,13 +102,13 @@ func (c *Call) Result() Result {
 	}
 	return Result{
 		Outcome: c.Outcome, Reason: c.Reason, Status: c.Status, RetryAfter: c.RetryAfter,
-		Received: c.Received, Replayed: c.Replayed, Uncharged: c.Uncharged, Obtained: c.Obtained, Timing: c.Timing, Work: c.Work, text: text, source: source, began: c.start,
+		Received: c.Received, Replayed: c.Replayed, Uncharged: c.Uncharged, Obtained: c.Obtained, Timing: c.Timing, Work: c.Work, text: text, source: source, began: c.started,
 	}
 }
 
 // take makes the result of a forked call that of c. What it took is told of the
 // call that it was made for, not of those that came along.
-func (c *Call) take(res *Result, own bool) {
+func (c *Call) accept(res *Result, own bool) {
 	c.Outcome, c.Reason, c.Status, c.RetryAfter = res.Outcome, res.Reason, res.Status, res.RetryAfter
 	c.Received, c.Replayed, c.Uncharged, c.text = res.Received, res.Replayed, res.Uncharged, res.text
 	c.cached.answered(res, own)
@@ -126,8 +126,8 @@ func (c *Call) take(res *Result, own bool) {
 
 // nobody is the response writer of a call that no phone system waits for by
 // itself.
-type nobody struct{ header http.Header }
+type discardWriter struct{ header http.Header }
 
-func (w *nobody) Header() http.Header         { return w.header }
-func (w *nobody) Write(p []byte) (int, error) { return len(p), nil }
-func (w *nobody) WriteHeader(int)             {}
+func (w *discardWriter) Header() http.Header         { return w.header }
+func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *discardWriter) WriteHeader(int)             {}

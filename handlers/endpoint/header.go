@@ -47,7 +47,7 @@ func (c *Call) Describe(header http.Header) {
 		{"token", c.Timing.Token},
 		{"call", c.Timing.Upstream},
 		{"jq", c.Timing.Request + c.Timing.Output},
-		{"total", time.Since(c.start)},
+		{"total", time.Since(c.started)},
 	} {
 		if step.took <= 0 {
 			continue

@@ -32,12 +32,12 @@ func (c *Call) Receive(asksRequest bool) bool {
 	if err != nil {
 		c.Identify()
 		bad, ok := errors.AsType[*call.InputError](err)
-		if c.Clock.Spent() { // reading was ended, which ends the request's context, too
+		if c.Ctx.Spent() { // reading was ended, which ends the request's context, too
 			if !ok || bad.Status != http.StatusServiceUnavailable {
 				return c.Refuse(http.StatusRequestTimeout, call.BadRequest, "body: took too long to arrive")
 			}
 		} else if c.R.Context().Err() != nil {
-			return c.Ended("")
+			return c.Expire("")
 		}
 		if ok {
 			if bad.Status == http.StatusServiceUnavailable {
@@ -45,7 +45,7 @@ func (c *Call) Receive(asksRequest bool) bool {
 			}
 			return c.Refuse(bad.Status, call.BadRequest, bad.Message)
 		}
-		return c.Ended("the request could not be read")
+		return c.Expire("the request could not be read")
 	}
 	c.Input = input
 	if asksRequest || c.Route.asksRequest() {
@@ -58,14 +58,14 @@ func (c *Call) Receive(asksRequest bool) bool {
 // asksRequest tells whether a program of the route's own asks for $request.
 func (r *Route) asksRequest() bool {
 	return (r.CallID != nil && r.CallID.Uses("request")) ||
-		(r.memory != nil && r.memory.key != nil && r.memory.key.Uses("request"))
+		(r.cache != nil && r.cache.key != nil && r.cache.key.Uses("request"))
 }
 
 // readInput reads a body inside the budget: one that stalls half-way is refused
 // in time.
 func (c *Call) readInput() (*call.Input, error) {
 	if c.R.Body != nil && c.R.Body != http.NoBody {
-		stop := call.AbortReads(c.Clock, c.W)
+		stop := call.AbortReads(c.Ctx, c.W)
 		defer stop()
 	}
 	return call.ReadInput(c.R, call.Limits{Body: c.Route.MaxBody, Room: &c.Room})
@@ -79,7 +79,7 @@ var callIDs = []string{"CallSid", "ContactId", "uniqueid", "call_id"}
 func (c *Call) Identify() {
 	id := ""
 	if p := c.Route.CallID; p != nil && c.Input != nil {
-		if v, err := p.Run(c.Clock, c.Input.Params, c.Request); err == nil {
+		if v, err := p.Run(c.Ctx, c.Input.Params, c.Request); err == nil {
 			id, _ = jqhttp.Scalar(v)
 		}
 	} else {

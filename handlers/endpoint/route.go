@@ -73,21 +73,21 @@ type Route struct {
 	CallID      *jq.Program
 	MaxBody     int64 // of a request, in bytes; 0 for 1 MiB
 	Metrics     *module.APIMetrics
-	Standing    *module.Standing
+	State       *module.APIState
 	Logger      *zap.Logger
 
 	// Contract, when set, is kept by every answer.
 	Contract *answer.Contract
 	// Instead gives what stands in for an answer that failed. A route without it
 	// gives the contract's defaults.
-	Instead func() any
+	Defaults func() any
 	// Checks say, for outcomes, where to look, in place of what is said of an API.
 	Checks map[call.Outcome]string
 
 	app     *module.App
 	errors  answer.Style // how errors are written
 	budgets *Budgets
-	memory  *memory // nil: answers aren't kept
+	cache   *responseCache // nil: answers aren't kept
 }
 
 // Budget is the time for everything of a call.
@@ -95,7 +95,7 @@ func (r *Route) Budget() time.Duration { return r.budgets.Each }
 
 // New checks the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
-	r := &Route{Name: name, Subject: d.Subject, MaxBody: d.MaxBody, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), Standing: app.Standing(name), app: app}
+	r := &Route{Name: name, Subject: d.Subject, MaxBody: d.MaxBody, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), State: app.APIState(name), app: app}
 	switch {
 	case s.Budget < 0:
 		return nil, errors.New("budget must be more than 0, for example `budget 2s`")

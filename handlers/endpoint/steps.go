@@ -16,7 +16,7 @@ import (
 // Begun returns the steps before the work: what came in, what the handler found
 // out about it (checks), and what the cache had. The work was asked for when asked
 // is true.
-func (c *Call) Begun(asked bool, secrets []string, checks ...adminapi.Step) []adminapi.Step {
+func (c *Call) RequestSteps(asked bool, secrets []string, checks ...adminapi.Step) []adminapi.Step {
 	receive := adminapi.Step{Step: "receive", Outcome: adminapi.StepOK, MS: adminapi.Millis(c.Timing.Receive)}
 	receive.In = map[string]any{"method": c.R.Method, "url": mask.URI(c.R.URL.RequestURI())}
 	if c.Input != nil {
@@ -39,7 +39,7 @@ func (c *Call) cacheStep() adminapi.Step {
 	}
 	out := map[string]any{"decision": c.cached.result(), "status": string(c.cached.append(nil))}
 	if c.cached.subject != nil {
-		out["subject"] = hex.EncodeToString([]byte(c.Route.memory.note(c.cached.subject))) // a keyed hash
+		out["subject"] = hex.EncodeToString([]byte(c.Route.cache.note(c.cached.subject))) // a keyed hash
 	}
 	if c.cached.unkept != "" {
 		step.Note = "not kept: " + c.cached.unkept
@@ -55,9 +55,9 @@ func endedIn(steps []adminapi.Step, outcome call.Outcome) bool {
 
 // concluded returns the steps after the work: the contract, where it was applied,
 // and the answer. Ended says that an earlier step is where the call ended.
-func (c *Call) concluded(text []byte, ended bool, secrets []string) []adminapi.Step {
+func (c *Call) answerSteps(text []byte, ended bool, secrets []string) []adminapi.Step {
 	style := c.Route.Style
-	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start))}
+	written := adminapi.Step{Step: "answer", Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.started))}
 	written.Out = mask.Hide("", string(text), secrets)
 	written.Note = fmt.Sprintf("%d bytes of %s", len(text), style.Format)
 	if style.Limit > 0 {
@@ -104,9 +104,9 @@ func (r *Route) shown(text []byte, secrets []string) any {
 // keepFailure keeps a call that had no answer of the API's own, for those who look
 // into it later.
 func (c *Call) keepFailure(steps []adminapi.Step) {
-	c.Route.Standing.Failed(adminapi.Trace{
-		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.start)), CallID: c.ID,
-		Time: c.start, Reason: mask.Text(c.Reason), Check: c.check(), Steps: steps,
+	c.Route.State.Failed(adminapi.Trace{
+		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.started)), CallID: c.ID,
+		Time: c.started, Reason: mask.Text(c.Reason), Check: c.check(), Steps: steps,
 	})
 }
 
@@ -119,7 +119,7 @@ func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
 	failed := c.Failed()
 	c.KeepFailure(steps)
 	err := c.Answer(room)
-	if !failed && c.Failed() && c.Trial == nil { // the answer could not be written
+	if !failed && c.Failed() && c.Test == nil { // the answer could not be written
 		c.keepFailure(append(steps(), c.unwritten()))
 	}
 	return err
@@ -127,7 +127,7 @@ func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
 
 // KeepFailure keeps the steps of a call that failed, unless it is a test.
 func (c *Call) KeepFailure(steps func() []adminapi.Step) {
-	if c.Failed() && c.Trial == nil {
+	if c.Failed() && c.Test == nil {
 		c.keepFailure(steps())
 	}
 }
@@ -152,11 +152,11 @@ func (c *Call) Failed() bool {
 }
 
 // Began returns when the call began, or the test that it is a part of.
-func (c *Call) Began() time.Time {
-	if c.Trial != nil {
-		return c.Trial.began
+func (c *Call) StartTime() time.Time {
+	if c.Test != nil {
+		return c.Test.began
 	}
-	return c.start
+	return c.started
 }
 
 // Asked reports whether the cache had no answer to give, so that the work was done.

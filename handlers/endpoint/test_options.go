@@ -12,40 +12,40 @@ import (
 // Trial is what a test asks of a call, and what it is told of it. It is in the
 // context of the test's request, and nowhere else: a call without one is not
 // traced.
-type Trial struct {
-	DryRun  bool   // stop before the API is called
-	Why     string // why it is a dry run: its reason
-	NoCache bool   // ask the API, whatever is cached, and keep nothing
+type TestOptions struct {
+	DryRun       bool   // stop before the API is called
+	DryRunReason string // why it is a dry run: its reason
+	NoCache      bool   // ask the API, whatever is cached, and keep nothing
 
-	began time.Time       // when the test was asked for
-	work  []adminapi.Step // once told
-	told  chan struct{}
+	began    time.Time       // when the test was asked for
+	work     []adminapi.Step // once told
+	recorded chan struct{}
 }
 
-type trialKey struct{}
+type testKey struct{}
 
 // WithTrial returns a context for a call that is traced.
-func WithTrial(ctx context.Context, t *Trial) context.Context {
-	t.told, t.began = make(chan struct{}), time.Now()
-	return context.WithValue(ctx, trialKey{}, t)
+func WithTest(ctx context.Context, t *TestOptions) context.Context {
+	t.recorded, t.began = make(chan struct{}), time.Now()
+	return context.WithValue(ctx, testKey{}, t)
 }
 
 // apart returns a context for work that a test has begun and doesn't wait for: it
 // is no traffic either, and nobody reads its steps.
-func (t *Trial) apart(ctx context.Context) context.Context {
+func (t *TestOptions) detached(ctx context.Context) context.Context {
 	if t == nil {
 		return ctx
 	}
-	return WithTrial(ctx, new(Trial))
+	return WithTest(ctx, new(TestOptions))
 }
 
-func trialOf(ctx context.Context) *Trial {
-	t, _ := ctx.Value(trialKey{}).(*Trial)
+func testOf(ctx context.Context) *TestOptions {
+	t, _ := ctx.Value(testKey{}).(*TestOptions)
 	return t
 }
 
 // logged marks the line of a test.
-func (t *Trial) logged() zap.Field {
+func (t *TestOptions) logged() zap.Field {
 	if t == nil {
 		return zap.Skip()
 	}
@@ -53,27 +53,27 @@ func (t *Trial) logged() zap.Field {
 }
 
 // asksAnew reports whether the cache is to be left alone.
-func (t *Trial) asksAnew() bool { return t != nil && (t.DryRun || t.NoCache) }
+func (t *TestOptions) bypassesCache() bool { return t != nil && (t.DryRun || t.NoCache) }
 
 // Tell notes the steps of the work: what is between the cache and the contract. A
 // trial has one work, which tells once.
-func (t *Trial) Tell(steps []adminapi.Step) {
+func (t *TestOptions) record(steps []adminapi.Step) {
 	if t != nil {
 		t.work = steps
-		close(t.told)
+		close(t.recorded)
 	}
 }
 
 // Told keeps the steps of the call's work, and tells them to who watches it.
-func (c *Call) Told(steps []adminapi.Step) {
+func (c *Call) RecordSteps(steps []adminapi.Step) {
 	c.Work = steps
-	c.Trial.Tell(steps)
+	c.Test.record(steps)
 }
 
 // Work returns the steps of the work, once they are told; none when ctx ends before.
-func (t *Trial) Work(ctx context.Context) []adminapi.Step {
+func (t *TestOptions) Work(ctx context.Context) []adminapi.Step {
 	select {
-	case <-t.told:
+	case <-t.recorded:
 		return t.work
 	case <-ctx.Done():
 		return nil

@@ -27,18 +27,18 @@ import (
 
 // Rehearsal is a test on its way through a handler: the request of a phone system,
 // and where its answer goes.
-type Rehearsal struct {
-	R     *http.Request
-	W     http.ResponseWriter
-	Trial *Trial
+type TestRequest struct {
+	R       *http.Request
+	W       http.ResponseWriter
+	Options *TestOptions
 
 	written *answerWriter
 }
 
 // Rehearse prepares a test. The server is the one that the handler is written in,
 // or nil.
-func Rehearse(ctx context.Context, t adminapi.Test, trial *Trial, server *caddyhttp.Server) (*Rehearsal, error) {
-	r, err := testRequest(WithTrial(ctx, trial), t)
+func NewTestRequest(ctx context.Context, t adminapi.Test, trial *TestOptions, server *caddyhttp.Server) (*TestRequest, error) {
+	r, err := testRequest(WithTest(ctx, trial), t)
 	if err != nil {
 		return nil, err
 	}
@@ -50,22 +50,22 @@ func Rehearse(ctx context.Context, t adminapi.Test, trial *Trial, server *caddyh
 	for name, v := range t.Vars {
 		caddyhttp.SetVar(r.Context(), name, v)
 	}
-	return &Rehearsal{R: r, W: w, Trial: trial, written: w}, nil
+	return &TestRequest{R: r, W: w, Options: trial, written: w}, nil
 }
 
 // Trace puts the steps of a test together, when the call is done. Asked says that
 // the work was done, by this call or one forked from it; checks are the handler's
 // own steps before that.
-func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
+func (p *TestRequest) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
 	trace := adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: c.check(),
-		MS: adminapi.Millis(time.Since(c.start)), Steps: c.Begun(asked, secrets, checks...),
+		MS: adminapi.Millis(time.Since(c.started)), Steps: c.RequestSteps(asked, secrets, checks...),
 	}
 	ended := endedIn(trace.Steps, c.Outcome)
 	if asked {
 		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up
 		defer cancel()
-		work := p.Trial.Work(wait)
+		work := p.Options.Work(wait)
 		trace.Steps = append(trace.Steps, work...)
 		ended = work == nil || endedIn(work, c.Outcome)
 	}
@@ -75,7 +75,7 @@ func (p *Rehearsal) Trace(ctx context.Context, c *Call, asked bool, secrets []st
 	text := p.written.body.Bytes()
 	trace.Status = p.written.status
 	trace.Answer = c.Route.asJSON(text)
-	trace.Steps = append(trace.Steps, c.concluded(text, ended, secrets)...)
+	trace.Steps = append(trace.Steps, c.answerSteps(text, ended, secrets)...)
 	return trace
 }
 

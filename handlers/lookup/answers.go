@@ -24,7 +24,7 @@ func (a *answers) of(r *customer.Record) any {
 }
 
 // nobody is the document when no customer is found.
-func (a *answers) nobody() any {
+func (a *answers) notFound() any {
 	if a.null {
 		return a.wrap(nil)
 	}

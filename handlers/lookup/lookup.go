@@ -105,7 +105,7 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 
 	_ = c.Authorize() && // who asks?
 		c.receive() && // for whom?
-		c.Recall(c) && // is that known already, or being asked?
+		c.ServeCached(c) && // is that known already, or being asked?
 		c.find() // who is it?
 
 	return c.answer()
@@ -122,6 +122,6 @@ func (l *Lookup) begin(w http.ResponseWriter, r *http.Request) *run {
 var (
 	_ caddy.Provisioner           = (*Lookup)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Lookup)(nil)
-	_ endpoint.Question           = (*run)(nil)
+	_ endpoint.Cacheable          = (*run)(nil)
 	_ module.Tester               = (*Lookup)(nil)
 )

@@ -76,11 +76,11 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if l.audit, err = l.Audit.provision(ctx.Logger()); err != nil {
 		return err
 	}
-	l.route.Instead, l.route.Checks = l.answers.nobody, checks
-	if err := l.Remember(app, l.route, string(asWritten), app.CustomersIdentity()); err != nil {
+	l.route.Defaults, l.route.Checks = l.answers.notFound, checks
+	if err := l.ProvisionCache(app, l.route, string(asWritten), app.CustomersIdentity()); err != nil {
 		return err
 	}
-	if err := l.route.Try(); err != nil {
+	if err := l.route.CheckContract(); err != nil {
 		return err
 	}
 	app.RegisterLookup(string(asWritten), l.what(), l)

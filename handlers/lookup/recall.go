@@ -10,7 +10,7 @@ import (
 
 // AppendSubject implements [endpoint.Question]: whom the lookup is for, as it was
 // written and as it is compared.
-func (c *run) AppendSubject(dst []byte) ([]byte, error) {
+func (c *run) AppendKey(dst []byte) ([]byte, error) {
 	for _, term := range c.query {
 		dst = cache.AppendPart(dst, string(term.Param))
 		dst = cache.AppendPart(dst, term.Raw)
@@ -20,18 +20,18 @@ func (c *run) AppendSubject(dst []byte) ([]byte, error) {
 }
 
 // AppendContext implements [endpoint.Question]: an answer depends on nothing else.
-func (c *run) AppendContext(dst []byte) []byte { return dst }
+func (c *run) AppendVary(dst []byte) []byte { return dst }
 
 // Fork implements [endpoint.Question].
-func (c *run) Fork(ctx context.Context) endpoint.Work {
-	return &run{lookup: c.lookup, query: c.query, Call: c.Call.Fork(ctx, nil)}
+func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
+	return &run{lookup: c.lookup, query: c.query, Call: c.Call.Detach(ctx, nil)}
 }
 
 // Do implements [endpoint.Work].
-func (c *run) Do() endpoint.Result {
+func (c *run) Run() endpoint.Result {
 	c.find()
 	return c.Result()
 }
 
 // Late implements [endpoint.Work].
-func (*run) Late() call.Outcome { return call.Timeout }
+func (*run) Overdue() call.Outcome { return call.Timeout }

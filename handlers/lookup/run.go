@@ -58,16 +58,16 @@ func (c *run) receive() bool {
 // find asks the directory.
 func (c *run) find() bool {
 	c.worked = true
-	defer c.tell()
-	if c.Trial != nil && c.Trial.DryRun {
+	defer c.recordSteps()
+	if c.Test != nil && c.Test.DryRun {
 		return c.Fail(call.DryRun, "a dry run: the customer directory was not asked")
 	}
 	if c.query.Nobody() {
-		return c.nobody(call.NotFound)
+		return c.notFound(call.NotFound)
 	}
 	_, traced := span.Start(c.R.Context(), span.Directory, false)
 	begin := time.Now()
-	found, err := c.lookup.directory.Find(c.Clock, c.query, c.lookup.asked)
+	found, err := c.lookup.directory.Find(c.Ctx, c.query, c.lookup.asked)
 	c.Timing.Upstream = time.Since(begin)
 	if err != nil {
 		traced.Fail("no answer")
@@ -77,9 +77,9 @@ func (c *run) find() bool {
 	case err != nil:
 		return c.failed(err)
 	case len(found) == 0:
-		return c.nobody(call.NotFound)
+		return c.notFound(call.NotFound)
 	case len(found) > 1:
-		return c.nobody(call.Ambiguous)
+		return c.notFound(call.Ambiguous)
 	}
 	c.Outcome = call.OK
 	c.Output = c.lookup.answers.of(found[0])
@@ -87,9 +87,9 @@ func (c *run) find() bool {
 }
 
 // nobody ends a lookup that finds nobody, or too many.
-func (c *run) nobody(outcome call.Outcome) bool {
+func (c *run) notFound(outcome call.Outcome) bool {
 	c.Outcome = outcome
-	c.Output = c.lookup.answers.nobody()
+	c.Output = c.lookup.answers.notFound()
 	if c.lookup.NotFound == notFoundStatus {
 		c.Status = http.StatusNotFound
 	}
@@ -108,8 +108,8 @@ var checks = map[call.Outcome]string{
 // nothing of customers; callers get none of them.
 func (c *run) failed(err error) bool {
 	switch {
-	case c.Clock.Err() != nil:
-		return c.Ended("")
+	case c.Ctx.Err() != nil:
+		return c.Expire("")
 	case errors.Is(err, customer.ErrUnavailable):
 		c.RetryAfter = time.Second
 		return c.Refuse(http.StatusServiceUnavailable, call.Unreachable, err.Error())
@@ -125,7 +125,7 @@ func (c *run) failed(err error) bool {
 // answer writes what the phone system gets.
 func (c *run) answer() error {
 	return c.Finish(nil, func() []adminapi.Step {
-		return append(c.Begun(c.worked || c.Asked(), nil), c.Work...)
+		return append(c.RequestSteps(c.worked || c.Asked(), nil), c.Work...)
 	})
 }
 

@@ -11,14 +11,14 @@ import (
 // Test implements [module.Tester]: a lookup on the way of all lookups, except that
 // nobody asks who calls. The audit log has it, too.
 func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	trial := &endpoint.Trial{NoCache: t.NoCache, DryRun: t.DryRun}
-	p, err := endpoint.Rehearse(ctx, t, trial, l.server)
+	trial := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}
+	p, err := endpoint.NewTestRequest(ctx, t, trial, l.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}
 	c := l.begin(p.W, p.R)
 	defer c.end()
-	_ = c.receive() && c.Recall(c) && c.find()
+	_ = c.receive() && c.ServeCached(c) && c.find()
 	if err := c.answer(); err != nil {
 		return adminapi.Trace{}, err
 	}
@@ -27,8 +27,8 @@ func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, err
 
 // tell notes the step of the work, for those who want to know: of a lookup that
 // failed, and of one that somebody watches.
-func (c *run) tell() {
-	if c.Trial == nil && c.Outcome.Answered() {
+func (c *run) recordSteps() {
+	if c.Test == nil && c.Outcome.Answered() {
 		return
 	}
 	step := adminapi.Step{
@@ -49,5 +49,5 @@ func (c *run) tell() {
 	if c.Output != nil {
 		step.Out = mask.Document(c.Output, nil)
 	}
-	c.Told([]adminapi.Step{step})
+	c.RecordSteps([]adminapi.Step{step})
 }

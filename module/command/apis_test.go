@@ -35,7 +35,7 @@ func TestTheStateOfAPIs(t *testing.T) {
 		"idle": {}, "well": {call.OK, call.NotFound, call.Incomplete}, "ailing": {call.OK, call.Failed},
 		"refusing": {call.OK, call.Rejected}, "held": {call.Held},
 	} {
-		standing := app.Standing(name)
+		standing := app.APIState(name)
 		if err := app.RegisterAPI(name, "f", paramed{}); err != nil {
 			t.Fatal(err)
 		}

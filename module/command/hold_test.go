@@ -22,7 +22,7 @@ func TestHoldAndRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := loaded.(*module.App)
-	order := app.Standing("order") // as a handler does
+	order := app.APIState("order") // as a handler does
 	if err := app.RegisterAPI("order", "f", nil); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	if err != nil {
 		return nil, err
 	}
-	app, err := module.Alone(config)
+	app, err := module.ProvisionStandalone(config)
 	if err != nil {
 		return nil, err
 	}
