@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 )
@@ -37,7 +37,7 @@ type answers struct {
 	cache *cache.Cache
 }
 
-func keptAnswers(t *testing.T, app *module.App) answers {
+func keptAnswers(t *testing.T, app *switchboard.App) answers {
 	t.Helper()
 	c, err := app.Cache()
 	if err != nil {
@@ -47,11 +47,11 @@ func keptAnswers(t *testing.T, app *module.App) answers {
 }
 
 func (a answers) fill() {
-	for _, group := range []string{module.LookupName, "order"} {
+	for _, group := range []string{switchboard.LookupName, "order"} {
 		a.cache.Put(group, a.cache.Key([]byte(group)), &cache.Entry{Text: []byte("{}"), Fresh: time.Now().Add(time.Hour)})
 	}
 	a.cache.Wait()
-	if !a.has(module.LookupName) || !a.has("order") {
+	if !a.has(switchboard.LookupName) || !a.has("order") {
 		a.t.Fatal("the cache keeps nothing")
 	}
 }
@@ -78,7 +78,7 @@ func TestOneCustomerOverTheAdminAPI(t *testing.T) {
 		if _, err := client.PutCustomer(t.Context(), id, []byte(`{"nick":"Ann","tel":13800138000,"x":"=1"}`)); status(err) != wantStatus {
 			t.Errorf("%q: %v", id, err)
 		}
-		if kept.has(module.LookupName) || !kept.has("order") {
+		if kept.has(switchboard.LookupName) || !kept.has("order") {
 			t.Errorf("%q: a customer who changes is forgotten in lookups, and nothing else is", id)
 		}
 		d, err := client.Directory(t.Context())
@@ -93,7 +93,7 @@ func TestOneCustomerOverTheAdminAPI(t *testing.T) {
 		if err != nil || !gone.Existed {
 			t.Errorf("%q: %+v, %v", id, gone, err)
 		}
-		if kept.has(module.LookupName) || kept.has("order") {
+		if kept.has(switchboard.LookupName) || kept.has("order") {
 			t.Errorf("%q: answers are left of a customer who was erased", id)
 		}
 		if gone, err = client.DeleteCustomer(t.Context(), id); err != nil || gone.Existed {
@@ -144,7 +144,7 @@ func TestNoDirectoryOverTheAdminAPI(t *testing.T) {
 	if _, err := client.DeleteCustomer(t.Context(), "C1"); status(err) != http.StatusNotFound || !strings.Contains(err.Error(), "no customer directory") {
 		t.Errorf("without a directory: %v", err)
 	}
-	for _, r := range (module.Admin{}).Routes() {
+	for _, r := range (switchboard.Admin{}).Routes() {
 		if !strings.HasPrefix(r.Pattern, "/switchboard/") {
 			t.Errorf("a route at %s", r.Pattern)
 		}

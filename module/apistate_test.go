@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -36,7 +36,7 @@ func TestDegradedAndBack(t *testing.T) {
 		t.Error("real answers, and callers who are refused, degrade an API")
 	}
 	all(call.Stale)
-	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["api"] != "order" || e.Data["degraded"] != true || e.Data["outcome"] != "stale" {
+	if e := next(t); e.Name() != switchboard.EventAPIDegraded || e.Data["api"] != "order" || e.Data["degraded"] != true || e.Data["outcome"] != "stale" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 	all(call.Timeout, call.Held, call.BreakerOpen, call.BadRequest)
@@ -46,7 +46,7 @@ func TestDegradedAndBack(t *testing.T) {
 	}
 	standing.Reset()
 	all(call.NotFound)
-	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
+	if e := next(t); e.Name() != switchboard.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 
@@ -64,7 +64,7 @@ func TestDegradedAndBack(t *testing.T) {
 		t.Errorf("got %+v, %v", apis, err)
 	}
 	standing.Silence()
-	if e := next(t); e.Name() != module.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != nil {
+	if e := next(t); e.Name() != switchboard.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != nil {
 		t.Errorf("the event at the end without a call is %s with %v", e.Name(), e.Data)
 	}
 
@@ -72,7 +72,7 @@ func TestDegradedAndBack(t *testing.T) {
 	if err != nil || !held.Held || !standing.Held() {
 		t.Errorf("got %+v, %v", held, err)
 	}
-	if e := next(t); e.Name() != module.EventAPIHeld || e.Data["api"] != "order" || e.Data["held"] != true {
+	if e := next(t); e.Name() != switchboard.EventAPIHeld || e.Data["api"] != "order" || e.Data["held"] != true {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Held || apis[0].Degraded || apis[0].Breaker != "" {

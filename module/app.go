@@ -1,7 +1,7 @@
-// Package module is the Caddy app `switchboard`: what every route shares. It
+// Package switchboard is the Caddy app `switchboard`: what every route shares. It
 // holds the token sources and their keepers and the customer directory, counts
 // the calls, and tells one API from another.
-package module
+package switchboard
 
 import (
 	"encoding/json"

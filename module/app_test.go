@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/integration/provider"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
@@ -123,7 +123,7 @@ func startProvider(t *testing.T) *provider.Server {
 }
 
 // run runs a configuration until the test ends, and gives its app.
-func run(t *testing.T, cfg *caddy.Config) *module.App {
+func run(t *testing.T, cfg *caddy.Config) *switchboard.App {
 	t.Helper()
 	if err := caddy.Run(cfg); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func run(t *testing.T, cfg *caddy.Config) *module.App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app.(*module.App)
+	return app.(*switchboard.App)
 }
 
 func TestATokenBeforeTheFirstCall(t *testing.T) {
@@ -147,7 +147,7 @@ func TestATokenBeforeTheFirstCall(t *testing.T) {
 		on token_failed test_spy
 	}`))
 	e := next(t)
-	if e.Name() != module.EventTokenRenewed || e.Data["token"] != "crm" || e.Data["how"] != "obtain" {
+	if e.Name() != switchboard.EventTokenRenewed || e.Data["token"] != "crm" || e.Data["how"] != "obtain" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 	source, err := app.Token("crm")
@@ -188,7 +188,7 @@ func TestAFailureIsAnEvent(t *testing.T) {
 	}
 	run(t, config(t, api, "", "events {\n\t\ton token_failed test_spy\n\t}"))
 	e := next(t)
-	if e.Name() != module.EventTokenFailed || e.Data["token"] != "crm" || strings.Contains(fmt.Sprint(e.Data), "demo-secret") {
+	if e.Name() != switchboard.EventTokenFailed || e.Data["token"] != "crm" || strings.Contains(fmt.Sprint(e.Data), "demo-secret") {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
 }
@@ -208,7 +208,7 @@ func TestAReloadKeepsTheKeeper(t *testing.T) {
 	}
 }
 
-func held(t *testing.T, app *module.App) *module.TokenSource {
+func held(t *testing.T, app *switchboard.App) *switchboard.TokenSource {
 	t.Helper()
 	source, err := app.Token("crm")
 	if err != nil {
@@ -241,8 +241,8 @@ func TestMetricsOfTokensAndCalls(t *testing.T) {
 	counters := app.Metrics().API("order")
 	counters.Ended(call.OK, time.Millisecond)
 	counters.Ended(call.Timeout, time.Second)
-	counters.Step(module.StepCall, time.Millisecond)
-	counters.Step(module.StepToken, 0)
+	counters.Step(switchboard.StepCall, time.Millisecond)
+	counters.Step(switchboard.StepToken, 0)
 	counters.Unhealthy()
 	found := map[string]int{}
 	active := caddy.ActiveContext()
@@ -262,10 +262,10 @@ func TestMetricsOfTokensAndCalls(t *testing.T) {
 			t.Errorf("%d of %s, want %d", found[name], name, want)
 		}
 	}
-	var none *module.Metrics
+	var none *switchboard.Metrics
 	quiet := none.API("order") // metrics that aren't there count nothing
 	quiet.Ended(call.OK, time.Second)
-	quiet.Step(module.StepCall, time.Second)
+	quiet.Step(switchboard.StepCall, time.Second)
 	quiet.Unhealthy()
 }
 
@@ -275,7 +275,7 @@ func TestReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := run(t, config(t, api, "timeout 60s", ""))
-	matcher := new(module.Ready)
+	matcher := new(switchboard.Ready)
 	for text, want := range map[string]bool{"switchboard_ready": true, "switchboard_ready now": false, "switchboard_ready {\n x\n}": false} {
 		if err := matcher.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text)); (err == nil) != want {
 			t.Errorf("%q: %v", text, err)
@@ -334,7 +334,7 @@ func TestValidateCallsNobody(t *testing.T) {
 		t.Error("a broken configuration runs")
 		_ = caddy.Stop()
 	}
-	app := new(module.App)
+	app := new(switchboard.App)
 	if err := app.Cleanup(); err != nil {
 		t.Errorf("cleaning up what was never provisioned: %v", err)
 	}

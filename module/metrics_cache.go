@@ -1,4 +1,4 @@
-package module
+package switchboard
 
 import (
 	"github.com/prometheus/client_golang/prometheus"

@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -29,7 +29,7 @@ func TestTheDescriptionOfTheAdminAPI(t *testing.T) {
 	if err := json.Unmarshal(text, &described); err != nil {
 		t.Fatal(err)
 	}
-	for _, route := range (module.Admin{}).Routes() {
+	for _, route := range (switchboard.Admin{}).Routes() {
 		if _, ok := described.Paths[route.Pattern]; !ok {
 			t.Errorf("%s is not described", route.Pattern)
 		}

@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 )
@@ -86,7 +86,7 @@ func TestTheLastHourOverTheAdminAPI(t *testing.T) {
 	for range 3 {
 		app.APIState("order").Count(call.OK, 20*time.Millisecond)
 	}
-	app.APIState(module.LookupName).Count(call.NotFound, time.Millisecond)
+	app.APIState(switchboard.LookupName).Count(call.NotFound, time.Millisecond)
 	client, err := adminapi.New("unix/" + socket)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestTheLastHourOverTheAdminAPI(t *testing.T) {
 	if err != nil || hour.Calls != 3 || hour.Outcomes["ok"] != 3 || hour.P50 < 18 || hour.P50 > 22 || len(hour.Minutes) != 60 {
 		t.Errorf("%+v, %v", hour, err)
 	}
-	if hour, err = client.Hour(t.Context(), module.LookupName); err != nil || hour.Outcomes["not_found"] != 1 {
+	if hour, err = client.Hour(t.Context(), switchboard.LookupName); err != nil || hour.Outcomes["not_found"] != 1 {
 		t.Errorf("%+v, %v", hour, err)
 	}
 	if _, err := client.Hour(t.Context(), "nope"); status(err) != http.StatusNotFound {

@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 func TestPhoneSystems(t *testing.T) {
@@ -139,11 +139,11 @@ func FuzzPhoneSystem(f *testing.F) {
 		}
 		d := caddyfile.NewDispenser(tokens)
 		d.Next()
-		name, p, err := module.ParsePhoneSystem(d)
+		name, p, err := switchboard.ParsePhoneSystem(d)
 		if err != nil {
 			return
 		}
-		again := new(module.PhoneSystem)
+		again := new(switchboard.PhoneSystem)
 		if err := json.Unmarshal(caddyconfig.JSON(p, nil), again); err != nil || !reflect.DeepEqual(p, again) {
 			t.Errorf("got %+v, error %v, want %+v", again, err, p)
 		}

@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"context"
@@ -8,18 +8,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
 // benched is an API whose output can be worked on.
 type benched struct{ fakeAPI }
 
-func (*benched) Bench() module.Playground { return module.Playground{Output: ".data"} }
+func (*benched) Bench() switchboard.Playground { return switchboard.Playground{Output: ".data"} }
 
 func (*benched) Describe(to *adminapi.API) { to.Params = []string{"tel"} }
 
-func (*benched) Write(v any, system string, to *module.PlaygroundResult) {
+func (*benched) Write(v any, system string, to *switchboard.PlaygroundResult) {
 	to.Outcome, to.Text = "ok", fmt.Sprint(v, " for ", system)
 }
 
@@ -44,32 +44,32 @@ func TestTheBench(t *testing.T) {
 		if _, err := o.Playground(name); status(err) != want {
 			t.Errorf("the bench of %s: %v", name, err)
 		}
-		if _, err := o.RunPlayground(t.Context(), name, module.PlaygroundInput{}); status(err) != want {
+		if _, err := o.RunPlayground(t.Context(), name, switchboard.PlaygroundInput{}); status(err) != want {
 			t.Errorf("trying %s: %v", name, err)
 		}
 	}
 
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	for _, tt := range []struct {
-		draft  module.PlaygroundInput
+		draft  switchboard.PlaygroundInput
 		result string
 		text   string
 		wrong  string
 	}{
-		{module.PlaygroundInput{Output: ".a | twice", Answer: raw(`{"a":4}`), For: "pbx"}, "8", "8 for pbx", ""},
-		{module.PlaygroundInput{Output: "$status", Answer: raw("{}")}, "200", "200 for ", ""},
-		{module.PlaygroundInput{Output: "$params.tel", Answer: raw("{}"), Vars: map[string]json.RawMessage{"params": raw(`{"tel":"7"}`)}}, `"7"`, "7 for ", ""},
-		{module.PlaygroundInput{Answer: raw(`"as it is"`)}, `"as it is"`, "as it is for ", ""},
-		{module.PlaygroundInput{Output: ".a.", Answer: raw("{}")}, "", "", "line 1"},
-		{module.PlaygroundInput{Output: "until(false; .)", Answer: raw("{}")}, "", "", "too long"},
-		{module.PlaygroundInput{Answer: raw(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))}, "", "", "too large"},
+		{switchboard.PlaygroundInput{Output: ".a | twice", Answer: raw(`{"a":4}`), For: "pbx"}, "8", "8 for pbx", ""},
+		{switchboard.PlaygroundInput{Output: "$status", Answer: raw("{}")}, "200", "200 for ", ""},
+		{switchboard.PlaygroundInput{Output: "$params.tel", Answer: raw("{}"), Vars: map[string]json.RawMessage{"params": raw(`{"tel":"7"}`)}}, `"7"`, "7 for ", ""},
+		{switchboard.PlaygroundInput{Answer: raw(`"as it is"`)}, `"as it is"`, "as it is for ", ""},
+		{switchboard.PlaygroundInput{Output: ".a.", Answer: raw("{}")}, "", "", "line 1"},
+		{switchboard.PlaygroundInput{Output: "until(false; .)", Answer: raw("{}")}, "", "", "too long"},
+		{switchboard.PlaygroundInput{Answer: raw(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))}, "", "", "too large"},
 	} {
 		done, err := o.RunPlayground(t.Context(), "order", tt.draft)
 		if err != nil || string(done.Result) != tt.result || done.Text != tt.text || !strings.Contains(done.Error, tt.wrong) || (tt.wrong == "") != (done.Error == "") {
 			t.Errorf("%s: %+v, %v", tt.draft.Output, done, err)
 		}
 	}
-	for name, draft := range map[string]module.PlaygroundInput{
+	for name, draft := range map[string]switchboard.PlaygroundInput{
 		"a phone system that is unknown": {Output: ".", For: "pigeon"},
 		"a variable that is unknown":     {Output: ".", Vars: map[string]json.RawMessage{"token": raw(`"x"`)}},
 	} {
@@ -89,16 +89,16 @@ func TestLookupsAreTestedByName(t *testing.T) {
 		_, err := o.Test(context.Background(), name, adminapi.Test{})
 		return err
 	}
-	if err := test(module.LookupName); status(err) != http.StatusNotFound || len(o.Lookups()) != 0 {
+	if err := test(switchboard.LookupName); status(err) != http.StatusNotFound || len(o.Lookups()) != 0 {
 		t.Errorf("without a lookup: %v", err)
 	}
 	app.RegisterLookup("one", "all fields", new(fakeAPI))
 	app.RegisterLookup("one", "all fields", new(fakeAPI)) // in another server
-	if err := test(module.LookupName); err != nil || len(o.Lookups()) != 1 {
+	if err := test(switchboard.LookupName); err != nil || len(o.Lookups()) != 1 {
 		t.Errorf("one: %v, %v", o.Lookups(), err)
 	}
 	app.RegisterLookup("two", "for asterisk", new(fakeAPI))
-	err := test(module.LookupName)
+	err := test(switchboard.LookupName)
 	if status(err) != http.StatusConflict || !strings.Contains(err.Error(), "customer_lookup.1 (all fields) or customer_lookup.2 (for asterisk)") {
 		t.Errorf("which of two: %v", err)
 	}

@@ -1,4 +1,4 @@
-package module_test
+package switchboard_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -98,14 +98,14 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 		{adminapi.Purge{API: "order", Customer: "C1"}, http.StatusBadRequest, "lookups order"},
 		{adminapi.Purge{Params: json.RawMessage(`{}`)}, http.StatusBadRequest, "lookups order"},
 		{adminapi.Purge{API: "order"}, 0, "lookups"},
-		{adminapi.Purge{API: module.LookupName}, 0, "order"},
+		{adminapi.Purge{API: switchboard.LookupName}, 0, "order"},
 		{adminapi.Purge{}, 0, ""},
 		{adminapi.Purge{Customer: "C1"}, 0, ""},
 	} {
 		kept.fill()
 		_, err := client.PurgeCache(t.Context(), tc.purge)
 		var left []string
-		if kept.has(module.LookupName) {
+		if kept.has(switchboard.LookupName) {
 			left = append(left, "lookups")
 		}
 		if kept.has("order") {
@@ -123,7 +123,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 	counted.Behind(call.OK)
 	counted.Unhealthy()
 	counted.Ended(call.OK, time.Second)
-	counted.Step(module.StepCall, time.Second)
+	counted.Step(switchboard.StepCall, time.Second)
 	active := caddy.ActiveContext()
 	families, err := active.GetMetricsRegistry().Gather()
 	if err != nil {
@@ -148,7 +148,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 
 // A configuration for a test has no servers and no log, and says what is wrong.
 func TestAlone(t *testing.T) {
-	app, err := module.ProvisionStandalone([]byte(`{"logging":{"logs":{"default":{"writer":{"output":"file","filename":"/nowhere/at/all.log"}}}},"apps":{"switchboard":{}}}`))
+	app, err := switchboard.ProvisionStandalone([]byte(`{"logging":{"logs":{"default":{"writer":{"output":"file","filename":"/nowhere/at/all.log"}}}},"apps":{"switchboard":{}}}`))
 	if err != nil || app == nil {
 		t.Errorf("got %v", err)
 	}
@@ -157,7 +157,7 @@ func TestAlone(t *testing.T) {
 		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"nope"}]}]}}}}}`: "nope",
 		`{"apps":{}}`: "no switchboard",
 	} {
-		if _, err := module.ProvisionStandalone([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := switchboard.ProvisionStandalone([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", config, err)
 		}
 	}

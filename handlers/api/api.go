@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -145,7 +145,7 @@ type API struct {
 	HandleRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
 
 	target   *target
-	source   *module.TokenSource
+	source   *switchboard.TokenSource
 	programs programs
 	route    *endpoint.Route
 	chain    caddyhttp.Handler
@@ -213,6 +213,6 @@ var (
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ endpoint.Cacheable          = (*run)(nil)
-	_ module.Forgetter            = (*API)(nil)
-	_ module.Tester               = (*API)(nil)
+	_ switchboard.Forgetter       = (*API)(nil)
+	_ switchboard.Tester          = (*API)(nil)
 )

@@ -14,7 +14,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Breaker stops calling an API that is ailing, so that callers needn't wait for
@@ -134,7 +134,7 @@ func (a *API) Cleanup() error {
 	return nil
 }
 
-// BreakerState implements [module.Breaker].
+// BreakerState implements [switchboard.Breaker].
 func (a *API) BreakerState() string {
 	if a.breaker == nil {
 		return ""
@@ -210,4 +210,4 @@ func (c *run) Overdue() call.Outcome {
 	return outcome
 }
 
-var _ module.Breaker = (*API)(nil)
+var _ switchboard.Breaker = (*API)(nil)

@@ -59,7 +59,7 @@ func (c *run) AppendVary(dst []byte) []byte {
 	return dst
 }
 
-// Forget implements [module.Forgetter].
+// Forget implements [switchboard.Forgetter].
 func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	paramsAreAll := !a.programs.request && !a.asksRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
 	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {

@@ -2,21 +2,21 @@ package api
 
 import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// Bench implements [module.Benched].
-func (a *API) Playground() module.Playground {
-	b := module.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
+// Bench implements [switchboard.Benched].
+func (a *API) Playground() switchboard.Playground {
+	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
 	if a.last != nil {
 		b.Sample = a.last.kept.Load()
 	}
 	return b
 }
 
-// Describe implements [module.Described].
+// Describe implements [switchboard.Described].
 func (a *API) Describe(to *adminapi.API) {
 	to.Description = a.Description
 	described := a.describeParams()
@@ -29,8 +29,8 @@ func (a *API) Describe(to *adminapi.API) {
 	to.CacheHint = a.route.CacheHint()
 }
 
-// Write implements [module.Benched].
-func (a *API) WriteOutput(v any, system string, to *module.PlaygroundResult) {
+// Write implements [switchboard.Benched].
+func (a *API) WriteOutput(v any, system string, to *switchboard.PlaygroundResult) {
 	outcome := call.OK
 	if v == nil && a.programs.notFound == nil {
 		outcome = call.NotFound
@@ -46,6 +46,6 @@ func (a *API) WriteOutput(v any, system string, to *module.PlaygroundResult) {
 
 // Interface guards
 var (
-	_ module.PlaygroundAPI = (*API)(nil)
-	_ module.Described     = (*API)(nil)
+	_ switchboard.PlaygroundAPI = (*API)(nil)
+	_ switchboard.Described     = (*API)(nil)
 )

@@ -17,7 +17,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Defaults of an API.
@@ -48,7 +48,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app := loaded.(*module.App)
+	app := loaded.(*switchboard.App)
 	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	a.setDefaults()
 	if a.target, err = parseTarget(a.To); err != nil {
@@ -83,7 +83,7 @@ func (a *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.KeepAnswer {
-		a.last = module.Shared(app, "answer of "+a.Name, func() *sampler { return new(sampler) })
+		a.last = switchboard.Shared(app, "answer of "+a.Name, func() *sampler { return new(sampler) })
 	}
 	a.warn(ctx)
 
@@ -202,7 +202,7 @@ func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
 
 // provisionCache finds the answers of earlier configurations: those with the same
 // settings, the same target and the same credentials.
-func (a *API) provisionCache(app *module.App, asWritten []byte) error {
+func (a *API) provisionCache(app *switchboard.App, asWritten []byte) error {
 	if a.Cache == nil {
 		return nil
 	}

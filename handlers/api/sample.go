@@ -6,7 +6,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -18,7 +18,7 @@ const sampleInterval = time.Second
 // masked before it is kept.
 type sampler struct {
 	next atomic.Int64 // when one is kept again, in Unix ns
-	kept atomic.Pointer[module.Sample]
+	kept atomic.Pointer[switchboard.Sample]
 }
 
 // keep keeps the answer of a call that the API has answered.
@@ -41,7 +41,7 @@ func (c *run) keepSample() {
 		return
 	}
 	secrets := c.secrets()
-	kept := &module.Sample{
+	kept := &switchboard.Sample{
 		Time: now, Status: c.response.status,
 		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.response.header), secrets),
 	}

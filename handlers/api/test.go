@@ -9,7 +9,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// Test implements [module.Tester]: a call on the way of all calls, except that
+// Test implements [switchboard.Tester]: a call on the way of all calls, except that
 // nobody asks who calls. What isn't a read is a dry run, unless it is to be live.
 func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
 	trial := &endpoint.TestOptions{NoCache: t.NoCache}

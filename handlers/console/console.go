@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 func init() {
@@ -35,7 +35,7 @@ type Console struct {
 	// earlier handler such as `basic_auth` signs people in.
 	Auth *endpoint.Auth `json:"auth,omitempty"`
 
-	operator module.Operator
+	operator switchboard.Operator
 	gate     *endpoint.Gate
 	sessions *sessions
 	logger   *zap.Logger
@@ -65,7 +65,7 @@ func (c *Console) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app := loaded.(*module.App)
+	app := loaded.(*switchboard.App)
 	if c.gate, err = c.Auth.Gate(app); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 
 	_ "github.com/switchboard-ivr/switchboard/handlers"
 	"github.com/switchboard-ivr/switchboard/integration/provider"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 	"github.com/switchboard-ivr/switchboard/module/sandbox"
@@ -174,13 +174,13 @@ func decode[T any](t *testing.T, g got) (v T) {
 }
 
 // running is the app of the running configuration.
-func running(t *testing.T) *module.App {
+func running(t *testing.T) *switchboard.App {
 	t.Helper()
 	app, err := caddy.ActiveContext().App("switchboard")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return app.(*module.App)
+	return app.(*switchboard.App)
 }
 
 const open = "api_console /console* {\n\t\tauth none\n\t}"

@@ -9,27 +9,27 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/switchboard-ivr/switchboard/internal/mask"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
 // views are what the page reads, by GET below data/.
-var views = map[string]func(context.Context, module.Operator) (any, error){
+var views = map[string]func(context.Context, switchboard.Operator) (any, error){
 	"apis":      apis,
-	"tokens":    func(_ context.Context, o module.Operator) (any, error) { return o.Tokens(), nil },
-	"cache":     func(_ context.Context, o module.Operator) (any, error) { return o.Cache(), nil },
+	"tokens":    func(_ context.Context, o switchboard.Operator) (any, error) { return o.Tokens(), nil },
+	"cache":     func(_ context.Context, o switchboard.Operator) (any, error) { return o.Cache(), nil },
 	"customers": customers,
 }
 
 // actions are what it does, by POST. What is acted on is in the body, as URLs are
 // logged.
-var actions = map[string]func(context.Context, module.Operator, []byte) (done any, on string, err error){
-	"hold": func(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+var actions = map[string]func(context.Context, switchboard.Operator, []byte) (done any, on string, err error){
+	"hold": func(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 		return hold(o, body, true)
 	},
-	"release": func(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+	"release": func(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 		return hold(o, body, false)
 	},
 	"renew":    renew,
@@ -81,22 +81,22 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 // held.
 type standing struct {
 	adminapi.API
-	Lookup bool            `json:"lookup,omitempty"`
-	Tests  []module.Tested `json:"tests"` // what a test of it can be of
-	Hour   adminapi.Hour   `json:"hour"`
+	Lookup bool                 `json:"lookup,omitempty"`
+	Tests  []switchboard.Tested `json:"tests"` // what a test of it can be of
+	Hour   adminapi.Hour        `json:"hour"`
 }
 
-func apis(_ context.Context, o module.Operator) (any, error) {
+func apis(_ context.Context, o switchboard.Operator) (any, error) {
 	list := make([]standing, 0)
 	for _, api := range o.APIs() {
 		hour, err := o.Hour(api.Name)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, standing{API: api, Tests: []module.Tested{{Name: api.Name}}, Hour: hour})
+		list = append(list, standing{API: api, Tests: []switchboard.Tested{{Name: api.Name}}, Hour: hour})
 	}
-	if hour, err := o.Hour(module.LookupName); err == nil {
-		lookup := adminapi.API{Name: module.LookupName, Params: lookupParams}
+	if hour, err := o.Hour(switchboard.LookupName); err == nil {
+		lookup := adminapi.API{Name: switchboard.LookupName, Params: lookupParams}
 		list = append(list, standing{API: lookup, Lookup: true, Tests: o.Lookups(), Hour: hour})
 	}
 	return list, nil
@@ -116,7 +116,7 @@ type directory struct {
 	Error string `json:"error,omitempty"`
 }
 
-func customers(ctx context.Context, o module.Operator) (any, error) {
+func customers(ctx context.Context, o switchboard.Operator) (any, error) {
 	where, err := o.Location()
 	if err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func parse[T any](body []byte) (v T, err error) {
 	return v, nil
 }
 
-func hold(o module.Operator, body []byte, held bool) (any, string, error) {
+func hold(o switchboard.Operator, body []byte, held bool) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
@@ -150,7 +150,7 @@ func hold(o module.Operator, body []byte, held bool) (any, string, error) {
 	return api, known(what.API, err), err
 }
 
-func renew(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+func renew(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
@@ -167,7 +167,7 @@ func known(name string, err error) string {
 	return name
 }
 
-func purge(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+func purge(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[adminapi.Purge](body)
 	if err != nil {
 		return nil, "", err
@@ -176,7 +176,7 @@ func purge(ctx context.Context, o module.Operator, body []byte) (any, string, er
 	return purged, purged.Purged, err
 }
 
-func search(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+func search(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	params, err := parse[map[string]string](body)
 	if err != nil {
 		return nil, "", err
@@ -198,12 +198,12 @@ func search(ctx context.Context, o module.Operator, body []byte) (any, string, e
 
 // test makes a call as a phone system would. Its body is that of the admin API, with
 // the API's name.
-func test(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+func test(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
 	}
-	call, err := module.ParseTest(body)
+	call, err := switchboard.ParseTest(body)
 	if err != nil {
 		return nil, "", refused(http.StatusBadRequest, err.Error())
 	}
@@ -212,7 +212,7 @@ func test(ctx context.Context, o module.Operator, body []byte) (any, string, err
 }
 
 // failures are the last calls of an API without an answer of its own.
-func failures(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+func failures(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
@@ -222,7 +222,7 @@ func failures(_ context.Context, o module.Operator, body []byte) (any, string, e
 }
 
 // bench is where the work on an API's output begins.
-func bench(_ context.Context, o module.Operator, body []byte) (any, string, error) {
+func bench(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
@@ -232,12 +232,12 @@ func bench(_ context.Context, o module.Operator, body []byte) (any, string, erro
 }
 
 // try runs an output program that somebody has typed.
-func try(ctx context.Context, o module.Operator, body []byte) (any, string, error) {
+func try(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	what, err := parse[named](body)
 	if err != nil {
 		return nil, "", err
 	}
-	draft, err := parse[module.PlaygroundInput](body)
+	draft, err := parse[switchboard.PlaygroundInput](body)
 	if err != nil {
 		return nil, "", err
 	}

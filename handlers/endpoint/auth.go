@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Auth says who may call an API.
@@ -48,7 +48,7 @@ type Gate struct {
 }
 
 // Gate makes a gate of what is written, for handlers that aren't routes.
-func (a *Auth) Gate(app *module.App) (*Gate, error) {
+func (a *Auth) Gate(app *switchboard.App) (*Gate, error) {
 	return newGate(a, func(name string) (authenticator, error) { return app.Issuer(name) })
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Cache keeps answers, so that the next call needn't wait for the API, or has
@@ -67,7 +67,7 @@ type responseCache struct {
 
 // Remember gives the route a cache, if its settings say so. The identity stands
 // for everything in the configuration that an answer depends on.
-func (s *Settings) ProvisionCache(app *module.App, r *Route, identity ...string) error {
+func (s *Settings) ProvisionCache(app *switchboard.App, r *Route, identity ...string) error {
 	if s.Cache == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *Settings) ProvisionCache(app *module.App, r *Route, identity ...string)
 	if err != nil {
 		return err
 	}
-	r.cache = module.Shared(app, "cache "+string(sum[:]), func() *responseCache {
+	r.cache = switchboard.Shared(app, "cache "+string(sum[:]), func() *responseCache {
 		return &responseCache{
 			Cache:   *s.Cache,
 			answers: answers,

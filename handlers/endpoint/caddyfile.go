@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -139,8 +139,8 @@ func (p *Parser) Fits(s *Settings, contract *answer.Contract, statusField string
 }
 
 // App is what the global option `switchboard` holds.
-func (p *Parser) App() (*module.App, error) {
-	app := new(module.App)
+func (p *Parser) App() (*switchboard.App, error) {
+	app := new(switchboard.App)
 	if option, ok := p.Option("switchboard").(httpcaddyfile.App); ok {
 		if err := json.Unmarshal(option.Value, app); err != nil {
 			return nil, err

@@ -12,7 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
@@ -152,11 +152,11 @@ func (c *Call) End() {
 	if c.Test == nil {
 		c.Route.State.Count(c.Outcome, took)
 	}
-	m.Step(module.StepReceive, c.Timing.Receive)
-	m.Step(module.StepRequest, c.Timing.Request)
-	m.Step(module.StepToken, c.Timing.Token)
-	m.Step(module.StepCall, c.Timing.Upstream)
-	m.Step(module.StepOutput, c.Timing.Output)
+	m.Step(switchboard.StepReceive, c.Timing.Receive)
+	m.Step(switchboard.StepRequest, c.Timing.Request)
+	m.Step(switchboard.StepToken, c.Timing.Token)
+	m.Step(switchboard.StepCall, c.Timing.Upstream)
+	m.Step(switchboard.StepOutput, c.Timing.Output)
 
 	c.endSpan()
 	c.noteForAccessLog()

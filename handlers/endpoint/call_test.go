@@ -14,7 +14,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // begin starts a call of a route with the settings.
@@ -47,7 +47,7 @@ func provision(t *testing.T, name string, s endpoint.Settings) *endpoint.Route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := s.New(ctx, app.(*module.App), name, endpoint.Defaults{Budget: time.Second})
+	made, err := s.New(ctx, app.(*switchboard.App), name, endpoint.Defaults{Budget: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

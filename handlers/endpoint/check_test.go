@@ -7,7 +7,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Where to look depends on what the API answered. A 404 of a wrong path was once
@@ -45,13 +45,13 @@ func TestOutcomesAreDocumented(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, outcome := range module.Outcomes() {
+		for _, outcome := range switchboard.Outcomes() {
 			if !strings.Contains(string(text), "| `"+string(outcome)+"`") {
 				t.Errorf("%s is not in %s", outcome, page)
 			}
 		}
 	}
-	for _, outcome := range module.Outcomes() {
+	for _, outcome := range switchboard.Outcomes() {
 		if !outcome.Answered() && outcome != call.Canceled && outcome != call.Unauthorized && endpoint.Check(outcome, 0) == "" {
 			t.Errorf("nothing says where to look after %s", outcome)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // made is the route of the settings, in a configuration with a phone system of
@@ -35,7 +35,7 @@ func made(t *testing.T, s endpoint.Settings, d endpoint.Defaults) (*endpoint.Rou
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.New(ctx, app.(*module.App), "test", d)
+	return s.New(ctx, app.(*switchboard.App), "test", d)
 }
 
 // answered is what a call of the route gets, and how much time it has.

@@ -15,7 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Settings are the subdirectives that every answering handler knows.
@@ -72,8 +72,8 @@ type Route struct {
 	OnError     bool         // a failure is an error, not the default
 	CallID      *jq.Program
 	MaxBody     int64 // of a request, in bytes; 0 for 1 MiB
-	Metrics     *module.APIMetrics
-	State       *module.APIState
+	Metrics     *switchboard.APIMetrics
+	State       *switchboard.APIState
 	Logger      *zap.Logger
 
 	// Contract, when set, is kept by every answer.
@@ -84,7 +84,7 @@ type Route struct {
 	// Checks say, for outcomes, where to look, in place of what is said of an API.
 	Checks map[call.Outcome]string
 
-	app     *module.App
+	app     *switchboard.App
 	errors  answer.Style // how errors are written
 	budgets *Budgets
 	cache   *responseCache // nil: answers aren't kept
@@ -94,7 +94,7 @@ type Route struct {
 func (r *Route) Budget() time.Duration { return r.budgets.Each }
 
 // New checks the settings and makes a route of them. It opens nothing.
-func (s *Settings) New(ctx caddy.Context, app *module.App, name string, d Defaults) (*Route, error) {
+func (s *Settings) New(ctx caddy.Context, app *switchboard.App, name string, d Defaults) (*Route, error) {
 	r := &Route{Name: name, Subject: d.Subject, MaxBody: d.MaxBody, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), State: app.APIState(name), app: app}
 	switch {
 	case s.Budget < 0:
@@ -165,7 +165,7 @@ func (s *Settings) callID(define string) (*jq.Program, error) {
 }
 
 // system is the phone system that is written, or one without limits and habits.
-func (s *Settings) system(app *module.App) (*answer.System, error) {
+func (s *Settings) system(app *switchboard.App) (*answer.System, error) {
 	if s.For == "" {
 		return new(answer.System), nil
 	}

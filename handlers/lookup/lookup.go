@@ -11,7 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
@@ -123,5 +123,5 @@ var (
 	_ caddy.Provisioner           = (*Lookup)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Lookup)(nil)
 	_ endpoint.Cacheable          = (*run)(nil)
-	_ module.Tester               = (*Lookup)(nil)
+	_ switchboard.Tester          = (*Lookup)(nil)
 )

@@ -13,12 +13,12 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 // Name is what a lookup is called where APIs have their names: in logs and as a
 // label of metrics. No API may have it.
-const Name = module.LookupName
+const Name = switchboard.LookupName
 
 const (
 	defaultBudget = time.Second
@@ -54,7 +54,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	app := loaded.(*module.App)
+	app := loaded.(*switchboard.App)
 	l.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if l.route, err = l.New(ctx, app, Name, endpoint.Defaults{
 		Subject: "the customer directory", Budget: defaultBudget, StatusField: "off", HasDefault: true, Error: true,

@@ -8,7 +8,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// Test implements [module.Tester]: a lookup on the way of all lookups, except that
+// Test implements [switchboard.Tester]: a lookup on the way of all lookups, except that
 // nobody asks who calls. The audit log has it, too.
 func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
 	trial := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}

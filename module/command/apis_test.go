@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -30,7 +30,7 @@ func TestTheStateOfAPIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := loaded.(*module.App)
+	app := loaded.(*switchboard.App)
 	for name, outcomes := range map[string][]call.Outcome{
 		"idle": {}, "well": {call.OK, call.NotFound, call.Incomplete}, "ailing": {call.OK, call.Failed},
 		"refusing": {call.OK, call.Rejected}, "held": {call.Held},

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -121,7 +121,7 @@ func parseCase(line string) (*testCase, error) {
 	if c.Name == "" {
 		c.Name = c.API
 	}
-	params, err := module.ParseTest([]byte(line)) // with numbers as they are written
+	params, err := switchboard.ParseTest([]byte(line)) // with numbers as they are written
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -66,7 +66,7 @@ func apiNames(more ...string) func(context.Context, *adminapi.Client, []string) 
 // testArguments completes the name of what is tested, then its params.
 func testArguments(ctx context.Context, c *adminapi.Client, args []string) ([]string, error) {
 	if len(args) == 0 {
-		return apiNames(module.LookupName)(ctx, c, args)
+		return apiNames(switchboard.LookupName)(ctx, c, args)
 	}
 	list, err := c.APIs(ctx)
 	var params []string

@@ -7,7 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 func TestHoldAndRelease(t *testing.T) {
@@ -21,7 +21,7 @@ func TestHoldAndRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := loaded.(*module.App)
+	app := loaded.(*switchboard.App)
 	order := app.APIState("order") // as a handler does
 	if err := app.RegisterAPI("order", "f", nil); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
 func last() *cobra.Command {
@@ -22,7 +22,7 @@ phone call are shown step by step.`,
 		Args: cobra.ExactArgs(1),
 	}
 	instance := newInstance(cmd)
-	cmd.ValidArgsFunction = completing(instance.client, apiNames(module.LookupName))
+	cmd.ValidArgsFunction = completing(instance.client, apiNames(switchboard.LookupName))
 	cmd.Flags().StringVar(&callID, "call", "", "`id` of a phone call")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

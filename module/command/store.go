@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
@@ -28,7 +28,7 @@ func (p *place) withDirectory(ctx context.Context, stderr io.Writer, do func(*cu
 	}
 	cctx, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer cancel()
-	d, err := module.OpenCustomers(cctx, app)
+	d, err := switchboard.OpenCustomers(cctx, app)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -45,7 +45,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	if err != nil {
 		return nil, err
 	}
-	app, err := module.ProvisionStandalone(config)
+	app, err := switchboard.ProvisionStandalone(config)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -43,8 +43,8 @@ func find(ctx caddy.Context, name string) (Holder, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("getting the app switchboard: %w", err)
 	}
-	holder, err := app.(*module.App).Token(name)
-	return holder, app.(*module.App).Define, err
+	holder, err := app.(*switchboard.App).Token(name)
+	return holder, app.(*switchboard.App).Define, err
 }
 
 // rule tells which answers mean that the token is dead.
