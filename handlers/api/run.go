@@ -3,9 +3,13 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
@@ -105,4 +109,85 @@ func (c *run) end() {
 	c.copyResults()
 	c.response.free()
 	c.End()
+}
+
+// receive reads what the phone system sent. A sidecar's request is left
+// unread, unless a program wants to see it.
+func (c *run) receive() bool {
+	begin := time.Now()
+	defer func() { c.Timing.Receive = time.Since(begin) }()
+	a := c.api
+	if a.readsInput() {
+		if !c.Receive(a.programs.request || a.asksRequest()) {
+			return false
+		}
+		c.attempt.Params = c.Input.Params
+		if c.Request != nil {
+			c.attempt.Request = c.Request
+		}
+	}
+	c.Identify()
+	return true
+}
+
+// readsInput tells whether params are needed. An API call always has some; a
+// sidecar's body streams on unread where no program looks at it.
+func (a *API) readsInput() bool {
+	return !a.target.sidecar() || a.programs.makesRequest() || a.Require != nil || a.route.CallID != nil || a.buffered
+}
+
+// asksRequest tells whether the token source's rule looks at $request.
+func (a *API) asksRequest() bool {
+	if a.source == nil {
+		return false
+	}
+	_, rule := a.source.ExpiredRule()
+	return rule != nil && rule.Uses("request")
+}
+
+// failed ends the call because of a program of the request: it can't make what
+// the API wants of what the caller has sent. The API is not asked.
+func (c *run) failed(program string, err error) bool {
+	if c.Ctx.Err() != nil {
+		c.Uncharged = true // nobody has been asked yet
+		return c.Expire("")
+	}
+	return c.Fail(call.Incomplete, program+" can't be made of the params: "+err.Error())
+}
+
+// callMethods are those of an API call.
+var callMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+// neverSent reports whether a method is never sent to an API: TRACE and TRACK
+// are answered with the request, token included, and CONNECT opens a tunnel.
+func neverSent(method string) bool {
+	return slices.Contains([]string{http.MethodTrace, "TRACK", http.MethodConnect}, strings.ToUpper(method))
+}
+
+// allowed ends a call whose method isn't sent. What a sidecar's API makes of a
+// method that it may not know, with a 501 for example, says nothing about it.
+func (c *run) allowed() bool {
+	if slices.Contains(callMethods, c.R.Method) {
+		return true
+	}
+	allow := strings.Join(callMethods, ", ")
+	if c.api.target.sidecar() {
+		c.Uncharged = true
+		if !neverSent(c.R.Method) || isWebsocket(c.R) {
+			return true
+		}
+		allow += ", OPTIONS"
+	}
+	c.Identify()
+	c.W.Header().Set("Allow", allow)
+	return c.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "this method is not allowed")
+}
+
+// isWebsocket reports whether a CONNECT opens a websocket over HTTP/2 or HTTP/3
+// (RFC 8441, RFC 9220). reverse_proxy makes a GET of it.
+func isWebsocket(r *http.Request) bool {
+	return r.Method == http.MethodConnect &&
+		(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket")
 }

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -216,3 +218,102 @@ func (c *run) read() bool {
 	}
 	return true
 }
+
+// shape makes the flow's answer of the API's.
+func (c *run) shape() bool {
+	begin := time.Now()
+	defer func() { c.Timing.Output += time.Since(begin) }()
+	a := c.api
+	c.trace.stage = atOutput
+	if c.Outcome == call.NotFound {
+		return true // the contract's defaults
+	}
+	c.Output = c.doc
+	if a.programs.output != nil {
+		// params may be of another kind than the program takes them for
+		c.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
+		v, err := a.programs.output.Run(c.Ctx, c.doc, c.answerVars()...)
+		if err != nil {
+			if c.Ctx.Err() != nil {
+				return c.Expire("")
+			}
+			c.Uncharged = c.FromCaller
+			return c.Fail(call.BadAnswer, "output "+err.Error())
+		}
+		c.Output = v
+	}
+	if c.Output == nil {
+		c.Outcome = call.NotFound
+	}
+	c.trace.stage = atEnd
+	return true
+}
+
+// keepEvery is how often an answer is kept: the calls between pay for a look at
+// the clock.
+const sampleInterval = time.Second
+
+// lastAnswer is the API's last real answer, for those who work on `output`. It is
+// masked before it is kept.
+type sampler struct {
+	next atomic.Int64 // when one is kept again, in Unix ns
+	kept atomic.Pointer[switchboard.Sample]
+}
+
+// keep keeps the answer of a call that the API has answered.
+func (c *run) keepSample() {
+	last := c.api.last
+	if last == nil {
+		return
+	}
+	now := time.Now()
+	next := last.next.Load()
+	if now.UnixNano() < next || !last.next.CompareAndSwap(next, now.Add(sampleInterval).UnixNano()) {
+		return
+	}
+	text, err := c.response.text()
+	if err != nil || len(text) > maxShown {
+		return
+	}
+	doc, err := jq.Decode(text, jq.Limits{})
+	if err != nil {
+		return
+	}
+	secrets := c.secrets()
+	kept := &switchboard.Sample{
+		Time: now, Status: c.response.status,
+		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.response.header), secrets),
+	}
+	if c.Input != nil {
+		kept.Params = mask.Document(c.Input.Params, secrets)
+	}
+	last.kept.Store(kept)
+}
+
+// echoesToken reports whether an answer that is looked into holds our token. Some
+// APIs repeat the request, and the phone system must not get the token out of
+// `output`.
+func (c *run) echoesToken(body []byte) bool {
+	used := c.attempt.Used
+	if used == nil || len(used.Access) < 4 {
+		return false
+	}
+	// the beginning is looked for first, which costs no memory
+	begin, _, _ := strings.Cut(used.Access, "/")
+	if !bytes.Contains(body, []byte(begin[:min(len(begin), 16)])) {
+		return false
+	}
+	return bytes.Contains(body, []byte(used.Access)) || bytes.Contains(body, slashed(used.Access))
+}
+
+// withoutToken returns the answer with our token masked.
+func (c *run) withoutToken(body []byte) []byte {
+	if !c.echoesToken(body) {
+		return body
+	}
+	body = bytes.ReplaceAll(body, []byte(c.attempt.Used.Access), []byte(mask.Hidden))
+	return bytes.ReplaceAll(body, slashed(c.attempt.Used.Access), []byte(mask.Hidden))
+}
+
+// slashed is a text as some encoders write it into JSON.
+func slashed(s string) []byte { return []byte(strings.ReplaceAll(s, "/", `\/`)) }

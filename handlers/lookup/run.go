@@ -1,12 +1,15 @@
 package lookup
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/span"
@@ -132,4 +135,76 @@ func (c *run) answer() error {
 func (c *run) end() {
 	c.lookup.audit.note(c)
 	c.End()
+}
+
+// AppendSubject implements [endpoint.Question]: whom the lookup is for, as it was
+// written and as it is compared.
+func (c *run) AppendKey(dst []byte) ([]byte, error) {
+	for _, term := range c.query {
+		dst = cache.AppendPart(dst, string(term.Param))
+		dst = cache.AppendPart(dst, term.Raw)
+		dst = cache.AppendPart(dst, term.Key)
+	}
+	return dst, nil
+}
+
+// AppendContext implements [endpoint.Question]: an answer depends on nothing else.
+func (c *run) AppendVary(dst []byte) []byte { return dst }
+
+// Fork implements [endpoint.Question].
+func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
+	return &run{lookup: c.lookup, query: c.query, Call: c.Call.Detach(ctx, nil)}
+}
+
+// Do implements [endpoint.Work].
+func (c *run) Run() endpoint.Result {
+	c.find()
+	return c.Result()
+}
+
+// Late implements [endpoint.Work].
+func (*run) Overdue() call.Outcome { return call.Timeout }
+
+// Test implements [switchboard.Tester]: a lookup on the way of all lookups, except that
+// nobody asks who calls. The audit log has it, too.
+func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
+	trial := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}
+	p, err := endpoint.NewTestRequest(ctx, t, trial, l.server)
+	if err != nil {
+		return adminapi.Trace{}, err
+	}
+	c := l.begin(p.W, p.R)
+	defer c.end()
+	_ = c.receive() && c.ServeCached(c) && c.find()
+	if err := c.answer(); err != nil {
+		return adminapi.Trace{}, err
+	}
+	return p.Trace(ctx, &c.Call, c.worked || c.Asked(), nil), nil
+}
+
+// tell notes the step of the work, for those who want to know: of a lookup that
+// failed, and of one that somebody watches.
+func (c *run) recordSteps() {
+	if c.Test == nil && c.Outcome.Answered() {
+		return
+	}
+	step := adminapi.Step{
+		Step: "call", Outcome: string(c.Outcome), MS: adminapi.Millis(c.Timing.Upstream),
+		Note: "the customer directory was asked",
+	}
+	asked := make(map[string]any, len(c.query))
+	for _, condition := range c.query {
+		asked[string(condition.Param)] = condition.Key
+	}
+	step.In = mask.Document(asked, nil)
+	switch {
+	case c.Reason != "":
+		step.Note = mask.Text(c.Reason)
+	case c.query.Nobody():
+		step.Note = "nothing was given that anybody can be found by"
+	}
+	if c.Output != nil {
+		step.Out = mask.Document(c.Output, nil)
+	}
+	c.RecordSteps([]adminapi.Step{step})
 }
