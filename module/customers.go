@@ -2,6 +2,7 @@ package switchboard
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
@@ -105,4 +106,26 @@ func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory,
 		return value.(shared).Store, nil
 	}
 	return customer.NewDirectory(env.Region, guest.Location(), take, func() { _, _ = stores.Delete(key) })
+}
+
+// OpenCustomers opens the customer directory of an app's configuration without
+// the app: for commands. A configuration of nil is the default one. Release the
+// directory when it is done with.
+func OpenCustomers(ctx caddy.Context, config json.RawMessage) (*customer.Directory, error) {
+	var settings struct {
+		Customers json.RawMessage `json:"customers"`
+		Region    string          `json:"region"`
+		AreaCode  string          `json:"area_code"`
+	}
+	if len(config) > 0 && json.Unmarshal(config, &settings) != nil {
+		return nil, errors.New("the app switchboard is no JSON object of its settings")
+	}
+	a := &App{
+		CustomersRaw: settings.Customers, Region: settings.Region, AreaCode: settings.AreaCode,
+		ctx: ctx, logger: caddy.Log().Named("switchboard"),
+	}
+	if err := a.provisionCustomers(); err != nil {
+		return nil, err
+	}
+	return a.Customers()
 }
