@@ -176,11 +176,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	c := a.begin(w, r)
 	defer c.end()
 
-	_ = c.Authorize() && // who calls?
+	_ = c.call.Authorize() && // who calls?
 		c.allowed() && // with a method that is sent?
 		c.receive() && // what did the phone system send?
 		c.require() && // is it enough to ask with?
-		c.ServeCached(c) && // is there an answer already, or one on its way?
+		c.call.ServeCached(c) && // is there an answer already, or one on its way?
 		c.work()
 
 	return c.answer()
@@ -198,7 +198,7 @@ func (c *run) work() bool {
 
 // understand reads the API's answer.
 func (c *run) handleAnswer() bool {
-	_, traced := span.Start(c.R.Context(), span.Shape, false)
+	_, traced := span.Start(c.call.R.Context(), span.Shape, false)
 	defer traced.End()
 	if !c.readAnswer() { // what does it mean?
 		return false

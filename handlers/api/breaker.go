@@ -153,23 +153,23 @@ func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 // admit ends the call when the API is not to be called.
 func (c *run) enterBreaker() bool {
 	a := c.api
-	if c.Route.State.Held() {
-		return c.Fail(call.Held, "an operator holds the api")
+	if c.call.Route.State.Held() {
+		return c.call.Fail(call.Held, "an operator holds the api")
 	}
 	if a.breaker == nil {
 		return true
 	}
-	if c.Test != nil { // it is stopped as any call, and counts for nothing
+	if c.call.Test != nil { // it is stopped as any call, and counts for nothing
 		if a.breaker.State() == gobreaker.StateOpen {
-			c.RetryAfter = a.breaker.retryAfter()
-			return c.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
+			c.call.RetryAfter = a.breaker.retryAfter()
+			return c.call.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
 		}
 		return true
 	}
 	done, err := a.breaker.Allow()
 	if err != nil {
-		c.RetryAfter = a.breaker.retryAfter()
-		return c.Fail(call.BreakerOpen, err.Error())
+		c.call.RetryAfter = a.breaker.retryAfter()
+		return c.call.Fail(call.BreakerOpen, err.Error())
 	}
 	c.breakerReport.Store(&breakerReport{done: done})
 	return true
@@ -182,11 +182,11 @@ func (c *run) report() {
 		return
 	}
 	switch {
-	case c.Uncharged:
+	case c.call.Uncharged:
 		v.report(errUncounted)
-	case c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer, c.Outcome == call.Failed:
+	case c.call.Outcome == call.Timeout, c.call.Outcome == call.Unreachable, c.call.Outcome == call.BadAnswer, c.call.Outcome == call.Failed:
 		v.report(errUnhealthy)
-	case c.Outcome.CausedByCaller(), c.Outcome == call.NoToken, c.Outcome == "":
+	case c.call.Outcome.CausedByCaller(), c.call.Outcome == call.NoToken, c.call.Outcome == "":
 		v.report(errUncounted)
 	default:
 		v.report(nil)
@@ -201,7 +201,7 @@ func (c *run) Overdue() call.Outcome {
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, told = call.NoToken, errUncounted
 	}
-	if c.Busy() {
+	if c.call.Busy() {
 		outcome, told = endpoint.Overloaded, errUncounted
 	}
 	if v := c.breakerReport.Load(); v != nil {

@@ -34,11 +34,11 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 
 	c := a.begin(p.W, p.R)
 	defer c.end()
-	_ = c.receive() && c.require() && c.ServeCached(c) && c.work()
+	_ = c.receive() && c.require() && c.call.ServeCached(c) && c.work()
 	if err := c.answer(); err != nil {
 		return adminapi.Trace{}, err
 	}
-	return p.Trace(ctx, &c.Call, c.asked(), c.secrets(), c.requireSteps()...), nil
+	return p.Trace(ctx, &c.call, c.asked(), c.secrets(), c.requireSteps()...), nil
 }
 
 // reads reports whether the API's request changes nothing. A cache is the word of

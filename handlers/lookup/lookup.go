@@ -103,9 +103,9 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 	c := l.begin(w, r)
 	defer c.end()
 
-	_ = c.Authorize() && // who asks?
+	_ = c.call.Authorize() && // who asks?
 		c.receive() && // for whom?
-		c.ServeCached(c) && // is that known already, or being asked?
+		c.call.ServeCached(c) && // is that known already, or being asked?
 		c.find() // who is it?
 
 	return c.answer()
@@ -113,8 +113,8 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 
 func (l *Lookup) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{lookup: l}
-	c.Begin(l.route, w, r)
-	c.Repl.Map(c.placeholder)
+	c.call.Begin(l.route, w, r)
+	c.call.Repl.Map(c.placeholder)
 	return c
 }
 
