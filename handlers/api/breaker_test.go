@@ -123,7 +123,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			if a.BreakerState() != "closed" {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
-			c := &run{api: a, Call: endpoint.Call{Route: a.route, Uncharged: tc.uncharged}}
+			c := &run{api: a, call: endpoint.Call{Route: a.route, Result: endpoint.Result{Uncharged: tc.uncharged}}}
 			c.enterBreaker()
 			c.call.Outcome = tc.outcome
 			c.report()

@@ -81,11 +81,11 @@ func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 }
 
 // Do implements [endpoint.Work].
-func (c *run) Run() endpoint.Result {
+func (c *run) Run() endpoint.DetachedResult {
 	defer c.response.free()
 	c.work()
 	c.copyResults()
-	result := c.call.Result()
+	result := c.call.FinishDetached()
 	result.NotStored = c.storeRefusal()
 	result.Placeholders = c.upstreamPlaceholders()
 	return result

@@ -124,7 +124,7 @@ func (r *Route) CheckContract() error {
 			r.Logger.Warn(tight, zap.String("api", r.Name))
 		}
 	}
-	trial := Call{Route: r, Outcome: call.BreakerOpen, Output: r.defaults()}
+	trial := Call{Route: r, Result: Result{Outcome: call.BreakerOpen}, Output: r.defaults()}
 	if _, err := trial.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Style.Format.String() + ": " + err.Error())
 	}
@@ -295,7 +295,7 @@ func (r *Route) Preview(s *Settings, system string, outcome call.Outcome, v any)
 		}
 		as.Style = found.Style()
 	}
-	c := Call{Route: &as, Outcome: outcome, Output: v}
+	c := Call{Route: &as, Result: Result{Outcome: outcome}, Output: v}
 	text, err = c.Render(nil)
 	return text, as.Style, err
 }

@@ -56,14 +56,14 @@ const (
 // memory is a Cache at work: one for all routes of the same settings.
 type responseCache struct {
 	Cache
-	answers *cache.Cache
-	group   string
-	key     *jq.Program
-	shared  bool
-	scope   []byte // what every key begins with: other settings are other answers
-	behind  *Budgets
-	flights inflight
-	watch   hitRate
+	answers  *cache.Cache
+	group    string
+	key      *jq.Program
+	shared   bool
+	scope    []byte // what every key begins with: other settings are other answers
+	behind   *Budgets
+	inflight inflight
+	watch    hitRate
 }
 
 // Remember gives the route a cache, if its settings say so. The identity stands
@@ -91,14 +91,14 @@ func (s *Settings) ProvisionCache(app *switchboard.App, r *Route, identity ...st
 	}
 	r.cache = switchboard.Shared(app, "cache "+string(sum[:]), func() *responseCache {
 		return &responseCache{
-			Cache:   *s.Cache,
-			answers: answers,
-			group:   r.Name,
-			key:     key,
-			shared:  s.Cache.Scope == "shared",
-			scope:   sum[:],
-			behind:  &Budgets{Each: behindFor},
-			flights: inflight{limit: maxBehind, budget: r.budgets.Each},
+			Cache:    *s.Cache,
+			answers:  answers,
+			group:    r.Name,
+			key:      key,
+			shared:   s.Cache.Scope == "shared",
+			scope:    sum[:],
+			behind:   &Budgets{Each: behindFor},
+			inflight: inflight{limit: maxBehind, budget: r.budgets.Each},
 		}
 	})
 	return nil
@@ -124,7 +124,7 @@ func (c *Cache) Check(define string) (key *jq.Program, err error) {
 }
 
 // entry is a call's answer as it is kept; nil when it isn't to be.
-func (m *responseCache) entry(res *Result, note string) *cache.Entry {
+func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	e := &cache.Entry{Outcome: string(res.Outcome), Status: res.Status, Text: res.text, Stored: res.began, Note: note}
 	switch fresh := time.Duration(m.Fresh); {
 	case res.NotStored != "" || !res.Outcome.Answered():

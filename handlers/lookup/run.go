@@ -157,9 +157,9 @@ func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 }
 
 // Do implements [endpoint.Work].
-func (c *run) Run() endpoint.Result {
+func (c *run) Run() endpoint.DetachedResult {
 	c.find()
-	return c.call.Result()
+	return c.call.FinishDetached()
 }
 
 // Late implements [endpoint.Work].
