@@ -169,7 +169,7 @@ func TestIdenticalCallsAreOneCall(t *testing.T) {
 }
 
 // When the API truncates its answer, all who wait get their default and the
-// process lives (reliability L6).
+// process lives.
 func TestATruncatedAnswerForMany(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	caddy := start(t, api, setup{more: "cache 1m"})
@@ -326,7 +326,7 @@ func TestWhatIsNotKept(t *testing.T) {
 }
 
 // Two tenants ask the same in every way in which an answer can depend on who
-// asks; none gets the other's (reliability X6).
+// asks; none gets the other's.
 func TestNoAnswerCrosses(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	hashed, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)

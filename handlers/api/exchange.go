@@ -58,7 +58,7 @@ func replayable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
-// send runs the chain. A truncated answer arrives as a panic (caddy-notes 4).
+// send runs the chain. reverse_proxy panics when the API truncates its answer.
 func (c *run) send(req *http.Request) (err error) {
 	defer func() {
 		switch p := recover(); p {

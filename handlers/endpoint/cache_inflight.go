@@ -165,8 +165,8 @@ type DetachedResult struct {
 }
 
 // Detach returns a call that does the same as c and may outlive it. Nothing in it
-// belongs to c's request: Caddy reuses the replacer and the writer of a request that
-// has ended. The placeholders in names keep the values that they have for c. The
+// belongs to c's request, because Caddy doesn't guard the variables and log fields of a
+// request against a second goroutine. The placeholders in names keep the values that they have for c. The
 // request has no body, because c has read it.
 func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r := c.R.Clone(ctx)

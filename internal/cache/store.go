@@ -10,8 +10,7 @@ import (
 )
 
 // store is one life of a cache: from the first Put to a purge. It is closed
-// when nobody can call it any more, as ristretto panics otherwise (reliability
-// L5).
+// when nobody can call it any more, as ristretto panics otherwise.
 type store struct {
 	lru     *ristretto.Cache[uint64, *item]
 	pending pending
@@ -84,7 +83,7 @@ func (s *store) add(i *item, ttl time.Duration) bool {
 
 // forget removes what was put under a key. Ristretto may have that in its
 // buffer or in its map; first comes the buffer, where things leave to the map.
-// The Del is needed as ristretto refuses what it has already (reliability C2).
+// The Del is needed as ristretto refuses what it has already.
 func (s *store) forget(k Key) {
 	if i := s.pending.get(k); i != nil {
 		i.entry.Store(nil)

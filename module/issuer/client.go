@@ -38,7 +38,7 @@ const (
 )
 
 // appKey is what a key consists of. With a fixed charset, and a timestamp of 10
-// or 13 digits, what is signed has one reading only (X9).
+// or 13 digits, what is signed has one reading only.
 var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // clientID names a client inside a token.

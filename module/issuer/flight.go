@@ -19,7 +19,7 @@ var errBusy = errors.New("too many requests wait for the storage")
 
 // flights run work that concurrent callers of one key share. The work has a
 // goroutine of its own: no caller's end ends it, a panic in it is an error for
-// everybody, and each caller waits on its own context (L6).
+// everybody, and each caller waits on its own context.
 type flights[K comparable, T any] struct {
 	mu      sync.Mutex
 	running map[K]*flight[T]

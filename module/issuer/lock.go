@@ -8,8 +8,8 @@ import (
 
 const (
 	// lockPatience bounds the wait for a storage's lock. Some are never freed,
-	// others exclude nobody (reliability, section 4): a lock is a hint, and what
-	// follows it must be right without it.
+	// others exclude nobody: a lock is a hint, and what follows it must be right
+	// without it.
 	lockPatience = 2 * time.Second
 	// unlockPatience is how long an answer waits for the unlock, unlockLimit how
 	// long the unlock may take.
@@ -35,7 +35,7 @@ func (s *state) lock(ctx context.Context, st store, of lineage) (unlock func()) 
 	}
 	name := st.name(of)
 	// It outlives the critical section: redis refreshes a lock only while its
-	// context lives (T5).
+	// context lives.
 	held, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	free := func() {
 		limited, done := context.WithTimeout(context.WithoutCancel(ctx), unlockLimit)

@@ -92,7 +92,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 }
 
 // lookable tells whether an answer may be read before it goes on: it has a
-// body, all of it, that can be JSON and is no stream (reliability H3).
+// body, all of it, that can be JSON and is no stream: those go on as they come.
 func (t *Transport) lookable(resp *http.Response) bool {
 	switch {
 	case resp.Request.Method == http.MethodHead, resp.StatusCode < http.StatusOK:
@@ -222,7 +222,7 @@ var (
 )
 
 // Decompress undoes a Content-Encoding: gzip, zstd, or none. The error is
-// jq.ErrTooLarge when the result is longer than limit bytes (reliability J1),
+// jq.ErrTooLarge when the result is longer than limit bytes, however short body is,
 // ErrEncoding for any other encoding, and ErrCorrupt. Without an encoding the
 // result is body itself; else its memory is reserved in room, which may be nil, with
 // the errors of [jq.Room.Reserve].
@@ -292,7 +292,7 @@ func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byt
 func coding(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
 // readable narrows an Accept-Encoding to what Decompress understands, so that
-// no client can hide the API's answer from token_expired (reliability H1).
+// no client can hide the API's answer from token_expired.
 func readable(accept []string) []string {
 	var kept []string
 	for _, line := range accept {

@@ -180,7 +180,7 @@ func (d *document) writeInto(r *http.Request, name, value string) error {
 }
 
 // connectionFields list other header fields by name. A client that names the
-// token's field there asks the next hop to drop it (reliability X1).
+// token's field there asks the next hop to drop it.
 var connectionFields = []string{"Connection", "Trailer", "Te"}
 
 // withHeader returns a copy of h in which name has value and nothing else

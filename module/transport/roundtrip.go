@@ -20,7 +20,7 @@ import (
 )
 
 // maxWait is how long a request without a deadline waits for a token. It is as
-// long as a call of the token endpoint may take (reliability T15).
+// long as a call of the token endpoint may take.
 const maxWait = 10 * time.Second
 
 // RoundTrip sends a request with the token in it, and once more with a new one
@@ -81,7 +81,7 @@ func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token
 	if fresh.Generation == old.Generation || out.rewind() != nil {
 		return first, nil
 	}
-	// headers, cookies and body of the first answer end here (reliability T12)
+	// headers, cookies and body of the first answer end here, so that the caller gets one
 	discard(first)
 	a.Replayed = true
 	if a.Token != nil {

@@ -81,7 +81,7 @@ func SQLite(path string, params url.Values) driver.Connector {
 
 // SQLiteReader opens connections to an existing file that can do nothing but
 // read it, whatever a statement says: a file that is opened to read only still
-// lets ATTACH open others (reliability §7). They wait busy for who writes.
+// lets ATTACH open others. They wait busy for who writes.
 func SQLiteReader(path string, busy time.Duration) driver.Connector {
 	d := new(sqlite.Driver)
 	d.RegisterConnectionHook(lockDown)

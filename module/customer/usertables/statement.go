@@ -303,7 +303,7 @@ type Tables struct {
 	Find map[customer.Param]string `json:"find,omitempty"`
 
 	// A jq program that makes a customer of a row, an object of its columns. It
-	// yields an object of the document's fields; other names are custom fields.
+	// yields an object of the protocol's fields; other names are custom fields.
 	// `id` is required. Default: `.`
 	Record string `json:"record,omitempty"`
 }

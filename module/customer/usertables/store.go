@@ -246,7 +246,7 @@ func text(v any) (string, error) {
 // Bounds of one column.
 const (
 	maxColumn = 1 << 20 // bytes
-	maxDigits = 64      // of a number; a longer one is text (reliability 1.1)
+	maxDigits = 64      // of a number; a longer one is text, as it is slow to compute with
 )
 
 var (
