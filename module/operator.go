@@ -74,7 +74,7 @@ func (o Operator) Cache() adminapi.Cache {
 	}
 	s := o.app.cache.Stats()
 	return adminapi.Cache{
-		Size: o.app.cache.size, Entries: s.Entries, Bytes: s.Bytes,
+		Size: o.app.cacheSize(), Entries: s.Entries, Bytes: s.Bytes,
 		Hits: s.Hits, Misses: s.Misses, Refused: s.Dropped, Evicted: s.Evicted,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
 // registry tells one API from another. A name stands for one set of settings:
@@ -191,33 +192,23 @@ func ProvisionStandalone(config []byte) (*App, error) {
 	return app.(*App), nil
 }
 
-// caches outlive a reload: a new configuration finds the old answers.
-var caches = caddy.NewUsagePool()
+// caches keeps the answers over a reload.
+var caches = pool.New[*cache.Cache]()
 
-// heldCache is a cache that a configuration holds in the pool.
-type heldCache struct {
-	*cache.Cache
-	size  int64
-	letGo sync.Once
-}
-
-// Cache returns the cache of answers that all routes share. A handler calls it
-// in its Provision; a cache that nobody asks for isn't there. It may be used
-// after the configuration has gone: then it is empty.
+// Cache returns the cache of answers that all routes share. A handler calls it in its
+// Provision; without such a call there is no cache. It may still be used after the
+// configuration has been replaced: then it is empty.
 func (a *App) Cache() (*cache.Cache, error) {
-	if a.cache != nil {
-		return a.cache.Cache, nil
+	if a.cache == nil {
+		size := a.cacheSize()
+		held, err := caches.Hold(size, func() (*cache.Cache, error) { return cache.New(cache.Options{Size: size}) })
+		if err != nil {
+			return nil, fmt.Errorf("cache_size: %w", err)
+		}
+		a.cache, a.heldCache = held.Value, held
+		a.metrics.watchCache(a.cache)
 	}
-	size := a.cacheSize()
-	value, _, err := caches.LoadOrNew(size, func() (caddy.Destructor, error) {
-		return cache.New(cache.Options{Size: size})
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cache_size: %w", err)
-	}
-	a.cache = &heldCache{Cache: value.(*cache.Cache), size: size}
-	a.metrics.watchCache(a.cache.Cache)
-	return a.cache.Cache, nil
+	return a.cache, nil
 }
 
 func (a *App) cacheSize() int64 {
@@ -232,12 +223,6 @@ func (a *App) checkCacheSize() error {
 		return fmt.Errorf("cache_size is %d bytes; write at least 1MiB", a.CacheSize)
 	}
 	return nil
-}
-
-func (a *App) releaseCache() {
-	if a.cache != nil {
-		a.cache.letGo.Do(func() { _, _ = caches.Delete(a.cache.size) })
-	}
 }
 
 // customerWritten forgets what lookups have answered: any of it may be about

@@ -2,19 +2,18 @@ package switchboard
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// keepers outlive a reload, so that a new configuration finds the old token.
-var keepers = caddy.NewUsagePool()
+// keepers keeps the tokens over a reload.
+var keepers = pool.New[*token.Keeper]()
 
 // TokenSource is a token source at work: its configuration, and the keeper
 // that holds its token.
@@ -22,9 +21,7 @@ type TokenSource struct {
 	*token.Source
 	*token.Keeper
 
-	key      string
-	fresh    bool
-	released sync.Once
+	held *pool.Held[*token.Keeper]
 }
 
 // acquire provisions src and finds its keeper, the one of the configuration
@@ -39,17 +36,9 @@ func acquire(ctx caddy.Context, name string, src *token.Source, define string) (
 		return nil, err
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", name, src.Identity(), define, asWritten))
-	key := hex.EncodeToString(sum[:])
-	value, loaded, err := keepers.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return token.NewKeeper(src), nil
-	})
+	held, err := keepers.Hold(sum, func() (*token.Keeper, error) { return token.NewKeeper(src), nil })
 	if err != nil {
 		return nil, err
 	}
-	return &TokenSource{Source: src, Keeper: value.(*token.Keeper), key: key, fresh: !loaded}, nil
-}
-
-// release gives the keeper back, once.
-func (t *TokenSource) release() {
-	t.released.Do(func() { _, _ = keepers.Delete(t.key) })
+	return &TokenSource{Source: src, Keeper: held.Value, held: held}, nil
 }

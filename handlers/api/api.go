@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -153,8 +154,9 @@ type API struct {
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
 
-	breaker *heldBreaker // nil: none is written
-	last    *sampler     // nil: it isn't kept
+	breaker     *breaker // nil: none is written
+	heldBreaker *pool.Held[*breaker]
+	last        *sampler // nil: it isn't kept
 
 	server *caddyhttp.Server // that it is written in; nil for none
 	// Where answers are cached: the placeholders of the chain and of headers, and

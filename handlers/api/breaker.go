@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
 // Breaker stops calling an API that is ailing, so that callers needn't wait for
@@ -45,7 +46,7 @@ const (
 func windowOf(budget time.Duration) time.Duration { return max(shortestWindow, 2*budget) }
 
 // breakers outlive a reload that doesn't change their APIs.
-var breakers = caddy.NewUsagePool()
+var breakers = pool.New[*breaker]()
 
 // breaker is a Breaker at work.
 type breaker struct {
@@ -56,16 +57,6 @@ type breaker struct {
 // retryAfter is when it is worth to ask again, a second from now or later.
 func (b *breaker) retryAfter() time.Duration {
 	return max(time.Second, time.Until(time.Unix(0, b.reopens.Load())))
-}
-
-// Destruct implements [caddy.Destructor].
-func (*breaker) Destruct() error { return nil }
-
-// heldBreaker is a breaker that a configuration holds in the pool.
-type heldBreaker struct {
-	*breaker
-	key   [sha256.Size]byte
-	letGo sync.Once
 }
 
 var (
@@ -118,19 +109,17 @@ func (a *API) provisionBreaker(asWritten []byte) error {
 	}
 	window := windowOf(a.route.Budget())
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", asWritten, a.target.host, window))
-	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
+	held, err := breakers.Hold(key, func() (*breaker, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
 	if err != nil {
 		return err
 	}
-	a.breaker = &heldBreaker{breaker: value.(*breaker), key: key}
+	a.breaker, a.heldBreaker = held.Value, held
 	return nil
 }
 
-// Cleanup lets the breaker go. Calls in flight keep theirs.
+// Cleanup releases the breaker. Calls that are running still use it.
 func (a *API) Cleanup() error {
-	if a.breaker != nil {
-		a.breaker.letGo.Do(func() { _, _ = breakers.Delete(a.breaker.key) })
-	}
+	a.heldBreaker.Release()
 	return nil
 }
 

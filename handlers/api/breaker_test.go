@@ -34,7 +34,7 @@ func withBreaker(share float64, calls int, open time.Duration) *API {
 	return &API{
 		route:   new(endpoint.Route),
 		Breaker: &Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)},
-		breaker: &heldBreaker{breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow)},
+		breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow),
 	}
 }
 
