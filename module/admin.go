@@ -144,31 +144,21 @@ func (a *App) releaseAPI(r *http.Request) (any, error) {
 	return a.Operator().Hold(r.PathValue("name"), false)
 }
 
-// Described is an API that tells more of itself.
-type Described interface{ Describe(to *adminapi.API) }
-
 func (a *App) describe(name string) adminapi.API {
 	s := a.apiStates.find(name)
 	since := s.DegradedSince()
-	told := adminapi.API{Name: name, Held: s.Held(), Breaker: a.breakerState(name), Degraded: !since.IsZero()}
+	told := adminapi.API{Name: name, Held: s.Held(), Degraded: !since.IsZero()}
 	if told.Degraded {
 		told.DegradedSince = since.UTC().Truncate(time.Second)
 	}
 	if s != nil {
 		s.traffic.describe(&told, time.Now())
 	}
-	if api, _ := a.registered(name); api != nil {
-		if d, ok := api.(Described); ok {
-			d.Describe(&told)
-		}
+	if api, ok := a.registered(name); ok {
+		told.Breaker = api.BreakerState()
+		api.Describe(&told)
 	}
 	return told
-}
-
-// Forgetter is an API that can forget one of its cached answers.
-type Forgetter interface {
-	// Forget drops the answers to what was asked with these params, whoever asked.
-	Forget(ctx context.Context, params map[string]any) error
 }
 
 // maxPurge is how long the body of a purge may be.
@@ -283,13 +273,6 @@ func described(s token.State) adminapi.Token {
 		Name: s.Name, State: s.Phase, Static: s.Static, Generation: s.Generation, Fingerprint: s.Fingerprint,
 		Obtained: s.Obtained, Expires: s.Expires, NextAttempt: s.NextAttempt, LastError: s.LastError, LastExchange: s.LastExchange,
 	}
-}
-
-// Tester is an API that can be tested.
-type Tester interface {
-	// Test makes a call as a phone system would, and tells its steps. An error is
-	// about what was asked for, not about how the call went.
-	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
 func (a *App) testAPI(r *http.Request) (any, error) {

@@ -175,12 +175,6 @@ func registerOrExisting[C prometheus.Collector](reg *prometheus.Registry, c C) C
 // BreakerStates are the states of an API's breaker, by their numbers as a metric.
 var BreakerStates = []string{"closed", "half-open", "open"}
 
-// Breaker is an API that may have a breaker.
-type Breaker interface {
-	// BreakerState is one of BreakerStates, "" without a breaker.
-	BreakerState() string
-}
-
 // watchAPIs reads how APIs stand at each scrape.
 func (m *Metrics) watchAPIs(a *App) {
 	registerOrExisting(m.registry, prometheus.Collector(apiCollector{a}))
@@ -229,9 +223,8 @@ func bit(on bool) float64 {
 }
 
 func (a *App) breakerState(name string) string {
-	api, _ := a.registered(name)
-	if b, ok := api.(Breaker); ok {
-		return b.BreakerState()
+	if api, ok := a.registered(name); ok {
+		return api.BreakerState()
 	}
 	return ""
 }

@@ -108,15 +108,11 @@ func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purg
 		}
 		return adminapi.Purged{Purged: what.API}, nil
 	}
-	forgetter, ok := api.(Forgetter)
-	if !ok {
-		return refused(http.StatusConflict, errors.New("api "+what.API+" has no cache"))
-	}
 	params, err := paramsOf(what.Params)
 	if err != nil {
 		return refused(http.StatusBadRequest, err)
 	}
-	if err := forgetter.Forget(ctx, params); err != nil {
+	if err := api.Forget(ctx, params); err != nil {
 		return refused(http.StatusConflict, err)
 	}
 	return adminapi.Purged{Purged: what.API}, nil

@@ -1,6 +1,7 @@
 package switchboard
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
@@ -30,7 +32,32 @@ type registry struct {
 
 type registered struct {
 	fingerprint string
-	api         any
+	api         API
+}
+
+// API is an `api` handler as the app sees it, for the admin API, the console and the
+// commands.
+type API interface {
+	Tester
+	// Forget drops the cached answers to what was asked with these params, whoever asked.
+	Forget(ctx context.Context, params map[string]any) error
+	// BreakerState is one of [BreakerStates], "" without a breaker.
+	BreakerState() string
+	// Describe adds what the handler knows of itself.
+	Describe(to *adminapi.API)
+	// Playground is what the work on its output begins with; Systems are left to the
+	// caller.
+	Playground() Playground
+	// WriteOutput writes the value of an output program as the API would for a phone
+	// system, "" for its own.
+	WriteOutput(v any, system string, to *PlaygroundResult)
+}
+
+// Tester is an API or a customer lookup, which can be tested.
+type Tester interface {
+	// Test makes a call as a phone system would, and returns its steps. An error is about
+	// what was asked for, not about how the call went.
+	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
 type registeredLookup struct {
@@ -44,7 +71,7 @@ const LookupName = "customer_lookup"
 
 // RegisterAPI notes an API under its name. The fingerprint stands for its
 // settings. A name that is taken by other settings is an error.
-func (a *App) RegisterAPI(name, fingerprint string, api any) error {
+func (a *App) RegisterAPI(name, fingerprint string, api API) error {
 	if name == LookupName {
 		return fmt.Errorf("the name %s is taken by the customer lookup; give the api another one", name)
 	}
@@ -100,10 +127,7 @@ func (a *App) lookups() []Tested {
 // tester finds an API or a customer lookup that can be tested.
 func (a *App) tester(name string) (Tester, error) {
 	if api, ok := a.registered(name); ok {
-		if tester, ok := api.(Tester); ok {
-			return tester, nil
-		}
-		return nil, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
+		return api, nil
 	}
 	lookups := a.lookups()
 	if i := slices.IndexFunc(lookups, func(l Tested) bool { return l.Name == name }); i >= 0 {
@@ -119,7 +143,7 @@ func (a *App) tester(name string) (Tester, error) {
 	return nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 }
 
-func (a *App) registered(name string) (api any, ok bool) {
+func (a *App) registered(name string) (api API, ok bool) {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
 	found, ok := a.apis.apis[name]

@@ -215,6 +215,5 @@ var (
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ endpoint.Cacheable          = (*run)(nil)
-	_ switchboard.Forgetter       = (*API)(nil)
-	_ switchboard.Tester          = (*API)(nil)
+	_ switchboard.API             = (*API)(nil)
 )

@@ -14,7 +14,6 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
@@ -123,7 +122,7 @@ func (a *API) Cleanup() error {
 	return nil
 }
 
-// BreakerState implements [switchboard.Breaker].
+// BreakerState implements [switchboard.API].
 func (a *API) BreakerState() string {
 	if a.breaker == nil {
 		return ""
@@ -198,5 +197,3 @@ func (c *run) Overdue() call.Outcome {
 	}
 	return outcome
 }
-
-var _ switchboard.Breaker = (*API)(nil)

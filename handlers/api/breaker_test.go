@@ -160,7 +160,7 @@ func TestTheWindowIsLongerThanTheBudget(t *testing.T) {
 	for _, budget := range []time.Duration{time.Second, 5 * time.Second, 9 * time.Second, 12 * time.Second, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			a := withBreaker(.5, 5, time.Second)
-			a.breaker.breaker = newBreaker("order", *a.Breaker, windowOf(budget))
+			a.breaker = newBreaker("order", *a.Breaker, windowOf(budget))
 			var calls []*run
 			for range 5 {
 				c := &run{api: a}

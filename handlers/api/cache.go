@@ -59,7 +59,7 @@ func (c *run) AppendVary(dst []byte) []byte {
 	return dst
 }
 
-// Forget implements [switchboard.Forgetter].
+// Forget implements [switchboard.API].
 func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	paramsAreAll := !a.programs.request && !a.asksRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
 	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {

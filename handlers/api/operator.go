@@ -12,7 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// Test implements [switchboard.Tester]: a call on the way of all calls, except that
+// Test implements [switchboard.API]: a call on the way of all calls, except that
 // nobody asks who calls. What isn't a read is a dry run, unless it is to be live.
 func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
 	trial := &endpoint.TestOptions{NoCache: t.NoCache}
@@ -48,7 +48,7 @@ func (a *API) reads(of string) bool {
 	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil
 }
 
-// Bench implements [switchboard.Benched].
+// Playground implements [switchboard.API].
 func (a *API) Playground() switchboard.Playground {
 	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
 	if a.last != nil {
@@ -57,7 +57,7 @@ func (a *API) Playground() switchboard.Playground {
 	return b
 }
 
-// Describe implements [switchboard.Described].
+// Describe implements [switchboard.API].
 func (a *API) Describe(to *adminapi.API) {
 	to.Description = a.Description
 	described := a.describeParams()
@@ -70,7 +70,7 @@ func (a *API) Describe(to *adminapi.API) {
 	to.CacheHint = a.route.CacheHint()
 }
 
-// Write implements [switchboard.Benched].
+// WriteOutput implements [switchboard.API].
 func (a *API) WriteOutput(v any, system string, to *switchboard.PlaygroundResult) {
 	outcome := call.OK
 	if v == nil && a.programs.notFound == nil {
@@ -84,9 +84,3 @@ func (a *API) WriteOutput(v any, system string, to *switchboard.PlaygroundResult
 	}
 	to.Text = string(text)
 }
-
-// Interface guards
-var (
-	_ switchboard.PlaygroundAPI = (*API)(nil)
-	_ switchboard.Described     = (*API)(nil)
-)
