@@ -190,7 +190,7 @@ func Size[N int | int64](r *Reader, into *N, most N) func() error {
 		if err != nil || n == 0 || n > uint64(most) {
 			return r.d.Errf("%s: %q is not a size from 1B to %s; write it like 4095B, 512KiB or 1MiB", word, raw, strings.ReplaceAll(humanize.IBytes(uint64(most)), " ", ""))
 		}
-		*into = N(n) //nolint:gosec // it is at most most
+		*into = N(n)
 		return nil
 	}
 }

@@ -43,7 +43,7 @@ func TestRead(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	for line, want := range map[string]string{
 		"other x":          "unrecognized subdirective 'other' of thing; known are duration, flag, on_off, program, size, text, word and words, at Testfile:2",
-		"flag\n flag":      "flag is already set in line 2",
+		"size 1\n size 2":  "size is already set in line 2",
 		"text":             "wrong argument count",
 		"text a b":         "wrong argument count",
 		`text ""`:          "blank",
