@@ -1,5 +1,5 @@
-// Command files makes one request of each kind and writes down which files of
-// the product it ran through, for integration/tools/files.sh. It is Caddy itself,
+// Command files makes a few requests of each kind and writes down which files of
+// the product each one ran through, for integration/tools/files.sh. It is Caddy itself,
 // built with -cover -covermode=atomic: only from within can the counters be
 // cleared.
 package main
@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/coverage"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,7 +75,11 @@ func main() {
 	}
 }
 
-// run writes the counters of each kind of request to a folder of its name in dir.
+// rounds is how often each request is made, to tell what belongs to it from what
+// is done once, or in the background.
+const rounds = 5
+
+// run writes the counters of each request to dir/KIND/ROUND.
 func run(dir string) error {
 	api := provider.New(provider.Options{})
 	if err := api.Start("127.0.0.1:0"); err != nil {
@@ -110,27 +115,29 @@ func run(dir string) error {
 		{"sign-in", http.MethodPost, admin, "/switchboard/tokens/crm/renew", `"generation":`},
 		{"lookup", http.MethodGet, site, "/customer?tel=013800138000", `"id":"C1001"`},
 	} {
-		// The first request does what is done once; the second one counts.
-		for range 2 {
+		for i := range rounds {
 			if err := coverage.ClearCounters(); err != nil {
 				return err
 			}
 			if err := ask(kind.method, kind.address, kind.path, "", kind.want); err != nil {
 				return fmt.Errorf("%s: %w", kind.name, err)
 			}
-		}
-		counters := filepath.Join(dir, kind.name)
-		if err := os.Mkdir(counters, 0o700); err != nil {
-			return err
-		}
-		if err := coverage.WriteMetaDir(counters); err != nil {
-			return err
-		}
-		if err := coverage.WriteCountersDir(counters); err != nil {
-			return err
+			if err := write(filepath.Join(dir, kind.name, strconv.Itoa(i))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func write(counters string) error {
+	if err := os.MkdirAll(counters, 0o700); err != nil {
+		return err
+	}
+	if err := coverage.WriteMetaDir(counters); err != nil {
+		return err
+	}
+	return coverage.WriteCountersDir(counters)
 }
 
 // ask makes a request, and returns when its handler has: only then is the
