@@ -48,7 +48,7 @@ func TestImportsGoOneWay(t *testing.T) {
 			{"internal", []string{caddy}, true, "a leaf knows nothing of Caddy"},
 			{"internal", []string{self + "/module", self + "/handlers"}, false, "imports go down"},
 			{"module", []string{self + "/handlers"}, false, "imports go down"},
-			{"module/token", []string{ristretto}, true, "a token in an evicting cache can vanish (reliability T1)"},
+			{"module/token", []string{ristretto}, true, "a token in an evicting cache can vanish"},
 			{"internal", []string{self + "/integration"}, false, "only tests use the test API"},
 			{"module", []string{self + "/integration"}, false, "only tests use the test API"},
 			{"handlers", []string{self + "/integration"}, false, "only tests use the test API"},

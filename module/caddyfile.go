@@ -15,7 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func init() {
@@ -62,7 +62,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		switch d.Val() {
 		case "token":
-			name, src, err := token.ParseSource(d)
+			name, src, err := source.ParseSource(d)
 			if err != nil {
 				return err
 			}
@@ -70,7 +70,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.Errf("token %s is already defined; each token source has a name of its own", name)
 			}
 			if a.Tokens == nil {
-				a.Tokens = make(map[string]*token.Source)
+				a.Tokens = make(map[string]*source.Source)
 			}
 			a.Tokens[name] = src
 		case "issuer":

@@ -10,7 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // keepers outlive a reload, so that a new configuration finds the old token.
@@ -19,8 +20,8 @@ var keepers = caddy.NewUsagePool()
 // TokenSource is a token source at work: its configuration, and the keeper
 // that holds its token.
 type TokenSource struct {
-	*token.Source
-	*token.Keeper
+	*source.Source
+	*keeper.Keeper
 
 	key      string
 	fresh    bool
@@ -29,7 +30,7 @@ type TokenSource struct {
 
 // acquire provisions src and finds its keeper, the one of the configuration
 // before when nothing that matters has changed.
-func acquire(ctx caddy.Context, name string, src *token.Source, define string) (*TokenSource, error) {
+func acquire(ctx caddy.Context, name string, src *source.Source, define string) (*TokenSource, error) {
 	asWritten, err := json.Marshal(src) // before Provision: loading a guest empties its field
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
@@ -41,12 +42,12 @@ func acquire(ctx caddy.Context, name string, src *token.Source, define string) (
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", name, src.Identity(), define, asWritten))
 	key := hex.EncodeToString(sum[:])
 	value, loaded, err := keepers.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return token.NewKeeper(src), nil
+		return keeper.New(src.Policy(), src.Endpoint()), nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &TokenSource{Source: src, Keeper: value.(*token.Keeper), key: key, fresh: !loaded}, nil
+	return &TokenSource{Source: src, Keeper: value.(*keeper.Keeper), key: key, fresh: !loaded}, nil
 }
 
 // release gives the keeper back, once.

@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // Parse sets up the directive:
@@ -134,7 +134,7 @@ func (p *parser) subdirective() error {
 	case "not_found":
 		return p.Program(&a.NotFound)
 	case "token_expired":
-		a.TokenExpired, err = token.ParseExpired(p.Dispenser)
+		a.TokenExpired, err = source.ParseExpired(p.Dispenser)
 		return err
 	case "unhealthy":
 		return p.Program(&a.Unhealthy)

@@ -7,12 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func dialects() *cobra.Command {
 	var names []string
-	for _, d := range token.Dialects() {
+	for _, d := range source.Dialects() {
 		names = append(names, d.Name)
 	}
 	return &cobra.Command{
@@ -22,7 +22,7 @@ func dialects() *cobra.Command {
 		Short: "Lists the token dialects, or prints one",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, d := range token.Dialects() {
+			for _, d := range source.Dialects() {
 				switch {
 				case len(args) == 0:
 					fmt.Fprintln(cmd.OutOrStdout(), d.Name)

@@ -1,141 +1,134 @@
-package token
+package storage
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// errQueueing: an earlier wait for the lock was given up, but the storage
+// ErrQueueing says that earlier waits for locks were given up, but the storage
 // didn't notice; another one would only pile up.
-var errQueueing = errors.New("an abandoned wait for the lock still lasts")
+var ErrQueueing = errors.New("an abandoned wait for the lock still lasts")
 
-// lease is the storage's lock, or the wait for it. A lock is a hint: some
-// storages' locks exclude nobody, and others stay locked forever. What follows the lock must be right without it.
-type lease struct {
-	v      *vault
-	name   string
-	ctx    context.Context // outlives the critical section: redis refreshes a lock only while it lives
+// Lease is a storage's lock, or the wait for it. A lock is a hint: some storages'
+// locks exclude nobody, and others stay locked forever after a crash. What follows
+// the lock must be right without it.
+type Lease struct {
+	storage Storage
+	name    string
+	// The context outlives the critical section: the Redis storage refreshes a lock
+	// only while the context of Lock lives.
+	ctx    context.Context
 	cancel context.CancelFunc
-	got    chan error // what Lock returned, unless abandoned before; nil once dropped
-
-	mu        sync.Mutex
-	abandoned bool
+	got    chan error
+	fate   atomic.Int32
+	err    error // what Lock returned, once fate is lockDecided
 }
 
-// lock starts to wait for the lock. The result comes on lease.got; then either
-// release or abandon must be called.
-func (v *vault) lock(name string) *lease {
+// What became of a wait for a lock.
+const (
+	lockAwaited int32 = iota
+	lockDecided
+	lockAbandoned
+)
+
+// Lock starts to wait for a lock. The result comes on Got; after nil there, Release
+// must be called, after an error nothing, and without waiting for it Abandon.
+func (s Storage) Lock(name string) *Lease {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &lease{v: v, name: name, ctx: ctx, cancel: cancel, got: make(chan error, 1)}
-	if v.queueing.Load() > 0 {
-		l.got <- errQueueing
+	l := &Lease{storage: s, name: name, ctx: ctx, cancel: cancel, got: make(chan error, 1)}
+	if s.Health.abandoned.Load() >= max(1, s.Health.MaxAbandoned) {
+		l.decide(ErrQueueing)
 		return l
 	}
-	go l.wait()
+	go func() {
+		err := Recover(func() error { return s.Backend.Lock(ctx, name) })
+		if l.decide(err) {
+			return
+		}
+		s.Health.abandoned.Add(-1)
+		if err == nil {
+			_ = l.Release() // it came too late; nobody else frees it
+		}
+	}()
 	return l
 }
 
-func (l *lease) wait() {
-	err := recovered(func() error { return l.v.storage.Lock(l.ctx, l.name) })
-	l.mu.Lock()
-	abandoned := l.abandoned
-	if !abandoned {
-		l.got <- err
+// decide ends the wait, unless it was abandoned.
+func (l *Lease) decide(err error) bool {
+	l.err = err
+	if !l.fate.CompareAndSwap(lockAwaited, lockDecided) {
+		return false
 	}
-	l.mu.Unlock()
-	if abandoned {
-		l.v.queueing.Add(-1)
-		if err == nil {
-			_ = l.unlock() // it came too late; nobody else frees it
-		}
+	if err != nil {
+		l.cancel() // there is nothing to keep or to free
 	}
+	l.got <- err
+	return true
 }
 
-// drop is for when Lock gave an error: there is nothing to wait for or to free.
-func (l *lease) drop() {
-	l.cancel()
-	l.got = nil
-}
+// Got receives what became of the lock: nil when it is held, or an error.
+func (l *Lease) Got() <-chan error { return l.got }
 
-// abandon gives up waiting. A lock that is gained nevertheless is freed.
-func (l *lease) abandon() {
-	l.cancel()
-	if l.got == nil {
+// Abandon gives up waiting. A lock that is gained nevertheless is freed.
+func (l *Lease) Abandon() {
+	l.storage.Health.abandoned.Add(1)
+	if l.fate.CompareAndSwap(lockAwaited, lockAbandoned) {
+		l.cancel()
 		return
 	}
-	l.mu.Lock()
-	var err error
-	decided := true
+	l.storage.Health.abandoned.Add(-1)
+	if l.err == nil {
+		_ = l.Release()
+	}
+}
+
+// Wait waits for the lock for so long, and abandons it then.
+func (l *Lease) Wait(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	select {
-	case err = <-l.got:
-	default:
-		decided = false
-		l.abandoned = true
-		l.v.queueing.Add(1)
-	}
-	l.mu.Unlock()
-	if decided && err == nil {
-		_ = l.unlock()
+	case err := <-l.got:
+		return err
+	case <-ctx.Done():
+		l.Abandon()
+		return ctx.Err()
 	}
 }
 
-// release frees the lock after the critical section.
-func (l *lease) release() error {
+// Release frees the lock after the critical section. It does so even when the
+// storage hung just now: an unlock left out is a lock that stays as long as this
+// process lives.
+func (l *Lease) Release() error {
 	defer l.cancel()
-	return l.unlock()
-}
-
-func (l *lease) unlock() error {
-	// Even when the storage hung just now: an unlock left out is a lock that
-	// stays as long as this process lives.
-	_, err := insist(context.Background(), l.v, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, l.v.storage.Unlock(ctx, l.name)
-	})
+	h := l.storage.Health
+	_, err := bounded(context.Background(), h, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.storage.Backend.Unlock(ctx, l.name)
+	}, &h.abandoned)
 	if err != nil {
 		return fmt.Errorf("unlocking: %w", err)
 	}
 	return nil
 }
 
-// errNoExclusion is what the self-test is for.
-var errNoExclusion = errors.New("the storage's lock was given out twice")
+// ErrNoExclusion is what TestLock is for.
+var ErrNoExclusion = errors.New("the storage's lock was given out twice")
 
-// testLock takes a lock of a random name and tries to take it again.
-// It gives errNoExclusion when that works, another error when the lock itself
-// fails, nil when the lock is a lock.
-func (v *vault) testLock(ctx context.Context) error {
-	name := storageName("test\x00" + rand.Text())
-	first := v.lock(name)
-	if err := first.within(ctx, storageLimit); err != nil {
+// TestLock takes a lock of a random name, which name makes a name of, and tries to
+// take it again. It gives ErrNoExclusion when that works, another error when the lock
+// itself fails, nil when the lock is a lock.
+func (s Storage) TestLock(ctx context.Context, name func(of string) string) error {
+	random := name("test\x00" + rand.Text())
+	first := s.Lock(random)
+	if err := first.Wait(ctx, Limit); err != nil {
 		return err
 	}
-	second := v.lock(name)
-	err := second.within(ctx, 200*time.Millisecond)
-	if err == nil {
-		return errors.Join(errNoExclusion, second.release(), first.release())
+	second := s.Lock(random)
+	if second.Wait(ctx, 200*time.Millisecond) == nil {
+		return errors.Join(ErrNoExclusion, second.Release(), first.Release())
 	}
-	return first.release()
-}
-
-// within waits for the lock for so long, and abandons it then.
-func (l *lease) within(ctx context.Context, limit time.Duration) error {
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case err := <-l.got:
-		if err != nil {
-			l.drop()
-		}
-		return err
-	case <-t.C:
-		l.abandon()
-		return context.DeadlineExceeded
-	case <-ctx.Done():
-		l.abandon()
-		return ctx.Err()
-	}
+	return first.Release()
 }

@@ -1,4 +1,4 @@
-package token
+package storage
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -21,19 +20,21 @@ type envelope struct {
 	Sealed  []byte `json:"sealed"`
 }
 
-var (
-	errForeignKey = errors.New("the record is sealed with another key")
-	errDamaged    = errors.New("the record is damaged")
-)
+// envelopeVersion is written into every envelope; another version is not read.
+const envelopeVersion = 1
 
-// sealer seals and opens records. The storage key is authenticated with them,
+// ErrForeignKey says that a record was made by somebody with other credentials.
+var ErrForeignKey = errors.New("the record is sealed with another key")
+
+// Sealer seals and opens records. The storage key is authenticated with them,
 // so a record that was moved to another key doesn't open.
-type sealer struct {
+type Sealer struct {
 	aead        cipher.AEAD
 	fingerprint string
 }
 
-func newSealer(key [32]byte) *sealer {
+// NewSealer makes the sealer of a key.
+func NewSealer(key [32]byte) *Sealer {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		panic(err) // impossible: 32 bytes are AES-256
@@ -43,53 +44,47 @@ func newSealer(key [32]byte) *sealer {
 		panic(err) // impossible: AES has the block size that GCM wants
 	}
 	sum := sha256.Sum256(append([]byte("key fingerprint\x00"), key[:]...))
-	return &sealer{aead: aead, fingerprint: hex.EncodeToString(sum[:4])}
+	return &Sealer{aead: aead, fingerprint: hex.EncodeToString(sum[:4])}
 }
 
-func (s *sealer) seal(r *record, key string) ([]byte, error) {
-	plain, err := r.encode()
-	if err != nil {
-		return nil, fmt.Errorf("encoding the record: %w", err)
-	}
+// Seal encrypts a record that will be stored under the key.
+func (s *Sealer) Seal(record []byte, key string) ([]byte, error) {
 	return json.Marshal(envelope{
-		Version: recordVersion,
+		Version: envelopeVersion,
 		Key:     s.fingerprint,
-		Sealed:  s.aead.Seal(nil, nil, plain, []byte(key)), //nolint:gosec // this AEAD makes the nonce itself, and wants none
+		Sealed:  s.aead.Seal(nil, nil, record, []byte(key)), //nolint:gosec // this AEAD makes the nonce itself, and wants none
 	})
 }
 
-func (s *sealer) open(b []byte, key string) (*record, error) {
+// Open decrypts what Seal has made for the same key.
+func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
 	var e envelope
-	if err := unmarshal(b, &e); err != nil {
-		return nil, errDamaged
+	if err := Decode(b, &e); err != nil {
+		return nil, ErrDamaged
 	}
-	if e.Version != recordVersion {
-		return nil, errVersion
+	if e.Version != envelopeVersion {
+		return nil, ErrVersion
 	}
 	if e.Key != s.fingerprint {
-		return nil, errForeignKey
+		return nil, ErrForeignKey
 	}
-	plain, err := s.aead.Open(nil, nil, e.Sealed, []byte(key))
+	record, err := s.aead.Open(nil, nil, e.Sealed, []byte(key))
 	if err != nil {
-		return nil, errDamaged
+		return nil, ErrDamaged
 	}
-	r, err := decodeRecord(plain)
-	if err != nil && !errors.Is(err, errVersion) {
-		return nil, errDamaged // the decoder's own words could quote a token
-	}
-	return r, err
+	return record, nil
 }
 
-// unmarshal decodes exactly one JSON value and keeps numbers as written, so
-// what a keep program kept is the same after a restart.
-func unmarshal(b []byte, to any) error {
+// Decode decodes exactly one JSON value and keeps numbers as written. Its error is
+// ErrDamaged: the decoder's own words could quote a token.
+func Decode(b []byte, to any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
-	if err := dec.Decode(to); err != nil {
-		return err
+	if dec.Decode(to) != nil {
+		return ErrDamaged
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errDamaged
+		return ErrDamaged
 	}
 	return nil
 }

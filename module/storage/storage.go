@@ -1,110 +1,99 @@
-package token
+package storage
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 )
 
-const (
-	// storageLimit bounds one operation of the storage.
-	storageLimit = 5 * time.Second
-	// storagePause is how long a storage that ran into the limit is left alone.
-	storagePause = 30 * time.Second
-	// maxRecord is more than any honest record needs.
-	maxRecord = 1 << 20
-)
+// Limit bounds one operation of a storage.
+const Limit = 5 * time.Second
 
 var (
-	errNoStorage   = errors.New("no storage")
-	errStorageDown = errors.New("the storage doesn't answer")
+	// ErrDown says that the storage hung a moment ago, or hangs now.
+	ErrDown = errors.New("the storage doesn't answer")
+	// ErrDamaged says that a record can't be read.
+	ErrDamaged = errors.New("the record is damaged")
+	// ErrVersion says that a record was written by a version that isn't known here.
+	ErrVersion = errors.New("the record has another version")
 )
 
-// vault is one source's place in Caddy's storage. A nil vault holds nothing.
+// Storage is a backend, a storage module of Caddy, made safe for callers that must
+// neither hang nor panic with it.
 //
 // Storage modules are other people's code over a network or a disk: each
 // operation runs in a goroutine of its own, bounded and recovered, and a
-// storage that hangs is left alone for a while.
-type vault struct {
-	storage certmagic.Storage
-	key     string // of the record
-	mutex   string // name of the lock
-	seal    *sealer
+// storage that hangs is left alone.
+type Storage struct {
+	Backend certmagic.Storage
+	Health  *Health
+}
+
+// Health counts what a storage has not finished. It may outlive the Storage: after
+// a reload with the same backend, what hung before hangs still.
+type Health struct {
+	// MaxHanging operations may have outlived their limit before no other is begun,
+	// MaxAbandoned waits for locks, and unlocks, before no other lock is tried. It is
+	// one at least: each is a goroutine that may never end.
+	MaxHanging, MaxAbandoned int32
+	// Pause is how long a storage that ran into the limit is left alone.
+	Pause time.Duration
 
 	downUntil atomic.Int64 // Unix nanoseconds
-	hanging   atomic.Int32 // operations that outlived their limit
-	queueing  atomic.Int32 // abandoned waits for the lock
-	lockDoubt atomic.Bool  // the last lock gave nothing but errors
+	hanging   atomic.Int32
+	abandoned atomic.Int32
 }
 
-func newVault(s certmagic.Storage, p *policy) *vault {
-	if s == nil {
-		return nil
+// AbandonedLocks is the number of locks that the storage is still busy with although
+// nobody waits for them.
+func (h *Health) AbandonedLocks() int { return int(h.abandoned.Load()) }
+
+// Down reports whether the storage is left alone because it hung.
+func (h *Health) Down() bool {
+	return h.hanging.Load() >= max(1, h.MaxHanging) || time.Now().UnixNano() < h.downUntil.Load()
+}
+
+func (h *Health) pause() { h.downUntil.Store(time.Now().Add(h.Pause).UnixNano()) }
+
+// Load returns the record of a key, nil when there is none. One of more than
+// maxSize bytes can't be one of ours.
+func (s Storage) Load(ctx context.Context, key string, maxSize int) ([]byte, error) {
+	if s.Health.Down() {
+		return nil, fmt.Errorf("loading the record: %w", ErrDown)
 	}
-	return &vault{
-		storage: s,
-		key:     storageName(p.identity),
-		mutex:   storageName("lock\x00" + p.identity),
-		seal:    newSealer(p.sealKey),
-	}
-}
-
-// storageName is the form of every key and lock name. Hex only: storage
-// modules sanitise lock names lossily, and keys not at all.
-func storageName(of string) string {
-	sum := sha256.Sum256([]byte(of))
-	return "oauth/" + hex.EncodeToString(sum[:])
-}
-
-// load gives the stored record, or nil when there is none.
-func (v *vault) load(ctx context.Context) (*record, error) {
-	b, err := bounded(ctx, v, func(ctx context.Context) ([]byte, error) { return v.storage.Load(ctx, v.key) })
+	b, err := bounded(ctx, s.Health, func(ctx context.Context) ([]byte, error) { return s.Backend.Load(ctx, key) })
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNoStorage):
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("loading the record: %w", err)
 	case len(b) == 0:
 		return nil, nil // what a no-op storage gives
-	case len(b) > maxRecord:
-		return nil, fmt.Errorf("reading the record: %w", errDamaged)
+	case len(b) > maxSize:
+		return nil, fmt.Errorf("reading the record: %w", ErrDamaged)
+	default:
+		return b, nil
 	}
-	r, err := v.seal.open(b, v.key)
-	if err != nil {
-		return nil, fmt.Errorf("reading the record: %w", err)
-	}
-	return r, nil
 }
 
-// save stores the record. What was paid for with a token call is stored even
-// when the time of the renewal is over, so only the vault's own limit counts.
-func (v *vault) save(ctx context.Context, r *record) error {
-	if v == nil {
-		return errNoStorage
+// Store stores the record of a key.
+func (s Storage) Store(ctx context.Context, key string, b []byte) error {
+	if s.Health.Down() {
+		return fmt.Errorf("storing the record: %w", ErrDown)
 	}
-	b, err := v.seal.seal(r, v.key)
-	if err != nil {
-		return err
-	}
-	_, err = bounded(context.WithoutCancel(ctx), v, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, v.storage.Store(ctx, v.key, b)
+	_, err := bounded(ctx, s.Health, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.Backend.Store(ctx, key, b)
 	})
 	if err != nil {
 		return fmt.Errorf("storing the record: %w", err)
 	}
 	return nil
-}
-
-// down tells whether the storage hung a moment ago.
-func (v *vault) down() bool {
-	return v.hanging.Load() > 0 || time.Now().UnixNano() < v.downUntil.Load()
 }
 
 const (
@@ -113,74 +102,72 @@ const (
 	opAbandoned
 )
 
-// bounded runs one storage operation, unless the storage is known to hang.
-func bounded[T any](ctx context.Context, v *vault, op func(context.Context) (T, error)) (T, error) {
-	var none T
-	if v == nil {
-		return none, errNoStorage
-	}
-	if v.down() {
-		return none, errStorageDown
-	}
-	return insist(ctx, v, op)
-}
-
-// insist runs one storage operation for at most storageLimit, whether the
-// storage honours its context or not.
-func insist[T any](ctx context.Context, v *vault, op func(context.Context) (T, error)) (T, error) {
+// bounded runs one operation for at most Limit, whether the backend honours its
+// context or not. What outlives that counts as hanging, and in the other counters.
+func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T, error), counters ...*atomic.Int32) (T, error) {
 	type result struct {
 		value T
 		err   error
 	}
+	count := func(n int32) {
+		h.hanging.Add(n)
+		for _, c := range counters {
+			c.Add(n)
+		}
+	}
 	var none T
-	limited, cancel := context.WithTimeout(ctx, storageLimit)
+	limited, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
 
 	var state atomic.Int32
 	done := make(chan result, 1)
 	go func() {
 		var r result
-		r.err = recovered(func() (err error) {
+		r.err = Recover(func() (err error) {
 			r.value, err = op(limited)
 			return err
 		})
 		done <- r
 		if !state.CompareAndSwap(opRunning, opFinished) {
-			v.hanging.Add(-1)
+			count(-1)
 		}
 	}()
 
 	select {
 	case r := <-done:
 		if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
-			v.pause()
+			h.pause()
 		}
 		return r.value, r.err
 	case <-limited.Done():
 	}
 	if ctx.Err() == nil {
-		v.pause()
+		h.pause()
 	}
-	v.hanging.Add(1)
+	count(1)
 	if !state.CompareAndSwap(opRunning, opAbandoned) {
-		v.hanging.Add(-1) // it ended just now
+		count(-1) // it ended just now
 	}
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	return none, errStorageDown
+	return none, ErrDown
 }
 
-func (v *vault) pause() {
-	v.downUntil.Store(time.Now().Add(storagePause).UnixNano())
+// PanicError is a panic of somebody else's code.
+type PanicError struct {
+	value string
+	Stack []byte
 }
 
-// recovered turns a panic into an error. Its text is left out: it could quote
-// what the code was working on.
-func recovered(f func() error) (err error) {
+func (e *PanicError) Error() string { return "panic (" + e.value + ")" }
+
+// Recover runs f and turns a panic into a *PanicError. The panic's text is left out:
+// it could quote what the code was working on.
+func Recover(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &panicError{value: fmt.Sprintf("%T", p), stack: stack()}
+			err = &PanicError{value: fmt.Sprintf("%T", p), Stack: debug.Stack()}
 		}
 	}()
 	return f()

@@ -1,14 +1,9 @@
 package token
 
 import (
-	"context"
 	"fmt"
 	"time"
 )
-
-// This file is what the two halves of the package agree on: the source half
-// (configuration, requests to the token endpoint) and the keeper half (when to
-// ask, whom to share the answer with, where to store it).
 
 // Grant is what a token endpoint gave.
 type Grant struct {
@@ -29,28 +24,16 @@ type Grant struct {
 	Exchange *Exchange
 }
 
-func (g *Grant) warn(text string) {
-	if text != "" {
-		g.Warnings = append(g.Warnings, text)
-	}
-}
-
-// endpoint signs in and renews. The keeper calls it, one call at a time. An error
-// is always a *Failure.
-type endpoint interface {
-	obtain(ctx context.Context, in circumstances) (Grant, error)
-	refresh(ctx context.Context, prev *Token, in circumstances) (Grant, error)
-	canObtain() bool
-	canRefresh() bool
-}
-
 // circumstances are what a token call depends on beside the credentials.
-type circumstances struct {
+type Params struct {
+	// access and refresh are the tokens that are held, which a renewal may send; ""
+	// for none.
+	Access, Refresh string
 	// skew is added to the clock for $timestamp; the keeper learns it from a
 	// refusal's Date.
-	skew time.Duration
+	Skew time.Duration
 	// refused is $refused: an API has refused the token that is held.
-	refused bool
+	Refused bool
 }
 
 // FailureKind tells what a failed token call means for the next one.
@@ -129,31 +112,26 @@ func (f *Failure) Error() string {
 	return msg
 }
 
-// policy is what the keeper needs to know of a source besides its endpoint.
-type policy struct {
-	// name is the source's name in the configuration.
-	name string
-	// lifetime counts when an answer states none; 0 = not configured.
-	lifetime time.Duration
-	// refreshBefore is the window before the expiry; 0 = use refreshFraction.
-	refreshBefore time.Duration
-	// refreshFraction is the window as a part of the lifetime, in (0, 0.5].
-	refreshFraction float64
-	// mustDiffer: an unchanged token is a failed refresh.
-	mustDiffer bool
-	// warm: obtain at start.
-	warm bool
-	// retryRefused is the wait after a refused sign-in.
-	retryRefused time.Duration
-	// timeout bounds one call of the endpoint.
-	timeout time.Duration
-	// identity is the hex SHA-256 of what determines the token: endpoint URLs,
-	// credentials, programs. The keys of pool and vault derive from it.
-	identity string
-	// sealKey seals records in the vault; derived from the credentials.
-	sealKey [32]byte
-	// seed is the configured refresh token of a source that can't obtain.
-	seed string
-	// static is a fixed token; such a source has no endpoint.
-	static string
+// Exchange is one call of a token endpoint, for people to look at. Everything in
+// it is masked: no credential, token or signature can be read from it.
+type Exchange struct {
+	Time time.Time `json:"time"`
+	// How is "obtain" or "refresh".
+	How     string           `json:"how"`
+	Request ExchangedRequest `json:"request"`
+	// Status is the HTTP status; 0 when there was no answer.
+	Status int `json:"status,omitempty"`
+	// Answer is the answer's document, or in words what it was instead.
+	Answer any `json:"answer,omitempty"`
+	// Error is why the call gave no token; "" when it did.
+	Error string `json:"error,omitempty"`
+}
+
+// ExchangedRequest is the request of an [Exchange].
+type ExchangedRequest struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers,omitempty"`
+	// Body is a document, of JSON or a form.
+	Body any `json:"body,omitempty"`
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // UnmarshalCaddyfile sets up the transport. Besides its own subdirectives it
@@ -92,7 +92,7 @@ func (t *Transport) unmarshalMaxSize(d *caddyfile.Dispenser) error {
 }
 
 func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {
-	rule, err := token.ParseExpired(d)
+	rule, err := source.ParseExpired(d)
 	if err != nil {
 		return err
 	}

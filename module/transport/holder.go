@@ -10,6 +10,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // Holder is what the transport needs of a token source: its keeper and its
@@ -54,7 +55,7 @@ type rule struct {
 }
 
 // compile makes a rule of its configuration.
-func compile(written *token.Expired, define string) (rule, error) {
+func compile(written *source.Expired, define string) (rule, error) {
 	r := rule{statuses: slices.Clone(written.Status)}
 	for _, status := range r.statuses {
 		if status < 300 || status > 599 {

@@ -16,6 +16,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // How much of an answer a token_expired program sees, at most.
@@ -64,7 +65,7 @@ type Transport struct {
 
 	// Which answers mean that the token is dead. Default: what the token source
 	// says.
-	TokenExpired *token.Expired `json:"token_expired,omitempty"`
+	TokenExpired *source.Expired `json:"token_expired,omitempty"`
 
 	// How many bytes of an answer, decompressed, the program of token_expired may
 	// see. A larger answer goes on unseen. Default: 1 MiB; at most 64 MiB.

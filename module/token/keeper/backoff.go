@@ -1,9 +1,11 @@
-package token
+package keeper
 
 import (
 	"cmp"
 	"errors"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 var (
@@ -14,37 +16,37 @@ var (
 // hold is how long no call may be made, and why; 0 when one may. A wait that is
 // longer than it can be means that the wall clock was set back; it is over
 // then. The caller holds k.mu.
-func (k *Keeper) hold(now time.Time) (wait time.Duration, cause error) {
+func (k *Keeper) backoffLeft(now time.Time) (wait time.Duration, cause error) {
 	consider := func(until time.Time, limit time.Duration, why error) {
 		if w := until.Sub(now); w > wait && w <= limit {
 			wait, cause = w, why
 		}
 	}
-	consider(k.holdTill, k.holdFor, cmp.Or(k.lastErr, errBackingOff))
-	consider(k.record.RefusedUntil, longestRefusal, k.refusedCause())
+	consider(k.backoffUntil, k.backoffFor, cmp.Or(k.lastErr, errBackingOff))
+	consider(k.record.RefusedUntil, token.MaxWait, k.refusedCause())
 	return wait, cause
 }
 
 // pause lets no call be made for so long. The caller holds k.mu.
-func (k *Keeper) pause(now time.Time, wait time.Duration) {
-	k.holdTill, k.holdFor = now.Add(wait), wait
+func (k *Keeper) startBackoff(now time.Time, wait time.Duration) {
+	k.backoffUntil, k.backoffFor = now.Add(wait), wait
 }
 
 // release ends the wait after failures. The caller holds k.mu.
-func (k *Keeper) release() {
-	k.failures, k.lastErr, k.holdTill, k.quick = 0, nil, time.Time{}, 0
+func (k *Keeper) endBackoff() {
+	k.failures, k.lastErr, k.backoffUntil, k.quickRetries = 0, nil, time.Time{}, 0
 }
 
 // refusedCause is the refusal that is waited for, or the memory of one before
 // a restart.
 func (k *Keeper) refusedCause() error {
-	if _, ok := errors.AsType[*Failure](k.lastErr); ok {
+	if _, ok := errors.AsType[*token.Failure](k.lastErr); ok {
 		return k.lastErr
 	}
 	return errRefusedBefore
 }
 
 // refusedNow tells whether the wait is for a refusal. The caller holds k.mu.
-func (k *Keeper) refusedNow() bool {
+func (k *Keeper) signInRefused() bool {
 	return k.record.RefusedUntil.After(k.now())
 }

@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -8,28 +8,30 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"go.uber.org/zap/zapcore"
 )
 
 func refuse(context.Context, tokenCall) error {
-	return &Failure{Kind: Refused, Status: 401, Code: "400100", Reason: "bad signature"}
+	return &token.Failure{Kind: token.Refused, Status: 401, Code: "400100", Reason: "bad signature"}
 }
 
 // A wrong secret can lock the account: few attempts, remembered over a restart
 // and by the fleet, forgotten when the credentials change.
 func TestRefusedSignIn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		i.before = refuse
 		k, l := keeping(t, testPolicy(), i, s)
 		k.Start()
 		began := time.Now()
 		_, err := k.Token(within(t, 2*time.Second))
-		none, ok := errors.AsType[*NoTokenError](err)
+		none, ok := errors.AsType[*token.NoTokenError](err)
 		if !ok || none.RetryAfter != 5*time.Minute {
 			t.Fatalf("Token: %v", err)
 		}
-		if fail, ok := errors.AsType[*Failure](err); !ok || fail.Code != "400100" {
+		if fail, ok := errors.AsType[*token.Failure](err); !ok || fail.Code != "400100" {
 			t.Errorf("cause %v", none.Cause)
 		}
 		if s := k.State(); s.Phase != "failing" || !s.NextAttempt.Equal(time.Now().Add(5*time.Minute)) {
@@ -63,7 +65,7 @@ func TestRefusedSignIn(t *testing.T) {
 
 		i.set(func() { i.before = nil })
 		changed := testPolicy()
-		changed.identity = "other credentials"
+		changed.Identity = "other credentials"
 		fixed, _ := keeping(t, changed, i, s)
 		must(t, fixed)
 	})
@@ -71,7 +73,7 @@ func TestRefusedSignIn(t *testing.T) {
 
 func TestRefusedSignInKeepsTheValidToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		i.noRefresh = true
 		k, _ := keeping(t, testPolicy(), i, s)
 		other, _ := keeping(t, testPolicy(), i, s)
@@ -102,7 +104,7 @@ func TestRefusedSignInKeepsTheValidToken(t *testing.T) {
 func TestAHundredInvalidations(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, l := keeping(t, testPolicy(), i, newStorage())
+		k, l := keeping(t, testPolicy(), i, newMemory())
 		dead := must(t, k)
 		time.Sleep(time.Hour)
 		i.kill()
@@ -139,7 +141,7 @@ func TestAHundredInvalidations(t *testing.T) {
 // made it still has to give the lock back.
 func TestDeadTokenIsReplacedInTheBackground(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.hook = func(ctx context.Context, op string) error {
 			if op == "Unlock" {
 				return pause(ctx, 300*time.Millisecond)
@@ -166,10 +168,10 @@ func TestDeadTokenIsReplacedInTheBackground(t *testing.T) {
 // each other out. The ping-pong is bounded, and told.
 func TestAnotherSystemStealsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, l := keeping(t, testPolicy(), i, s)
 		fleetmate, _ := keeping(t, testPolicy(), i, s)
-		thief, _ := keeping(t, testPolicy(), i, newStorage())
+		thief, _ := keeping(t, testPolicy(), i, newMemory())
 		for range 600 {
 			for _, k := range []*Keeper{k, fleetmate, thief} {
 				tok, err := k.Token(t.Context())
@@ -201,15 +203,15 @@ func TestRefusalThatNoRenewalCures(t *testing.T) {
 	for _, differ := range []bool{true, false} {
 		bubble(t, func(t *testing.T) {
 			p := testPolicy()
-			p.mustDiffer = differ
+			p.MustDiffer = differ
 			i := newIssuer()
 			pause := refusalWindow
 			if !differ { // and the endpoint doesn't give another token either
 				pause = suspectPause
 				until := time.Now().Add(24 * time.Hour)
-				i.grant = func(g *Grant) { g.Access, g.Expires = "always", until }
+				i.grant = func(g *token.Grant) { g.Access, g.Expires = "always", until }
 			}
-			k, l := keeping(t, p, i, newStorage())
+			k, l := keeping(t, p, i, newMemory())
 			k.Start()
 			must(t, k)
 			time.Sleep(time.Hour)
@@ -253,7 +255,7 @@ func TestLearnedLifetime(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				i.lifetime = tt.stated
 				k, l := keeping(t, testPolicy(), i, s)
 				deaths := func(for_ time.Duration) (n int) {

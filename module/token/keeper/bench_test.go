@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ func benchKeeper(b *testing.B) *Keeper {
 	b.Helper()
 	i := newIssuer()
 	i.latency = 0
-	k := newKeeper(testPolicy(), i)
+	k := New(testPolicy(), i)
 	k.Attach(Env{})
 	if _, err := k.Token(b.Context()); err != nil {
 		b.Fatal(err)
@@ -53,7 +53,7 @@ func BenchmarkClock(b *testing.B) {
 func TestTokenAllocatesNothing(t *testing.T) {
 	i := newIssuer()
 	i.latency = 0
-	k := newKeeper(testPolicy(), i)
+	k := New(testPolicy(), i)
 	k.Attach(Env{})
 	defer func() { _ = k.Destruct() }()
 	ctx := t.Context()

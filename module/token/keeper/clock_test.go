@@ -1,10 +1,12 @@
-package token
+package keeper
 
 import (
 	"context"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -25,10 +27,10 @@ func TestLifetime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				p := testPolicy()
-				p.lifetime = tt.configured
+				p.Lifetime = tt.configured
 				i := newIssuer()
 				i.lifetime = tt.stated
-				i.grant = func(g *Grant) {
+				i.grant = func(g *token.Grant) {
 					if tt.absolute > 0 {
 						g.Expires = time.Now().Add(tt.absolute - i.latency/2)
 					}
@@ -49,11 +51,11 @@ func TestClockSkew(t *testing.T) {
 	for _, off := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
 		t.Run(off.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				i.noRefresh = true
 				i.before = func(_ context.Context, c tokenCall) error {
 					if signed := c.at.Add(-off).Add(c.skew); signed.Sub(c.at).Abs() > time.Minute {
-						return &Failure{Kind: Refused, Status: 401, Date: c.at.Truncate(time.Second)}
+						return &token.Failure{Kind: token.Refused, Status: 401, Date: c.at.Truncate(time.Second)}
 					}
 					return nil
 				}
@@ -90,9 +92,9 @@ func TestClockSkewThatDidNotHelp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		i.before = func(_ context.Context, c tokenCall) error {
-			return &Failure{Kind: Refused, Status: 401, Date: c.at.Add(time.Hour)}
+			return &token.Failure{Kind: token.Refused, Status: 401, Date: c.at.Add(time.Hour)}
 		}
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		if _, err := k.Token(within(t, time.Second)); err == nil || i.calls() != 2 {
 			t.Fatalf("%v after %d calls", err, i.calls())
 		}
@@ -110,7 +112,7 @@ func TestClockSkewThatDidNotHelp(t *testing.T) {
 func TestWallClockJumps(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		var jump atomic.Int64
 		k.clock = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
 		first, err := k.Token(within(t, time.Second))
@@ -142,7 +144,7 @@ func TestWallClockJumps(t *testing.T) {
 func TestAbsoluteExpiryWithSkew(t *testing.T) {
 	ours := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	theirs := ours.Add(10 * time.Minute)
-	at, assumed := expiry(Grant{Expires: theirs.Add(time.Hour)}, &policy{}, ours, 10*time.Minute)
+	at, assumed := expiry(token.Grant{Expires: theirs.Add(time.Hour)}, &token.Policy{}, ours, 10*time.Minute)
 	if !at.Equal(ours.Add(time.Hour)) || assumed {
 		t.Errorf("expires %v, assumed %v", at, assumed)
 	}

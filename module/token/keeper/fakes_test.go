@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -33,7 +35,7 @@ type issuer struct {
 	// the latter is a lost answer.
 	before, after func(ctx context.Context, c tokenCall) error
 	// grant changes what is given.
-	grant func(g *Grant)
+	grant func(g *token.Grant)
 }
 
 type tokenCall struct {
@@ -48,19 +50,19 @@ func newIssuer() *issuer {
 	return &issuer{latency: 150 * time.Millisecond, lifetime: 2 * time.Hour, unused: make(map[string]bool)}
 }
 
-func (i *issuer) canObtain() bool { return !i.noObtain }
+func (i *issuer) CanObtain() bool { return !i.noObtain }
 
-func (i *issuer) canRefresh() bool { return !i.noRefresh }
+func (i *issuer) CanRefresh() bool { return !i.noRefresh }
 
-func (i *issuer) obtain(ctx context.Context, in circumstances) (Grant, error) {
-	return i.answer(ctx, tokenCall{how: howObtain, skew: in.skew, refused: in.refused})
+func (i *issuer) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
+	return i.answer(ctx, tokenCall{how: howObtain, skew: in.Skew, refused: in.Refused})
 }
 
-func (i *issuer) refresh(ctx context.Context, prev *Token, in circumstances) (Grant, error) {
-	return i.answer(ctx, tokenCall{how: howRefresh, sent: prev.refresh, skew: in.skew, refused: in.refused})
+func (i *issuer) Refresh(ctx context.Context, in token.Params) (token.Grant, error) {
+	return i.answer(ctx, tokenCall{how: howRefresh, sent: in.Refresh, skew: in.Skew, refused: in.Refused})
 }
 
-func (i *issuer) answer(ctx context.Context, c tokenCall) (Grant, error) {
+func (i *issuer) answer(ctx context.Context, c tokenCall) (token.Grant, error) {
 	c.at = time.Now()
 	i.mu.Lock()
 	i.ledger = append(i.ledger, c)
@@ -68,36 +70,36 @@ func (i *issuer) answer(ctx context.Context, c tokenCall) (Grant, error) {
 	i.mu.Unlock()
 	if before != nil {
 		if err := before(ctx, c); err != nil {
-			return Grant{}, err
+			return token.Grant{}, err
 		}
 	}
 	if err := pause(ctx, i.latency/2); err != nil {
-		return Grant{}, err
+		return token.Grant{}, err
 	}
 	g, err := i.process(c)
 	if err != nil {
 		return g, err
 	}
 	if err := pause(ctx, i.latency/2); err != nil {
-		return Grant{}, err
+		return token.Grant{}, err
 	}
 	if after != nil {
 		if err := after(ctx, c); err != nil {
-			return Grant{}, err
+			return token.Grant{}, err
 		}
 	}
 	return g, nil
 }
 
-func (i *issuer) process(c tokenCall) (Grant, error) {
+func (i *issuer) process(c tokenCall) (token.Grant, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if c.how == howRefresh && !i.unused[c.sent] {
-		return Grant{}, &Failure{Kind: Refused, Status: 200, Code: "400001", Reason: "unknown refresh token"}
+		return token.Grant{}, &token.Failure{Kind: token.Refused, Status: 200, Code: "400001", Reason: "unknown refresh token"}
 	}
 	delete(i.unused, c.sent)
 	i.made++
-	g := Grant{Access: fmt.Sprintf("access-%d", i.made), Refresh: fmt.Sprintf("refresh-%d", i.made), Lifetime: i.lifetime}
+	g := token.Grant{Access: fmt.Sprintf("access-%d", i.made), Refresh: fmt.Sprintf("refresh-%d", i.made), Lifetime: i.lifetime}
 	if i.noRefresh {
 		g.Refresh = ""
 	}
@@ -114,7 +116,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return &Failure{Kind: Ambiguous, Reason: "timed out"}
+		return &token.Failure{Kind: token.Ambiguous, Reason: "timed out"}
 	}
 }
 
@@ -149,7 +151,7 @@ func (i *issuer) log() []tokenCall {
 	return slices.Clone(i.ledger)
 }
 
-func (i *issuer) accepts(t *Token) bool {
+func (i *issuer) accepts(t *token.Token) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return t.Access == i.live
@@ -169,7 +171,7 @@ func (i *issuer) set(f func()) {
 
 // down makes every call fail like a dead host.
 func down(context.Context, tokenCall) error {
-	return &Failure{Kind: Ambiguous, Reason: "connecting"}
+	return &token.Failure{Kind: token.Ambiguous, Reason: "connecting"}
 }
 
 // seeded gives a keeper random numbers that are the same in each run.
@@ -198,7 +200,7 @@ func newLogbook() *logbook {
 	return &logbook{logs: logs, logger: zap.New(core)}
 }
 
-func (l *logbook) Renewed(_ string, _ *Token, how string, _ time.Duration) {
+func (l *logbook) Renewed(_ string, _ *token.Token, how string, _ time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.renewed = append(l.renewed, how)
@@ -222,9 +224,9 @@ func (l *logbook) count(level zapcore.Level, message string) int {
 }
 
 // keeping gives a keeper on s (nil: memory only) that the test destructs.
-func keeping(t *testing.T, p policy, e endpoint, s certmagic.Storage) (*Keeper, *logbook) {
+func keeping(t *testing.T, p token.Policy, e Endpoint, s certmagic.Storage) (*Keeper, *logbook) {
 	t.Helper()
-	k := newKeeper(p, e).seeded(1)
+	k := New(p, e).seeded(1)
 	l := newLogbook()
 	k.Attach(Env{Storage: s, Logger: l.logger, Events: l})
 	t.Cleanup(func() {
@@ -248,7 +250,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 // must gives the token that a request with a budget of 2 s gets.
-func must(t *testing.T, k *Keeper) *Token {
+func must(t *testing.T, k *Keeper) *token.Token {
 	t.Helper()
 	tok, err := k.Token(within(t, 2*time.Second))
 	if err != nil {

@@ -1,10 +1,12 @@
-package token
+package keeper
 
 import (
 	"context"
 	"crypto/rand"
 	"math"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"go.uber.org/zap"
 )
@@ -32,51 +34,53 @@ func newID() string { return rand.Text() }
 // exclusive waits for the storage's lock, bounded, and reads the vault while
 // it waits: usually the holder of the lock is getting the very token. Without
 // the lock at the end, the renewal goes on without it.
-func (k *Keeper) exclusive(ctx context.Context, v *vault, f *flight) (unlock func(), o outcome, done bool) {
+func (k *Keeper) acquireLock(ctx context.Context, v *store, f *inflight) (unlock func(), o outcome, done bool) {
 	nothing := func() {}
-	if v.down() {
+	if v.Health.Down() {
 		return nothing, o, false
 	}
-	log := k.around.Load().Logger
+	log := k.env.Load().Logger
 	patience := time.NewTimer(lockPatience)
 	defer patience.Stop()
 	began := time.Now()
-	l := v.lock(v.mutex)
+	l := v.Lock(v.lockName)
+	got := l.Got()
 	for {
-		poll := time.NewTimer(k.napTime())
+		poll := time.NewTimer(k.pollInterval())
 		select {
-		case err := <-l.got:
+		case err := <-got:
 			poll.Stop()
 			if err == nil {
 				v.lockDoubt.Store(false)
 				return func() {
-					if err := l.release(); err != nil {
+					if err := l.Release(); err != nil {
 						log.Warn("token lock not released", zap.Error(err))
 					}
 				}, o, false
 			}
-			l.drop()
+			got = nil
 			if v.lockDoubt.Load() || time.Since(began) > lockErrorPatience {
 				v.lockDoubt.Store(true)
 				log.Warn("renewing without the storage's lock", zap.Error(err))
 				return nothing, o, false
 			}
 		case <-poll.C:
-			if o, done := k.look(ctx, v, f); done {
-				l.abandon()
+			if o, done := k.checkStore(ctx, v, f); done {
+				l.Abandon()
 				return nothing, o, true
 			}
-			if l.got == nil {
-				l = v.lock(v.mutex)
+			if got == nil {
+				l = v.Lock(v.lockName)
+				got = l.Got()
 			}
 		case <-patience.C:
 			poll.Stop()
-			l.abandon()
+			l.Abandon()
 			log.Warn("renewing without the storage's lock: it is held for too long")
 			return nothing, o, false
 		case <-ctx.Done():
 			poll.Stop()
-			l.abandon()
+			l.Abandon()
 			return nothing, outcome{how: howAdopt, err: ctx.Err()}, true
 		}
 	}
@@ -84,11 +88,11 @@ func (k *Keeper) exclusive(ctx context.Context, v *vault, f *flight) (unlock fun
 
 // marked is how long ago another instance began a call that it hasn't ended
 // with a new record; very long when there is none. The caller holds k.mu.
-func (k *Keeper) marked(now time.Time) time.Duration {
-	if k.record.Asker == k.id {
+func (k *Keeper) sinceMark(now time.Time) time.Duration {
+	if k.record.CallBy == k.id {
 		return math.MaxInt64
 	}
-	return now.Sub(k.record.Asking).Abs()
+	return now.Sub(k.record.CallAt).Abs()
 }
 
 // turn looks whether a renewal is still needed, now that others may have had
@@ -96,22 +100,22 @@ func (k *Keeper) marked(now time.Time) time.Duration {
 // way that this instance is alone: it leaves its mark, waits longer than a read
 // and a write take, and goes on only if the mark is still its own. Of all who
 // saw no mark at the same time, the last to write goes on.
-func (k *Keeper) turn(ctx context.Context, v *vault, f *flight) (outcome, bool) {
+func (k *Keeper) waitTurn(ctx context.Context, v *store, f *inflight) (outcome, bool) {
 	for {
-		if o, done := k.afterMark(ctx, v, f); done || f.forced || k.excludes.Load() {
+		if o, done := k.waitForOthers(ctx, v, f); done || f.forced || k.lockExcludes.Load() {
 			return o, done
 		}
-		if !k.mark(ctx, v, "") {
+		if !k.markCall(ctx, v, "") {
 			return outcome{}, false // not stored: nobody sees it
 		}
-		if err := nap(ctx, markSettles); err != nil {
+		if err := sleep(ctx, markSettles); err != nil {
 			return outcome{how: howAdopt, err: err}, true
 		}
-		if o, done := k.look(ctx, v, f); done {
+		if o, done := k.checkStore(ctx, v, f); done {
 			return o, true
 		}
 		k.mu.Lock()
-		mine := k.record.Asker == k.id
+		mine := k.record.CallBy == k.id
 		k.mu.Unlock()
 		if mine {
 			return outcome{}, false
@@ -121,24 +125,24 @@ func (k *Keeper) turn(ctx context.Context, v *vault, f *flight) (outcome, bool) 
 
 // afterMark looks until no other instance is in the middle of a call, or has
 // been for too long.
-func (k *Keeper) afterMark(ctx context.Context, v *vault, f *flight) (outcome, bool) {
+func (k *Keeper) waitForOthers(ctx context.Context, v *store, f *inflight) (outcome, bool) {
 	for {
-		if o, done := k.look(ctx, v, f); done {
+		if o, done := k.checkStore(ctx, v, f); done {
 			return o, true
 		}
 		k.mu.Lock()
-		free := f.forced || k.marked(k.now()) >= markPatience
+		free := f.forced || k.sinceMark(k.now()) >= markPatience
 		k.mu.Unlock()
 		if free {
 			return outcome{}, false
 		}
-		if err := nap(ctx, k.napTime()); err != nil {
+		if err := sleep(ctx, k.pollInterval()); err != nil {
 			return outcome{how: howAdopt, err: err}, true
 		}
 	}
 }
 
-func nap(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -150,18 +154,18 @@ func nap(ctx context.Context, d time.Duration) error {
 }
 
 // napTime is the time between two looks into the vault: 50 to 250 ms.
-func (k *Keeper) napTime() time.Duration {
-	return 50*time.Millisecond + part(200*time.Millisecond, k.random())
+func (k *Keeper) pollInterval() time.Duration {
+	return 50*time.Millisecond + scale(200*time.Millisecond, k.random())
 }
 
 // read loads the record and adopts it if it is newer; then it gives its token.
 // A record that can't be read is as good as none: it is replaced in time.
-func (k *Keeper) read(ctx context.Context, v *vault) *Token {
+func (k *Keeper) loadStored(ctx context.Context, v *store) *token.Token {
 	stored, err := v.load(ctx)
 	if err != nil && ctx.Err() == nil {
-		log := k.around.Load().Logger.Debug
+		log := k.env.Load().Logger.Debug
 		if k.unreadable.CompareAndSwap(false, true) {
-			log = k.around.Load().Logger.Warn
+			log = k.env.Load().Logger.Warn
 		}
 		log("token record not usable", zap.Error(err))
 		return nil
@@ -172,11 +176,11 @@ func (k *Keeper) read(ctx context.Context, v *vault) *Token {
 	k.unreadable.Store(false)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.adopt(stored)
+	return k.applyStored(stored)
 }
 
 // adopt takes over what the vault knows better. The caller holds k.mu.
-func (k *Keeper) adopt(stored *record) *Token {
+func (k *Keeper) applyStored(stored *record) *token.Token {
 	if stored == nil {
 		return nil
 	}
@@ -193,7 +197,7 @@ func (k *Keeper) adopt(stored *record) *Token {
 	}
 	if !stored.newer(&k.record) {
 		if stored.Generation == k.record.Generation {
-			k.record.heed(stored)
+			k.record.merge(stored)
 			k.unsaved = false
 		}
 		return nil

@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 var errKilled = errors.New("killed")
@@ -16,7 +18,7 @@ var errKilled = errors.New("killed")
 // it does to the storage or the endpoint has an effect. Its lock goes stale
 // after 10 s, as with FileStorage.
 type process struct {
-	*storage
+	*memory
 	issuer *issuer
 
 	mu    sync.Mutex
@@ -63,17 +65,17 @@ func (p *process) killed() bool {
 }
 
 func (p *process) Load(ctx context.Context, key string) (b []byte, err error) {
-	err = p.do(func() (err error) { b, err = p.storage.Load(ctx, key); return err })
+	err = p.do(func() (err error) { b, err = p.memory.Load(ctx, key); return err })
 	return b, err
 }
 
 func (p *process) Store(ctx context.Context, key string, b []byte) error {
-	return p.do(func() error { return p.storage.Store(ctx, key, b) })
+	return p.do(func() error { return p.memory.Store(ctx, key, b) })
 }
 
 func (p *process) Lock(ctx context.Context, name string) error {
 	return p.do(func() error {
-		err := p.storage.Lock(ctx, name)
+		err := p.memory.Lock(ctx, name)
 		if err == nil {
 			p.mu.Lock()
 			p.holds[name] = true
@@ -88,20 +90,20 @@ func (p *process) Unlock(ctx context.Context, name string) error {
 		p.mu.Lock()
 		delete(p.holds, name)
 		p.mu.Unlock()
-		return p.storage.Unlock(ctx, name)
+		return p.memory.Unlock(ctx, name)
 	})
 }
 
-func (p *process) canObtain() bool  { return true }
-func (p *process) canRefresh() bool { return true }
+func (p *process) CanObtain() bool  { return true }
+func (p *process) CanRefresh() bool { return true }
 
-func (p *process) obtain(ctx context.Context, in circumstances) (g Grant, err error) {
-	err = p.do(func() (err error) { g, err = p.issuer.obtain(ctx, in); return err })
+func (p *process) Obtain(ctx context.Context, in token.Params) (g token.Grant, err error) {
+	err = p.do(func() (err error) { g, err = p.issuer.Obtain(ctx, in); return err })
 	return g, err
 }
 
-func (p *process) refresh(ctx context.Context, prev *Token, in circumstances) (g Grant, err error) {
-	err = p.do(func() (err error) { g, err = p.issuer.refresh(ctx, prev, in); return err })
+func (p *process) Refresh(ctx context.Context, in token.Params) (g token.Grant, err error) {
+	err = p.do(func() (err error) { g, err = p.issuer.Refresh(ctx, in); return err })
 	return g, err
 }
 
@@ -128,9 +130,9 @@ func TestKilledAtEachStep(t *testing.T) {
 
 func killed(t *testing.T, renewal bool, step int, after bool) bool {
 	t.Helper()
-	i, s := newIssuer(), newStorage()
-	victim := &process{storage: s, issuer: i, after: after, holds: make(map[string]bool)}
-	k := newKeeper(testPolicy(), victim).seeded(1)
+	i, s := newIssuer(), newMemory()
+	victim := &process{memory: s, issuer: i, after: after, holds: make(map[string]bool)}
+	k := New(testPolicy(), victim).seeded(1)
 	if renewal {
 		before, _ := keeping(t, testPolicy(), i, s)
 		must(t, before)
@@ -184,7 +186,7 @@ func killed(t *testing.T, renewal bool, step int, after bool) bool {
 // goes on much later adopts what the others made meanwhile.
 func TestPausedHolderAdopts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		first, _ := keeping(t, testPolicy(), i, s)
 		must(t, first)
 		other, _ := keeping(t, testPolicy(), i, s)

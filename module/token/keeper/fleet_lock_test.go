@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -7,15 +7,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/storage"
+
 	"go.uber.org/zap/zapcore"
 )
 
 // The lock of an instance that is gone and never goes stale.
 func TestGhostLock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		p := testPolicy()
-		if err := s.Lock(t.Context(), newVault(s, &p).mutex); err != nil {
+		if err := s.Lock(t.Context(), newStore(s, &p).lockName); err != nil {
 			t.Fatal(err)
 		}
 		k, l := keeping(t, p, i, s)
@@ -38,7 +40,7 @@ func TestGhostLock(t *testing.T) {
 // A lock that is gained after nobody waits any more is given back.
 func TestAbandonedLockIsFreed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newStorage()
+		s := newMemory()
 		release := make(chan struct{})
 		s.hook = func(_ context.Context, op string) error {
 			if op == "Lock" {
@@ -47,20 +49,20 @@ func TestAbandonedLockIsFreed(t *testing.T) {
 			return nil
 		}
 		p := testPolicy()
-		v := newVault(s, &p)
-		l := v.lock(v.mutex)
-		l.abandon()
-		if err := <-v.lock(v.mutex).got; !errors.Is(err, errQueueing) {
+		v := newStore(s, &p)
+		l := v.Lock(v.lockName)
+		l.Abandon()
+		if err := <-v.Lock(v.lockName).Got(); !errors.Is(err, storage.ErrQueueing) {
 			t.Errorf("queueing: %v", err)
 		}
 		close(release)
 		synctest.Wait()
-		if s.held() != 0 || v.queueing.Load() != 0 {
+		if s.held() != 0 || v.Health.AbandonedLocks() != 0 {
 			t.Errorf("%d locks held", s.held())
 		}
-		again := v.lock(v.mutex)
+		again := v.Lock(v.lockName)
 		synctest.Wait()
-		again.abandon() // it had come already
+		again.Abandon() // it had come already
 		if s.held() != 0 {
 			t.Error("not freed")
 		}
@@ -70,12 +72,12 @@ func TestAbandonedLockIsFreed(t *testing.T) {
 // A lock that is none is told, once.
 func TestLockSelfTest(t *testing.T) {
 	tests := map[string]struct {
-		spoil func(s *storage)
+		spoil func(s *memory)
 		want  string
 	}{
-		"lock":  {func(*storage) {}, ""},
-		"no-op": {func(s *storage) { s.noLock = true }, "excludes nobody"},
-		"error": {func(s *storage) {
+		"lock":  {func(*memory) {}, ""},
+		"no-op": {func(s *memory) { s.noLock = true }, "excludes nobody"},
+		"error": {func(s *memory) {
 			s.hook = func(_ context.Context, op string) error {
 				if op == "Lock" {
 					return errDisk
@@ -87,7 +89,7 @@ func TestLockSelfTest(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				tt.spoil(s)
 				k, l := keeping(t, testPolicy(), i, s)
 				for range 3 {
@@ -114,14 +116,14 @@ func TestLockSelfTest(t *testing.T) {
 // stored counts, and the other isn't mistaken for it.
 func TestSameGenerationTwice(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, testPolicy(), i, s)
 		mine := must(t, k)
-		other, _ := keeping(t, testPolicy(), i, newStorage())
+		other, _ := keeping(t, testPolicy(), i, newMemory())
 		theirs := must(t, other)
 		p := testPolicy()
 		r := other.snapshot()
-		if err := newVault(s, &p).save(t.Context(), &r); err != nil {
+		if err := newStore(s, &p).save(t.Context(), &r); err != nil {
 			t.Fatal(err)
 		}
 		k.Invalidate(mine.Generation, 0, "status 401")

@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -20,45 +22,54 @@ import (
 // makes it, Attach gives it the running configuration's surroundings, Start
 // its background loop, Destruct takes the loop away.
 type Keeper struct {
-	policy   policy
-	endpoint endpoint // nil for a static source
+	policy   token.Policy
+	endpoint Endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
 	id       string         // this instance in record.Asker
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
-	current atomic.Pointer[Token]
+	current atomic.Pointer[token.Token]
 
-	around   atomic.Pointer[surroundings]
+	env      atomic.Pointer[environment]
 	attached chan struct{} // closed by the first Attach
 	wake     chan struct{} // tells the loop to look again
 
-	mu       sync.Mutex
-	record   record        // what the vault holds, or should
-	seen     uint64        // the highest generation seen in the vault
-	ownSkew  bool          // record.Skew is this machine's
-	unsaved  bool          // the vault lacks the record
-	saveAt   time.Time     // when to try again to save it
-	due      time.Time     // when to renew, jittered inside the window
-	pollAt   time.Time     // when to look into the vault again
-	holdTill time.Time     // back-off: no call before
-	holdFor  time.Duration // how long that wait was when it began
-	failures int           // in a row
-	quick    int           // tries left that wait a second only, after the end of a token
-	lastErr  error         // of the last renewal, nil after a success
-	wanted   bool          // somebody needs a token: renew even without one
-	flight   *flight       // the renewal that runs, or nil
-	changed  chan struct{} // closed and replaced when a token is published
-	stop     context.CancelFunc
-	stopped  bool
-	tested   string // the type of the storage whose lock was tested
-	exchange *Exchange
-	refusals refusals
+	mu            sync.Mutex
+	record        record        // what the vault holds, or should
+	seen          uint64        // the highest generation seen in the vault
+	ownSkew       bool          // record.Skew is this machine's
+	unsaved       bool          // the vault lacks the record
+	saveAt        time.Time     // when to try again to save it
+	due           time.Time     // when to renew, jittered inside the window
+	pollAt        time.Time     // when to look into the vault again
+	backoffUntil  time.Time     // back-off: no call before
+	backoffFor    time.Duration // how long that wait was when it began
+	failures      int           // in a row
+	quickRetries  int           // tries left that wait a second only, after the end of a token
+	lastErr       error         // of the last renewal, nil after a success
+	wanted        bool          // somebody needs a token: renew even without one
+	inflight      *inflight     // the renewal that runs, or nil
+	changed       chan struct{} // closed and replaced when a token is published
+	stop          context.CancelFunc
+	stopped       bool
+	testedStorage string // the type of the storage whose lock was tested
+	exchange      *token.Exchange
+	refusals      refusals
 
 	staticWarned atomic.Int64 // Unix nanoseconds
-	excludes     atomic.Bool  // the storage's lock is one, by its self-test
+	lockExcludes atomic.Bool  // the storage's lock is one, by its self-test
 	unreadable   atomic.Bool  // the record couldn't be read last time
+}
+
+// endpoint signs in and renews. The keeper calls it, one call at a time. An error
+// is always a *Failure.
+type Endpoint interface {
+	Obtain(ctx context.Context, in token.Params) (token.Grant, error)
+	Refresh(ctx context.Context, in token.Params) (token.Grant, error)
+	CanObtain() bool
+	CanRefresh() bool
 }
 
 // Env is what the running configuration gives a keeper; each may be nil.
@@ -66,18 +77,7 @@ type Env struct {
 	// Storage holds the sealed record. Without one, tokens are in memory only.
 	Storage certmagic.Storage
 	Logger  *zap.Logger
-	Events  Observer
-}
-
-// Observer hears what becomes of tokens, for metrics and events. It is called
-// outside of locks, one call at a time per renewal, and must not block.
-type Observer interface {
-	// Renewed: a new token is served. how is "refresh", "obtain", or "adopt"
-	// when it was found in the storage (after a restart, or because another
-	// instance renewed). took is the time from the start of the renewal.
-	Renewed(name string, t *Token, how string, took time.Duration)
-	// Failed: a renewal gave no token. how is what was tried last.
-	Failed(name string, err error, how string)
+	Events  token.Observer
 }
 
 // How a token was come by.
@@ -87,9 +87,9 @@ const (
 	howAdopt   = "adopt"
 )
 
-type surroundings struct {
+type environment struct {
 	Env
-	vault *vault // nil without a storage
+	store *store // nil without a storage
 }
 
 // attachGrace is how long a keeper that is asked for a token waits for its
@@ -97,11 +97,9 @@ type surroundings struct {
 // a token call that the record would have saved must not be made for that.
 const attachGrace = 2 * time.Second
 
-// NewKeeper makes the keeper of a provisioned source. It starts nothing and
+// NewKeeper makes the keeper of a source. It starts nothing and
 // reads nothing; that is for Start and the first Token.
-func NewKeeper(s *Source) *Keeper { return newKeeper(newPolicy(s), newEndpoint(s)) }
-
-func newKeeper(p policy, e endpoint) *Keeper {
+func New(p token.Policy, e Endpoint) *Keeper {
 	k := &Keeper{
 		policy:   p,
 		endpoint: e,
@@ -112,11 +110,11 @@ func newKeeper(p policy, e endpoint) *Keeper {
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
 	}
-	k.around.Store(&surroundings{Env: Env{Logger: zap.NewNop()}})
+	k.env.Store(&environment{Env: Env{Logger: zap.NewNop()}})
 	if k.static() {
-		k.current.Store(&Token{Access: p.static, Generation: 1, Obtained: k.now()})
+		k.current.Store(&token.Token{Access: p.Static, Generation: 1, Obtained: k.now()})
 	}
-	k.wanted = p.warm
+	k.wanted = p.Warm
 	return k
 }
 
@@ -124,12 +122,12 @@ func newKeeper(p policy, e endpoint) *Keeper {
 // stands still while a machine sleeps.
 func (k *Keeper) now() time.Time { return k.clock().Round(0) }
 
-func (k *Keeper) static() bool { return k.policy.static != "" }
+func (k *Keeper) static() bool { return k.policy.Static != "" }
 
 // able tells whether there is anything to renew with. A source may hold
 // credentials only.
-func (k *Keeper) able() bool {
-	return !k.static() && k.endpoint != nil && (k.endpoint.canObtain() || k.endpoint.canRefresh())
+func (k *Keeper) renewable() bool {
+	return !k.static() && k.endpoint != nil && (k.endpoint.CanObtain() || k.endpoint.CanRefresh())
 }
 
 // Attach gives the keeper the surroundings of the configuration that is about
@@ -138,8 +136,8 @@ func (k *Keeper) Attach(env Env) {
 	if env.Logger == nil {
 		env.Logger = zap.NewNop()
 	}
-	env.Logger = env.Logger.With(zap.String("token", k.policy.name))
-	k.around.Store(&surroundings{Env: env, vault: newVault(env.Storage, &k.policy)})
+	env.Logger = env.Logger.With(zap.String("token", k.policy.Name))
+	k.env.Store(&environment{Env: env, store: newStore(env.Storage, &k.policy)})
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -150,7 +148,7 @@ func (k *Keeper) Attach(env Env) {
 	default:
 		close(k.attached)
 	}
-	k.nudge()
+	k.wakeLoop()
 }
 
 // Token gives a token that is valid now. While one is held this costs one
@@ -160,15 +158,15 @@ func (k *Keeper) Attach(env Env) {
 // failing or has refused the credentials, it doesn't wait at all.
 //
 // An error is always a *NoTokenError.
-func (k *Keeper) Token(ctx context.Context) (*Token, error) {
+func (k *Keeper) Token(ctx context.Context) (*token.Token, error) {
 	if t := k.current.Load(); t.Valid(k.clock()) {
 		return t, nil
 	}
-	return k.await(ctx)
+	return k.waitForToken(ctx)
 }
 
 // Current gives the token if a valid one is held, else nil. It never waits.
-func (k *Keeper) Current() *Token {
+func (k *Keeper) Current() *token.Token {
 	if t := k.current.Load(); t.Valid(k.clock()) {
 		return t
 	}
@@ -178,14 +176,14 @@ func (k *Keeper) Current() *Token {
 // Renew renews now, although the token may be valid and the source may be
 // waiting after failures: an operator wants it. It joins a renewal that runs.
 func (k *Keeper) Renew(ctx context.Context) error {
-	if !k.able() {
-		return fmt.Errorf("token source %s has nothing to renew", k.policy.name)
+	if !k.renewable() {
+		return fmt.Errorf("token source %s has nothing to renew", k.policy.Name)
 	}
 	k.Start()
 	for {
 		k.mu.Lock()
-		mine := k.flight == nil
-		f := k.join(true)
+		mine := k.inflight == nil
+		f := k.joinOrStart(true)
 		was := k.record.Generation
 		k.mu.Unlock()
 		select {
@@ -193,24 +191,8 @@ func (k *Keeper) Renew(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if mine || f.settles() && (f.err != nil || k.snapshot().Generation != was) {
+		if mine || f.attempted() && (f.err != nil || k.snapshot().Generation != was) {
 			return f.err
 		}
 	}
 }
-
-// NoTokenError says that a source has no valid token and why. Its text holds
-// no secret.
-type NoTokenError struct {
-	Source string
-	// RetryAfter is when asking again makes sense.
-	RetryAfter time.Duration
-	Cause      error
-}
-
-func (e *NoTokenError) Error() string {
-	return fmt.Sprintf("no token from %s: %v", e.Source, e.Cause)
-}
-
-// Unwrap gives the cause: a *Failure, the context's error, …
-func (e *NoTokenError) Unwrap() error { return e.Cause }

@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -11,13 +11,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"go.uber.org/zap/zapcore"
 )
 
 func TestTokenIsObtainedOnceForAHundredRequests(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, l := keeping(t, testPolicy(), i, newStorage())
+		k, l := keeping(t, testPolicy(), i, newMemory())
 		hundred(t, k, 1)
 		if n := i.calls(); n != 1 {
 			t.Errorf("%d calls, want 1", n)
@@ -62,7 +64,7 @@ func hundred(t *testing.T, k *Keeper, generation uint64) {
 func TestTokenIsRenewedInTheWindow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, l := keeping(t, testPolicy(), i, newStorage())
+		k, l := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		k.Start()
 		last := must(t, k)
@@ -91,12 +93,12 @@ func TestTokenIsRenewedInTheWindow(t *testing.T) {
 func TestValidTokenIsServedWhileTheEndpointHangs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		first := must(t, k)
 		i.set(func() {
 			i.before = func(ctx context.Context, _ tokenCall) error {
 				_ = pause(ctx, 30*time.Second)
-				return &Failure{Kind: Ambiguous, Reason: "timed out"}
+				return &token.Failure{Kind: token.Ambiguous, Reason: "timed out"}
 			}
 		})
 		for time.Until(first.Expires) > 2*time.Second {
@@ -114,7 +116,7 @@ func TestValidTokenIsServedWhileTheEndpointHangs(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		_, err := k.Token(within(t, time.Second))
-		none, ok := errors.AsType[*NoTokenError](err)
+		none, ok := errors.AsType[*token.NoTokenError](err)
 		if !ok || none.RetryAfter <= 0 || none.Source != "crm" {
 			t.Fatalf("after the expiry: %v", err)
 		}
@@ -127,14 +129,14 @@ func TestEndpointIsDown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		i.before = down
-		k, l := keeping(t, testPolicy(), i, newStorage())
+		k, l := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		var waited atomic.Int64
 		for range 600 {
 			go func() {
 				began := time.Now()
 				_, err := k.Token(within(t, 500*time.Millisecond))
-				if _, ok := errors.AsType[*NoTokenError](err); !ok {
+				if _, ok := errors.AsType[*token.NoTokenError](err); !ok {
 					t.Errorf("Token: %v", err)
 				}
 				if time.Since(began) > 0 {
@@ -174,7 +176,7 @@ func TestRequestWaitsForTheNextAttempt(t *testing.T) {
 		i.before = down
 		k, _ := keeping(t, testPolicy(), i, nil)
 		_, err := k.Token(within(t, time.Second)) // the first attempt fails, the next is too far
-		if none, ok := errors.AsType[*NoTokenError](err); !ok || none.RetryAfter < time.Second {
+		if none, ok := errors.AsType[*token.NoTokenError](err); !ok || none.RetryAfter < time.Second {
 			t.Fatalf("Token: %v", err)
 		}
 		i.set(func() { i.before = nil })
@@ -213,7 +215,7 @@ func TestRequestEndsWithItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		i.latency = 5 * time.Second
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		began := time.Now()
 		_, err := k.Token(within(t, time.Second))
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {

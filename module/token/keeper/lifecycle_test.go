@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 func TestColdSource(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.warm = false
-		i, s := newIssuer(), newStorage()
+		p.Warm = false
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, p, i, s)
 		if st := k.State(); st.Phase != "none" || !st.NextAttempt.IsZero() {
 			t.Errorf("state %+v", st)
@@ -36,7 +36,7 @@ func TestColdSource(t *testing.T) {
 func TestWarmSourceObtainsBeforeTheFirstRequest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		time.Sleep(75 * time.Millisecond)
 		synctest.Wait()
@@ -63,8 +63,8 @@ func TestWarmSourceObtainsBeforeTheFirstRequest(t *testing.T) {
 func TestStaticToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.static = "fixed"
-		k, l := keeping(t, p, nil, newStorage())
+		p.Static = "fixed"
+		k, l := keeping(t, p, nil, newMemory())
 		k.Start()
 		for range 5 {
 			tok := must(t, k)
@@ -103,12 +103,12 @@ func TestSourceWithoutEndpoint(t *testing.T) {
 
 func TestAttachComesLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		before, _ := keeping(t, testPolicy(), i, s)
 		must(t, before)
 
 		// a request before the app started: the record saves the call
-		k := newKeeper(testPolicy(), i)
+		k := New(testPolicy(), i)
 		defer func() { _ = k.Destruct() }()
 		time.AfterFunc(time.Second, func() { k.Attach(Env{Storage: s}) })
 		if tok := must(t, k); tok.Generation != 1 || i.calls() != 1 {
@@ -116,13 +116,13 @@ func TestAttachComesLate(t *testing.T) {
 		}
 
 		// nobody attaches: memory only, after the grace
-		alone := newKeeper(testPolicy(), i)
+		alone := New(testPolicy(), i)
 		defer func() { _ = alone.Destruct() }()
 		if tok, err := alone.Token(within(t, 5*time.Second)); err != nil || tok.Generation != 1 || i.calls() != 2 {
 			t.Errorf("%v, %v", tok, err)
 		}
 		// what it got is stored as soon as there is a storage
-		other := newStorage()
+		other := newMemory()
 		alone.Attach(Env{Storage: other})
 		time.Sleep(time.Second)
 		if r := other.stored(t, testPolicy()); r == nil || r.Access != alone.Current().Access {
@@ -134,7 +134,7 @@ func TestAttachComesLate(t *testing.T) {
 func TestDestruct(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		first := must(t, k)
 		began := time.Now()
 		if err := errors.Join(k.Destruct(), k.Destruct()); err != nil || time.Since(began) > 0 {
@@ -158,7 +158,7 @@ func TestDestruct(t *testing.T) {
 func TestDestructBeforeStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		_ = k.Destruct()
 		must(t, k)
 		time.Sleep(3 * time.Hour)
@@ -171,7 +171,7 @@ func TestDestructBeforeStart(t *testing.T) {
 func TestRenew(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		s := newStorage()
+		s := newMemory()
 		s.hook = func(ctx context.Context, op string) error {
 			if op == "Unlock" {
 				return pause(ctx, 100*time.Millisecond)
@@ -207,27 +207,4 @@ func TestRenew(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
-}
-
-// The two halves together: a source as it is written, and its keeper.
-func TestNewKeeper(t *testing.T) {
-	t.Setenv("SWITCHBOARD_TEST_STATIC", "fixed")
-	k := NewKeeper(provision(t, `static {env.SWITCHBOARD_TEST_STATIC}`))
-	if k.Current() == nil || !k.State().Static {
-		t.Errorf("state %+v", k.State())
-	}
-	none := NewKeeper(provision(t, `credential app_key abc
-		dialect none`))
-	if _, err := none.Token(t.Context()); !errors.Is(err, errNothing) {
-		t.Errorf("a source with credentials only: %v", err)
-	}
-	signed := NewKeeper(provision(t, `credential app_key abc
-		credential app_secret def
-		obtain http://127.0.0.1:1/token/get`))
-	signed.Attach(Env{})
-	defer func() { _ = signed.Destruct() }()
-	_, err := signed.Token(within(t, 900*time.Millisecond))
-	if fail, ok := errors.AsType[*Failure](err); !ok || fail.Kind != Ambiguous {
-		t.Errorf("an endpoint that isn't there: %v", err)
-	}
 }

@@ -1,10 +1,12 @@
-package token
+package keeper
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 
 	"go.uber.org/zap"
 )
@@ -24,7 +26,7 @@ const (
 // once if the source is warm, and renews in time. Starting twice is once; a
 // keeper that was destructed stays without.
 func (k *Keeper) Start() {
-	if !k.able() {
+	if !k.renewable() {
 		return
 	}
 	k.mu.Lock()
@@ -34,7 +36,7 @@ func (k *Keeper) Start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	k.stop = cancel
-	go k.run(ctx)
+	go k.loop(ctx)
 }
 
 // Destruct stops the background loop and doesn't wait for it. Requests still
@@ -52,19 +54,19 @@ func (k *Keeper) Destruct() error {
 }
 
 // nudge makes the loop look at the state again.
-func (k *Keeper) nudge() {
+func (k *Keeper) wakeLoop() {
 	select {
 	case k.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (k *Keeper) run(ctx context.Context) {
-	k.vault(ctx)
+func (k *Keeper) loop(ctx context.Context) {
+	k.awaitStore(ctx)
 	for ctx.Err() == nil {
 		sleep := pollEvery
-		if err := recovered(func() error { sleep = k.step(ctx); return nil }); err != nil {
-			k.around.Load().Logger.Error("token loop", zap.Error(err))
+		if err := storage.Recover(func() error { sleep = k.step(ctx); return nil }); err != nil {
+			k.env.Load().Logger.Error("token loop", zap.Error(err))
 		}
 		t := time.NewTimer(sleep)
 		select {
@@ -78,7 +80,7 @@ func (k *Keeper) run(ctx context.Context) {
 
 // step does what is due, and tells how long nothing will be.
 func (k *Keeper) step(ctx context.Context) time.Duration {
-	v := k.around.Load().vault
+	v := k.env.Load().store
 	k.testLock(ctx, v)
 	k.poll(ctx, v)
 
@@ -86,13 +88,13 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	defer k.mu.Unlock()
 	now := k.now()
 	valid := k.current.Load().Valid(now)
-	hold, _ := k.hold(now)
+	hold, _ := k.backoffLeft(now)
 	switch {
-	case k.flight != nil: // its end wakes the loop
+	case k.inflight != nil: // its end wakes the loop
 	case hold <= 0 && valid && !now.Before(k.due), hold <= 0 && !valid && k.wanted:
-		k.join(false)
+		k.joinOrStart(false)
 	case k.unsaved && v != nil && !now.Before(k.saveAt):
-		k.launch(&flight{done: make(chan struct{}), aside: true}, k.resave)
+		k.start(&inflight{done: make(chan struct{}), saveOnly: true}, k.retrySave)
 	}
 
 	next := now.Add(longestSleep)
@@ -110,7 +112,7 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	if k.unsaved {
 		consider(k.saveAt)
 	}
-	if k.waiting(v, valid, now) {
+	if k.wantsStored(v, valid, now) {
 		consider(k.pollAt)
 	}
 	return next.Sub(now)
@@ -118,7 +120,7 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 
 // waiting tells whether another instance's token would be welcome. The caller
 // holds k.mu.
-func (k *Keeper) waiting(v *vault, valid bool, now time.Time) bool {
+func (k *Keeper) wantsStored(v *store, valid bool, now time.Time) bool {
 	if v == nil {
 		return false
 	}
@@ -136,46 +138,46 @@ func (k *Keeper) inWindow(now time.Time) bool {
 
 // poll looks into the vault when that is due. The first time is the warm
 // start: the record makes a restart cost no call.
-func (k *Keeper) poll(ctx context.Context, v *vault) {
+func (k *Keeper) poll(ctx context.Context, v *store) {
 	k.mu.Lock()
 	now := k.now()
 	valid := k.current.Load().Valid(now)
-	look := k.flight == nil && k.waiting(v, valid, now) && !now.Before(k.pollAt)
+	look := k.inflight == nil && k.wantsStored(v, valid, now) && !now.Before(k.pollAt)
 	if look {
 		every := pollEvery
 		if k.record.RefusedUntil.After(now) {
 			every = pollRefused
 		}
-		k.pollAt = now.Add(part(every, 0.5+0.5*k.random()))
+		k.pollAt = now.Add(scale(every, 0.5+0.5*k.random()))
 	}
 	k.mu.Unlock()
 	if look {
-		if t := k.read(ctx, v); t != nil {
-			k.renewed(t, howAdopt, k.now().Sub(now))
+		if t := k.loadStored(ctx, v); t != nil {
+			k.notifyRenewed(t, howAdopt, k.now().Sub(now))
 		}
 	}
 }
 
 // testLock looks once, in the background, whether the storage's lock is one.
-func (k *Keeper) testLock(ctx context.Context, v *vault) {
+func (k *Keeper) testLock(ctx context.Context, v *store) {
 	if v == nil {
 		return
 	}
-	kind := fmt.Sprintf("%T", v.storage)
+	kind := fmt.Sprintf("%T", v.Backend)
 	k.mu.Lock()
-	known := k.tested == kind
-	k.tested = kind
+	known := k.testedStorage == kind
+	k.testedStorage = kind
 	k.mu.Unlock()
 	if known {
 		return
 	}
-	k.excludes.Store(false)
+	k.lockExcludes.Store(false)
 	go func() {
-		log := k.around.Load().Logger.With(zap.String("storage", kind))
-		err := v.testLock(ctx)
-		k.excludes.Store(err == nil)
+		log := k.env.Load().Logger.With(zap.String("storage", kind))
+		err := v.TestLock(ctx, storageName)
+		k.lockExcludes.Store(err == nil)
 		switch {
-		case errors.Is(err, errNoExclusion):
+		case errors.Is(err, storage.ErrNoExclusion):
 			log.Warn("the storage's lock excludes nobody; instances keep apart by chance and by reading again", zap.Error(err))
 		case err != nil && ctx.Err() == nil:
 			log.Warn("the storage's lock doesn't work", zap.Error(err))

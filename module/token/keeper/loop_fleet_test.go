@@ -1,10 +1,12 @@
-package token
+package keeper
 
 import (
 	"context"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Sixteen instances share one storage for seven days, each with a request
@@ -22,15 +24,15 @@ func TestFleetWeek(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				const instances, week = 16, 7 * 24 * time.Hour
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				s.noLock = tt.noLock
-				delay := newKeeper(testPolicy(), nil).seeded(99).random
+				delay := New(testPolicy(), nil).seeded(99).random
 				s.hook = func(ctx context.Context, _ string) error {
-					return pause(ctx, part(20*time.Millisecond, delay()))
+					return pause(ctx, scale(20*time.Millisecond, delay()))
 				}
 				var fleet []*Keeper
 				for n := range instances {
-					k := newKeeper(testPolicy(), i).seeded(uint64(n))
+					k := New(testPolicy(), i).seeded(uint64(n))
 					k.Attach(Env{Storage: s})
 					t.Cleanup(func() { _ = k.Destruct() })
 					fleet = append(fleet, k)
@@ -90,7 +92,7 @@ func TestFleetWeek(t *testing.T) {
 func TestFleetColdStart(t *testing.T) {
 	for _, noLock := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			i, s := newIssuer(), newStorage()
+			i, s := newIssuer(), newMemory()
 			s.noLock = noLock
 			var wg sync.WaitGroup
 			for n := range 16 {
@@ -122,7 +124,7 @@ func TestFleetColdStart(t *testing.T) {
 func TestFleetInvalidatesTogether(t *testing.T) {
 	for _, noLock := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			i, s := newIssuer(), newStorage()
+			i, s := newIssuer(), newMemory()
 			s.noLock = noLock
 			s.hook = func(ctx context.Context, _ string) error { return pause(ctx, 5*time.Millisecond) }
 			var fleet []*Keeper
@@ -154,7 +156,7 @@ func TestFleetInvalidatesTogether(t *testing.T) {
 // hurry back while another is in the middle of its call.
 func TestInstanceLeavesTheCallToAnother(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.noLock = true
 		k, _ := keeping(t, testPolicy(), i, s)
 		k.Start()
@@ -171,7 +173,7 @@ func TestInstanceLeavesTheCallToAnother(t *testing.T) {
 		for _, k := range []*Keeper{k, other} {
 			k.mu.Lock()
 			k.due = k.now()
-			k.nudge()
+			k.wakeLoop()
 			k.mu.Unlock()
 		}
 		time.Sleep(20 * time.Second)
@@ -191,7 +193,7 @@ func TestInstanceLeavesTheCallToAnother(t *testing.T) {
 // vault, so nobody signs in.
 func TestRefreshTokenUsedByAnother(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.noLock = true
 		k, _ := keeping(t, testPolicy(), i, s)
 		first := must(t, k)
@@ -200,7 +202,7 @@ func TestRefreshTokenUsedByAnother(t *testing.T) {
 			i.before = func(ctx context.Context, c tokenCall) error {
 				if c.how == howRefresh {
 					<-late
-					return &Failure{Kind: Refused, Reason: "used"}
+					return &token.Failure{Kind: token.Refused, Reason: "used"}
 				}
 				return nil
 			}
@@ -227,7 +229,7 @@ func TestRefreshTokenUsedByAnother(t *testing.T) {
 // what the vault holds, whatever the numbers say.
 func TestTokenObtainedBlind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		before, _ := keeping(t, testPolicy(), i, s)
 		must(t, before)
 		if err := before.Renew(t.Context()); err != nil {
@@ -255,14 +257,14 @@ func TestTokenObtainedBlind(t *testing.T) {
 // The number of a dead record isn't given away a second time.
 func TestGenerationsOnlyGrow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, testPolicy(), i, s)
 		k.Start()
 		must(t, k)
 		p := testPolicy()
 		theirs := k.snapshot()
 		theirs.Generation, theirs.Access, theirs.Dead = 9, "theirs", true
-		if err := newVault(s, &p).save(t.Context(), &theirs); err != nil {
+		if err := newStore(s, &p).save(t.Context(), &theirs); err != nil {
 			t.Fatal(err)
 		}
 		for k.State().Phase != "due" {

@@ -1,8 +1,10 @@
-package token
+package keeper
 
 import (
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestWindowStart(t *testing.T) {
@@ -22,7 +24,7 @@ func TestWindowStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			obtained := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 			expires := obtained.Add(tt.lifetime)
-			p := policy{refreshBefore: tt.before, refreshFraction: tt.fraction}
+			p := token.Policy{RefreshBefore: tt.before, RefreshFraction: tt.fraction}
 			if got := expires.Sub(windowStart(obtained, expires, &p)); got != tt.want {
 				t.Errorf("%v before the expiry, want %v", got, tt.want)
 			}
@@ -64,7 +66,7 @@ func TestBackoff(t *testing.T) {
 		6:    {15 * time.Second, time.Minute},
 		1000: {15 * time.Second, time.Minute},
 	} {
-		if got := [2]time.Duration{backoff(n, 0), backoff(n, 1)}; got != want {
+		if got := [2]time.Duration{backoffAfter(n, 0), backoffAfter(n, 1)}; got != want {
 			t.Errorf("after %d failures: %v, want %v", n, got, want)
 		}
 	}
@@ -83,7 +85,7 @@ func TestRefusal(t *testing.T) {
 		{2, time.Hour, time.Hour},
 	}
 	for _, tt := range tests {
-		if got := refusal(tt.n, tt.base); got != tt.want {
+		if got := refusalWait(tt.n, tt.base); got != tt.want {
 			t.Errorf("refusal %d from %v: %v, want %v", tt.n, tt.base, got, tt.want)
 		}
 	}

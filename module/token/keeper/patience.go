@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -16,7 +16,7 @@ func WithPatience(ctx context.Context, until time.Time) context.Context {
 }
 
 // patience is how long it is worth to wait before an attempt at a token.
-func patience(ctx context.Context) time.Duration {
+func patienceLeft(ctx context.Context) time.Duration {
 	until, ok := ctx.Value(patienceKey{}).(time.Time)
 	if deadline, ends := ctx.Deadline(); ends && (!ok || deadline.Before(until)) {
 		until, ok = deadline, true

@@ -1,9 +1,11 @@
-package token
+package keeper
 
 import (
 	"encoding/json"
-	"errors"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // recordVersion is written into every record; another version is not read.
@@ -36,8 +38,8 @@ type record struct {
 	// Asking is when an instance last began a call for a new token, Asker which
 	// one. Where the storage's lock excludes nobody, this mark keeps the others
 	// back.
-	Asking time.Time `json:"asking,omitzero"`
-	Asker  string    `json:"asker,omitempty"`
+	CallAt time.Time `json:"asking,omitzero"`
+	CallBy string    `json:"asker,omitempty"`
 	// Dead: the API has refused this generation; it isn't served any more.
 	Dead bool `json:"dead,omitempty"`
 	// Suspect: the API has refused this generation, but tokens were renewed too
@@ -64,15 +66,13 @@ func (r *record) encode() ([]byte, error) {
 	return json.Marshal(&c)
 }
 
-var errVersion = errors.New("the record has another version")
-
 func decodeRecord(b []byte) (*record, error) {
 	r := new(record)
-	if err := unmarshal(b, r); err != nil {
+	if err := storage.Decode(b, r); err != nil {
 		return nil, err
 	}
 	if r.Version != recordVersion {
-		return nil, errVersion
+		return nil, storage.ErrVersion
 	}
 	return r, nil
 }
@@ -88,24 +88,23 @@ func (r *record) newer(old *record) bool {
 	return r.Generation > old.Generation || r.Generation == old.Generation && r.Access != old.Access
 }
 
-func (r *record) token() *Token {
-	return &Token{
+func (r *record) token() *token.Token {
+	return &token.Token{
 		Access:     r.Access,
 		Generation: r.Generation,
 		Obtained:   r.Obtained,
 		Expires:    r.Expires,
 		Keep:       r.Keep,
-		refresh:    r.Refresh,
 	}
 }
 
 // heed takes over from a stored record of the same generation what another
 // instance found out meanwhile.
-func (r *record) heed(stored *record) {
+func (r *record) merge(stored *record) {
 	if stored.Refresh == r.Refresh {
 		r.Spent = later(r.Spent, stored.Spent)
 	}
-	r.Asking, r.Asker = stored.Asking, stored.Asker // whoever wrote last
+	r.CallAt, r.CallBy = stored.CallAt, stored.CallBy // whoever wrote last
 	if stored.RefusedUntil.After(r.RefusedUntil) {
 		r.RefusedUntil, r.RefusedCount = stored.RefusedUntil, stored.RefusedCount
 	}
@@ -113,7 +112,7 @@ func (r *record) heed(stored *record) {
 
 // refuse notes that the token is dead because the API refused it, and returns the
 // lifetime that this teaches, or 0. A death that isn't sure teaches nothing.
-func (r *record) refuse(now time.Time, sure bool) time.Duration {
+func (r *record) markDead(now time.Time, sure bool) time.Duration {
 	r.Dead = true
 	age, lifetime := now.Sub(r.Obtained), r.Expires.Sub(r.Obtained)
 	if !sure || age < youngDeath || age >= lifetime/10*8 {
@@ -132,11 +131,11 @@ func (r *record) unlearn() { r.Deaths, r.Learned, r.LearnedAt = 0, 0, time.Time{
 
 // short reports whether the token lives for less than a lifetime may be.
 func (r *record) short() bool {
-	return r.Access != "" && r.Expires.Sub(r.Obtained) < minLifetime
+	return r.Access != "" && r.Expires.Sub(r.Obtained) < token.MinLifetime
 }
 
 // successor is the record of a grant that was asked for at the given time.
-func (r *record) successor(g Grant, how string, asked time.Time, p *policy) record {
+func (r *record) successor(g token.Grant, how string, asked time.Time, p *token.Policy) record {
 	n := record{
 		Obtained: asked, Access: g.Access, Refresh: g.Refresh, Keep: g.Keep,
 		Died: r.Died, Skew: r.Skew,

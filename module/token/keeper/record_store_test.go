@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"bytes"
@@ -10,6 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/storage"
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap/zapcore"
 )
@@ -17,8 +20,10 @@ import (
 // A restart costs no token call, and the token is as it was.
 func TestRestartKeepsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
-		i.grant = func(g *Grant) { g.Keep = map[string]any{"base": "https://eu.example.com", "id": 9007199254740993} }
+		i, s := newIssuer(), newMemory()
+		i.grant = func(g *token.Grant) {
+			g.Keep = map[string]any{"base": "https://eu.example.com", "id": 9007199254740993}
+		}
 		k, _ := keeping(t, testPolicy(), i, s)
 		first := must(t, k)
 		_ = k.Destruct()
@@ -28,7 +33,7 @@ func TestRestartKeepsTheToken(t *testing.T) {
 		after.Start()
 		synctest.Wait()
 		tok := after.Current()
-		if tok == nil || tok.Access != first.Access || tok.Generation != 1 || !tok.Expires.Equal(first.Expires) || tok.refresh != first.refresh {
+		if tok == nil || tok.Access != first.Access || tok.Generation != 1 || !tok.Expires.Equal(first.Expires) || after.snapshot().Refresh != k.snapshot().Refresh {
 			t.Fatalf("token %+v, want %+v", tok, first)
 		}
 		if id := fmt.Sprint(tok.Keep["id"]); id != "9007199254740993" || tok.Keep["base"] != "https://eu.example.com" {
@@ -50,7 +55,7 @@ func TestRestartKeepsTheToken(t *testing.T) {
 // A request that waits out a back-off takes what another instance stores.
 func TestWaitingRequestAdopts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, testPolicy(), i, s)
 		i.set(func() { i.before = down })
 		for time.Until(k.State().NextAttempt) < 20*time.Second {
@@ -73,7 +78,7 @@ func TestWaitingRequestAdopts(t *testing.T) {
 // Nobody is served a token that isn't stored yet.
 func TestTokenIsStoredBeforeItIsServed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.hook = func(ctx context.Context, op string) error {
 			if op == "Store" {
 				return pause(ctx, time.Second)
@@ -93,14 +98,14 @@ func TestTokenIsStoredBeforeItIsServed(t *testing.T) {
 
 func TestNothingReadableIsStored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
-		i.grant = func(g *Grant) { g.Keep = map[string]any{"base": "canary"} }
+		i, s := newIssuer(), newMemory()
+		i.grant = func(g *token.Grant) { g.Keep = map[string]any{"base": "canary"} }
 		p := testPolicy()
-		p.identity = "../ü A B"
+		p.Identity = "../ü A B"
 		k, _ := keeping(t, p, i, s)
 		tok := must(t, k)
 		for key, b := range s.data {
-			for _, secret := range []string{tok.Access, tok.refresh, "canary", "crm"} {
+			for _, secret := range []string{tok.Access, k.snapshot().Refresh, "canary", "crm"} {
 				if bytes.Contains(b, []byte(secret)) || strings.Contains(key, secret) {
 					t.Errorf("%q is in %s", secret, key)
 				}
@@ -123,10 +128,19 @@ func TestStorageNames(t *testing.T) {
 	}
 }
 
+// sealed gives a record as it lies in the storage.
+func sealed(key [32]byte, record, identity string) []byte {
+	b, err := storage.NewSealer(key).Seal([]byte(record), storageName(identity))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // A record that can't be read is as good as none, and is replaced.
 func TestUnreadableRecord(t *testing.T) {
 	otherKey := testPolicy()
-	otherKey.sealKey = [32]byte{9}
+	otherKey.SealKey = [32]byte{9}
 	tests := map[string]func(good []byte) []byte{
 		"empty":           func([]byte) []byte { return nil },
 		"not JSON":        func([]byte) []byte { return []byte("<html>") },
@@ -138,35 +152,26 @@ func TestUnreadableRecord(t *testing.T) {
 		},
 		"huge": func([]byte) []byte { return bytes.Repeat([]byte("x"), maxRecord+1) },
 		"another key": func([]byte) []byte {
-			b, _ := newSealer(otherKey.sealKey).seal(&record{Generation: 9}, storageName(otherKey.identity))
-			return b
+			return sealed(otherKey.SealKey, `{"version":1,"generation":9}`, otherKey.Identity)
 		},
 		"of another source": func([]byte) []byte {
-			p := testPolicy()
-			b, _ := newSealer(p.sealKey).seal(&record{Generation: 9}, storageName("another"))
-			return b
+			return sealed(testPolicy().SealKey, `{"version":1,"generation":9}`, "another")
 		},
 		"sealed rubbish": func([]byte) []byte {
-			p := testPolicy()
-			v := newSealer(p.sealKey)
-			sealed := v.aead.Seal(nil, nil, []byte(`{"version":1,"generation":"x"}`), []byte(storageName(p.identity)))
-			return fmt.Appendf(nil, `{"version":1,"key":%q,"sealed":%q}`, v.fingerprint, base64of(sealed))
+			return sealed(testPolicy().SealKey, `{"version":1,"generation":"x"}`, testPolicy().Identity)
 		},
 		"sealed, another version": func([]byte) []byte {
-			p := testPolicy()
-			v := newSealer(p.sealKey)
-			sealed := v.aead.Seal(nil, nil, []byte(`{"version":7}`), []byte(storageName(p.identity)))
-			return fmt.Appendf(nil, `{"version":1,"key":%q,"sealed":%q}`, v.fingerprint, base64of(sealed))
+			return sealed(testPolicy().SealKey, `{"version":7}`, testPolicy().Identity)
 		},
 	}
 	for name, spoil := range tests {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				k, _ := keeping(t, testPolicy(), i, s)
 				must(t, k)
 				_ = k.Destruct()
-				key := storageName(testPolicy().identity)
+				key := storageName(testPolicy().Identity)
 				s.data[key] = spoil(bytes.Clone(s.data[key]))
 
 				after, l := keeping(t, testPolicy(), i, s)
@@ -192,7 +197,7 @@ func TestFileStorage(t *testing.T) {
 	var fleet []*Keeper
 	var wg sync.WaitGroup
 	for range 4 {
-		k := newKeeper(testPolicy(), i)
+		k := New(testPolicy(), i)
 		k.Attach(Env{Storage: s})
 		fleet = append(fleet, k)
 		wg.Go(func() {
@@ -208,7 +213,7 @@ func TestFileStorage(t *testing.T) {
 	if n := i.calls(); n != 1 {
 		t.Errorf("%d calls", n)
 	}
-	k := newKeeper(testPolicy(), i)
+	k := New(testPolicy(), i)
 	k.Attach(Env{Storage: s})
 	defer func() { _ = k.Destruct() }()
 	if tok, err := k.Token(within(t, 10*time.Second)); err != nil || tok.Generation != 1 || i.calls() != 1 {

@@ -1,9 +1,11 @@
-package token
+package keeper
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"go.uber.org/zap"
 )
@@ -56,8 +58,8 @@ type recheck struct {
 }
 
 // published notes that a new generation is held instead of old.
-func (f *refusals) published(r *record, old *Token, now time.Time) {
-	f.alive = f.alive && !f.inherited || old != nil && old.accepted.Load()
+func (f *refusals) published(r *record, old *token.Token, now time.Time) {
+	f.alive = f.alive && !f.inherited || old != nil && old.Accepted()
 	f.inherited = f.alive
 	f.run = 0
 	f.cause, f.killer = f.killer, 0
@@ -127,7 +129,7 @@ func (f *refusals) next(request uint64, now time.Time) time.Time {
 // being served: other requests need it. Once calls are refused in a row that were
 // accepted before, it counts as dead again. A static token stays what it is.
 func (k *Keeper) Invalidate(generation, request uint64, reason string) {
-	log := k.around.Load().Logger
+	log := k.env.Load().Logger
 	if k.static() {
 		now := time.Now().UnixNano()
 		if last := k.staticWarned.Load(); now-last > int64(time.Minute) && k.staticWarned.CompareAndSwap(last, now) {
@@ -139,7 +141,7 @@ func (k *Keeper) Invalidate(generation, request uint64, reason string) {
 	now := k.now()
 	r := k.record
 	age := now.Sub(r.Obtained)
-	v := k.refuse(generation, request, now)
+	v := k.handleRefusal(generation, request, now)
 	k.mu.Unlock()
 
 	if v.ignored {
@@ -148,7 +150,7 @@ func (k *Keeper) Invalidate(generation, request uint64, reason string) {
 	log = log.With(zap.Uint64("generation", generation), zap.String("fingerprint", r.token().Fingerprint()),
 		zap.String("reason", reason), zap.Duration("age", age))
 	switch {
-	case v.inVain:
+	case v.useless:
 		log.Error("the API refused a token that had just replaced a refused one; "+
 			"another system may sign in with the same credentials, or token_expired matches too much", zap.Time("next_renewal", v.next))
 	case v.learned > 0:
@@ -159,20 +161,20 @@ func (k *Keeper) Invalidate(generation, request uint64, reason string) {
 }
 
 // refusalVerdict is what a refusal of the token means.
-type refusalVerdict struct {
+type refusalEffect struct {
 	ignored bool          // nothing new
-	inVain  bool          // a renewal doesn't help
+	useless bool          // a renewal doesn't help
 	next    time.Time     // when one is made nevertheless
 	learned time.Duration // how long tokens live
 }
 
 // refuse draws the consequences of a refusal. The caller holds k.mu.
-func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdict {
+func (k *Keeper) handleRefusal(generation, request uint64, now time.Time) refusalEffect {
 	r, f := &k.record, &k.refusals
 	if generation != r.Generation || r.Access == "" || r.Dead {
-		return refusalVerdict{ignored: true}
+		return refusalEffect{ignored: true}
 	}
-	if t := k.current.Load(); t != nil && t.accepted.Swap(false) {
+	if t := k.current.Load(); t != nil && t.Refuse() {
 		f.run, f.alive, f.inherited = 0, true, false
 	}
 	f.forget(now)
@@ -183,12 +185,12 @@ func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdic
 	f.count(request, now)
 	at := f.next(request, now)
 	if at.IsZero() {
-		return refusalVerdict{ignored: !useless, inVain: true, next: f.known[request].at}
+		return refusalEffect{ignored: !useless, useless: true, next: f.known[request].at}
 	}
 	k.wanted = true
-	defer k.nudge()
+	defer k.wakeLoop()
 	if at.After(now) {
-		v := refusalVerdict{ignored: r.Suspect, inVain: true, next: at}
+		v := refusalEffect{ignored: r.Suspect, useless: true, next: at}
 		r.Suspect = true
 		k.due = earlier(k.due, at)
 		k.pollAt = now
@@ -197,7 +199,7 @@ func (k *Keeper) refuse(generation, request uint64, now time.Time) refusalVerdic
 	_, known := f.known[request]
 	f.killer = request
 	k.current.Store(nil)
-	return refusalVerdict{learned: r.refuse(now, len(f.renewals) == 0 && !known)}
+	return refusalEffect{learned: r.markDead(now, len(f.renewals) == 0 && !known)}
 }
 
 // count counts a refusal of the token that is held. A request that is refused for
@@ -232,7 +234,7 @@ func (k *Keeper) Refusal() string {
 	}
 	var why strings.Builder
 	fmt.Fprintf(&why, "renewed %s ago and refused again; ", now.Sub(t.Obtained).Round(time.Second))
-	if f.alive && !f.inherited || t.accepted.Load() {
+	if f.alive && !f.inherited || t.Accepted() {
 		why.WriteString("other requests are accepted with the same token, so the API may refuse this one whatever the token, or token_expired matches too much")
 	} else {
 		why.WriteString("another system may sign in with the same credentials, or token_expired matches too much")

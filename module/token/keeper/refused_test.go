@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"math/rand/v2"
@@ -66,7 +66,7 @@ func TestARecordThatIsRefusedForEver(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					i := newIssuer()
-					k, l := keeping(t, testPolicy(), i, newStorage())
+					k, l := keeping(t, testPolicy(), i, newMemory())
 					k.Start()
 					must(t, k)
 					time.Sleep(time.Hour)
@@ -127,7 +127,7 @@ func TestARealDeathBesideABadRecord(t *testing.T) {
 	for after := range 24 {
 		bubble(t, func(t *testing.T) {
 			i := newIssuer()
-			k, _ := keeping(t, testPolicy(), i, newStorage())
+			k, _ := keeping(t, testPolicy(), i, newMemory())
 			k.Start()
 			must(t, k)
 			a := &api{t: t, k: k, i: i}
@@ -152,7 +152,7 @@ func TestARealDeathBesideABadRecord(t *testing.T) {
 func TestRefusalInWords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		a := &api{t: t, k: k, i: i}
 		if a.call(2, false); k.Refusal() != "" {
 			t.Errorf("of a good token: %q", k.Refusal())
@@ -174,8 +174,8 @@ func TestRefusalInWords(t *testing.T) {
 			t.Errorf("with a dead endpoint: %q", got)
 		}
 		p := testPolicy()
-		p.static = "fixed"
-		if got := newKeeper(p, nil).Refusal(); got != "the API refuses the static token" {
+		p.Static = "fixed"
+		if got := New(p, nil).Refusal(); got != "the API refuses the static token" {
 			t.Errorf("of a static token: %q", got)
 		}
 	})

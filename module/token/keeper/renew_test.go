@@ -1,10 +1,12 @@
-package token
+package keeper
 
 import (
 	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // lost makes the answers of the calls of one kind get lost after they were
@@ -13,14 +15,14 @@ func lost(how string, n int) func(context.Context, tokenCall) error {
 	return func(_ context.Context, c tokenCall) error {
 		if c.how == how && n > 0 {
 			n--
-			return &Failure{Kind: Ambiguous, Reason: "connection reset"}
+			return &token.Failure{Kind: token.Ambiguous, Reason: "connection reset"}
 		}
 		return nil
 	}
 }
 
 // untilDue lets the time pass to the window's end and gives the token then.
-func untilDue(t *testing.T, k *Keeper) *Token {
+func untilDue(t *testing.T, k *Keeper) *token.Token {
 	t.Helper()
 	first := must(t, k)
 	for range 130 {
@@ -52,20 +54,20 @@ func TestRenewalByWhatTheRefreshGives(t *testing.T) {
 		"invalid": {func(i *issuer) {
 			i.after = func(_ context.Context, c tokenCall) error {
 				if c.how == howRefresh {
-					return &Failure{Kind: Invalid, Reason: "no token in the answer"}
+					return &token.Failure{Kind: token.Invalid, Reason: "no token in the answer"}
 				}
 				return nil
 			}
 		}, 1, 1, ""},
 		"empty token": {func(i *issuer) {
-			i.grant = func(g *Grant) {
+			i.grant = func(g *token.Grant) {
 				if i.made == 2 {
 					g.Access = ""
 				}
 			}
 		}, 1, 1, ""},
 		"expired token": {func(i *issuer) {
-			i.grant = func(g *Grant) {
+			i.grant = func(g *token.Grant) {
 				if i.made == 2 {
 					g.Lifetime, g.Expires = 0, time.Now().Add(-time.Hour)
 				}
@@ -80,7 +82,7 @@ func TestRenewalByWhatTheRefreshGives(t *testing.T) {
 			}
 		}, 1, 1, ""},
 		"same token": {func(i *issuer) {
-			i.grant = func(g *Grant) {
+			i.grant = func(g *token.Grant) {
 				if i.made == 2 {
 					g.Access = "access-1"
 				}
@@ -91,7 +93,7 @@ func TestRenewalByWhatTheRefreshGives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				i := newIssuer()
-				k, _ := keeping(t, testPolicy(), i, newStorage())
+				k, _ := keeping(t, testPolicy(), i, newMemory())
 				k.Start()
 				must(t, k)
 				i.set(func() { i.ledger = nil; tt.break_(i) })
@@ -113,7 +115,7 @@ func TestRenewalByWhatTheRefreshGives(t *testing.T) {
 // attempt, not after a restart.
 func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, testPolicy(), i, s)
 		k.Start()
 		must(t, k)
@@ -121,7 +123,7 @@ func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 		mate.seeded(2).Start()
 		must(t, mate)
 		i.set(func() {
-			i.after = func(context.Context, tokenCall) error { return &Failure{Kind: Ambiguous, Reason: "reset"} }
+			i.after = func(context.Context, tokenCall) error { return &token.Failure{Kind: token.Ambiguous, Reason: "reset"} }
 		})
 		for k.State().Phase != "failing" {
 			time.Sleep(time.Second)
@@ -148,24 +150,24 @@ func TestSpentRefreshTokenIsNeverSentAgain(t *testing.T) {
 func TestRefreshOnly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.seed = "seed"
-		i, s := newIssuer(), newStorage()
+		p.Seed = "seed"
+		i, s := newIssuer(), newMemory()
 		i.noObtain = true
 		i.unused["seed"] = true
 		fails := 3
 		i.before = func(context.Context, tokenCall) error {
 			if fails--; fails >= 0 {
-				return &Failure{Kind: Ambiguous, Status: 503}
+				return &token.Failure{Kind: token.Ambiguous, Status: 503}
 			}
 			return nil
 		}
 		k, _ := keeping(t, p, i, s)
 		k.Start()
 		time.Sleep(time.Minute)
-		if tok := must(t, k); tok.refresh != "refresh-1" || i.calls() != 4 {
+		if must(t, k); k.snapshot().Refresh != "refresh-1" || i.calls() != 4 {
 			t.Errorf("%d calls", i.calls())
 		}
-		if tok := untilDue(t, k); tok.refresh != "refresh-2" {
+		if untilDue(t, k); k.snapshot().Refresh != "refresh-2" {
 			t.Errorf("not rotated")
 		}
 		// the rotated one counts after a restart, not the seed
@@ -183,7 +185,7 @@ func TestRefreshOnly(t *testing.T) {
 			t.Errorf("%d calls in 4 hours", n)
 		}
 		_, err := after.Token(within(t, time.Second))
-		if none, ok := errors.AsType[*NoTokenError](err); !ok || none.RetryAfter < time.Minute {
+		if none, ok := errors.AsType[*token.NoTokenError](err); !ok || none.RetryAfter < time.Minute {
 			t.Errorf("Token: %v", err)
 		}
 	})
@@ -204,13 +206,13 @@ func TestRefreshOnlyWithoutSeed(t *testing.T) {
 func TestRefreshTokenThatIsNotRotated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		i.grant = func(g *Grant) {
+		i.grant = func(g *token.Grant) {
 			if i.made > 1 {
 				g.Refresh = ""
 			}
 			i.unused["refresh-1"] = true
 		}
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		for range 5 {
 			untilDue(t, k)

@@ -1,15 +1,17 @@
-package token
+package keeper
 
 import (
 	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // asking makes two calls a second for so long and returns the longest time in
 // which no call got an answer, and how many didn't. each is called with the token.
-func asking(t *testing.T, k *Keeper, d time.Duration, each func(*Token)) (longest time.Duration, failed int) {
+func asking(t *testing.T, k *Keeper, d time.Duration, each func(*token.Token)) (longest time.Duration, failed int) {
 	t.Helper()
 	var since time.Time
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
@@ -30,7 +32,7 @@ func asking(t *testing.T, k *Keeper, d time.Duration, each func(*Token)) (longes
 	return longest, failed
 }
 
-func answers(failures ...*Failure) func(context.Context, tokenCall) error {
+func answers(failures ...*token.Failure) func(context.Context, tokenCall) error {
 	return func(context.Context, tokenCall) error {
 		if len(failures) == 0 {
 			return nil
@@ -60,8 +62,8 @@ func TestBusySignIn(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					i := newIssuer()
-					i.before = answers(&Failure{Kind: Busy, Status: status, RetryAfter: tt.after})
-					k, _ := keeping(t, testPolicy(), i, newStorage())
+					i.before = answers(&token.Failure{Kind: token.Busy, Status: status, RetryAfter: tt.after})
+					k, _ := keeping(t, testPolicy(), i, newMemory())
 					begin := time.Now()
 					k.Start()
 					time.Sleep(500 * time.Millisecond)
@@ -87,8 +89,8 @@ func TestBusySignIn(t *testing.T) {
 func TestACallWaitsForABusyEndpoint(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		i.before = answers(&Failure{Kind: Busy, Status: 429, RetryAfter: time.Second})
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		i.before = answers(&token.Failure{Kind: token.Busy, Status: 429, RetryAfter: time.Second})
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		must(t, k)
 	})
 }
@@ -101,12 +103,12 @@ func TestBusyRefresh(t *testing.T) {
 	}{{429, 2, 0}, {503, 1, 1}} {
 		bubble(t, func(t *testing.T) {
 			i := newIssuer()
-			k, _ := keeping(t, testPolicy(), i, newStorage())
+			k, _ := keeping(t, testPolicy(), i, newMemory())
 			k.Start()
 			must(t, k)
 			i.set(func() {
 				i.ledger = nil
-				i.before = answers(&Failure{Kind: Busy, Status: tt.status, RetryAfter: 30 * time.Second})
+				i.before = answers(&token.Failure{Kind: token.Busy, Status: tt.status, RetryAfter: 30 * time.Second})
 			})
 			tok := untilDue(t, k)
 			log := i.log()
@@ -123,19 +125,19 @@ func TestBusyRefresh(t *testing.T) {
 // A renewal that was refused while the token lived was tried again five minutes
 // later, when the token had long ended.
 func TestRefusedRenewalIsTriedAtTheEnd(t *testing.T) {
-	refused := &Failure{Kind: Refused, Status: 400, Code: "invalid_grant"}
-	lost := &Failure{Kind: Ambiguous, Reason: "no whole answer in time"}
+	refused := &token.Failure{Kind: token.Refused, Status: 400, Code: "invalid_grant"}
+	lost := &token.Failure{Kind: token.Ambiguous, Reason: "no whole answer in time"}
 	for name, tt := range map[string]struct {
 		alone    bool // a source without obtain
-		failures []*Failure
+		failures []*token.Failure
 	}{
-		"refresh only, refused once":           {true, []*Failure{refused}},
-		"refresh only, refused twice":          {true, []*Failure{refused, refused}},
-		"refresh only, refused past the end":   {true, []*Failure{refused, refused, refused}},
-		"refresh only, unanswered":             {true, []*Failure{lost, lost, lost}},
-		"sign-in only, refused":                {false, []*Failure{refused}},
-		"sign-in only, refused past the end":   {false, []*Failure{refused, refused, refused}},
-		"sign-in only, unanswered and refused": {false, []*Failure{lost, refused}},
+		"refresh only, refused once":           {true, []*token.Failure{refused}},
+		"refresh only, refused twice":          {true, []*token.Failure{refused, refused}},
+		"refresh only, refused past the end":   {true, []*token.Failure{refused, refused, refused}},
+		"refresh only, unanswered":             {true, []*token.Failure{lost, lost, lost}},
+		"sign-in only, refused":                {false, []*token.Failure{refused}},
+		"sign-in only, refused past the end":   {false, []*token.Failure{refused, refused, refused}},
+		"sign-in only, unanswered and refused": {false, []*token.Failure{lost, refused}},
 	} {
 		for _, life := range []time.Duration{75 * time.Second, 4 * time.Minute, 11 * time.Minute} {
 			t.Run(name+" "+life.String(), func(t *testing.T) {
@@ -143,13 +145,13 @@ func TestRefusedRenewalIsTriedAtTheEnd(t *testing.T) {
 					p, i := testPolicy(), newIssuer()
 					i.lifetime = life
 					if tt.alone {
-						p.seed, i.noObtain = "seed", true
-						i.grant = func(g *Grant) { i.unused["seed"], i.unused[g.Refresh] = true, true }
+						p.Seed, i.noObtain = "seed", true
+						i.grant = func(g *token.Grant) { i.unused["seed"], i.unused[g.Refresh] = true, true }
 						i.unused["seed"] = true
 					} else {
 						i.noRefresh = true
 					}
-					k, _ := keeping(t, p, i, newStorage())
+					k, _ := keeping(t, p, i, newMemory())
 					k.Start()
 					must(t, k)
 					i.set(func() { i.before = answers(tt.failures...) })
@@ -172,7 +174,7 @@ func TestRenewalsByHandChangeNoWait(t *testing.T) {
 	for name, before := range map[string]func(context.Context, tokenCall) error{"refused": refuse, "down": down} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				i.before = before
 				k, _ := keeping(t, testPolicy(), i, s)
 				k.Start()
@@ -201,7 +203,7 @@ func TestARenewalByHandLeavesAFreshToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		i.noRefresh = true
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		tok := must(t, k)
 		next := k.State().NextAttempt
@@ -220,7 +222,7 @@ func TestARenewalByHandLeavesAFreshToken(t *testing.T) {
 func TestRefusedVariable(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		tok := untilDue(t, k)
 		k.Invalidate(tok.Generation, 1, "status 401")
@@ -240,7 +242,7 @@ func TestTokensThatLiveForSeconds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
 		i.lifetime, i.noRefresh = 2*time.Second, true
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		must(t, k)
 		time.Sleep(10 * time.Minute)

@@ -1,4 +1,4 @@
-package token
+package keeper
 
 import (
 	"context"
@@ -6,17 +6,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/storage"
+
 	"go.uber.org/zap/zapcore"
 )
 
 // What a token call gave is stored although the renewal's time is over.
 func TestSaveOutlivesTheRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, p := newStorage(), testPolicy()
+		s, p := newMemory(), testPolicy()
 		s.hook = func(ctx context.Context, _ string) error { return ctx.Err() }
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := newVault(s, &p).save(ctx, &record{Generation: 4}); err != nil {
+		if err := newStore(s, &p).save(ctx, &record{Generation: 4}); err != nil {
 			t.Fatal(err)
 		}
 		if r := s.stored(t, p); r == nil || r.Generation != 4 {
@@ -28,7 +30,7 @@ func TestSaveOutlivesTheRenewal(t *testing.T) {
 // A storage that can't be written costs nobody a token.
 func TestStoreFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.hook = func(_ context.Context, op string) error {
 			if op == "Store" {
 				return errDisk
@@ -60,7 +62,7 @@ func TestStoreFails(t *testing.T) {
 // storage writes nothing.
 func TestStorageChanges(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, l := keeping(t, testPolicy(), i, s)
 		tok := must(t, k)
 		time.Sleep(time.Second)
@@ -72,7 +74,7 @@ func TestStorageChanges(t *testing.T) {
 		if n := s.count("Store") - before; n != 0 {
 			t.Errorf("%d stores in 60 reloads", n)
 		}
-		other := newStorage()
+		other := newMemory()
 		k.Attach(Env{Storage: other, Logger: l.logger})
 		time.Sleep(time.Second)
 		if r := other.stored(t, testPolicy()); r == nil || r.Access != tok.Access {
@@ -88,7 +90,7 @@ func TestStorageChanges(t *testing.T) {
 // by now. Ours isn't put in its place, and nobody tries again and again.
 func TestLateRecordIsNotStored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		k, _ := keeping(t, testPolicy(), i, s)
 		must(t, k)
 		time.Sleep(time.Second)
@@ -105,7 +107,7 @@ func TestLateRecordIsNotStored(t *testing.T) {
 		p := testPolicy()
 		theirs := k.snapshot()
 		theirs.Generation, theirs.Access, theirs.Dead = 9, "theirs", true
-		if err := newVault(s, &p).save(t.Context(), &theirs); err != nil {
+		if err := newStore(s, &p).save(t.Context(), &theirs); err != nil {
 			t.Fatal(err)
 		}
 		before := s.count("Load")
@@ -134,10 +136,10 @@ func TestBadStorage(t *testing.T) {
 		}, lockErrorPatience + time.Second},
 		"every operation hangs": {func(chan struct{}) func(context.Context, string) error {
 			return func(ctx context.Context, _ string) error { return hang(ctx) }
-		}, storageLimit + time.Second},
+		}, storage.Limit + time.Second},
 		"every operation hangs and ignores its context": {func(release chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { <-release; return errDisk }
-		}, storageLimit + time.Second},
+		}, storage.Limit + time.Second},
 		"the lock hangs": {func(chan struct{}) func(context.Context, string) error {
 			return func(ctx context.Context, op string) error {
 				if op == "Lock" {
@@ -170,7 +172,7 @@ func TestBadStorage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				release := make(chan struct{})
-				i, s := newIssuer(), newStorage()
+				i, s := newIssuer(), newMemory()
 				s.hook = tt.hook(release)
 				k, _ := keeping(t, testPolicy(), i, s)
 				t.Cleanup(func() { close(release) })
@@ -191,7 +193,7 @@ func TestBadStorage(t *testing.T) {
 				if n := s.count("Lock"); n > 200 {
 					t.Errorf("%d locks in a day", n)
 				}
-				if n := k.around.Load().vault.queueing.Load(); n > 2 || n > 0 && !strings.Contains(name, "ignores") {
+				if n := k.env.Load().store.Health.AbandonedLocks(); n > 2 || n > 0 && !strings.Contains(name, "ignores") {
 					t.Errorf("%d abandoned waits", n)
 				}
 			})
@@ -201,7 +203,7 @@ func TestBadStorage(t *testing.T) {
 
 func TestStorageThatKeepsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		i, s := newIssuer(), newStorage()
+		i, s := newIssuer(), newMemory()
 		s.noop, s.noLock = true, true
 		k, _ := keeping(t, testPolicy(), i, s)
 		k.Start()

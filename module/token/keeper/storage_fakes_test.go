@@ -1,19 +1,20 @@
-package token
+package keeper
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"io/fs"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/caddyserver/certmagic"
 )
 
 // storage is a certmagic.Storage in memory with a real lock.
-type storage struct {
+type memory struct {
 	certmagic.Storage // nil: what isn't implemented must not be called
 
 	mu    sync.Mutex
@@ -27,11 +28,11 @@ type storage struct {
 	hook func(ctx context.Context, op string) error
 }
 
-func newStorage() *storage {
-	return &storage{data: make(map[string][]byte), locks: make(map[string]chan struct{})}
+func newMemory() *memory {
+	return &memory{data: make(map[string][]byte), locks: make(map[string]chan struct{})}
 }
 
-func (s *storage) begin(ctx context.Context, op string) error {
+func (s *memory) begin(ctx context.Context, op string) error {
 	s.mu.Lock()
 	s.ops = append(s.ops, op)
 	hook := s.hook
@@ -42,13 +43,13 @@ func (s *storage) begin(ctx context.Context, op string) error {
 	return nil
 }
 
-func (s *storage) setHook(f func(ctx context.Context, op string) error) {
+func (s *memory) setHook(f func(ctx context.Context, op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hook = f
 }
 
-func (s *storage) Load(ctx context.Context, key string) ([]byte, error) {
+func (s *memory) Load(ctx context.Context, key string) ([]byte, error) {
 	if err := s.begin(ctx, "Load"); err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (s *storage) Load(ctx context.Context, key string) ([]byte, error) {
 	return b, nil
 }
 
-func (s *storage) Store(ctx context.Context, key string, value []byte) error {
+func (s *memory) Store(ctx context.Context, key string, value []byte) error {
 	if err := s.begin(ctx, "Store"); err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (s *storage) Store(ctx context.Context, key string, value []byte) error {
 	return nil
 }
 
-func (s *storage) Lock(ctx context.Context, name string) error {
+func (s *memory) Lock(ctx context.Context, name string) error {
 	if err := s.begin(ctx, "Lock"); err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (s *storage) Lock(ctx context.Context, name string) error {
 	}
 }
 
-func (s *storage) Unlock(ctx context.Context, name string) error {
+func (s *memory) Unlock(ctx context.Context, name string) error {
 	if err := s.begin(ctx, "Unlock"); err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (s *storage) Unlock(ctx context.Context, name string) error {
 	return nil
 }
 
-func (s *storage) free(name string) {
+func (s *memory) free(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if held, ok := s.locks[name]; ok {
@@ -114,13 +115,13 @@ func (s *storage) free(name string) {
 	}
 }
 
-func (s *storage) held() int {
+func (s *memory) held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.locks)
 }
 
-func (s *storage) count(op string) (n int) {
+func (s *memory) count(op string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.ops {
@@ -132,16 +133,20 @@ func (s *storage) count(op string) (n int) {
 }
 
 // stored gives the record that lies in s.
-func (s *storage) stored(t *testing.T, p policy) *record {
+func (s *memory) stored(t *testing.T, p token.Policy) *record {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := newVault(s, &p)
+	v := newStore(s, &p)
 	b, ok := s.data[v.key]
 	if !ok {
 		return nil
 	}
-	r, err := v.seal.open(b, v.key)
+	plain, err := v.sealer.Open(b, v.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := decodeRecord(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,12 +155,10 @@ func (s *storage) stored(t *testing.T, p policy) *record {
 
 var errDisk = errors.New("no space left on device")
 
-func testPolicy() policy {
-	return policy{
-		name: "crm", refreshBefore: 10 * time.Minute, mustDiffer: true, warm: true,
-		retryRefused: 5 * time.Minute, timeout: 10 * time.Second,
-		identity: "an identity", sealKey: [32]byte{1, 2, 3},
+func testPolicy() token.Policy {
+	return token.Policy{
+		Name: "crm", RefreshBefore: 10 * time.Minute, MustDiffer: true, Warm: true,
+		RetryRefused: 5 * time.Minute, Timeout: 10 * time.Second,
+		Identity: "an identity", SealKey: [32]byte{1, 2, 3},
 	}
 }
-
-func base64of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }

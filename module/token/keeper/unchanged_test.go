@@ -1,9 +1,11 @@
-package token
+package keeper
 
 import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -13,18 +15,18 @@ import (
 func TestUnchangedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.mustDiffer = false
+		p.MustDiffer = false
 		i := newIssuer()
 		i.noRefresh = true
 		var access string
 		var until time.Time
-		i.grant = func(g *Grant) { // a new token in the last 5 minutes only
+		i.grant = func(g *token.Grant) { // a new token in the last 5 minutes only
 			if now := time.Now(); until.Sub(now) < 5*time.Minute {
 				access, until = g.Access, now.Add(2*time.Hour)
 			}
 			g.Access, g.Lifetime = access, time.Until(until).Truncate(time.Second)
 		}
-		k, l := keeping(t, p, i, newStorage())
+		k, l := keeping(t, p, i, newMemory())
 		k.Start()
 		for range 10 {
 			first := must(t, k)
@@ -54,10 +56,10 @@ func TestUnchangedToken(t *testing.T) {
 func TestExtendedToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.mustDiffer = false
+		p.MustDiffer = false
 		i := newIssuer()
-		i.grant = func(g *Grant) { g.Access = "always" }
-		k, _ := keeping(t, p, i, newStorage())
+		i.grant = func(g *token.Grant) { g.Access = "always" }
+		k, _ := keeping(t, p, i, newMemory())
 		k.Start()
 		first := must(t, k)
 		next := untilDue(t, k)
@@ -77,8 +79,8 @@ func TestExtendedToken(t *testing.T) {
 func TestTokenThatNeverDiffers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i := newIssuer()
-		i.grant = func(g *Grant) { g.Access = "always" }
-		k, _ := keeping(t, testPolicy(), i, newStorage())
+		i.grant = func(g *token.Grant) { g.Access = "always" }
+		k, _ := keeping(t, testPolicy(), i, newMemory())
 		k.Start()
 		first := must(t, k)
 		time.Sleep(time.Until(first.Expires) - time.Second)
@@ -116,18 +118,18 @@ func TestRemainingLife(t *testing.T) {
 			t.Run(life.String()+" "+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					p := testPolicy()
-					p.mustDiffer = false
+					p.MustDiffer = false
 					i := newIssuer()
 					i.noRefresh = true
 					access, until := "access-0", time.Now().Add(20*time.Second) // somebody else has it already
-					i.grant = func(g *Grant) {
+					i.grant = func(g *token.Grant) {
 						if !time.Now().Before(until) {
 							access, until = g.Access, time.Now().Add(life)
 						}
 						g.Access, g.Lifetime = access, round(time.Until(until))
 						g.Ended = g.Lifetime <= 0
 					}
-					k, l := keeping(t, p, i, newStorage())
+					k, l := keeping(t, p, i, newMemory())
 					k.Start()
 					longest, _ := asking(t, k, 10*life, nil)
 					if longest > 2*time.Second {
@@ -149,14 +151,14 @@ func TestRemainingLife(t *testing.T) {
 func TestSameTokenEndsEarlier(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := testPolicy()
-		p.mustDiffer = false
+		p.MustDiffer = false
 		i := newIssuer()
-		i.grant = func(g *Grant) {
+		i.grant = func(g *token.Grant) {
 			if g.Access = "always"; i.made > 1 {
 				g.Lifetime = time.Minute
 			}
 		}
-		k, _ := keeping(t, p, i, newStorage())
+		k, _ := keeping(t, p, i, newMemory())
 		must(t, k)
 		if err := k.Renew(t.Context()); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
@@ -17,48 +19,48 @@ import (
 // judge reads what a token endpoint has answered. The values
 // that were sent are kept out of a Failure; the skew says how far the endpoint's
 // clock is ahead of ours.
-func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew time.Duration) (Grant, *Failure) {
-	doc, other, failure := r.read()
-	fail := func(kind FailureKind, why string) *Failure {
+func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, skew time.Duration) (token.Grant, *token.Failure) {
+	doc, other, failure := r.decode()
+	fail := func(kind token.FailureKind, why string) *token.Failure {
 		date, _ := http.ParseTime(r.header.Get("Date"))
-		return &Failure{
+		return &token.Failure{
 			Kind: kind, Status: r.status, Code: code(doc, sent.sent), Date: date, Reason: why,
 			Message: sent.message(doc), RetryAfter: r.retryAfter(date),
 		}
 	}
 	if failure != nil {
-		return Grant{}, fail(failure.Kind, failure.Reason)
+		return token.Grant{}, fail(failure.Kind, failure.Reason)
 	}
-	a := answer{ctx, doc, []any{r.status, program.Headers(r.header)}}
-	no := func(why string) *Failure {
+	a := answerDoc{ctx, doc, []any{r.status, program.Headers(r.header)}}
+	no := func(why string) *token.Failure {
 		if other != "" { // nothing that could say no
-			return fail(Ambiguous, "the endpoint answered with "+other+" where a token was expected")
+			return fail(token.Ambiguous, "the endpoint answered with "+other+" where a token was expected")
 		}
-		return fail(Refused, why)
+		return fail(token.Refused, why)
 	}
 	if e.plan.success != nil {
 		if success, _ := e.plan.success.Test(ctx, doc, a.vars...); !success {
-			return Grant{}, no("the endpoint said no")
+			return token.Grant{}, no("the endpoint said no")
 		}
 	}
-	access, err := a.token(e.plan.accessToken)
+	access, err := a.tokenAt(e.plan.accessToken)
 	switch {
 	case other != "" && strings.Contains(access, " "):
-		return Grant{}, no("") // a sentence, not a token
+		return token.Grant{}, no("") // a sentence, not a token
 	case e.plan.success == nil && (errors.Is(err, errTokenEmpty) || errors.Is(err, jq.ErrFailed)):
-		return Grant{}, no("the answer holds no token")
+		return token.Grant{}, no("the answer holds no token")
 	case err != nil:
-		return Grant{}, fail(Invalid, "access_token: "+plain(err))
+		return token.Grant{}, fail(token.Invalid, "access_token: "+plain(err))
 	}
-	grant := Grant{Access: access}
+	grant := token.Grant{Access: access}
 	// A renewal can do without a refresh token, so a bad one costs no service.
-	grant.Refresh, err = a.token(e.plan.refreshToken)
+	grant.Refresh, err = a.tokenAt(e.plan.refreshToken)
 	if err != nil && !errors.Is(err, errTokenEmpty) {
 		grant.Refresh = ""
-		grant.warn("refresh_token: " + plain(err) + "; going on without it")
+		grant.Warnings = append(grant.Warnings, "refresh_token: "+plain(err)+"; going on without it")
 	}
 	if err := e.lifetime(&grant, a, time.Now().Add(skew)); err != nil {
-		return Grant{}, fail(Invalid, plain(err))
+		return token.Grant{}, fail(token.Invalid, plain(err))
 	}
 	if e.plan.keep != nil {
 		value, err := a.run(e.plan.keep)
@@ -67,7 +69,7 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew
 			err = checkKept(grant.Keep, e.plan.Keep.Hosts)
 		}
 		if err != nil {
-			return Grant{}, fail(Invalid, "keep: "+plain(err))
+			return token.Grant{}, fail(token.Invalid, "keep: "+plain(err))
 		}
 	}
 	return grant, nil
@@ -75,7 +77,7 @@ func (e *tokenEndpoint) judge(ctx context.Context, r *reply, sent *secrets, skew
 
 // lifetime finds out how long a granted token lives. now is the time at the
 // endpoint.
-func (e *tokenEndpoint) lifetime(grant *Grant, a answer, now time.Time) error {
+func (e *Endpoint) lifetime(grant *token.Grant, a answerDoc, now time.Time) error {
 	if e.plan.expiresIn != nil {
 		value, err := a.run(e.plan.expiresIn)
 		if err != nil {
@@ -86,7 +88,9 @@ func (e *tokenEndpoint) lifetime(grant *Grant, a answer, now time.Time) error {
 			return err
 		}
 		grant.Lifetime, grant.Expires, grant.Ended = stated.lifetime, stated.at, stated.ended
-		grant.warn(stated.warning)
+		if stated.warning != "" {
+			grant.Warnings = append(grant.Warnings, stated.warning)
+		}
 	}
 	// A lifetime that the dialect assumes knows less than the token itself.
 	if grant.Lifetime == 0 && grant.Expires.IsZero() && e.source.Lifetime == 0 {
@@ -96,17 +100,17 @@ func (e *tokenEndpoint) lifetime(grant *Grant, a answer, now time.Time) error {
 }
 
 // answer is what the programs see of a readable answer.
-type answer struct {
+type answerDoc struct {
 	ctx  context.Context
 	doc  any
 	vars []any
 }
 
-func (a answer) run(p *jq.Program) (any, error) { return p.Run(a.ctx, a.doc, a.vars...) }
+func (a answerDoc) run(p *jq.Program) (any, error) { return p.Run(a.ctx, a.doc, a.vars...) }
 
 // token runs a program for an access or refresh token. Null is none, a number is
 // its text.
-func (a answer) token(p *jq.Program) (string, error) {
+func (a answerDoc) tokenAt(p *jq.Program) (string, error) {
 	if p == nil {
 		return "", errTokenEmpty
 	}

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestAnswers(t *testing.T) {
@@ -24,74 +26,74 @@ func TestAnswers(t *testing.T) {
 		source string
 		status int
 		body   string
-		kind   FailureKind // 0: a grant
+		kind   token.FailureKind // 0: a grant
 		code   string
-		want   Grant
+		want   token.Grant
 	}{
-		"the document's":            {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r"}}`, 0, "", Grant{Access: "a", Refresh: "r"}},
-		"with a lifetime":           {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r","expires_in":7200}}`, 0, "", Grant{Access: "a", Refresh: "r", Lifetime: 2 * time.Hour}},
-		"lifetime null":             {signed, 200, `{` + ok + `{"access_token":"a","expires_in":null}}`, 0, "", Grant{Access: "a"}},
-		"lifetime a string":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"7200"}}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
-		"lifetime with an exponent": {signed, 200, `{` + ok + `{"access_token":"a","expires_in":7.2e3}}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
-		"lifetime too short":        {signed, 200, `{` + ok + `{"access_token":"a","expires_in":29}}`, 0, "", Grant{Access: "a", Lifetime: 29 * time.Second}},
-		"lifetime too long":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":1e11}}`, 0, "", Grant{Access: "a", Lifetime: maxLifetime}},
-		"lifetime negative":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":-1}}`, 0, "", Grant{Access: "a", Ended: true}},
-		"lifetime a word":           {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"soon"}}`, Invalid, "000000", Grant{}},
-		"created":                   {signed, 201, `{` + ok + `{"access_token":"a"}}`, 0, "", Grant{Access: "a"}},
-		"token empty":               {signed, 200, `{` + ok + `{"access_token":""}}`, Invalid, "000000", Grant{}},
-		"token null":                {signed, 200, `{` + ok + `{"access_token":null}}`, Invalid, "000000", Grant{}},
-		"token a number":            {signed, 200, `{` + ok + `{"access_token":17}}`, 0, "", Grant{Access: "17"}},
-		"token with a line break":   {signed, 200, `{` + ok + `{"access_token":"a\r\nX-Evil: 1"}}`, Invalid, "000000", Grant{}},
-		"token with a blank end":    {signed, 200, `{` + ok + `{"access_token":"a "}}`, Invalid, "000000", Grant{}},
-		"token beyond ASCII":        {signed, 200, `{` + ok + `{"access_token":"é"}}`, Invalid, "000000", Grant{}},
-		"token of the limit":        {signed, 200, `{` + ok + `{"access_token":"` + long + `"}}`, 0, "", Grant{Access: long}},
-		"token over the limit":      {signed, 200, `{` + ok + `{"access_token":"` + long + `x"}}`, Invalid, "000000", Grant{}},
-		"refresh token a number":    {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":5}}`, 0, "", Grant{Access: "a", Refresh: "5"}},
-		"refresh token an object":   {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":{"t":"r"}}}`, 0, "", Grant{Access: "a"}},
-		"refresh token with a tab":  {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r\tr"}}`, 0, "", Grant{Access: "a"}},
-		"data of another kind":      {signed, 200, `{` + ok + `"a"}`, Invalid, "000000", Grant{}},
-		"another code":              {signed, 200, `{"code":"100001","data":{"access_token":"a"}}`, Refused, "100001", Grant{}},
-		"a code as a number":        {signed, 200, `{"code":0,"data":{"access_token":"a"}}`, Refused, "0", Grant{}},
-		"no code":                   {signed, 200, `{"data":{"access_token":"a"}}`, Refused, "", Grant{}},
-		"an array":                  {signed, 200, `[1]`, Refused, "", Grant{}},
-		"null":                      {signed, 200, `null`, Refused, "", Grant{}},
-		"HTML":                      {signed, 200, `<html>sign in</html>`, Ambiguous, "", Grant{}},
-		"nothing":                   {signed, 200, ``, Ambiguous, "", Grant{}},
-		"no content":                {signed, 204, ``, Ambiguous, "", Grant{}},
-		"half a document":           {signed, 200, `{"code":"000000","da`, Ambiguous, "", Grant{}},
-		"two documents":             {signed, 200, `{}{}`, Ambiguous, "", Grant{}},
-		"a refusal":                 {signed, 401, `{"code":"401000"}`, Refused, "401000", Grant{}},
-		"a refusal that looks good": {signed, 400, `{` + ok + `{"access_token":"a"}}`, Refused, "000000", Grant{}},
-		"a refusal in HTML":         {signed, 404, `<html>`, Refused, "", Grant{}},
-		"too many":                  {signed, 429, ``, Busy, "", Grant{}},
-		"a time-out over there":     {signed, 408, ``, Ambiguous, "", Grant{}},
-		"a redirect":                {signed, 302, ``, Refused, "", Grant{}},
-		"down":                      {signed, 503, `{"code":"busy"}`, Busy, "busy", Grant{}},
-		"a gateway's page":          {signed, 502, `<html>`, Ambiguous, "", Grant{}},
+		"the document's":            {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r"}}`, 0, "", token.Grant{Access: "a", Refresh: "r"}},
+		"with a lifetime":           {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r","expires_in":7200}}`, 0, "", token.Grant{Access: "a", Refresh: "r", Lifetime: 2 * time.Hour}},
+		"lifetime null":             {signed, 200, `{` + ok + `{"access_token":"a","expires_in":null}}`, 0, "", token.Grant{Access: "a"}},
+		"lifetime a string":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"7200"}}`, 0, "", token.Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"lifetime with an exponent": {signed, 200, `{` + ok + `{"access_token":"a","expires_in":7.2e3}}`, 0, "", token.Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"lifetime too short":        {signed, 200, `{` + ok + `{"access_token":"a","expires_in":29}}`, 0, "", token.Grant{Access: "a", Lifetime: 29 * time.Second}},
+		"lifetime too long":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":1e11}}`, 0, "", token.Grant{Access: "a", Lifetime: maxLifetime}},
+		"lifetime negative":         {signed, 200, `{` + ok + `{"access_token":"a","expires_in":-1}}`, 0, "", token.Grant{Access: "a", Ended: true}},
+		"lifetime a word":           {signed, 200, `{` + ok + `{"access_token":"a","expires_in":"soon"}}`, token.Invalid, "000000", token.Grant{}},
+		"created":                   {signed, 201, `{` + ok + `{"access_token":"a"}}`, 0, "", token.Grant{Access: "a"}},
+		"token empty":               {signed, 200, `{` + ok + `{"access_token":""}}`, token.Invalid, "000000", token.Grant{}},
+		"token null":                {signed, 200, `{` + ok + `{"access_token":null}}`, token.Invalid, "000000", token.Grant{}},
+		"token a number":            {signed, 200, `{` + ok + `{"access_token":17}}`, 0, "", token.Grant{Access: "17"}},
+		"token with a line break":   {signed, 200, `{` + ok + `{"access_token":"a\r\nX-Evil: 1"}}`, token.Invalid, "000000", token.Grant{}},
+		"token with a blank end":    {signed, 200, `{` + ok + `{"access_token":"a "}}`, token.Invalid, "000000", token.Grant{}},
+		"token beyond ASCII":        {signed, 200, `{` + ok + `{"access_token":"é"}}`, token.Invalid, "000000", token.Grant{}},
+		"token of the limit":        {signed, 200, `{` + ok + `{"access_token":"` + long + `"}}`, 0, "", token.Grant{Access: long}},
+		"token over the limit":      {signed, 200, `{` + ok + `{"access_token":"` + long + `x"}}`, token.Invalid, "000000", token.Grant{}},
+		"refresh token a number":    {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":5}}`, 0, "", token.Grant{Access: "a", Refresh: "5"}},
+		"refresh token an object":   {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":{"t":"r"}}}`, 0, "", token.Grant{Access: "a"}},
+		"refresh token with a tab":  {signed, 200, `{` + ok + `{"access_token":"a","refresh_token":"r\tr"}}`, 0, "", token.Grant{Access: "a"}},
+		"data of another kind":      {signed, 200, `{` + ok + `"a"}`, token.Invalid, "000000", token.Grant{}},
+		"another code":              {signed, 200, `{"code":"100001","data":{"access_token":"a"}}`, token.Refused, "100001", token.Grant{}},
+		"a code as a number":        {signed, 200, `{"code":0,"data":{"access_token":"a"}}`, token.Refused, "0", token.Grant{}},
+		"no code":                   {signed, 200, `{"data":{"access_token":"a"}}`, token.Refused, "", token.Grant{}},
+		"an array":                  {signed, 200, `[1]`, token.Refused, "", token.Grant{}},
+		"null":                      {signed, 200, `null`, token.Refused, "", token.Grant{}},
+		"HTML":                      {signed, 200, `<html>sign in</html>`, token.Ambiguous, "", token.Grant{}},
+		"nothing":                   {signed, 200, ``, token.Ambiguous, "", token.Grant{}},
+		"no content":                {signed, 204, ``, token.Ambiguous, "", token.Grant{}},
+		"half a document":           {signed, 200, `{"code":"000000","da`, token.Ambiguous, "", token.Grant{}},
+		"two documents":             {signed, 200, `{}{}`, token.Ambiguous, "", token.Grant{}},
+		"a refusal":                 {signed, 401, `{"code":"401000"}`, token.Refused, "401000", token.Grant{}},
+		"a refusal that looks good": {signed, 400, `{` + ok + `{"access_token":"a"}}`, token.Refused, "000000", token.Grant{}},
+		"a refusal in HTML":         {signed, 404, `<html>`, token.Refused, "", token.Grant{}},
+		"too many":                  {signed, 429, ``, token.Busy, "", token.Grant{}},
+		"a time-out over there":     {signed, 408, ``, token.Ambiguous, "", token.Grant{}},
+		"a redirect":                {signed, 302, ``, token.Refused, "", token.Grant{}},
+		"down":                      {signed, 503, `{"code":"busy"}`, token.Busy, "busy", token.Grant{}},
+		"a gateway's page":          {signed, 502, `<html>`, token.Ambiguous, "", token.Grant{}},
 
-		"RFC 6749":             {plain, 200, `{"access_token":"a","expires_in":3600}`, 0, "", Grant{Access: "a", Lifetime: time.Hour}},
-		"RFC 6749's error":     {plain, 400, `{"error":"invalid_client"}`, Refused, "invalid_client", Grant{}},
-		"an error in a 200":    {plain, 200, `{"errcode":40013,"errmsg":"invalid appid"}`, Refused, "40013", Grant{}},
-		"nothing in a 200":     {plain, 200, `"a"`, Refused, "", Grant{}},
-		"no text in a 200":     {plain, 200, `{"access_token":{}}`, Invalid, "", Grant{}},
-		"milliseconds":         {ms, 200, `{"t":"a","e":"7200000"}`, 0, "", Grant{Access: "a", Lifetime: 2 * time.Hour}},
-		"a point in time, bad": {at, 200, `{"t":"a","e":7200}`, 0, "", Grant{Access: "a", Ended: true}},
-		"kept":                 {kept, 200, `{"t":"a","url":"https://eu.example.com"}`, 0, "", Grant{Access: "a", Keep: map[string]any{"url": "https://eu.example.com"}}},
-		"kept, no object":      {strings.Replace(kept, "{url: .url}", ".url", 1), 200, `{"t":"a","url":"https://eu.example.com"}`, Invalid, "", Grant{}},
-		"a lifetime's failure": {"dialect none\naccess_token .t\nexpires_in `.e | tonumber`\nobtain https://a.example/token", 200, `{"t":"a","e":"x"}`, Invalid, "", Grant{}},
-		"status and headers":   {header, 200, `{"t":"a"}`, 0, "", Grant{Access: "a"}},
-		"status, not 200":      {header, 202, `{"t":"a"}`, Refused, "", Grant{}},
+		"RFC 6749":             {plain, 200, `{"access_token":"a","expires_in":3600}`, 0, "", token.Grant{Access: "a", Lifetime: time.Hour}},
+		"RFC 6749's error":     {plain, 400, `{"error":"invalid_client"}`, token.Refused, "invalid_client", token.Grant{}},
+		"an error in a 200":    {plain, 200, `{"errcode":40013,"errmsg":"invalid appid"}`, token.Refused, "40013", token.Grant{}},
+		"nothing in a 200":     {plain, 200, `"a"`, token.Refused, "", token.Grant{}},
+		"no text in a 200":     {plain, 200, `{"access_token":{}}`, token.Invalid, "", token.Grant{}},
+		"milliseconds":         {ms, 200, `{"t":"a","e":"7200000"}`, 0, "", token.Grant{Access: "a", Lifetime: 2 * time.Hour}},
+		"a point in time, bad": {at, 200, `{"t":"a","e":7200}`, 0, "", token.Grant{Access: "a", Ended: true}},
+		"kept":                 {kept, 200, `{"t":"a","url":"https://eu.example.com"}`, 0, "", token.Grant{Access: "a", Keep: map[string]any{"url": "https://eu.example.com"}}},
+		"kept, no object":      {strings.Replace(kept, "{url: .url}", ".url", 1), 200, `{"t":"a","url":"https://eu.example.com"}`, token.Invalid, "", token.Grant{}},
+		"a lifetime's failure": {"dialect none\naccess_token .t\nexpires_in `.e | tonumber`\nobtain https://a.example/token", 200, `{"t":"a","e":"x"}`, token.Invalid, "", token.Grant{}},
+		"status and headers":   {header, 200, `{"t":"a"}`, 0, "", token.Grant{Access: "a"}},
+		"status, not 200":      {header, 202, `{"t":"a"}`, token.Refused, "", token.Grant{}},
 
-		"a code of ours":         {signed, 401, `{"code":"sk"}`, Refused, "", Grant{}},
-		"a code with blanks":     {signed, 401, `{"code":"go away"}`, Refused, "", Grant{}},
-		"a long code":            {signed, 401, `{"code":"` + strings.Repeat("1", 65) + `"}`, Refused, "", Grant{}},
-		"a code of 64":           {signed, 401, `{"code":"` + strings.Repeat("1", 64) + `"}`, Refused, strings.Repeat("1", 64), Grant{}},
-		"an error object":        {signed, 401, `{"error":{"code":1},"ret_code":"900"}`, Refused, "900", Grant{}},
-		"a code with an escape":  {signed, 401, `{"code":"\u001b[31m"}`, Refused, "", Grant{}},
-		"a code of another name": {signed, 401, `{"err_no":2100005}`, Refused, "2100005", Grant{}},
+		"a code of ours":         {signed, 401, `{"code":"sk"}`, token.Refused, "", token.Grant{}},
+		"a code with blanks":     {signed, 401, `{"code":"go away"}`, token.Refused, "", token.Grant{}},
+		"a long code":            {signed, 401, `{"code":"` + strings.Repeat("1", 65) + `"}`, token.Refused, "", token.Grant{}},
+		"a code of 64":           {signed, 401, `{"code":"` + strings.Repeat("1", 64) + `"}`, token.Refused, strings.Repeat("1", 64), token.Grant{}},
+		"an error object":        {signed, 401, `{"error":{"code":1},"ret_code":"900"}`, token.Refused, "900", token.Grant{}},
+		"a code with an escape":  {signed, 401, `{"code":"\u001b[31m"}`, token.Refused, "", token.Grant{}},
+		"a code of another name": {signed, 401, `{"err_no":2100005}`, token.Refused, "2100005", token.Grant{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := endpointOf(t, test.source, says(test.status, test.body)).obtain(t.Context(), circumstances{})
+			got, err := endpointOf(t, test.source, says(test.status, test.body)).Obtain(t.Context(), token.Params{})
 			if test.kind == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -104,7 +106,7 @@ func TestAnswers(t *testing.T) {
 				}
 				return
 			}
-			failure, ok := errors.AsType[*Failure](err)
+			failure, ok := errors.AsType[*token.Failure](err)
 			if !ok {
 				t.Fatalf("got %+v, %v", got, err)
 			}
@@ -130,7 +132,7 @@ func TestAbsoluteExpiry(t *testing.T) {
 		expires := there.Add(left).UTC().Truncate(time.Second)
 		e := endpointOf(t, "dialect none\naccess_token .t\nexpires_in .e at\nobtain https://a.example/token",
 			says(200, `{"t":"a","e":"`+expires.Format(time.RFC3339)+`"}`))
-		grant, err := e.obtain(t.Context(), circumstances{skew: skew})
+		grant, err := e.Obtain(t.Context(), token.Params{Skew: skew})
 		if err != nil || ok == grant.Ended || ok && !grant.Expires.Equal(expires) {
 			t.Errorf("with %s left: %+v, %v", left, grant, err)
 		}
@@ -143,8 +145,8 @@ func TestFailureDate(t *testing.T) {
 		resp.Header.Set("Date", "yesterday")
 		return resp, err
 	}))
-	_, err := e.obtain(t.Context(), circumstances{})
-	if failure, ok := errors.AsType[*Failure](err); !ok || !failure.Date.IsZero() {
+	_, err := e.Obtain(t.Context(), token.Params{})
+	if failure, ok := errors.AsType[*token.Failure](err); !ok || !failure.Date.IsZero() {
 		t.Errorf("got %v", err)
 	}
 }
@@ -181,10 +183,10 @@ func FuzzTokenAnswer(f *testing.F) {
 			resp.Header.Set("Date", date)
 			return resp, err
 		})
-		grant, err := newEndpoint(&s).obtain(t.Context(), circumstances{})
+		grant, err := s.Endpoint().Obtain(t.Context(), token.Params{})
 		if err != nil {
-			failure, ok := errors.AsType[*Failure](err)
-			if !ok || failure.Kind < Refused || failure.Kind > Busy || failure.Reason == "" {
+			failure, ok := errors.AsType[*token.Failure](err)
+			if !ok || failure.Kind < token.Refused || failure.Kind > token.Busy || failure.Reason == "" {
 				t.Fatalf("no failure of ours: %v", err)
 			}
 			if len(failure.Code) > 64 || strings.Contains(err.Error(), "canary") {

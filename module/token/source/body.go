@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
@@ -18,7 +20,7 @@ import (
 // also returned with a failure, when there is one, for its code and message.
 // other is what the body is when it is neither JSON nor a form, in words: such an
 // answer may hold a token, but can't refuse one.
-func (r *reply) read() (doc any, other string, failure *Failure) {
+func (r *response) decode() (doc any, other string, failure *token.Failure) {
 	broken := r.broken
 	if broken == "" {
 		doc, other, broken = r.document()
@@ -31,15 +33,15 @@ func (r *reply) read() (doc any, other string, failure *Failure) {
 	}
 	switch {
 	case r.status == http.StatusTooManyRequests, r.status == http.StatusServiceUnavailable:
-		failure = &Failure{Kind: Busy, Reason: with("the endpoint asks to come again later")}
+		failure = &token.Failure{Kind: token.Busy, Reason: with("the endpoint asks to come again later")}
 	case r.status >= 500, r.status == http.StatusRequestTimeout:
-		failure = &Failure{Kind: Ambiguous, Reason: with("the endpoint failed")}
+		failure = &token.Failure{Kind: token.Ambiguous, Reason: with("the endpoint failed")}
 	case r.status >= 400:
-		failure = &Failure{Kind: Refused, Reason: with("the endpoint said no")}
+		failure = &token.Failure{Kind: token.Refused, Reason: with("the endpoint said no")}
 	case r.status >= 300:
-		failure = &Failure{Kind: Refused, Reason: "a redirect, which is not followed; write the final URL"}
+		failure = &token.Failure{Kind: token.Refused, Reason: "a redirect, which is not followed; write the final URL"}
 	case broken != "":
-		failure = &Failure{Kind: Ambiguous, Reason: broken}
+		failure = &token.Failure{Kind: token.Ambiguous, Reason: broken}
 	}
 	return doc, other, failure
 }
@@ -54,7 +56,7 @@ var formBody = regexp.MustCompile(`^[\w.%+-]+=[^\s&=][^\s&]*(&[\w.%+-]+=[^\s&]*)
 // document reads the body by what it is: JSON, a form (an object of strings, and
 // of arrays of them for names that repeat), bare text (a string), or nothing
 // (null). broken says why it is none of these.
-func (r *reply) document() (doc any, other, broken string) {
+func (r *response) document() (doc any, other, broken string) {
 	contentType := r.header.Get("Content-Type")
 	body, err := document.UTF8(contentType, r.body, 3*maxAnswer, nil)
 	if err != nil {
@@ -110,13 +112,13 @@ func decodeForm(body string) (map[string]any, bool) {
 
 // retryAfter is how long a busy endpoint asks to wait, in seconds or until a
 // time by its own clock (RFC 9110, section 10.2.3); 0 when it doesn't say.
-func (r *reply) retryAfter(date time.Time) time.Duration {
+func (r *response) retryAfter(date time.Time) time.Duration {
 	text := strings.TrimSpace(r.header.Get("Retry-After"))
 	if text == "" {
 		return 0
 	}
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, longestRefusal)
+		return min(time.Duration(seconds)*time.Second, token.MaxWait)
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -125,5 +127,5 @@ func (r *reply) retryAfter(date time.Time) time.Duration {
 	if date.IsZero() {
 		date = time.Now()
 	}
-	return min(max(at.Sub(date), 0), longestRefusal)
+	return min(max(at.Sub(date), 0), token.MaxWait)
 }

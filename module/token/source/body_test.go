@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/base64"
@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // answered is an endpoint that gives one answer.
@@ -37,38 +39,38 @@ func TestAnswersOfOtherKinds(t *testing.T) {
 		status int
 		header http.Header
 		body   string
-		want   Grant
-		kind   FailureKind // 0: a grant
+		want   token.Grant
+		kind   token.FailureKind // 0: a grant
 		reason string
 	}{
-		"a form":                        {member, 200, typed("application/x-www-form-urlencoded"), "access_token=a%2Fb&expires_in=7200&refresh_token=r", Grant{Access: "a/b", Refresh: "r", Lifetime: 2 * time.Hour}, 0, ""},
-		"a form called text":            {member, 200, typed("text/plain; charset=utf-8"), "access_token=a&expires_in=7200\n", Grant{Access: "a", Lifetime: 2 * time.Hour}, 0, ""},
-		"a form of one member":          {member, 200, typed("text/html"), "access_token=a", Grant{Access: "a"}, 0, ""},
-		"a form that repeats":           {strings.Replace(member, ".access_token", ".access_token[1]", 1), 200, typed("application/x-www-form-urlencoded"), "access_token=a&access_token=b", Grant{Access: "b"}, 0, ""},
-		"a form's error":                {member, 200, typed("application/x-www-form-urlencoded"), "error=bad_verification_code&error_description=The+code+is+wrong", Grant{}, Refused, `code bad_verification_code): the answer holds no token; the endpoint says "The code is wrong"`},
-		"a broken form":                 {member, 200, typed("application/x-www-form-urlencoded"), "access_token=%zz", Grant{}, Ambiguous, "a form that is broken"},
-		"bare text":                     {whole, 200, typed("text/plain"), "eyJhbGciOiJub25lIn0\n", Grant{Access: "eyJhbGciOiJub25lIn0"}, 0, ""},
-		"bare text with padding":        {whole, 200, typed("text/plain"), "YWJjZA==", Grant{Access: "YWJjZA=="}, 0, ""},
-		"bare text called JSON":         {whole, 200, typed("application/json"), "abc.def", Grant{Access: "abc.def"}, 0, ""},
-		"a JSON string":                 {whole, 200, typed("application/json"), `"abc"`, Grant{Access: "abc"}, 0, ""},
-		"a JSON number":                 {whole, 200, typed("application/json"), `123456789012345678`, Grant{Access: "123456789012345678"}, 0, ""},
-		"a sentence":                    {whole, 200, typed("text/plain"), "no healthy upstream", Grant{}, Ambiguous, "answered with text where a token was expected"},
-		"only a header":                 {header, 201, http.Header{"X-Subject-Token": {"gAAAA"}}, "", Grant{Access: "gAAAA"}, 0, ""},
-		"a header beside a body":        {header, 201, http.Header{"X-Subject-Token": {"gAAAA"}, "Content-Type": {"application/json"}}, `{"token":{}}`, Grant{Access: "gAAAA"}, 0, ""},
-		"nothing at all":                {member, 200, typed("application/json"), "", Grant{}, Ambiguous, "an empty body where a token was expected"},
-		"a byte order mark":             {member, 200, typed("application/json"), "\xEF\xBB\xBF{\"access_token\":\"a\"}", Grant{Access: "a"}, 0, ""},
-		"UTF-16":                        {member, 200, typed("application/json"), "\xFF\xFE{\x00}\x00", Grant{}, Refused, "the answer holds no token"},
-		"GBK":                           {member, 200, typed("application/json;charset=GBK"), "{\"access_token\":\"a\",\"msg\":\"\xB3\xC9\xB9\xA6\"}", Grant{Access: "a"}, 0, ""},
-		"GBK that nobody declares":      {member, 200, typed("application/json"), "{\"access_token\":\"a\",\"msg\":\"\xB3\xC9\"}", Grant{}, Ambiguous, "not UTF-8"},
-		"an unknown charset":            {member, 200, typed("application/json; charset=klingon"), "{}", Grant{}, Ambiguous, `charset "klingon"`},
-		"HTML":                          {member, 200, typed("application/json"), "<html>sign in</html>", Grant{}, Ambiguous, "HTML instead of JSON"},
-		"HTML with 502":                 {member, 502, typed("text/html"), "<html>Bad Gateway</html>", Grant{}, Ambiguous, "(status 502): the endpoint failed and answered with HTML"},
-		"text with 503":                 {member, 503, typed("text/plain"), "no healthy upstream\n", Grant{}, Busy, "come again later"},
-		"XML":                           {member, 200, typed("text/xml"), "<?xml version=\"1.0\"?><token>a</token>", Grant{}, Ambiguous, "XML instead of JSON"},
-		"a message of another language": {whole, 200, typed("text/plain"), "系统繁忙", Grant{}, Ambiguous, "text instead of JSON"},
+		"a form":                        {member, 200, typed("application/x-www-form-urlencoded"), "access_token=a%2Fb&expires_in=7200&refresh_token=r", token.Grant{Access: "a/b", Refresh: "r", Lifetime: 2 * time.Hour}, 0, ""},
+		"a form called text":            {member, 200, typed("text/plain; charset=utf-8"), "access_token=a&expires_in=7200\n", token.Grant{Access: "a", Lifetime: 2 * time.Hour}, 0, ""},
+		"a form of one member":          {member, 200, typed("text/html"), "access_token=a", token.Grant{Access: "a"}, 0, ""},
+		"a form that repeats":           {strings.Replace(member, ".access_token", ".access_token[1]", 1), 200, typed("application/x-www-form-urlencoded"), "access_token=a&access_token=b", token.Grant{Access: "b"}, 0, ""},
+		"a form's error":                {member, 200, typed("application/x-www-form-urlencoded"), "error=bad_verification_code&error_description=The+code+is+wrong", token.Grant{}, token.Refused, `code bad_verification_code): the answer holds no token; the endpoint says "The code is wrong"`},
+		"a broken form":                 {member, 200, typed("application/x-www-form-urlencoded"), "access_token=%zz", token.Grant{}, token.Ambiguous, "a form that is broken"},
+		"bare text":                     {whole, 200, typed("text/plain"), "eyJhbGciOiJub25lIn0\n", token.Grant{Access: "eyJhbGciOiJub25lIn0"}, 0, ""},
+		"bare text with padding":        {whole, 200, typed("text/plain"), "YWJjZA==", token.Grant{Access: "YWJjZA=="}, 0, ""},
+		"bare text called JSON":         {whole, 200, typed("application/json"), "abc.def", token.Grant{Access: "abc.def"}, 0, ""},
+		"a JSON string":                 {whole, 200, typed("application/json"), `"abc"`, token.Grant{Access: "abc"}, 0, ""},
+		"a JSON number":                 {whole, 200, typed("application/json"), `123456789012345678`, token.Grant{Access: "123456789012345678"}, 0, ""},
+		"a sentence":                    {whole, 200, typed("text/plain"), "no healthy upstream", token.Grant{}, token.Ambiguous, "answered with text where a token was expected"},
+		"only a header":                 {header, 201, http.Header{"X-Subject-Token": {"gAAAA"}}, "", token.Grant{Access: "gAAAA"}, 0, ""},
+		"a header beside a body":        {header, 201, http.Header{"X-Subject-Token": {"gAAAA"}, "Content-Type": {"application/json"}}, `{"token":{}}`, token.Grant{Access: "gAAAA"}, 0, ""},
+		"nothing at all":                {member, 200, typed("application/json"), "", token.Grant{}, token.Ambiguous, "an empty body where a token was expected"},
+		"a byte order mark":             {member, 200, typed("application/json"), "\xEF\xBB\xBF{\"access_token\":\"a\"}", token.Grant{Access: "a"}, 0, ""},
+		"UTF-16":                        {member, 200, typed("application/json"), "\xFF\xFE{\x00}\x00", token.Grant{}, token.Refused, "the answer holds no token"},
+		"GBK":                           {member, 200, typed("application/json;charset=GBK"), "{\"access_token\":\"a\",\"msg\":\"\xB3\xC9\xB9\xA6\"}", token.Grant{Access: "a"}, 0, ""},
+		"GBK that nobody declares":      {member, 200, typed("application/json"), "{\"access_token\":\"a\",\"msg\":\"\xB3\xC9\"}", token.Grant{}, token.Ambiguous, "not UTF-8"},
+		"an unknown charset":            {member, 200, typed("application/json; charset=klingon"), "{}", token.Grant{}, token.Ambiguous, `charset "klingon"`},
+		"HTML":                          {member, 200, typed("application/json"), "<html>sign in</html>", token.Grant{}, token.Ambiguous, "HTML instead of JSON"},
+		"HTML with 502":                 {member, 502, typed("text/html"), "<html>Bad Gateway</html>", token.Grant{}, token.Ambiguous, "(status 502): the endpoint failed and answered with HTML"},
+		"text with 503":                 {member, 503, typed("text/plain"), "no healthy upstream\n", token.Grant{}, token.Busy, "come again later"},
+		"XML":                           {member, 200, typed("text/xml"), "<?xml version=\"1.0\"?><token>a</token>", token.Grant{}, token.Ambiguous, "XML instead of JSON"},
+		"a message of another language": {whole, 200, typed("text/plain"), "系统繁忙", token.Grant{}, token.Ambiguous, "text instead of JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := endpointOf(t, test.source, answered(test.status, test.header, test.body)).obtain(t.Context(), circumstances{})
+			got, err := endpointOf(t, test.source, answered(test.status, test.header, test.body)).Obtain(t.Context(), token.Params{})
 			if test.kind == 0 {
 				got.Warnings, got.Exchange = nil, nil
 				if err != nil || fmt.Sprint(got) != fmt.Sprint(test.want) {
@@ -76,7 +78,7 @@ func TestAnswersOfOtherKinds(t *testing.T) {
 				}
 				return
 			}
-			failure, ok := errors.AsType[*Failure](err)
+			failure, ok := errors.AsType[*token.Failure](err)
 			if !ok || failure.Kind != test.kind || !strings.Contains(failure.Error(), test.reason) {
 				t.Errorf("got %v; want %s with %q", err, test.kind, test.reason)
 			}
@@ -95,7 +97,7 @@ func TestRetryAfter(t *testing.T) {
 		{"0", "", 0},
 		{"-1", "", 0},
 		{"soon", "", 0},
-		{"86400", "", longestRefusal},
+		{"86400", "", token.MaxWait},
 		{"99999999999999999999", "", 0},
 		{"Sun, 01 Mar 2026 12:00:30 GMT", "Sun, 01 Mar 2026 12:00:00 GMT", 30 * time.Second},
 		{"Sun, 01 Mar 2026 11:00:00 GMT", "Sun, 01 Mar 2026 12:00:00 GMT", 0},
@@ -107,8 +109,8 @@ func TestRetryAfter(t *testing.T) {
 			if test.date != "" {
 				header.Set("Date", test.date)
 			}
-			_, err := endpointOf(t, signedSource, answered(429, header, "")).obtain(t.Context(), circumstances{})
-			if failure, ok := errors.AsType[*Failure](err); !ok || failure.Kind != Busy || failure.RetryAfter != test.want {
+			_, err := endpointOf(t, signedSource, answered(429, header, "")).Obtain(t.Context(), token.Params{})
+			if failure, ok := errors.AsType[*token.Failure](err); !ok || failure.Kind != token.Busy || failure.RetryAfter != test.want {
 				t.Errorf("%q: got %+v, want %v", test.header, failure, test.want)
 			}
 		})
@@ -118,7 +120,7 @@ func TestRetryAfter(t *testing.T) {
 // Without a stated lifetime two hours were assumed, whatever the token says of
 // itself.
 func TestJWTEndsAtItsExp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		jwt := func(claims string) string {
 			return "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
@@ -149,7 +151,7 @@ func TestJWTEndsAtItsExp(t *testing.T) {
 			}
 			e := endpointOf(t, body+"\nobtain https://a.example/token {\njson `{}`\n}",
 				answered(200, typed("application/json"), `{"access_token":"`+test.token+`"`+test.rest+`}`))
-			got, err := e.obtain(t.Context(), circumstances{})
+			got, err := e.Obtain(t.Context(), token.Params{})
 			var left time.Duration
 			if !got.Expires.IsZero() {
 				left = got.Expires.Sub(now)
@@ -188,15 +190,15 @@ func TestKeptURLs(t *testing.T) {
 		text, _ := json.Marshal(map[string]any{"t": "a", "base": value})
 		e := endpointOf(t, "dialect none\naccess_token .t\nkeep `{base, other: 1}` hosts *.example.com\nobtain https://a.example/token {\njson `{}`\n}",
 			answered(200, typed("application/json"), string(text)))
-		_, err := e.obtain(t.Context(), circumstances{})
+		_, err := e.Obtain(t.Context(), token.Params{})
 		if want == "" {
 			if err != nil {
 				t.Errorf("%v: %v", value, err)
 			}
 			continue
 		}
-		failure, ok := errors.AsType[*Failure](err)
-		if !ok || failure.Kind != Invalid || !strings.HasPrefix(failure.Reason, "keep: "+want) {
+		failure, ok := errors.AsType[*token.Failure](err)
+		if !ok || failure.Kind != token.Invalid || !strings.HasPrefix(failure.Reason, "keep: "+want) {
 			t.Errorf("%v: got %v, want %q", value, err, want)
 		}
 	}
@@ -248,7 +250,7 @@ func FuzzTokenDocument(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, contentType, body string) {
-		r := reply{status: 200, header: http.Header{"Content-Type": {contentType}}, body: []byte(body)}
+		r := response{status: 200, header: http.Header{"Content-Type": {contentType}}, body: []byte(body)}
 		doc, other, broken := r.document()
 		switch {
 		case broken != "" && (doc != nil || other != "" || len(broken) > 200):

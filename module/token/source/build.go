@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"context"
@@ -6,18 +6,20 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 )
 
 // build runs the programs and makes the request. What fails here has not been
 // sent, and will fail again until the configuration is changed.
-func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*http.Request, *Failure) {
-	fail := func(program, why string) (*http.Request, *Failure) {
+func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*http.Request, *token.Failure) {
+	fail := func(program, why string) (*http.Request, *token.Failure) {
 		if ctx.Err() != nil {
 			why = reason(ctx, ctx.Err())
 		}
-		return nil, &Failure{Kind: Invalid, Reason: r.setting + " " + program + ": " + without(why, vars) + "; nothing was sent"}
+		return nil, &token.Failure{Kind: token.Invalid, Reason: r.setting + " " + program + ": " + without(why, vars) + "; nothing was sent"}
 	}
 	header := http.Header{
 		"Accept":     {"application/json"},

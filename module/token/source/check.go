@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Expired is the configuration of which answer of an API tells that the token is
@@ -44,7 +46,7 @@ func (p *plan) checkTimes() error {
 		value    time.Duration
 		min, max time.Duration
 	}{
-		{"lifetime", time.Duration(p.Lifetime), minLifetime, maxLifetime},
+		{"lifetime", time.Duration(p.Lifetime), token.MinLifetime, maxLifetime},
 		{"retry_refused", time.Duration(p.RetryRefused), minRetryRefused, maxRetryRefused},
 		{"timeout", time.Duration(p.Timeout), 100 * time.Millisecond, maxCallTimeout},
 	} {

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"context"
@@ -14,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -52,11 +55,11 @@ func load(t *testing.T, s *Source) error {
 }
 
 // endpointOf loads a source whose endpoint is rt.
-func endpointOf(t *testing.T, body string, rt http.RoundTripper) endpoint {
+func endpointOf(t *testing.T, body string, rt http.RoundTripper) keeper.Endpoint {
 	t.Helper()
 	s := provision(t, body)
 	s.roundTripper = rt
-	return newEndpoint(s)
+	return s.Endpoint()
 }
 
 // sent is a request as the endpoint saw it.
@@ -104,10 +107,10 @@ func TestSigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{answer: `{"code":"000000","data":{"access_token":"a1","refresh_token":"r1"}}`}
 		e := endpointOf(t, signedSource, r)
-		if !e.canObtain() || !e.canRefresh() {
+		if !e.CanObtain() || !e.CanRefresh() {
 			t.Fatal("it can both sign in and renew")
 		}
-		grant, err := e.obtain(t.Context(), circumstances{skew: skewTo(1700000000000)})
+		grant, err := e.Obtain(t.Context(), token.Params{Skew: skewTo(1700000000000)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +140,7 @@ func TestSigned(t *testing.T) {
 		}
 
 		r.answer = `{"code":"000000","data":{"access_token":"a2","refresh_token":"r2","expires_in":"7200"}}`
-		grant, err = e.refresh(t.Context(), &Token{Access: "a1", refresh: "r1"}, circumstances{})
+		grant, err = e.Refresh(t.Context(), token.Params{Access: "a1", Refresh: "r1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +159,7 @@ func TestOAuth2(t *testing.T) {
 
 	t.Run("in the body", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\n"+clients, r)
-		grant, err := e.obtain(t.Context(), circumstances{})
+		grant, err := e.Obtain(t.Context(), token.Params{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +176,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("scope and audience", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\ncredential scope \"a b\"\ncredential audience https://api.example.com\n"+clients, r)
-		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
+		if _, err := e.Obtain(t.Context(), token.Params{}); err != nil {
 			t.Fatal(err)
 		}
 		if want := "audience=https%3A%2F%2Fapi.example.com&client_id=my+client&client_secret=s%26cret%2F&grant_type=client_credentials&scope=a+b"; r.last(t).body != want {
@@ -182,7 +185,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("refresh", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2\n"+clients, r)
-		grant, err := e.refresh(t.Context(), &Token{Access: "old", refresh: "r1"}, circumstances{})
+		grant, err := e.Refresh(t.Context(), token.Params{Access: "old", Refresh: "r1"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +198,7 @@ func TestOAuth2(t *testing.T) {
 	})
 	t.Run("basic", func(t *testing.T) {
 		e := endpointOf(t, "dialect oauth2_basic\n"+clients, r)
-		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
+		if _, err := e.Obtain(t.Context(), token.Params{}); err != nil {
 			t.Fatal(err)
 		}
 		got := r.last(t)
@@ -212,7 +215,7 @@ func TestRequestParts(t *testing.T) {
 	run := func(t *testing.T, request string) (sent, error) {
 		t.Helper()
 		e := endpointOf(t, "dialect none\naccess_token .t\ncredential id {env.TEST_ID}\noptional scope\n"+request, r)
-		_, err := e.obtain(t.Context(), circumstances{})
+		_, err := e.Obtain(t.Context(), token.Params{})
 		if err != nil {
 			return sent{}, err
 		}
@@ -300,8 +303,8 @@ func TestRequestParts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := len(r.requests)
 			_, err := run(t, "obtain https://a.example/token {\n"+request+"\n}")
-			failure, ok := errors.AsType[*Failure](err)
-			if !ok || failure.Kind != Invalid || !strings.HasPrefix(failure.Reason, "obtain "+strings.Fields(request)[0]) {
+			failure, ok := errors.AsType[*token.Failure](err)
+			if !ok || failure.Kind != token.Invalid || !strings.HasPrefix(failure.Reason, "obtain "+strings.Fields(request)[0]) {
 				t.Errorf("got %v", err)
 			}
 			if len(r.requests) != before {
@@ -325,17 +328,17 @@ func TestRefreshTokenToBeginWith(t *testing.T) {
 		access_token .access_token
 		keep `+"`{base: .api_domain}`"+` hosts *.zohoapis.eu`)
 	s.roundTripper = r
-	e := newEndpoint(s)
-	if e.canObtain() || !e.canRefresh() {
+	e := s.Endpoint()
+	if e.CanObtain() || !e.CanRefresh() {
 		t.Error("it can only renew")
 	}
-	if got := newPolicy(s).seed; got != "first" {
+	if got := s.Policy().Seed; got != "first" {
 		t.Errorf("the keeper is told %q", got)
 	}
 	if names, _ := s.Credentials(); len(names) != 1 {
 		t.Errorf("the refresh token is among %q", names)
 	}
-	grant, err := e.refresh(t.Context(), nil, circumstances{})
+	grant, err := e.Refresh(t.Context(), token.Params{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +348,7 @@ func TestRefreshTokenToBeginWith(t *testing.T) {
 	if want := "https://accounts.example.com/oauth/v2/token?client_id=i&refresh_token=first"; r.last(t).url != want {
 		t.Errorf("sent %s", r.last(t).url)
 	}
-	if _, err := e.refresh(t.Context(), &Token{Access: "a", refresh: "second"}, circumstances{}); err != nil {
+	if _, err := e.Refresh(t.Context(), token.Params{Access: "a", Refresh: "second"}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "https://accounts.example.com/oauth/v2/token?client_id=i&old=a&refresh_token=second"; r.last(t).url != want {
@@ -356,9 +359,9 @@ func TestRefreshTokenToBeginWith(t *testing.T) {
 func TestNothingToRefreshWith(t *testing.T) {
 	r := new(recorder)
 	e := endpointOf(t, signedSource, r)
-	for _, prev := range []*Token{nil, {Access: "a"}} {
-		_, err := e.refresh(t.Context(), prev, circumstances{})
-		if failure, ok := errors.AsType[*Failure](err); !ok || failure.Kind != Refused {
+	for _, access := range []string{"", "a"} {
+		_, err := e.Refresh(t.Context(), token.Params{Access: access})
+		if failure, ok := errors.AsType[*token.Failure](err); !ok || failure.Kind != token.Refused {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -368,7 +371,7 @@ func TestNothingToRefreshWith(t *testing.T) {
 	// a program that needs none
 	r.answer = `{"code":"000000","data":{"access_token":"a2"}}`
 	e = endpointOf(t, signedSource+" {\njson `{old: $access_token}`\n}", r)
-	if _, err := e.refresh(t.Context(), &Token{Access: "a"}, circumstances{}); err != nil || r.last(t).body != `{"old":"a"}` {
+	if _, err := e.Refresh(t.Context(), token.Params{Access: "a"}); err != nil || r.last(t).body != `{"old":"a"}` {
 		t.Errorf("sent %q, %v", r.last(t).body, err)
 	}
 }
@@ -383,7 +386,7 @@ func TestTimestampOfASource(t *testing.T) {
 func TestJSONKeepsBigNumbers(t *testing.T) {
 	r := &recorder{answer: `{"t":"a","id":9007199254740993}`}
 	e := endpointOf(t, "dialect none\naccess_token .t\nkeep `{id}` hosts a.example.com\nobtain https://a.example", r)
-	grant, err := e.obtain(t.Context(), circumstances{})
+	grant, err := e.Obtain(t.Context(), token.Params{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +400,7 @@ func TestConcurrentEndpoint(t *testing.T) {
 	errs := make(chan error)
 	for range 8 {
 		go func() {
-			_, err := e.obtain(context.Background(), circumstances{})
+			_, err := e.Obtain(context.Background(), token.Params{})
 			errs <- err
 		}()
 	}

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -11,34 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/module/token"
+
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 )
-
-// Exchange is one call of a token endpoint, for people to look at. Everything in
-// it is masked: no credential, token or signature can be read from it.
-type Exchange struct {
-	Time time.Time `json:"time"`
-	// How is "obtain" or "refresh".
-	How     string           `json:"how"`
-	Request ExchangedRequest `json:"request"`
-	// Status is the HTTP status; 0 when there was no answer.
-	Status int `json:"status,omitempty"`
-	// Answer is the answer's document, or in words what it was instead.
-	Answer any `json:"answer,omitempty"`
-	// Error is why the call gave no token; "" when it did.
-	Error string `json:"error,omitempty"`
-}
-
-// ExchangedRequest is the request of an [Exchange].
-type ExchangedRequest struct {
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers,omitempty"`
-	// Body is a document, of JSON or a form.
-	Body any `json:"body,omitempty"`
-}
 
 // maxMessage is how much of an endpoint's own words is shown, in characters.
 const maxMessage = 200
@@ -120,7 +98,7 @@ func hideRandom(doc any, s *secrets) any {
 }
 
 // exchange describes a request before it is sent.
-func (s *secrets) exchange(how string, req *http.Request) *Exchange {
+func (s *secrets) describe(how string, req *http.Request) *token.Exchange {
 	headers := make(map[string]string, len(req.Header))
 	for name, values := range req.Header {
 		if text := strings.Join(values, ", "); text != "" {
@@ -140,14 +118,14 @@ func (s *secrets) exchange(how string, req *http.Request) *Exchange {
 		}
 		shown += "?" + strings.Join(parts, "&")
 	}
-	return &Exchange{Time: time.Now().UTC(), How: how, Request: ExchangedRequest{
+	return &token.Exchange{Time: time.Now().UTC(), How: how, Request: token.ExchangedRequest{
 		Method: req.Method, URL: shown, Headers: headers, Body: s.masked(bodyOf(req)),
 	}}
 }
 
 // answered completes an exchange with the answer. The tokens that it gave are
 // hidden under whatever name.
-func (s *secrets) answered(e *Exchange, r *reply, tokens ...string) {
+func (s *secrets) addAnswer(e *token.Exchange, r *response, tokens ...string) {
 	for _, token := range tokens {
 		s.add(token)
 	}

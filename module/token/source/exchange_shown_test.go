@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // The endpoint's own words were dropped: "refused (code 900001)" was all that an
@@ -29,8 +31,8 @@ func TestTheEndpointsOwnMessage(t *testing.T) {
 		"none":                {`{"code":1}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := endpointOf(t, source, answered(200, typed("application/json"), test.body)).obtain(t.Context(), circumstances{})
-			failure, ok := errors.AsType[*Failure](err)
+			_, err := endpointOf(t, source, answered(200, typed("application/json"), test.body)).Obtain(t.Context(), token.Params{})
+			failure, ok := errors.AsType[*token.Failure](err)
 			if !ok || failure.Message != test.want {
 				t.Fatalf("message %q, want %q", failure.Message, test.want)
 			}
@@ -40,8 +42,8 @@ func TestTheEndpointsOwnMessage(t *testing.T) {
 		})
 	}
 	long, _ := json.Marshal(map[string]any{"code": 1, "msg": strings.Repeat("错 误", 500)})
-	_, err := endpointOf(t, source, answered(200, typed("application/json"), string(long))).obtain(t.Context(), circumstances{})
-	failure, ok := errors.AsType[*Failure](err)
+	_, err := endpointOf(t, source, answered(200, typed("application/json"), string(long))).Obtain(t.Context(), token.Params{})
+	failure, ok := errors.AsType[*token.Failure](err)
 	if !ok || utf8.RuneCountInString(failure.Message) != maxMessage {
 		t.Errorf("a long message has %d characters", utf8.RuneCountInString(failure.Message))
 	}
@@ -73,8 +75,8 @@ func TestExchange(t *testing.T) {
 				hidden = append(hidden, strings.TrimPrefix(req.Header.Get("Authorization"), "Basic "), req.URL.Query().Get("y"), req.Header.Get("X-Z"))
 				return answered(400, typed("application/json"), string(echo))(req)
 			}))
-			_, err := e.obtain(t.Context(), circumstances{})
-			failure, ok := errors.AsType[*Failure](err)
+			_, err := e.Obtain(t.Context(), token.Params{})
+			failure, ok := errors.AsType[*token.Failure](err)
 			if !ok || failure.Exchange == nil {
 				t.Fatalf("got %v", err)
 			}
@@ -99,7 +101,7 @@ func TestExchange(t *testing.T) {
 func TestExchangeOfAGrant(t *testing.T) {
 	e := endpointOf(t, "dialect none\ncredential id i\naccess_token .t\nrefresh_token .r\nobtain https://a.example/token {\njson `{id: $id, grant_type: \"client_credentials\"}`\n}",
 		answered(200, typed("application/json"), `{"t":"plain-token","r":"other-token","scope":"read write"}`))
-	grant, err := e.obtain(t.Context(), circumstances{})
+	grant, err := e.Obtain(t.Context(), token.Params{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,24 +109,4 @@ func TestExchangeOfAGrant(t *testing.T) {
 	if strings.Contains(string(text), "-token") || !strings.Contains(string(text), "read write") || !strings.Contains(string(text), "client_credentials") {
 		t.Errorf("got %s", text)
 	}
-}
-
-// The keeper remembers the last exchange, for its state.
-func TestStateHasTheLastExchange(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := provision(t, signedSource)
-		s.roundTripper = answered(200, typed("application/json"), `{"code":"900001","msg":"bad sign","data":null}`)
-		k, _ := keeping(t, newPolicy(s), newEndpoint(s), nil)
-		if k.State().LastExchange != nil {
-			t.Error("an exchange before the first call")
-		}
-		_, err := k.Token(within(t, 2e9))
-		if err == nil || !strings.Contains(err.Error(), `refused (status 200, code 900001): the endpoint said no; the endpoint says "bad sign"`) {
-			t.Errorf("Token: %v", err)
-		}
-		x := k.State().LastExchange
-		if x == nil || x.Status != 200 || x.Answer.(map[string]any)["msg"] != "bad sign" {
-			t.Errorf("got %+v", x)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"bytes"
@@ -18,12 +18,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 )
 
 const goodAnswer = `{"code":"000000","data":{"access_token":"a"}}`
 
 // live gives the endpoint of a source that calls url as in production.
-func live(t *testing.T, url, more string) endpoint {
+func live(t *testing.T, url, more string) keeper.Endpoint {
 	t.Helper()
 	s := provision(t, "credential app_key ak\ncredential app_secret canary\nobtain "+url+" {\nquery `{secret: $app_secret}`\n}\n"+more)
 	t.Cleanup(func() {
@@ -31,12 +34,12 @@ func live(t *testing.T, url, more string) endpoint {
 			rt.CloseIdleConnections()
 		}
 	})
-	return newEndpoint(s)
+	return s.Endpoint()
 }
 
-func failureOf(t *testing.T, err error) *Failure {
+func failureOf(t *testing.T, err error) *token.Failure {
 	t.Helper()
-	failure, ok := errors.AsType[*Failure](err)
+	failure, ok := errors.AsType[*token.Failure](err)
 	if !ok {
 		t.Fatalf("no failure: %v", err)
 	}
@@ -54,8 +57,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 		first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, second.URL, status)
 		}))
-		_, err := live(t, first.URL, "").obtain(t.Context(), circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Refused || failure.Status != status || !strings.Contains(failure.Reason, "redirect") {
+		_, err := live(t, first.URL, "").Obtain(t.Context(), token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Refused || failure.Status != status || !strings.Contains(failure.Reason, "redirect") {
 			t.Errorf("%d: %v", status, failure)
 		}
 		first.Close()
@@ -79,7 +82,7 @@ func TestEachCallHasItsConnection(t *testing.T) {
 	defer server.Close()
 	e := live(t, server.URL, "")
 	for range 3 {
-		if _, err := e.obtain(t.Context(), circumstances{}); err != nil {
+		if _, err := e.Obtain(t.Context(), token.Params{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -122,14 +125,14 @@ func TestBodies(t *testing.T) {
 				resp.Header.Set("Content-Encoding", test.encoding)
 				return resp, err
 			}))
-			grant, err := e.obtain(t.Context(), circumstances{})
+			grant, err := e.Obtain(t.Context(), token.Params{})
 			if test.want == "" {
 				if err != nil || grant.Access != "a" {
 					t.Fatalf("got %+v, %v", grant, err)
 				}
 				return
 			}
-			if failure := failureOf(t, err); failure.Kind != Ambiguous || failure.Status != 200 || !strings.Contains(failure.Reason, test.want) {
+			if failure := failureOf(t, err); failure.Kind != token.Ambiguous || failure.Status != 200 || !strings.Contains(failure.Reason, test.want) {
 				t.Errorf("got %v", failure)
 			}
 		})
@@ -159,8 +162,8 @@ func TestBrokenConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(hijack(test.write))
 			defer server.Close()
-			_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
-			if failure := failureOf(t, err); failure.Kind != Ambiguous || failure.Status != test.status || !strings.Contains(failure.Reason, test.want) {
+			_, err := live(t, server.URL, "").Obtain(t.Context(), token.Params{})
+			if failure := failureOf(t, err); failure.Kind != token.Ambiguous || failure.Status != test.status || !strings.Contains(failure.Reason, test.want) {
 				t.Errorf("got %v", failure)
 			}
 		})
@@ -168,12 +171,12 @@ func TestBrokenConnections(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
 		server := httptest.NewServer(nil)
 		server.Close()
-		_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect: ") {
+		_, err := live(t, server.URL, "").Obtain(t.Context(), token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "can't connect: ") {
 			t.Errorf("got %v", failure)
 		}
-		_, err = live(t, server.URL, "transport http").obtain(t.Context(), circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "can't connect: connection refused") {
+		_, err = live(t, server.URL, "transport http").Obtain(t.Context(), token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "can't connect: connection refused") {
 			t.Errorf("through Caddy's transport: got %v", failure)
 		}
 	})
@@ -181,8 +184,8 @@ func TestBrokenConnections(t *testing.T) {
 		e := endpointOf(t, signedSource, trip(func(*http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "canary"}}
 		}))
-		_, err := e.obtain(t.Context(), circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "name can't be resolved") {
+		_, err := e.Obtain(t.Context(), token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "name can't be resolved") {
 			t.Errorf("got %v", failure)
 		}
 	})
@@ -212,8 +215,8 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := endpointOf(t, signedSource+"\n"+test.more, test.rt)
 				start := time.Now()
-				_, err := e.obtain(t.Context(), circumstances{})
-				if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "in time") {
+				_, err := e.Obtain(t.Context(), token.Params{})
+				if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "in time") {
 					t.Errorf("got %v", failure)
 				}
 				if took := time.Since(start); took != test.want {
@@ -228,12 +231,12 @@ func TestTimeout(t *testing.T) {
 			cancel()
 			return hang(req)
 		}))
-		_, err := e.obtain(ctx, circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "given up") {
+		_, err := e.Obtain(ctx, token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "given up") {
 			t.Errorf("got %v", failure)
 		}
-		_, err = e.obtain(ctx, circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Invalid || !strings.Contains(failure.Reason, "given up; nothing was sent") {
+		_, err = e.Obtain(ctx, token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Invalid || !strings.Contains(failure.Reason, "given up; nothing was sent") {
 			t.Errorf("before it was sent: got %v", failure)
 		}
 	})
@@ -256,8 +259,8 @@ func TestTLS(t *testing.T) {
 	defer server.Close()
 
 	t.Run("an unknown authority", func(t *testing.T) {
-		_, err := live(t, server.URL, "").obtain(t.Context(), circumstances{})
-		if failure := failureOf(t, err); failure.Kind != Ambiguous || !strings.Contains(failure.Reason, "certificate is not trusted") {
+		_, err := live(t, server.URL, "").Obtain(t.Context(), token.Params{})
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "certificate is not trusted") {
 			t.Errorf("got %v", failure)
 		}
 	})
@@ -269,7 +272,7 @@ func TestTLS(t *testing.T) {
 		}
 		transport := "transport http {\ntls_trust_pool file " + ca + "\ntls_server_name {env.TEST_SERVER_NAME}\n}"
 		t.Setenv("TEST_SERVER_NAME", "example.com")
-		grant, err := live(t, server.URL, transport).obtain(t.Context(), circumstances{})
+		grant, err := live(t, server.URL, transport).Obtain(t.Context(), token.Params{})
 		if err != nil || grant.Access != "a" {
 			t.Errorf("got %+v, %v", grant, err)
 		}

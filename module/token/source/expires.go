@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -10,13 +10,9 @@ import (
 	"time"
 )
 
-// The bounds of a token's lifetime. A shorter one may be what is left of a token
-// that others hold, too, and is used once; a second in a row is a mistake of unit,
-// and would mean a token call per request.
-const (
-	minLifetime = 30 * time.Second
-	maxLifetime = 400 * 24 * time.Hour
-)
+// maxLifetime is the longest lifetime that is taken for one; see also
+// token.MinLifetime.
+const maxLifetime = 400 * 24 * time.Hour
 
 // The units of expires_in.
 const (

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -23,25 +25,6 @@ type Inject struct {
 	Template string `json:"template,omitempty"`
 }
 
-// Places where a token goes.
-const (
-	InHeader = "header"
-	InQuery  = "query"
-	InBody   = "body"
-	InNone   = "none"
-)
-
-// Injection is a checked Inject. The value that travels is Prefix + token +
-// Suffix.
-type Injection struct {
-	// Where is InHeader, InQuery, InBody or InNone.
-	Where string
-	// Name is a header in canonical spelling, a query parameter or a member of
-	// the body; "" for InNone.
-	Name           string
-	Prefix, Suffix string
-}
-
 // Headers that carry no credential, or that the HTTP client itself writes.
 var notInjectable = []string{
 	"Host", "Connection", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Te",
@@ -56,42 +39,42 @@ var unusualHeaders = []string{
 
 // resolve checks the configuration and fills in the defaults. A nil Inject is
 // all defaults.
-func (in *Inject) resolve() (Injection, error) {
+func (in *Inject) resolve() (token.Injection, error) {
 	if in == nil {
 		in = new(Inject)
 	}
-	if in.Template != "" && in.In != "" && in.In != InHeader {
-		return Injection{}, fmt.Errorf("only a header has a template; write `inject %s %s`", in.In, in.Name)
+	if in.Template != "" && in.In != "" && in.In != token.InHeader {
+		return token.Injection{}, fmt.Errorf("only a header has a template; write `inject %s %s`", in.In, in.Name)
 	}
 	switch in.In {
-	case "", InHeader:
+	case "", token.InHeader:
 		return in.header()
-	case InQuery, InBody:
+	case token.InQuery, token.InBody:
 		if in.Name == "" {
-			return Injection{}, fmt.Errorf("the %s needs a name; write `inject %s access_token`", in.In, in.In)
+			return token.Injection{}, fmt.Errorf("the %s needs a name; write `inject %s access_token`", in.In, in.In)
 		}
-		return Injection{Where: in.In, Name: in.Name}, nil
-	case InNone:
+		return token.Injection{Where: in.In, Name: in.Name}, nil
+	case token.InNone:
 		if in.Name != "" {
-			return Injection{}, errors.New("`inject none` takes no name")
+			return token.Injection{}, errors.New("`inject none` takes no name")
 		}
-		return Injection{Where: InNone}, nil
+		return token.Injection{Where: token.InNone}, nil
 	default:
-		return Injection{}, fmt.Errorf("%q is no place for a token; write header, query, body or none", in.In)
+		return token.Injection{}, fmt.Errorf("%q is no place for a token; write header, query, body or none", in.In)
 	}
 }
 
-func (in *Inject) header() (Injection, error) {
+func (in *Inject) header() (token.Injection, error) {
 	name := in.Name
 	if name == "" {
 		name = "Authorization"
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return Injection{}, fmt.Errorf("%q is not the name of a header", name)
+		return token.Injection{}, fmt.Errorf("%q is not the name of a header", name)
 	}
 	name = http.CanonicalHeaderKey(name)
 	if slices.Contains(notInjectable, name) {
-		return Injection{}, fmt.Errorf("the header %s can't carry a token; the API's documentation names the one that does", name)
+		return token.Injection{}, fmt.Errorf("the header %s can't carry a token; the API's documentation names the one that does", name)
 	}
 	template := in.Template
 	switch {
@@ -102,21 +85,21 @@ func (in *Inject) header() (Injection, error) {
 		template = "{token}"
 	}
 	if strings.Count(template, "{token}") != 1 {
-		return Injection{}, fmt.Errorf("the template %q must hold {token} once, as \"Bearer {token}\" does", template)
+		return token.Injection{}, fmt.Errorf("the template %q must hold {token} once, as \"Bearer {token}\" does", template)
 	}
 	prefix, suffix, _ := strings.Cut(template, "{token}")
 	if !httpguts.ValidHeaderFieldValue(template) {
-		return Injection{}, fmt.Errorf("the template of %s holds a control character", name)
+		return token.Injection{}, fmt.Errorf("the template of %s holds a control character", name)
 	}
-	return Injection{InHeader, name, prefix, suffix}, nil
+	return token.Injection{Where: token.InHeader, Name: name, Prefix: prefix, Suffix: suffix}, nil
 }
 
-// warnings tells what is legal and still likely to hurt.
-func (in Injection) warnings() []string {
+// injectionWarnings returns what is legal and still likely to hurt.
+func injectionWarnings(in token.Injection) []string {
 	switch {
-	case in.Where == InQuery:
+	case in.Where == token.InQuery:
 		return []string{"the token travels in the URL, which logs on the way and at the API hold; a header is safer where the API takes one"}
-	case in.Where == InHeader && slices.Contains(unusualHeaders, in.Name):
+	case in.Where == token.InHeader && slices.Contains(unusualHeaders, in.Name):
 		return []string{"the header " + in.Name + " is an unusual place for a token: servers and proxies on the way read or change it"}
 	default:
 		return nil

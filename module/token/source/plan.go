@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -17,7 +19,7 @@ import (
 type plan struct {
 	*Source // merged
 
-	injection    Injection
+	injection    token.Injection
 	expired      Expired
 	stamp        stamp
 	names        []string // the credentials that programs see, sorted
@@ -184,7 +186,7 @@ func (s *Source) checkKind() error {
 		}
 	}
 	if s.Static == "" {
-		if s.Inject != nil && s.Inject.In != InNone {
+		if s.Inject != nil && s.Inject.In != token.InNone {
 			return wrongf("inject", "there is no token to inject; write `obtain URL` or `static VALUE`")
 		}
 		if s.TokenExpired != nil {

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"bytes"
@@ -15,27 +15,29 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// newPolicy tells the keeper what it needs to know of a provisioned source.
-func newPolicy(s *Source) policy {
+// Policy returns what the keeper needs to know of a provisioned source.
+func (s *Source) Policy() token.Policy {
 	p := s.plan
-	policy := policy{
-		name:            s.name,
-		lifetime:        time.Duration(p.Lifetime),
-		refreshBefore:   time.Duration(p.RefreshBefore),
-		refreshFraction: p.RefreshFraction,
-		mustDiffer:      isOn(p.MustDiffer, false),
-		warm:            s.IsWarm(),
-		retryRefused:    cmp.Or(time.Duration(p.RetryRefused), refusedPause),
-		timeout:         s.timeout(),
-		identity:        s.identity,
-		sealKey:         s.sealKey,
-		seed:            s.values[seedName],
-		static:          s.token,
+	policy := token.Policy{
+		Name:            s.name,
+		Lifetime:        time.Duration(p.Lifetime),
+		RefreshBefore:   time.Duration(p.RefreshBefore),
+		RefreshFraction: p.RefreshFraction,
+		MustDiffer:      isOn(p.MustDiffer, false),
+		Warm:            s.IsWarm(),
+		RetryRefused:    cmp.Or(time.Duration(p.RetryRefused), refusedPause),
+		Timeout:         s.timeout(),
+		Identity:        s.identity,
+		SealKey:         s.sealKey,
+		Seed:            s.values[seedName],
+		Static:          s.token,
 	}
-	if policy.refreshBefore == 0 && policy.refreshFraction == 0 {
-		policy.refreshBefore = defaultRefreshBefore
+	if policy.RefreshBefore == 0 && policy.RefreshFraction == 0 {
+		policy.RefreshBefore = defaultRefreshBefore
 	}
 	return policy
 }
@@ -103,7 +105,7 @@ func (s *Source) Warnings() []string {
 		all = append(all, "static is a secret in clear in the configuration; write {env.NAME} or {file./path}")
 	}
 	if s.HasToken() {
-		all = append(all, p.injection.warnings()...)
+		all = append(all, injectionWarnings(p.injection)...)
 	}
 	if !p.hasEndpoint {
 		return all

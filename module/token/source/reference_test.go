@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"os"
@@ -17,7 +17,7 @@ var (
 // The reference's whole examples can be read as they stand there, and no dialect
 // is missing.
 func TestReference(t *testing.T) {
-	text, err := os.ReadFile("../../docs/reference/token.md")
+	text, err := os.ReadFile("../../../docs/reference/token.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"compress/gzip"
@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
@@ -21,7 +23,7 @@ import (
 const maxAnswer = 64 << 10
 
 // reply is an answer of a token endpoint.
-type reply struct {
+type response struct {
 	status int
 	header http.Header
 	body   []byte
@@ -52,7 +54,7 @@ func (t caddyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // send makes one attempt of req and reads the answer. An error is a *Failure
 // without any text that came from outside: an *url.Error shows the URL with its
 // signature, and other errors of net/http show what the endpoint wrote.
-func send(rt http.RoundTripper, req *http.Request) (*reply, *Failure) {
+func send(rt http.RoundTripper, req *http.Request) (*response, *token.Failure) {
 	client := http.Client{
 		Transport: rt,
 		// the next host has no business with our credentials
@@ -64,11 +66,11 @@ func send(rt http.RoundTripper, req *http.Request) (*reply, *Failure) {
 	req.Close = true
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, &Failure{Kind: Ambiguous, Reason: reason(req.Context(), err)}
+		return nil, &token.Failure{Kind: token.Ambiguous, Reason: reason(req.Context(), err)}
 	}
 	defer resp.Body.Close()
 	body, broken := readBody(req.Context(), resp)
-	return &reply{resp.StatusCode, resp.Header, body, broken}, nil
+	return &response{resp.StatusCode, resp.Header, body, broken}, nil
 }
 
 func readBody(ctx context.Context, resp *http.Response) (body []byte, broken string) {

@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -181,7 +183,7 @@ func (s *Source) HasToken() bool { return s.plan.hasEndpoint || s.token != "" }
 func (s *Source) IsWarm() bool { return s.plan.hasEndpoint && isOn(s.plan.Warm, true) }
 
 // Injection tells how the token travels to the API.
-func (s *Source) Injection() Injection { return s.plan.injection }
+func (s *Source) Injection() token.Injection { return s.plan.injection }
 
 // ExpiredRule tells which answer of an API means that the token is dead: one of
 // the statuses, or one of which the program is true. The program may be nil; its

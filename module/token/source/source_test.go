@@ -1,4 +1,4 @@
-package token
+package source
 
 import (
 	"bytes"
@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -139,10 +141,10 @@ func TestFIPS(t *testing.T) {
 }
 
 func TestFailureText(t *testing.T) {
-	for want, failure := range map[string]*Failure{
-		"refused (status 401, code 40013): the endpoint said no": {Kind: Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
-		"no clear answer: no whole answer in time":               {Kind: Ambiguous, Reason: "no whole answer in time"},
-		"invalid (status 200): the token is blank":               {Kind: Invalid, Status: 200, Reason: "the token is blank"},
+	for want, failure := range map[string]*token.Failure{
+		"refused (status 401, code 40013): the endpoint said no": {Kind: token.Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
+		"no clear answer: no whole answer in time":               {Kind: token.Ambiguous, Reason: "no whole answer in time"},
+		"invalid (status 200): the token is blank":               {Kind: token.Invalid, Status: 200, Reason: "the token is blank"},
 		"unknown (code 1)": {Code: "1"},
 	} {
 		if got := failure.Error(); got != want {
@@ -164,9 +166,9 @@ func TestKindsOfSource(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := provision(t, test.body)
-			e := newEndpoint(s)
-			if s.HasToken() != test.hasToken || s.IsWarm() != test.warm || e.canObtain() != test.canObtain || e.canRefresh() != test.canRefresh {
-				t.Errorf("token %t, warm %t, obtain %t, refresh %t", s.HasToken(), s.IsWarm(), e.canObtain(), e.canRefresh())
+			e := s.Endpoint()
+			if s.HasToken() != test.hasToken || s.IsWarm() != test.warm || e.CanObtain() != test.canObtain || e.CanRefresh() != test.canRefresh {
+				t.Errorf("token %t, warm %t, obtain %t, refresh %t", s.HasToken(), s.IsWarm(), e.CanObtain(), e.CanRefresh())
 			}
 		})
 	}
@@ -174,22 +176,22 @@ func TestKindsOfSource(t *testing.T) {
 
 func TestPolicy(t *testing.T) {
 	s := provision(t, signedSource)
-	p := newPolicy(s)
-	if p.name != "crm" || p.lifetime != 0 || p.refreshBefore != 10*time.Minute || !p.mustDiffer || !p.warm ||
-		p.timeout != 10*time.Second || p.retryRefused != 5*time.Minute || p.seed != "" || p.static != "" ||
-		p.identity != s.Identity() || p.sealKey == [32]byte{} {
+	p := s.Policy()
+	if p.Name != "crm" || p.Lifetime != 0 || p.RefreshBefore != 10*time.Minute || !p.MustDiffer || !p.Warm ||
+		p.Timeout != 10*time.Second || p.RetryRefused != 5*time.Minute || p.Seed != "" || p.Static != "" ||
+		p.Identity != s.Identity() || p.SealKey == [32]byte{} {
 		t.Errorf("the document's: %+v", p)
 	}
-	p = newPolicy(provision(t, signedSource+"\nlifetime 2h\nrefresh_before 0.25\nmust_differ off\nwarm off\ntimeout 3s\nretry_refused 1m"))
-	if p.lifetime != 2*time.Hour || p.refreshBefore != 0 || p.refreshFraction != 0.25 || p.mustDiffer || p.warm ||
-		p.timeout != 3*time.Second || p.retryRefused != time.Minute {
+	p = provision(t, signedSource+"\nlifetime 2h\nrefresh_before 0.25\nmust_differ off\nwarm off\ntimeout 3s\nretry_refused 1m").Policy()
+	if p.Lifetime != 2*time.Hour || p.RefreshBefore != 0 || p.RefreshFraction != 0.25 || p.MustDiffer || p.Warm ||
+		p.Timeout != 3*time.Second || p.RetryRefused != time.Minute {
 		t.Errorf("as written: %+v", p)
 	}
-	p = newPolicy(provision(t, none))
-	if p.mustDiffer || p.refreshBefore != 10*time.Minute {
+	p = provision(t, none).Policy()
+	if p.MustDiffer || p.RefreshBefore != 10*time.Minute {
 		t.Errorf("none: %+v", p)
 	}
-	if p = newPolicy(provision(t, "static t")); p.static != "t" || p.warm {
+	if p = provision(t, "static t").Policy(); p.Static != "t" || p.Warm {
 		t.Errorf("static: %+v", p)
 	}
 }
@@ -321,7 +323,7 @@ func TestKeepHosts(t *testing.T) {
 }
 
 func TestInjectionOfASource(t *testing.T) {
-	if got := provision(t, signedSource+"\ninject header token").Injection(); got != (Injection{InHeader, "Token", "", ""}) {
+	if got := provision(t, signedSource+"\ninject header token").Injection(); got != (token.Injection{Where: token.InHeader, Name: "Token"}) {
 		t.Errorf("got %+v", got)
 	}
 }
