@@ -3,15 +3,16 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Keeper holds one source's token and keeps it fresh: it renews ahead of time
@@ -194,5 +195,76 @@ func (k *Keeper) Renew(ctx context.Context) error {
 		if mine || f.attempted() && (f.err != nil || k.snapshot().Generation != was) {
 			return f.err
 		}
+	}
+}
+
+type patienceKey struct{}
+
+// WithPatience says that those for whom ctx works wait until then at most, while
+// the work may go on for longer: a token that certainly comes later is no use to
+// them, and they are told at once.
+func WithPatience(ctx context.Context, until time.Time) context.Context {
+	return context.WithValue(ctx, patienceKey{}, until)
+}
+
+// patience is how long it is worth to wait before an attempt at a token.
+func patienceLeft(ctx context.Context) time.Duration {
+	until, ok := ctx.Value(patienceKey{}).(time.Time)
+	if deadline, ends := ctx.Deadline(); ends && (!ok || deadline.Before(until)) {
+		until, ok = deadline, true
+	}
+	if !ok {
+		return math.MaxInt64
+	}
+	return time.Until(until)
+}
+
+// State tells how the source is doing. It never waits for a renewal.
+func (k *Keeper) State() token.State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	s := token.State{Name: k.policy.Name, Static: k.static(), LastExchange: k.exchange}
+	t := k.current.Load()
+	valid := t.Valid(now)
+	if valid {
+		s.Generation, s.Obtained, s.Expires, s.Fingerprint = t.Generation, t.Obtained, t.Expires, t.Fingerprint()
+	}
+	if k.lastErr != nil {
+		s.LastError = k.lastErr.Error()
+	}
+	hold, cause := k.backoffLeft(now)
+	switch {
+	case hold > 0:
+		s.NextAttempt = now.Add(hold)
+		if valid {
+			s.NextAttempt = later(s.NextAttempt, k.due)
+		}
+		if s.LastError == "" {
+			s.LastError = cause.Error()
+		}
+	case valid && !s.Static:
+		s.NextAttempt = k.due
+	}
+	s.Phase = k.phase(valid, hold > 0, now)
+	return s
+}
+
+func (k *Keeper) phase(valid, held bool, now time.Time) string {
+	switch {
+	case k.static():
+		return "fresh"
+	case k.inflight != nil && valid:
+		return "renewing"
+	case k.inflight != nil:
+		return "obtaining"
+	case held || k.failures > 0:
+		return "failing"
+	case !valid:
+		return "none"
+	case k.inWindow(now):
+		return "due"
+	default:
+		return "fresh"
 	}
 }

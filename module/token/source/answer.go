@@ -2,18 +2,21 @@ package source
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // judge reads what a token endpoint has answered. The values
@@ -160,3 +163,139 @@ func code(doc any, sent []any) string {
 }
 
 const codeCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-"
+
+// maxLifetime is the longest lifetime that is taken for one; see also
+// token.MinLifetime.
+const maxLifetime = 400 * 24 * time.Hour
+
+// The units of expires_in.
+const (
+	unitSeconds      = "s"
+	unitMilliseconds = "ms"
+	unitAt           = "at" // a point in time, not a duration
+)
+
+// epochMilliseconds tells Unix time in milliseconds from Unix time in seconds:
+// in seconds it is the year 5138, in milliseconds March 1973.
+const epochMilliseconds = 1e11
+
+// errNotATime is for an expires_in that can't be read at all.
+var errNotATime = errors.New("expires_in is neither a number nor a time")
+
+// stated is what an answer says of a token's life: a lifetime, a point in time by
+// the endpoint's clock, or neither.
+type stated struct {
+	lifetime time.Duration
+	at       time.Time
+	// ended: the stated life is over. It counts as not stated.
+	ended bool
+	// warning tells how a value was taken that can't be meant; "" for a good one.
+	warning string
+}
+
+// parseExpires reads the value of an expires_in program: a number or a string
+// that holds one, in s or ms, or with `at` Unix time in s or ms or an RFC 3339
+// string. Null and blank state nothing. A life of 0 or less counts as not stated,
+// one of more than 400 days as 400 days: what can't be meant must not cost the
+// token. now is the time at the token endpoint.
+func parseExpires(value any, unit string, now time.Time) (stated, error) {
+	if text, ok := value.(string); ok {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			return stated{}, nil
+		}
+		if unit == unitAt {
+			if at, err := time.Parse(time.RFC3339, text); err == nil {
+				return pointInTime(at, now), nil
+			}
+		}
+		value = json.Number(text)
+	}
+	if value == nil {
+		return stated{}, nil
+	}
+	n, ok := float(value)
+	if !ok {
+		return stated{}, errNotATime
+	}
+	switch unit {
+	case unitAt:
+		if n < epochMilliseconds {
+			n *= 1000
+		}
+		// beyond what a time can hold, the year doesn't matter
+		n = max(min(n, math.MaxInt64/2), math.MinInt64/2)
+		return pointInTime(time.UnixMilli(int64(n)), now), nil
+	case unitMilliseconds:
+		n /= 1000
+	}
+	switch {
+	case n <= 0:
+		return stated{ended: true, warning: "expires_in is 0 or less and counts as not stated"}, nil
+	case n > 1e9: // Unix time since 2001, in either unit
+		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days; it looks like a point in time, whose unit is `at`"}, nil
+	case n > maxLifetime.Seconds():
+		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days"}, nil
+	default:
+		return stated{lifetime: max(time.Duration(n*float64(time.Second)), time.Millisecond)}, nil
+	}
+}
+
+func pointInTime(at, now time.Time) stated {
+	switch left := at.Sub(now); {
+	case left <= 0:
+		return stated{ended: true, warning: "expires_in lies in the past and counts as not stated; a number of seconds is written without `at`"}
+	case left > maxLifetime:
+		return stated{at: now.Add(maxLifetime), warning: "expires_in counts as 400 days from now"}
+	default:
+		return stated{at: at}
+	}
+}
+
+// float reads a number of any type that a program may yield. Text counts when it
+// is spelled as a JSON number, leading zeros and a plus sign forgiven.
+func float(value any) (float64, bool) {
+	switch v := value.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	case *big.Int:
+		n, _ := new(big.Float).SetInt(v).Float64()
+		return n, !math.IsInf(n, 0)
+	case json.Number:
+		// ParseFloat also reads hexadecimal, underscores, "inf" and "nan"
+		if len(v) > 64 || strings.Trim(string(v), "0123456789+-.eE") != "" {
+			return 0, false
+		}
+		n, err := strconv.ParseFloat(string(v), 64)
+		return n, err == nil
+	default:
+		return 0, false
+	}
+}
+
+// jwtExpiry returns the `exp` of an access token that is a signed JWT (RFC 7519),
+// by the issuer's clock, or zero when the token is none or is over by now. The
+// signature isn't checked: the time is only used to renew.
+func jwtExpiry(access string, now time.Time) time.Time {
+	parts := strings.Split(access, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return time.Time{}
+	}
+	doc, err := jq.Decode(text, jq.Limits{Bytes: maxToken})
+	if err != nil {
+		return time.Time{}
+	}
+	claims, _ := doc.(map[string]any)
+	exp, ok := float(claims["exp"])
+	if !ok || exp <= float64(now.Unix()) {
+		return time.Time{}
+	}
+	left := min(exp-float64(now.UnixNano())/1e9, maxLifetime.Seconds())
+	return now.Add(time.Duration(left * float64(time.Second))).Round(time.Second)
+}

@@ -2,12 +2,20 @@ package source
 
 import (
 	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Request is the configuration of one request to a token endpoint. Programs see
@@ -84,4 +92,194 @@ func parseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("the URL has a fragment (#…), which is never sent; leave it out")
 	}
 	return u, nil
+}
+
+// build runs the programs and makes the request. What fails here has not been
+// sent, and will fail again until the configuration is changed.
+func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*http.Request, *token.Failure) {
+	fail := func(program, why string) (*http.Request, *token.Failure) {
+		if ctx.Err() != nil {
+			why = reason(ctx, ctx.Err())
+		}
+		return nil, &token.Failure{Kind: token.Invalid, Reason: r.setting + " " + program + ": " + without(why, vars) + "; nothing was sent"}
+	}
+	header := http.Header{
+		"Accept":     {"application/json"},
+		"User-Agent": {"switchboard"},
+		// compressed, an answer that small gains nothing
+		"Accept-Encoding": {"identity"},
+	}
+	var body string
+	switch {
+	case r.json != nil:
+		object, err := r.json.Run(ctx, nil, vars...)
+		if err != nil {
+			return fail("json", plain(err))
+		}
+		data, err := jqhttp.JSON(object)
+		if err != nil {
+			return fail("json", plain(err))
+		}
+		body = string(data)
+		header.Set("Content-Type", "application/json")
+	case r.form != nil:
+		encoded, err := encodeParameters(ctx, r.form, vars)
+		if err != nil {
+			return fail("form", plain(err))
+		}
+		body = encoded
+		header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	target := *u
+	if r.query != nil {
+		encoded, err := encodeParameters(ctx, r.query, vars)
+		if err != nil {
+			return fail("query", plain(err))
+		}
+		target.RawQuery = strings.Trim(target.RawQuery+"&"+encoded, "&")
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), strings.NewReader(body))
+	if err != nil {
+		return fail("url", "it can't be requested")
+	}
+	if body == "" {
+		req.Body, req.GetBody = nil, nil
+	}
+	req.Header = header
+	if r.headers != nil {
+		object, err := r.headers.Run(ctx, nil, vars...)
+		if err != nil {
+			return fail("headers", plain(err))
+		}
+		if err := setHeaders(req, object.(map[string]any)); err != nil {
+			return fail("headers", plain(err))
+		}
+	}
+	return req, nil
+}
+
+func encodeParameters(ctx context.Context, p *jq.Program, vars []any) (string, error) {
+	object, err := p.Run(ctx, nil, vars...)
+	if err != nil {
+		return "", err
+	}
+	return jqhttp.Values(object.(map[string]any))
+}
+
+// setHeaders sets the members of an object as header fields; null takes one away.
+func setHeaders(req *http.Request, object map[string]any) error {
+	for name, value := range object {
+		text, keep, err := jqhttp.Header(name, value)
+		if err != nil {
+			return err
+		}
+		name = http.CanonicalHeaderKey(name)
+		if !keep {
+			// net/http would fill in its own
+			req.Header[name] = nil
+			if name == "User-Agent" {
+				req.Header[name] = []string{""}
+			}
+			continue
+		}
+		if name == "Host" {
+			req.Host = text
+			continue
+		}
+		req.Header.Set(name, text)
+	}
+	return nil
+}
+
+// without takes the values of variables out of a message. A program can make a
+// parameter's name, which messages show, from a credential.
+func without(why string, vars []any) string {
+	for _, v := range vars {
+		if s, ok := v.(string); ok && len(s) > 3 {
+			why = strings.ReplaceAll(why, s, "***")
+		}
+	}
+	return why
+}
+
+// plain drops the package name from an error of jq.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "jq: ") }
+
+// stamp makes the value of $timestamp.
+type stamp struct {
+	layout string // "ms", "s" or a Go layout
+	zone   *time.Location
+}
+
+// newStamp reads the arguments of `timestamp`. Blank ones mean ms and UTC.
+func newStamp(layout, zone string) (stamp, error) {
+	s := stamp{layout: layout, zone: time.UTC}
+	if zone != "" {
+		loc, err := location(zone)
+		if err != nil {
+			return stamp{}, err
+		}
+		s.zone = loc
+	}
+	switch layout {
+	case "":
+		s.layout = "ms"
+	case "ms", "s":
+	default:
+		if !isLayout(layout) {
+			return stamp{}, fmt.Errorf("timestamp %q is neither ms, s nor a layout; a layout is Go's reference time as you want it, such as \"2006-01-02 15:04:05\"", layout)
+		}
+	}
+	if zone != "" && (s.layout == "ms" || s.layout == "s") {
+		return stamp{}, fmt.Errorf("timestamp %s takes no zone: Unix time is the same in all", s.layout)
+	}
+	return s, nil
+}
+
+// isLayout tells a Go layout from what other languages call one, which Go would
+// send as it stands: "yyyy-MM-dd" or "%Y-%m-%d".
+func isLayout(layout string) bool {
+	for _, foreign := range []string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"} {
+		if strings.Contains(layout, foreign) {
+			return false
+		}
+	}
+	// differs from the reference time in every element
+	return time.Date(2021, 11, 30, 18, 49, 58, 0, time.UTC).Format(layout) != layout
+}
+
+// location finds a zone: "Asia/Shanghai", "UTC", or an offset such as "+08:00".
+func location(zone string) (*time.Location, error) {
+	if strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") {
+		at, err := time.Parse("-07:00", zone)
+		if err != nil {
+			return nil, fmt.Errorf("zone %q is not an offset; write it like +08:00", zone)
+		}
+		_, offset := at.Zone()
+		return time.FixedZone(zone, offset), nil
+	}
+	loc, err := time.LoadLocation(zone)
+	if err != nil || zone == "Local" {
+		return nil, fmt.Errorf("zone %q is unknown; write a name such as Asia/Shanghai or an offset such as +08:00", zone)
+	}
+	return loc, nil
+}
+
+// at gives $timestamp: a number for ms and s, a string for a layout.
+func (s stamp) at(now time.Time) any {
+	switch s.layout {
+	case "ms":
+		return int(now.UnixMilli())
+	case "s":
+		return int(now.Unix())
+	default:
+		return now.In(s.zone).Format(s.layout)
+	}
+}
+
+// Nonce makes a value of $nonce: 32 random hex digits.
+func Nonce() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
 }
