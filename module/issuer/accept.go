@@ -25,9 +25,9 @@ type Accept struct {
 }
 
 const (
-	inHeader = "header"
-	inQuery  = "query"
-	hole     = "{token}"
+	inHeader  = "header"
+	inQuery   = "query"
+	tokenHole = "{token}"
 )
 
 // headerName is a token of RFC 9110, section 5.6.2.
@@ -36,7 +36,7 @@ var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 // finder is an Accept at work.
 type finder struct {
 	header, query  string
-	before, behind string
+	prefix, suffix string
 }
 
 func newFinder(a *Accept) (finder, error) {
@@ -65,16 +65,16 @@ func newHeaderFinder(name, template string) (f finder, err error) {
 	}
 	f.header = textproto.CanonicalMIMEHeaderKey(name)
 	if template == "" {
-		template = hole
+		template = tokenHole
 		if f.header == "Authorization" {
-			template = "Bearer " + hole
+			template = "Bearer " + tokenHole
 		}
 	}
-	if strings.Count(template, hole) != 1 {
+	if strings.Count(template, tokenHole) != 1 {
 		return f, errors.New("the template holds {token} once")
 	}
-	f.before, f.behind, _ = strings.Cut(template, hole)
-	f.before, f.behind = strings.TrimLeft(f.before, " \t"), strings.TrimRight(f.behind, " \t")
+	f.prefix, f.suffix, _ = strings.Cut(template, tokenHole)
+	f.prefix, f.suffix = strings.TrimLeft(f.prefix, " \t"), strings.TrimRight(f.suffix, " \t")
 	return f, nil
 }
 
@@ -114,9 +114,9 @@ func (f *finder) find(r *http.Request) (raw string, ok bool) {
 		return "", false
 	}
 	raw = values[0]
-	inner := len(raw) - len(f.behind)
-	if inner < len(f.before) || !strings.EqualFold(raw[:len(f.before)], f.before) || !strings.EqualFold(raw[inner:], f.behind) {
+	inner := len(raw) - len(f.suffix)
+	if inner < len(f.prefix) || !strings.EqualFold(raw[:len(f.prefix)], f.prefix) || !strings.EqualFold(raw[inner:], f.suffix) {
 		return "", false
 	}
-	return raw[len(f.before):inner], true
+	return raw[len(f.prefix):inner], true
 }

@@ -36,7 +36,7 @@ func FuzzAccept(f *testing.F) {
 			}
 			return r
 		}
-		whole := find.before + token + find.behind
+		whole := find.prefix + token + find.suffix
 		if raw, ok := find.find(request(whole)); !ok || raw != token {
 			t.Fatalf("%q: found %q, %v; want %q", whole, raw, ok, token)
 		}
@@ -45,7 +45,7 @@ func FuzzAccept(f *testing.F) {
 				t.Fatalf("found %q in %d values", raw, len(values))
 			}
 		}
-		if raw, ok := find.find(request(other)); ok && (!strings.Contains(other, raw) || len(raw) != len(other)-len(find.before+find.behind)) {
+		if raw, ok := find.find(request(other)); ok && (!strings.Contains(other, raw) || len(raw) != len(other)-len(find.prefix+find.suffix)) {
 			t.Fatalf("found %q in %q", raw, other)
 		}
 		r := request()

@@ -47,8 +47,8 @@ type Issuer struct {
 	storage func() certmagic.Storage
 	state   *state
 	logger  *zap.Logger
-	holds   bool // a reference in states
-	letGo   sync.Once
+	pooled  bool // a reference in states
+	release sync.Once
 }
 
 const (
@@ -76,7 +76,7 @@ func (i *Issuer) Provision(ctx caddy.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	i.state, i.holds = value.(*state), true
+	i.state, i.pooled = value.(*state), true
 	return nil
 }
 
@@ -131,10 +131,26 @@ func (i *Issuer) Cleanup() error {
 	if i == nil {
 		return nil
 	}
-	i.letGo.Do(func() {
-		if i.holds {
+	i.release.Do(func() {
+		if i.pooled {
 			_, _ = states.Delete(i.name)
 		}
 	})
 	return nil
+}
+
+// Find gives a handler the issuer of that name, out of the app `switchboard`.
+// The error says which exist.
+func Find(ctx caddy.Context, name string) (*Issuer, error) {
+	app, err := ctx.App("switchboard")
+	if err != nil {
+		return nil, fmt.Errorf("loading the app switchboard: %w", err)
+	}
+	holder, ok := app.(interface {
+		Issuer(name string) (*Issuer, error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("the app switchboard (%T) has no issuers", app)
+	}
+	return holder.Issuer(name)
 }

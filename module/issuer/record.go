@@ -2,8 +2,9 @@ package issuer
 
 import (
 	"encoding/json"
-	"errors"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 const (
@@ -42,11 +43,6 @@ type record struct {
 }
 
 const recordVersion = 1
-
-var (
-	errDamaged = errors.New("the record is damaged")
-	errVersion = errors.New("the record has another version")
-)
 
 func firstRecord(now time.Time, lifetime time.Duration) *record {
 	return (&record{}).next(now, lifetime)
@@ -92,17 +88,17 @@ func (r *record) admits(t *token, now time.Time) error {
 }
 
 // verdict is what a refresh token is good for.
-type verdict int
+type decision int
 
 const (
-	refuse verdict = iota
-	rotate         // a new pair
-	repeat         // the current pair, once more
-	revoke         // the end of the family
+	refuse decision = iota
+	rotate          // a new pair
+	repeat          // the current pair, once more
+	revoke          // the end of the family
 )
 
 // judge tells what a refresh token is good for, and why not.
-func (r *record) judge(t *token, now time.Time) (verdict, error) {
+func (r *record) decide(t *token, now time.Time) (decision, error) {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
@@ -131,18 +127,16 @@ func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
 	}
 }
 
-func (r *record) encode() ([]byte, error) { return json.Marshal(r) }
-
 func decodeRecord(b []byte) (*record, error) {
 	r := new(record)
 	if err := json.Unmarshal(b, r); err != nil {
-		return nil, errDamaged
+		return nil, storage.ErrDamaged
 	}
 	if r.Version != recordVersion {
-		return nil, errVersion
+		return nil, storage.ErrVersion
 	}
 	if r.Generation == 0 {
-		return nil, errDamaged
+		return nil, storage.ErrDamaged
 	}
 	return r, nil
 }

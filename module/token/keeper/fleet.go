@@ -16,13 +16,13 @@ import (
 
 const (
 	// lockPatience bounds the wait for the storage's lock.
-	lockPatience = 15 * time.Second
+	lockWait = 15 * time.Second
 	// lockErrorPatience bounds it when the storage gives errors: some storages
 	// answer so when the lock is held, others when they are broken.
-	lockErrorPatience = 5 * time.Second
+	lockErrorWait = 5 * time.Second
 	// markPatience is how long a caller without a token is kept waiting because
 	// another instance has begun a call; with a token it is the call's time-out.
-	markPatience = 2 * time.Second
+	markWait = 2 * time.Second
 	// markSettles is longer than an instance takes from reading the record to
 	// writing its mark.
 	markSettles = 100 * time.Millisecond
@@ -40,7 +40,7 @@ func (k *Keeper) acquireLock(ctx context.Context, v *store, f *inflight) (unlock
 		return nothing, o, false
 	}
 	log := k.env.Load().Logger
-	patience := time.NewTimer(lockPatience)
+	patience := time.NewTimer(lockWait)
 	defer patience.Stop()
 	began := time.Now()
 	l := v.Lock(v.lockName)
@@ -59,7 +59,7 @@ func (k *Keeper) acquireLock(ctx context.Context, v *store, f *inflight) (unlock
 				}, o, false
 			}
 			got = nil
-			if v.lockDoubt.Load() || time.Since(began) > lockErrorPatience {
+			if v.lockDoubt.Load() || time.Since(began) > lockErrorWait {
 				v.lockDoubt.Store(true)
 				log.Warn("renewing without the storage's lock", zap.Error(err))
 				return nothing, o, false
@@ -131,7 +131,7 @@ func (k *Keeper) waitForOthers(ctx context.Context, v *store, f *inflight) (outc
 			return o, true
 		}
 		k.mu.Lock()
-		free := f.forced || k.sinceMark(k.now()) >= markPatience
+		free := f.forced || k.sinceMark(k.now()) >= markWait
 		k.mu.Unlock()
 		if free {
 			return outcome{}, false

@@ -108,7 +108,7 @@ func (k *Keeper) start(f *inflight, work func(context.Context, *inflight) outcom
 // happened to start it: the values that reverse_proxy leaves there would make
 // Caddy's transport dial the API instead of the token endpoint.
 func (k *Keeper) run(f *inflight, work func(context.Context, *inflight) outcome) {
-	limit := attachGrace + lockPatience + 3*k.policy.Timeout + 6*storage.Limit
+	limit := attachGrace + lockWait + 3*k.policy.Timeout + 6*storage.Limit
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	began := k.clock()

@@ -239,7 +239,7 @@ func TestTokenObtainedBlind(t *testing.T) {
 
 		s.setHook(func(context.Context, string) error { return errDisk })
 		k, _ := keeping(t, testPolicy(), i, s)
-		tok, err := k.Token(within(t, lockErrorPatience+time.Second))
+		tok, err := k.Token(within(t, lockErrorWait+time.Second))
 		if err != nil || tok.Generation != 1 {
 			t.Fatalf("%v, %v", tok, err)
 		}

@@ -130,10 +130,10 @@ func TestBadStorage(t *testing.T) {
 	}{
 		"every operation fails": {func(chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { return errDisk }
-		}, lockErrorPatience + time.Second},
+		}, lockErrorWait + time.Second},
 		"every operation panics": {func(chan struct{}) func(context.Context, string) error {
 			return func(context.Context, string) error { panic("storage") }
-		}, lockErrorPatience + time.Second},
+		}, lockErrorWait + time.Second},
 		"every operation hangs": {func(chan struct{}) func(context.Context, string) error {
 			return func(ctx context.Context, _ string) error { return hang(ctx) }
 		}, storage.Limit + time.Second},
@@ -147,7 +147,7 @@ func TestBadStorage(t *testing.T) {
 				}
 				return nil
 			}
-		}, lockPatience + time.Second},
+		}, lockWait + time.Second},
 		"the lock hangs and ignores its context": {func(release chan struct{}) func(context.Context, string) error {
 			return func(_ context.Context, op string) error {
 				if op == "Lock" {
@@ -155,7 +155,7 @@ func TestBadStorage(t *testing.T) {
 				}
 				return nil
 			}
-		}, lockPatience + time.Second},
+		}, lockWait + time.Second},
 		"unlocking hangs": {func(chan struct{}) func(context.Context, string) error {
 			return func(ctx context.Context, op string) error {
 				if op == "Unlock" {
