@@ -109,7 +109,7 @@ func TestPathSegments(t *testing.T) {
 }
 
 // The filter can't be bypassed: what the API answers compressed, or in part, is
-// never passed on as it is (reliability 0.2).
+// never passed on as it is.
 func TestTheFilterHolds(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	caddy := start(t, api, setup{})

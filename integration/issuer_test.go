@@ -15,7 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/integration/provider"
 )
 
-// signIn is what an obtain sends, as the document says.
+// signIn is what an obtain sends, as the protocol says.
 func signIn(secret string, at time.Time) string {
 	const key = "pk"
 	stamp := fmt.Sprint(at.UnixMilli())

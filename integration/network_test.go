@@ -14,7 +14,7 @@ import (
 
 // The network between us and the token endpoint eats the answer of a renewal
 // that took place. Nobody knows whether the refresh token is spent, so it is
-// never sent again (reliability T7): the source signs in anew.
+// never sent again: the source signs in anew.
 func TestTheAnswerOfARenewalIsLost(t *testing.T) {
 	for _, tc := range []struct{ name, toxic string }{
 		{"timeout", `{"type":"timeout","stream":"downstream","attributes":{"timeout":300}}`},

@@ -8,7 +8,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/integration/provider"
 )
 
-// tokenBlock signs in to the provider as the document says. The default
+// tokenBlock signs in to the provider as the protocol says. The default
 // lifetime is the provider's.
 const tokenBlock = `
 		token crm {

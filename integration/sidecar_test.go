@@ -124,8 +124,8 @@ func TestASidecarSwitchesProtocols(t *testing.T) {
 	}
 }
 
-// A client can't make the token disappear, double it or send its own
-// (reliability X1): six raw requests.
+// A client can't make the token disappear, double it or send its own: six raw
+// requests.
 func TestSmuggling(t *testing.T) {
 	api := startProvider(t, provider.Options{})
 	for name, inject := range map[string]string{"X-Access-Token": "X-Access-Token {token}", "Authorization": "Authorization"} {

@@ -1,13 +1,22 @@
 package switchboard
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func init() {
@@ -121,5 +130,211 @@ func running() (*App, error) {
 
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
 
+func (a *App) listAPIs(*http.Request) (any, error) { return a.Operator().APIs(), nil }
+
+func (a *App) getAPI(r *http.Request) (any, error) { return a.Operator().API(r.PathValue("name")) }
+
+func (a *App) hourOfAPI(r *http.Request) (any, error) { return a.Operator().Hour(r.PathValue("name")) }
+
+func (a *App) holdAPI(r *http.Request) (any, error) {
+	return a.Operator().Hold(r.PathValue("name"), true)
+}
+
+func (a *App) releaseAPI(r *http.Request) (any, error) {
+	return a.Operator().Hold(r.PathValue("name"), false)
+}
+
+func (a *App) describe(name string) adminapi.API {
+	s := a.apiStates.find(name)
+	since := s.DegradedSince()
+	told := adminapi.API{Name: name, Held: s.Held(), Degraded: !since.IsZero()}
+	if told.Degraded {
+		told.DegradedSince = since.UTC().Truncate(time.Second)
+	}
+	if s != nil {
+		s.traffic.describe(&told, time.Now())
+	}
+	if api, ok := a.registered(name); ok {
+		told.Breaker = api.BreakerState()
+		api.Describe(&told)
+	}
+	return told
+}
+
+// maxPurge is how long the body of a purge may be.
+const maxPurge = 64 << 10
+
+func (a *App) cacheNumbers(*http.Request) (any, error) { return a.Operator().Cache(), nil }
+
+func (a *App) purgeCache(r *http.Request) (any, error) {
+	what, err := readPurge(r)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	return a.Operator().Purge(r.Context(), what)
+}
+
+// readPurge reads what to purge; an empty body is everything.
+func readPurge(r *http.Request) (what adminapi.Purge, err error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxPurge+1))
+	switch {
+	case err != nil:
+		return what, errors.New("the body could not be read")
+	case len(body) > maxPurge:
+		return what, errors.New("the body is longer than 64 KiB")
+	case len(body) == 0:
+		return what, nil
+	}
+	if err := json.Unmarshal(body, &what); err != nil {
+		return what, errors.New(`the body is not what to purge; write for example {"api":"order","params":{"tel":"13800138000"}}`)
+	}
+	return what, nil
+}
+
+// paramsOf decodes params as a phone system's are: without blank ones.
+func paramsOf(raw json.RawMessage) (map[string]any, error) {
+	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxPurge})
+	if err != nil {
+		return nil, errors.New("params can't be read")
+	}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		return nil, errors.New("params are no object")
+	}
+	return call.Given(object), nil
+}
+
+// renewTime is how long an operator waits for a renewal. It goes on behind.
+const renewTime = 30 * time.Second
+
+func (a *App) listTokens(*http.Request) (any, error) { return a.Operator().Tokens(), nil }
+
+func (a *App) getToken(r *http.Request) (any, error) { return a.Operator().Token(r.PathValue("name")) }
+
+func (a *App) renewToken(r *http.Request) (any, error) {
+	return a.Operator().Renew(r.Context(), r.PathValue("name"))
+}
+
+// Tokens tells how all token sources do, by name, and never a token. Those that
+// hold credentials only are left out.
+func (o Operator) Tokens() []adminapi.Token {
+	list := make([]adminapi.Token, 0, len(o.app.sources))
+	for _, name := range slices.Sorted(maps.Keys(o.app.sources)) {
+		if source := o.app.sources[name]; source.HasToken() {
+			list = append(list, described(source.State()))
+		}
+	}
+	return list
+}
+
+// Token tells how a token source does.
+func (o Operator) Token(name string) (adminapi.Token, error) {
+	source, err := o.source(name)
+	if err != nil {
+		return adminapi.Token{}, err
+	}
+	return described(source.State()), nil
+}
+
+// Renew renews a token now, whatever its state, and waits for it for 30 s at most.
+func (o Operator) Renew(ctx context.Context, name string) (adminapi.Token, error) {
+	source, err := o.source(name)
+	if err != nil {
+		return adminapi.Token{}, err
+	}
+	if source.State().Static {
+		return adminapi.Token{}, apiError(http.StatusConflict, errors.New("token "+name+" is static: there is nothing to renew"))
+	}
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
+	switch err := source.Renew(ctx); {
+	case ctx.Err() != nil:
+		return adminapi.Token{}, apiError(http.StatusGatewayTimeout, errors.New("token "+name+" is still being renewed"))
+	case err != nil:
+		return adminapi.Token{}, apiError(http.StatusBadGateway, errors.New("token "+name+" could not be renewed: "+err.Error()))
+	}
+	return described(source.State()), nil
+}
+
+// source is a source that has a token.
+func (o Operator) source(name string) (*TokenSource, error) {
+	source, err := o.app.Token(name)
+	if err == nil && !source.HasToken() {
+		err = errors.New("token " + name + " holds credentials only")
+	}
+	if err != nil {
+		return nil, apiError(http.StatusNotFound, err)
+	}
+	return source, nil
+}
+
+func described(s token.State) adminapi.Token {
+	return adminapi.Token{
+		Name: s.Name, State: s.Phase, Static: s.Static, Generation: s.Generation, Fingerprint: s.Fingerprint,
+		Obtained: s.Obtained, Expires: s.Expires, NextAttempt: s.NextAttempt, LastError: s.LastError, LastExchange: s.LastExchange,
+	}
+}
+
+func (a *App) testAPI(r *http.Request) (any, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := ParseTest(body)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
+	}
+	return a.Operator().Test(r.Context(), r.PathValue("name"), t)
+}
+
+// Test makes a call of an API, or of a customer lookup, as a phone system would, and
+// tells its steps.
+func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
+	tester, err := o.app.tester(name)
+	if err != nil {
+		return adminapi.Trace{}, err
+	}
+	trace, err := tester.Test(ctx, t)
+	if err != nil {
+		return trace, apiError(http.StatusBadRequest, err)
+	}
+	return trace, nil
+}
+
+// Failures are the last calls of an API without an answer of its own, newest
+// first, masked; those of one phone call, when its id is given.
+func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
+	s := o.app.apiStates.find(name)
+	if s == nil {
+		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
+	}
+	return s.Failures(callID), nil
+}
+
+// ParseTest reads a test; an empty body is a call without params. Numbers stay as
+// they are written.
+func ParseTest(body []byte) (t adminapi.Test, err error) {
+	if len(body) == 0 {
+		return t, nil
+	}
+	doc, err := jq.Decode(body, jq.Limits{Bytes: maxBody})
+	if err != nil {
+		return t, errors.New("the body is not one JSON document")
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, errors.New(`the body is no test; write for example {"params":{"tel":"13800138000"}}`)
+	}
+	if object, ok := doc.(map[string]any); ok {
+		t.Params, _ = object["params"].(map[string]any)
+	}
+	return t, nil
+}
+
+func (a *App) listFailures(r *http.Request) (any, error) {
+	return a.Operator().Failures(r.PathValue("name"), r.URL.Query().Get("call_id"))
+}
+
 // Interface guards
-var _ caddy.AdminRouter = Admin{}
+var (
+	_ caddy.AdminRouter = Admin{}
+)

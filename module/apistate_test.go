@@ -18,7 +18,7 @@ func TestDegradedAndBack(t *testing.T) {
 	cfg, socket := directoryConfig(t, "")
 	cfg.AppsRaw["events"] = []byte(`{"subscriptions":[{"events":["api_degraded","api_held"],"handlers":[{"handler":"test_spy"}]}]}`)
 	app := run(t, cfg)
-	if err := app.RegisterAPI("order", "f", struct{}{}); err != nil {
+	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
 		t.Fatal(err)
 	}
 	standing := app.APIState("order")
@@ -75,7 +75,7 @@ func TestDegradedAndBack(t *testing.T) {
 	if e := next(t); e.Name() != switchboard.EventAPIHeld || e.Data["api"] != "order" || e.Data["held"] != true {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
 	}
-	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Held || apis[0].Degraded || apis[0].Breaker != "" {
+	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Held || apis[0].Degraded || apis[0].Breaker != "open" {
 		t.Errorf("got %+v, %v", apis, err)
 	}
 	if released, err := client.Release(t.Context(), "order"); err != nil || released.Held || standing.Held() {

@@ -14,11 +14,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
@@ -98,7 +100,8 @@ type App struct {
 	guest     customer.Guest      // nil: none is configured
 	customers *customer.Directory // nil: nobody has asked for it
 
-	cache *heldCache // nil: no route has one
+	cache     *cache.Cache // nil: no route has one
+	heldCache *pool.Held[*cache.Cache]
 }
 
 // CaddyModule returns the Caddy module information.
@@ -149,7 +152,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("token %s: %w", name, err)
 		}
 		a.sources[name] = source
-		if source.fresh {
+		if source.held.New {
 			// nobody else uses it yet: a request may come before Start
 			source.Attach(a.tokenEnv())
 		}
@@ -193,16 +196,16 @@ func (a *App) Start() error {
 // Stop does nothing: a keeper ends when no configuration holds it any more.
 func (a *App) Stop() error { return nil }
 
-// Cleanup lets the keepers go. Requests in flight keep theirs. It is called
-// after a failed Provision, too.
+// Cleanup releases what the configuration holds. Requests in flight may still use it. It
+// is called after a failed Provision, too.
 func (a *App) Cleanup() error {
 	for _, source := range a.sources {
-		source.release()
+		source.held.Release()
 	}
 	if a.customers != nil {
 		a.customers.Release()
 	}
-	a.releaseCache()
+	a.heldCache.Release()
 	for _, remove := range a.unmask {
 		remove()
 	}

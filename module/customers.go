@@ -2,25 +2,21 @@ package switchboard
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
-// stores outlive a reload: a new configuration finds the old connections.
-var stores = caddy.NewUsagePool()
+// stores keeps the connections over a reload.
+var stores = pool.New[customer.Store]()
 
 // defaultStore is used when a route asks for customers and none are configured.
 const defaultStore = `{"store": "sqlite"}`
-
-// shared is a store in the pool.
-type shared struct{ customer.Store }
-
-// Destruct implements [caddy.Destructor].
-func (s shared) Destruct() error { return s.Close() }
 
 // Customers returns the customer directory. A handler calls it in its
 // Provision; nothing is opened before the first lookup. The error says what is
@@ -88,21 +84,31 @@ func identity(guest customer.Guest, region phone.Region) string {
 	return guest.Identity() + " " + region.Country + " " + region.AreaCode
 }
 
-// openDirectory takes hold of the store that everyone with these settings uses.
+// openDirectory holds the store that everyone with these settings uses.
 func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory, error) {
-	key := identity(guest, env.Region)
-	take := func() (customer.Store, error) {
-		value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
-			store, err := guest.Open(env)
-			if err != nil {
-				return nil, err
-			}
-			return shared{store}, nil
-		})
-		if err != nil {
-			return nil, err
-		}
-		return value.(shared).Store, nil
+	return customer.NewDirectory(env.Region, guest.Location(), func() (*pool.Held[customer.Store], error) {
+		return stores.Hold(identity(guest, env.Region), func() (customer.Store, error) { return guest.Open(env) })
+	})
+}
+
+// OpenCustomers opens the customer directory of an app's configuration without
+// the app: for commands. A configuration of nil is the default one. Release the
+// directory when it is done with.
+func OpenCustomers(ctx caddy.Context, config json.RawMessage) (*customer.Directory, error) {
+	var settings struct {
+		Customers json.RawMessage `json:"customers"`
+		Region    string          `json:"region"`
+		AreaCode  string          `json:"area_code"`
 	}
-	return customer.NewDirectory(env.Region, guest.Location(), take, func() { _, _ = stores.Delete(key) })
+	if len(config) > 0 && json.Unmarshal(config, &settings) != nil {
+		return nil, errors.New("the app switchboard is no JSON object of its settings")
+	}
+	a := &App{
+		CustomersRaw: settings.Customers, Region: settings.Region, AreaCode: settings.AreaCode,
+		ctx: ctx, logger: caddy.Log().Named("switchboard"),
+	}
+	if err := a.provisionCustomers(); err != nil {
+		return nil, err
+	}
+	return a.Customers()
 }

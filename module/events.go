@@ -2,13 +2,170 @@ package switchboard
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"go.uber.org/zap"
 
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
+
+// An API that fails every other call must not change its state at every other
+// call, and one that says no to some callers, or takes no token for some records,
+// is well.
+const (
+	// How long after the last failing call an answer of the API's own ends the
+	// degradation.
+	calm = 5 * time.Second
+	// How long after the last failing call it ends by itself: the API may not be
+	// called any more.
+	quiet = 5 * time.Minute
+	// How many refusals in a row are as good as no answers.
+	manyRefusals = 10
+)
+
+// degraded is whether the answers of an API are its own, or older ones, defaults
+// and errors.
+type degraded struct {
+	on       atomic.Bool
+	refusals atomic.Int32 // in a row
+
+	turning sync.Mutex // so that turns are reported in order; it guards what follows
+	last    time.Time  // when the last call failed
+	since   time.Time  // when it turned on
+	silence *time.Timer
+	gone    bool // no configuration has the API any more
+}
+
+// Degraded reports whether answers are older ones, defaults or errors.
+func (s *APIState) Degraded() bool { return !s.DegradedSince().IsZero() }
+
+// DegradedSince returns when answers turned from the API's own to older ones,
+// defaults or errors; the zero time when they are its own.
+func (s *APIState) DegradedSince() time.Time {
+	if s == nil || !s.on.Load() {
+		return time.Time{}
+	}
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if !s.on.Load() || time.Since(s.last) >= quiet {
+		return time.Time{}
+	}
+	return s.since
+}
+
+// turn is a change of the state. Outcome is that of the call that caused it, ""
+// when there was none.
+type turn struct {
+	degraded bool
+	since    time.Time
+	outcome  call.Outcome
+}
+
+// note counts an answer, and calls report when that turns the state. No two turns
+// are reported at once. When the degradation ends by itself, later is called.
+func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
+	own := outcome.Answered() && outcome != call.Stale
+	switch {
+	case outcome.CausedByCaller():
+		return // says nothing of the API
+	case outcome == call.Rejected, outcome == call.TokenRefused:
+		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {
+			return
+		}
+	case own && d.refusals.Load() != 0:
+		d.refusals.Store(0)
+	}
+	if own && !d.on.Load() {
+		return // as most calls end
+	}
+	d.turning.Lock()
+	defer d.turning.Unlock()
+	now := time.Now()
+	if !own {
+		d.last = now
+	}
+	if own && now.Sub(d.last) < calm || !d.on.CompareAndSwap(own, !own) {
+		return
+	}
+	if d.silence != nil {
+		d.silence.Stop()
+		d.silence = nil
+	}
+	if own {
+		report(turn{since: d.since, outcome: outcome})
+		return
+	}
+	d.since = now
+	d.await(quiet, later)
+	report(turn{true, now, outcome})
+}
+
+// await ends the degradation when no call has failed for long enough. It is called
+// under turning.
+func (d *degraded) await(after time.Duration, report func(turn)) {
+	if d.gone {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(after, func() {
+		d.turning.Lock()
+		defer d.turning.Unlock()
+		if d.silence != timer {
+			return // it has ended, or begun anew
+		}
+		if left := quiet - time.Since(d.last); left > 0 {
+			d.await(left, report)
+			return
+		}
+		d.silence = nil
+		d.on.Store(false)
+		d.refusals.Store(0)
+		report(turn{since: d.since})
+	})
+	d.silence = timer
+}
+
+// stop ends the wait for the end.
+func (d *degraded) stop() {
+	d.turning.Lock()
+	defer d.turning.Unlock()
+	d.gone = true
+	if d.silence != nil {
+		d.silence.Stop()
+		d.silence = nil
+	}
+}
+
+// Answered notes how a call of an API ended. It reports when answers turn from real ones to older ones and
+// defaults, or back. What says nothing of the API isn't counted: a caller who
+// gave too little, was refused or hung up.
+func (a *App) Answered(s *APIState, outcome call.Outcome) {
+	s.count(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
+		if now, err := running(); err == nil { // which may be another one by then
+			now.turned(s, t)
+		}
+	})
+}
+
+// turned logs a turn, and emits its event.
+func (a *App) turned(s *APIState, t turn) {
+	fields := []zap.Field{zap.String("api", s.name), zap.Time("since", t.since)}
+	data := map[string]any{"api": s.name, "degraded": t.degraded, "since": t.since.UTC().Format(time.RFC3339)}
+	if t.outcome != "" {
+		fields = append(fields, zap.String("outcome", string(t.outcome)))
+		data["outcome"] = string(t.outcome)
+	}
+	if t.degraded {
+		a.logger.Warn("api degraded: serving stale answers, defaults or errors", fields...)
+	} else {
+		a.logger.Info("api recovered", fields...)
+	}
+	a.events.emit(EventAPIDegraded, data)
+}
 
 // The events that this app emits.
 const (

@@ -74,7 +74,7 @@ func (o Operator) Cache() adminapi.Cache {
 	}
 	s := o.app.cache.Stats()
 	return adminapi.Cache{
-		Size: o.app.cache.size, Entries: s.Entries, Bytes: s.Bytes,
+		Size: o.app.cacheSize(), Entries: s.Entries, Bytes: s.Bytes,
 		Hits: s.Hits, Misses: s.Misses, Refused: s.Dropped, Evicted: s.Evicted,
 	}
 }
@@ -108,15 +108,11 @@ func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purg
 		}
 		return adminapi.Purged{Purged: what.API}, nil
 	}
-	forgetter, ok := api.(Forgetter)
-	if !ok {
-		return refused(http.StatusConflict, errors.New("api "+what.API+" has no cache"))
-	}
 	params, err := paramsOf(what.Params)
 	if err != nil {
 		return refused(http.StatusBadRequest, err)
 	}
-	if err := forgetter.Forget(ctx, params); err != nil {
+	if err := api.Forget(ctx, params); err != nil {
 		return refused(http.StatusConflict, err)
 	}
 	return adminapi.Purged{Purged: what.API}, nil

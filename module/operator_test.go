@@ -80,7 +80,7 @@ func TestTokensOverTheAdminAPI(t *testing.T) {
 func TestTheLastHourOverTheAdminAPI(t *testing.T) {
 	cfg, socket := directoryConfig(t, "")
 	app := run(t, cfg)
-	if err := app.RegisterAPI("order", "f", struct{}{}); err != nil {
+	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {

@@ -59,31 +59,11 @@ type PlaygroundResult struct {
 	File  string `json:"file,omitempty"`  // that the program has to go into, if it has to
 }
 
-// Benched is an API whose output can be worked on.
-type PlaygroundAPI interface {
-	// Bench tells what to begin with; systems are left to the caller.
-	Playground() Playground
-	// Write writes the value of an output program as the API would.
-	WriteOutput(v any, system string, to *PlaygroundResult)
-}
-
-func (o Operator) playgroundAPI(name string) (PlaygroundAPI, error) {
-	api, ok := o.app.registered(name)
-	if !ok {
-		return nil, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
-	}
-	b, ok := api.(PlaygroundAPI)
-	if !ok {
-		return nil, apiError(http.StatusConflict, errors.New("api "+name+" has no output to work on"))
-	}
-	return b, nil
-}
-
 // Bench tells what the work on an API's output begins with.
 func (o Operator) Playground(name string) (Playground, error) {
-	api, err := o.playgroundAPI(name)
-	if err != nil {
-		return Playground{}, err
+	api, ok := o.app.registered(name)
+	if !ok {
+		return Playground{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
 	bench := api.Playground()
 	for _, system := range answer.Systems() {
@@ -102,9 +82,9 @@ var outputVars = map[string]json.RawMessage{"status": []byte("200"), "headers": 
 // Try runs an output program on an answer and writes its result. The program runs
 // in a process of its own.
 func (o Operator) RunPlayground(ctx context.Context, name string, d PlaygroundInput) (done PlaygroundResult, err error) {
-	api, err := o.playgroundAPI(name)
-	if err != nil {
-		return done, err
+	api, ok := o.app.registered(name)
+	if !ok {
+		return done, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
 	if d.For != "" {
 		if _, err := o.app.PhoneSystem(d.For); err != nil {

@@ -1,6 +1,8 @@
 package switchboard
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/internal/cache"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
 // registry tells one API from another. A name stands for one set of settings:
@@ -24,7 +32,32 @@ type registry struct {
 
 type registered struct {
 	fingerprint string
-	api         any
+	api         API
+}
+
+// API is an `api` handler as the app sees it, for the admin API, the console and the
+// commands.
+type API interface {
+	Tester
+	// Forget drops the cached answers to what was asked with these params, whoever asked.
+	Forget(ctx context.Context, params map[string]any) error
+	// BreakerState is one of [BreakerStates], "" without a breaker.
+	BreakerState() string
+	// Describe adds what the handler knows of itself.
+	Describe(to *adminapi.API)
+	// Playground is what the work on its output begins with; Systems are left to the
+	// caller.
+	Playground() Playground
+	// WriteOutput writes the value of an output program as the API would for a phone
+	// system, "" for its own.
+	WriteOutput(v any, system string, to *PlaygroundResult)
+}
+
+// Tester is an API or a customer lookup, which can be tested.
+type Tester interface {
+	// Test makes a call as a phone system would, and returns its steps. An error is about
+	// what was asked for, not about how the call went.
+	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
 type registeredLookup struct {
@@ -38,7 +71,7 @@ const LookupName = "customer_lookup"
 
 // RegisterAPI notes an API under its name. The fingerprint stands for its
 // settings. A name that is taken by other settings is an error.
-func (a *App) RegisterAPI(name, fingerprint string, api any) error {
+func (a *App) RegisterAPI(name, fingerprint string, api API) error {
 	if name == LookupName {
 		return fmt.Errorf("the name %s is taken by the customer lookup; give the api another one", name)
 	}
@@ -94,10 +127,7 @@ func (a *App) lookups() []Tested {
 // tester finds an API or a customer lookup that can be tested.
 func (a *App) tester(name string) (Tester, error) {
 	if api, ok := a.registered(name); ok {
-		if tester, ok := api.(Tester); ok {
-			return tester, nil
-		}
-		return nil, apiError(http.StatusConflict, errors.New("api "+name+" can't be tested"))
+		return api, nil
 	}
 	lookups := a.lookups()
 	if i := slices.IndexFunc(lookups, func(l Tested) bool { return l.Name == name }); i >= 0 {
@@ -113,7 +143,7 @@ func (a *App) tester(name string) (Tester, error) {
 	return nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 }
 
-func (a *App) registered(name string) (api any, ok bool) {
+func (a *App) registered(name string) (api API, ok bool) {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
 	found, ok := a.apis.apis[name]
@@ -155,4 +185,82 @@ func Shared[T any](a *App, key string, create func() T) T {
 	}
 	a.apis.shared[key] = made
 	return made
+}
+
+// Alone provisions a configuration for a test: with its routes and token sources,
+// and without listeners, log files or an admin API. Whatever it holds goes with
+// the process.
+func ProvisionStandalone(config []byte) (*App, error) {
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(config, &whole); err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	whole["admin"] = json.RawMessage(`{"disabled":true,"config":{"persist":false}}`)
+	whole["logging"] = json.RawMessage(`{"logs":{"default":{"writer":{"output":"discard"}}}}`)
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal(text, cfg); err != nil {
+		return nil, err
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		return nil, err
+	}
+	app, err := ctx.AppIfConfigured("switchboard")
+	if err != nil {
+		return nil, errors.New("the configuration has no switchboard and no api")
+	}
+	return app.(*App), nil
+}
+
+// caches keeps the answers over a reload.
+var caches = pool.New[*cache.Cache]()
+
+// Cache returns the cache of answers that all routes share. A handler calls it in its
+// Provision; without such a call there is no cache. It may still be used after the
+// configuration has been replaced: then it is empty.
+func (a *App) Cache() (*cache.Cache, error) {
+	if a.cache == nil {
+		size := a.cacheSize()
+		held, err := caches.Hold(size, func() (*cache.Cache, error) { return cache.New(cache.Options{Size: size}) })
+		if err != nil {
+			return nil, fmt.Errorf("cache_size: %w", err)
+		}
+		a.cache, a.heldCache = held.Value, held
+		a.metrics.watchCache(a.cache)
+	}
+	return a.cache, nil
+}
+
+func (a *App) cacheSize() int64 {
+	if a.CacheSize == 0 {
+		return cache.DefaultSize
+	}
+	return a.CacheSize
+}
+
+func (a *App) checkCacheSize() error {
+	if a.CacheSize != 0 && a.CacheSize < cache.MinSize {
+		return fmt.Errorf("cache_size is %d bytes; write at least 1MiB", a.CacheSize)
+	}
+	return nil
+}
+
+// customerWritten forgets what lookups have answered: any of it may be about
+// that customer, as a telephone number can move from one to another.
+func (a *App) customerWritten() {
+	if a.cache != nil {
+		a.cache.PurgeGroup(LookupName)
+	}
+}
+
+// customerErased forgets all answers, those of APIs too: nobody can tell from
+// their keys whom they are about.
+func (a *App) customerErased() {
+	if a.cache != nil {
+		a.cache.Purge()
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
@@ -153,8 +154,9 @@ type API struct {
 	buffered bool // the answer is looked into, so it can't stream
 	replay   bool
 
-	breaker *heldBreaker // nil: none is written
-	last    *sampler     // nil: it isn't kept
+	breaker     *breaker // nil: none is written
+	heldBreaker *pool.Held[*breaker]
+	last        *sampler // nil: it isn't kept
 
 	server *caddyhttp.Server // that it is written in; nil for none
 	// Where answers are cached: the placeholders of the chain and of headers, and
@@ -176,11 +178,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 	c := a.begin(w, r)
 	defer c.end()
 
-	_ = c.Authorize() && // who calls?
+	_ = c.call.Authorize() && // who calls?
 		c.allowed() && // with a method that is sent?
 		c.receive() && // what did the phone system send?
 		c.require() && // is it enough to ask with?
-		c.ServeCached(c) && // is there an answer already, or one on its way?
+		c.call.ServeCached(c) && // is there an answer already, or one on its way?
 		c.work()
 
 	return c.answer()
@@ -198,7 +200,7 @@ func (c *run) work() bool {
 
 // understand reads the API's answer.
 func (c *run) handleAnswer() bool {
-	_, traced := span.Start(c.R.Context(), span.Shape, false)
+	_, traced := span.Start(c.call.R.Context(), span.Shape, false)
 	defer traced.End()
 	if !c.readAnswer() { // what does it mean?
 		return false
@@ -213,6 +215,5 @@ var (
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ endpoint.Cacheable          = (*run)(nil)
-	_ switchboard.Forgetter       = (*API)(nil)
-	_ switchboard.Tester          = (*API)(nil)
+	_ switchboard.API             = (*API)(nil)
 )

@@ -115,13 +115,13 @@ func BenchmarkUntraced(b *testing.B) {
 	w := discard{make(http.Header)}
 	r := caddyhttp.PrepareRequest(httptest.NewRequest(http.MethodGet, "http://localhost/order", nil), caddy.NewReplacer(), w, new(caddyhttp.Server))
 	c := a.begin(w, r)
-	c.Outcome = call.OK
+	c.call.Outcome = call.OK
 	b.ReportAllocs()
 	for b.Loop() {
-		_, whole := span.Start(c.R.Context(), span.Call, false) // as Begin does
-		_, wait := span.Start(c.Ctx, span.Token, false)
-		_, upstream := span.Start(c.Ctx, span.Upstream, true)
-		_, shape := span.Start(c.R.Context(), span.Shape, false)
+		_, whole := span.Start(c.call.R.Context(), span.Call, false) // as Begin does
+		_, wait := span.Start(c.call.Ctx, span.Token, false)
+		_, upstream := span.Start(c.call.Ctx, span.Upstream, true)
+		_, shape := span.Start(c.call.R.Context(), span.Shape, false)
 		c.keepSample()
 		c.recordSteps()
 		for _, s := range []span.Span{shape, upstream, wait, whole} {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
 // Breaker stops calling an API that is ailing, so that callers needn't wait for
@@ -45,7 +45,7 @@ const (
 func windowOf(budget time.Duration) time.Duration { return max(shortestWindow, 2*budget) }
 
 // breakers outlive a reload that doesn't change their APIs.
-var breakers = caddy.NewUsagePool()
+var breakers = pool.New[*breaker]()
 
 // breaker is a Breaker at work.
 type breaker struct {
@@ -56,16 +56,6 @@ type breaker struct {
 // retryAfter is when it is worth to ask again, a second from now or later.
 func (b *breaker) retryAfter() time.Duration {
 	return max(time.Second, time.Until(time.Unix(0, b.reopens.Load())))
-}
-
-// Destruct implements [caddy.Destructor].
-func (*breaker) Destruct() error { return nil }
-
-// heldBreaker is a breaker that a configuration holds in the pool.
-type heldBreaker struct {
-	*breaker
-	key   [sha256.Size]byte
-	letGo sync.Once
 }
 
 var (
@@ -118,23 +108,21 @@ func (a *API) provisionBreaker(asWritten []byte) error {
 	}
 	window := windowOf(a.route.Budget())
 	key := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", asWritten, a.target.host, window))
-	value, _, err := breakers.LoadOrNew(key, func() (caddy.Destructor, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
+	held, err := breakers.Hold(key, func() (*breaker, error) { return newBreaker(a.Name, *a.Breaker, window), nil })
 	if err != nil {
 		return err
 	}
-	a.breaker = &heldBreaker{breaker: value.(*breaker), key: key}
+	a.breaker, a.heldBreaker = held.Value, held
 	return nil
 }
 
-// Cleanup lets the breaker go. Calls in flight keep theirs.
+// Cleanup releases the breaker. Calls that are running still use it.
 func (a *API) Cleanup() error {
-	if a.breaker != nil {
-		a.breaker.letGo.Do(func() { _, _ = breakers.Delete(a.breaker.key) })
-	}
+	a.heldBreaker.Release()
 	return nil
 }
 
-// BreakerState implements [switchboard.Breaker].
+// BreakerState implements [switchboard.API].
 func (a *API) BreakerState() string {
 	if a.breaker == nil {
 		return ""
@@ -153,23 +141,23 @@ func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 // admit ends the call when the API is not to be called.
 func (c *run) enterBreaker() bool {
 	a := c.api
-	if c.Route.State.Held() {
-		return c.Fail(call.Held, "an operator holds the api")
+	if c.call.Route.State.Held() {
+		return c.call.Fail(call.Held, "an operator holds the api")
 	}
 	if a.breaker == nil {
 		return true
 	}
-	if c.Test != nil { // it is stopped as any call, and counts for nothing
+	if c.call.Test != nil { // it is stopped as any call, and counts for nothing
 		if a.breaker.State() == gobreaker.StateOpen {
-			c.RetryAfter = a.breaker.retryAfter()
-			return c.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
+			c.call.RetryAfter = a.breaker.retryAfter()
+			return c.call.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
 		}
 		return true
 	}
 	done, err := a.breaker.Allow()
 	if err != nil {
-		c.RetryAfter = a.breaker.retryAfter()
-		return c.Fail(call.BreakerOpen, err.Error())
+		c.call.RetryAfter = a.breaker.retryAfter()
+		return c.call.Fail(call.BreakerOpen, err.Error())
 	}
 	c.breakerReport.Store(&breakerReport{done: done})
 	return true
@@ -182,11 +170,11 @@ func (c *run) report() {
 		return
 	}
 	switch {
-	case c.Uncharged:
+	case c.call.Uncharged:
 		v.report(errUncounted)
-	case c.Outcome == call.Timeout, c.Outcome == call.Unreachable, c.Outcome == call.BadAnswer, c.Outcome == call.Failed:
+	case c.call.Outcome == call.Timeout, c.call.Outcome == call.Unreachable, c.call.Outcome == call.BadAnswer, c.call.Outcome == call.Failed:
 		v.report(errUnhealthy)
-	case c.Outcome.CausedByCaller(), c.Outcome == call.NoToken, c.Outcome == "":
+	case c.call.Outcome.CausedByCaller(), c.call.Outcome == call.NoToken, c.call.Outcome == "":
 		v.report(errUncounted)
 	default:
 		v.report(nil)
@@ -201,7 +189,7 @@ func (c *run) Overdue() call.Outcome {
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, told = call.NoToken, errUncounted
 	}
-	if c.Busy() {
+	if c.call.Busy() {
 		outcome, told = endpoint.Overloaded, errUncounted
 	}
 	if v := c.breakerReport.Load(); v != nil {
@@ -209,5 +197,3 @@ func (c *run) Overdue() call.Outcome {
 	}
 	return outcome
 }
-
-var _ switchboard.Breaker = (*API)(nil)

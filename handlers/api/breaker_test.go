@@ -20,11 +20,11 @@ import (
 // was.
 func ends(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
-	c.Route = a.route
+	c.call.Route = a.route
 	if !c.enterBreaker() {
 		return false
 	}
-	c.Outcome = outcome
+	c.call.Outcome = outcome
 	c.report()
 	c.Overdue() // somebody may still give up: it counts once
 	return true
@@ -34,7 +34,7 @@ func withBreaker(share float64, calls int, open time.Duration) *API {
 	return &API{
 		route:   new(endpoint.Route),
 		Breaker: &Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)},
-		breaker: &heldBreaker{breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow)},
+		breaker: newBreaker("order", Breaker{Share: share, Calls: calls, Open: caddy.Duration(open)}, shortestWindow),
 	}
 }
 
@@ -52,9 +52,9 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 		refusedFor := func(want time.Duration) {
 			t.Helper()
 			c := &run{api: a}
-			c.Route = a.route
-			if c.enterBreaker() || c.RetryAfter != want {
-				t.Errorf("worth another call after %v, want %v", c.RetryAfter, want)
+			c.call.Route = a.route
+			if c.enterBreaker() || c.call.RetryAfter != want {
+				t.Errorf("worth another call after %v, want %v", c.call.RetryAfter, want)
 			}
 		}
 		refusedFor(10 * time.Second)
@@ -74,14 +74,14 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 		time.Sleep(11 * time.Second)
 
 		probe := &run{api: a}
-		probe.Route = a.route
+		probe.call.Route = a.route
 		if !probe.enterBreaker() {
 			t.Fatal("no call tries the API")
 		}
 		if ends(a, call.OK) {
 			t.Error("two calls try the API at once")
 		}
-		probe.Outcome = call.NotFound
+		probe.call.Outcome = call.NotFound
 		probe.report()
 		if !ends(a, call.OK) || a.BreakerState() != "closed" {
 			t.Errorf("it is %s after a try that went well", a.BreakerState())
@@ -115,17 +115,17 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 			a := withBreaker(1, 5, time.Second)
 			for range 4 {
 				c := &run{api: a}
-				c.Route, c.Uncharged = a.route, tc.uncharged
+				c.call.Route, c.call.Uncharged = a.route, tc.uncharged
 				c.enterBreaker()
-				c.Outcome = tc.outcome
+				c.call.Outcome = tc.outcome
 				c.report()
 			}
 			if a.BreakerState() != "closed" {
 				t.Errorf("%s: 4 calls opened it", tc.outcome)
 			}
-			c := &run{api: a, Call: endpoint.Call{Route: a.route, Uncharged: tc.uncharged}}
+			c := &run{api: a, call: endpoint.Call{Route: a.route, Result: endpoint.Result{Uncharged: tc.uncharged}}}
 			c.enterBreaker()
-			c.Outcome = tc.outcome
+			c.call.Outcome = tc.outcome
 			c.report()
 			if open := a.BreakerState() == "open"; open != tc.opens {
 				t.Errorf("%s, uncharged %v: it is %s", tc.outcome, tc.uncharged, a.BreakerState())
@@ -160,17 +160,17 @@ func TestTheWindowIsLongerThanTheBudget(t *testing.T) {
 	for _, budget := range []time.Duration{time.Second, 5 * time.Second, 9 * time.Second, 12 * time.Second, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			a := withBreaker(.5, 5, time.Second)
-			a.breaker.breaker = newBreaker("order", *a.Breaker, windowOf(budget))
+			a.breaker = newBreaker("order", *a.Breaker, windowOf(budget))
 			var calls []*run
 			for range 5 {
 				c := &run{api: a}
-				c.Route = a.route
+				c.call.Route = a.route
 				c.enterBreaker()
 				calls = append(calls, c)
 			}
 			time.Sleep(budget)
 			for _, c := range calls {
-				c.Outcome = call.Timeout
+				c.call.Outcome = call.Timeout
 				c.report()
 			}
 			if state := a.BreakerState(); state != "open" {
@@ -187,7 +187,7 @@ func TestACallThatIsLateCountsOnce(t *testing.T) {
 		var calls []*run
 		for range 2 {
 			c := &run{api: a}
-			c.Route = a.route
+			c.call.Route = a.route
 			c.Overdue() // before it is admitted: nothing to tell
 			c.enterBreaker()
 			calls = append(calls, c)
@@ -199,7 +199,7 @@ func TestACallThatIsLateCountsOnce(t *testing.T) {
 			t.Error("2 late calls did not open it")
 		}
 		for _, c := range calls {
-			c.Outcome = call.OK
+			c.call.Outcome = call.OK
 			c.report()
 		}
 		if a.BreakerState() != "open" {
@@ -321,11 +321,11 @@ func TestATryThatTellsNothing(t *testing.T) {
 // reports makes a call end with an outcome, and tells whether it was admitted.
 func reports(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
-	c.Route = a.route
+	c.call.Route = a.route
 	if !c.enterBreaker() {
 		return false
 	}
-	c.Outcome = outcome
+	c.call.Outcome = outcome
 	c.report()
 	return true
 }

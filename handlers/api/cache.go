@@ -19,21 +19,21 @@ import (
 // AppendSubject implements [endpoint.Question]: the params, and all else that the
 // phone system sent where it goes on or a program looks at it.
 func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
-	if dst, err = jq.Encode(dst, c.Input.Params, jq.Limits{}); err != nil {
+	if dst, err = jq.Encode(dst, c.call.Input.Params, jq.Limits{}); err != nil {
 		return dst, err
 	}
-	if c.Request != nil {
-		if dst, err = jq.Encode(dst, c.Request, jq.Limits{}); err != nil {
+	if c.call.Request != nil {
+		if dst, err = jq.Encode(dst, c.call.Request, jq.Limits{}); err != nil {
 			return dst, err
 		}
 	}
 	if pass := c.api.Pass; pass != nil {
 		if pass.Query {
-			dst = cache.AppendPart(dst, c.R.URL.RawQuery)
+			dst = cache.AppendPart(dst, c.call.R.URL.RawQuery)
 		}
 		if pass.Body {
-			dst = cache.AppendPart(dst, c.Input.ContentType)
-			dst = cache.AppendPart(dst, string(c.Input.Raw))
+			dst = cache.AppendPart(dst, c.call.Input.ContentType)
+			dst = cache.AppendPart(dst, string(c.call.Input.Raw))
 		}
 	}
 	return dst, nil
@@ -42,10 +42,10 @@ func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
 // AppendContext implements [endpoint.Question]: the method, the headers that go on,
 // and what the placeholders of the chain stand for.
 func (c *run) AppendVary(dst []byte) []byte {
-	dst = cache.AppendPart(dst, c.api.method(c.R.Method))
+	dst = cache.AppendPart(dst, c.api.method(c.call.R.Method))
 	if c.api.Pass != nil {
 		for _, name := range c.api.Pass.Headers {
-			values := c.R.Header.Values(name)
+			values := c.call.R.Header.Values(name)
 			dst = binary.AppendUvarint(dst, uint64(len(values)))
 			for _, v := range values {
 				dst = cache.AppendPart(dst, v)
@@ -53,13 +53,13 @@ func (c *run) AppendVary(dst []byte) []byte {
 		}
 	}
 	for _, name := range c.api.keyed {
-		v, _ := c.Repl.GetString(name)
+		v, _ := c.call.Repl.GetString(name)
 		dst = cache.AppendPart(dst, v)
 	}
 	return dst
 }
 
-// Forget implements [switchboard.Forgetter].
+// Forget implements [switchboard.API].
 func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	paramsAreAll := !a.programs.request && !a.asksRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
 	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {
@@ -70,22 +70,22 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 
 // Fork implements [endpoint.Question].
 func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
-	if end, ok := c.Ctx.Deadline(); ok {
+	if end, ok := c.call.Ctx.Deadline(); ok {
 		ctx = keeper.WithPatience(ctx, end)
 	}
-	f := &run{api: c.api, Call: c.Call.Detach(ctx, c.api.placeholders)}
-	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.Room
+	f := &run{api: c.api, call: c.call.Detach(ctx, c.api.placeholders)}
+	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.call.Room
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
-	f.Repl.Map(f.placeholder)
+	f.call.Repl.Map(f.placeholder)
 	return f
 }
 
 // Do implements [endpoint.Work].
-func (c *run) Run() endpoint.Result {
+func (c *run) Run() endpoint.DetachedResult {
 	defer c.response.free()
 	c.work()
 	c.copyResults()
-	result := c.Result()
+	result := c.call.FinishDetached()
 	result.NotStored = c.storeRefusal()
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
@@ -138,7 +138,7 @@ var ownHeaders = []string{"Accept", "Accept-Encoding", "Authorization", "Origin"
 func (c *run) upstreamPlaceholders() map[string]any {
 	found := make(map[string]any, len(reverseProxyPlaceholders))
 	for _, name := range reverseProxyPlaceholders {
-		if v, ok := c.Repl.Get(name); ok {
+		if v, ok := c.call.Repl.Get(name); ok {
 			found[name] = v
 		}
 	}

@@ -1,13 +1,18 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"runtime/debug"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
@@ -28,19 +33,19 @@ func (c *run) exchange() bool {
 			return false
 		}
 		c.trace.stage, c.trace.sent = atCall, req
-		if c.Test != nil && c.Test.DryRun {
-			return c.Fail(call.DryRun, c.Test.DryRunReason)
+		if c.call.Test != nil && c.call.Test.DryRun {
+			return c.call.Fail(call.DryRun, c.call.Test.DryRunReason)
 		}
 		c.trace.again = c.trace.again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
-		c.response.reset(c.W, a.MaxSize, &c.Room)
+		c.response.reset(c.call.W, a.MaxSize, &c.call.Room)
 		c.response.owner = c
 		err := c.send(req)
-		if c.trace.again && c.attempt.Expired && c.Ctx.Err() == nil && !c.response.passing {
+		if c.trace.again && c.attempt.Expired && c.call.Ctx.Err() == nil && !c.response.passing {
 			c.trace.again = false
 			c.trace.first = c.attempt.Used
 			c.attempt = transport.Attempt{
-				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.Room,
+				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.call.Room,
 				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream, Refused: c.response.status,
 			}
 			continue
@@ -53,7 +58,7 @@ func replayable(req *http.Request) bool {
 	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
 }
 
-// send runs the chain. A truncated answer arrives as a panic (caddy-notes 4).
+// send runs the chain. reverse_proxy panics when the API truncates its answer.
 func (c *run) send(req *http.Request) (err error) {
 	defer func() {
 		switch p := recover(); p {
@@ -61,13 +66,13 @@ func (c *run) send(req *http.Request) (err error) {
 		case http.ErrAbortHandler:
 			err = http.ErrAbortHandler
 		default:
-			c.Route.Logger.Error("a handler of the chain panicked",
-				zap.String("api", c.api.Name), zap.String("call_id", c.ID), zap.ByteString("stack", debug.Stack()))
+			c.call.Route.Logger.Error("a handler of the chain panicked",
+				zap.String("api", c.api.Name), zap.String("call_id", c.call.ID), zap.ByteString("stack", debug.Stack()))
 			err = errPanicked
 		}
 	}()
 	if c.attempt.Progress != nil { // the body streams, and may stall
-		stop := call.AbortReads(c.Ctx, c.W)
+		stop := call.AbortReads(c.call.Ctx, c.call.W)
 		defer stop()
 	}
 	return c.api.chain.ServeHTTP(&c.response, req)
@@ -76,7 +81,7 @@ func (c *run) send(req *http.Request) (err error) {
 // passes implements gate: an answer that is neither judged nor shaped goes through.
 func (c *run) passesThrough(status int, header http.Header) bool {
 	// when a caller hangs up, reverse_proxy writes a 499 of its own
-	if c.attempt.Err != nil || c.Ctx.Err() != nil || (c.trace.again && c.attempt.Expired) {
+	if c.attempt.Err != nil || c.call.Ctx.Err() != nil || (c.trace.again && c.attempt.Expired) {
 		return false
 	}
 	stream := isStream(status, header)
@@ -87,23 +92,23 @@ func (c *run) passesThrough(status int, header http.Header) bool {
 // streams is called when an answer begins to go through: the budget ends here,
 // and its status is all that tells whether the API is well.
 func (c *run) startPassing() {
-	c.Ctx.Lift()
+	c.call.Ctx.Lift()
 	switch status := c.response.status; {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
-		c.Fail(call.Failed, "the API has a fault of its own: "+c.describeAnswer())
-		if !c.Uncharged {
-			c.Route.Metrics.Unhealthy()
+		c.call.Fail(call.Failed, "the API has a fault of its own: "+c.describeAnswer())
+		if !c.call.Uncharged {
+			c.call.Route.Metrics.Unhealthy()
 		}
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar():
 		c.redirected()
 	case status >= http.StatusBadRequest:
-		c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	default:
-		c.Outcome = call.OK
+		c.call.Outcome = call.OK
 	}
 	c.report()
 	c.copyResults()
-	c.Describe(c.response.header)
+	c.call.Describe(c.response.header)
 }
 
 // settle tells what became of the exchange. It returns true when there is an
@@ -118,27 +123,56 @@ func (c *run) settle(err error) bool {
 		return false
 	case c.attempt.Err != nil && !c.callerGone():
 		if body, ok := errors.AsType[*transport.RequestError](c.attempt.Err); ok {
-			return c.Refuse(body.Status, call.BadRequest, body.Error())
+			return c.call.Refuse(body.Status, call.BadRequest, body.Error())
 		}
-		return c.Fail(call.NoToken, c.attempt.Err.Error())
+		return c.call.Fail(call.NoToken, c.attempt.Err.Error())
 	case rec.noRoom:
-		return c.Overloaded()
-	case c.Ctx.Err() != nil:
-		return c.Expire("")
+		return c.call.Overloaded()
+	case c.call.Ctx.Err() != nil:
+		return c.call.Expire("")
 	case rec.endless:
-		return c.Fail(call.BadAnswer, errEndless.Error())
+		return c.call.Fail(call.BadAnswer, errEndless.Error())
 	case rec.overrun:
-		return c.Fail(call.TooLarge, errOverrun.Error())
+		return c.call.Fail(call.TooLarge, errOverrun.Error())
 	case errors.Is(err, http.ErrAbortHandler):
-		return c.Fail(call.BadAnswer, "the answer broke off")
+		return c.call.Fail(call.BadAnswer, "the answer broke off")
 	case errors.Is(err, errPanicked):
-		return c.Fail(call.BadAnswer, err.Error())
+		return c.call.Fail(call.BadAnswer, err.Error())
 	case err != nil:
-		return c.Fail(c.outcomeOf(err))
+		return c.call.Fail(c.outcomeOf(err))
 	case rec.status == 0:
-		return c.Fail(call.BadAnswer, "no answer was written")
+		return c.call.Fail(call.BadAnswer, "no answer was written")
 	}
 	return true
 }
 
-func (c *run) callerGone() bool { return c.R.Context().Err() != nil && !c.Ctx.Spent() }
+func (c *run) callerGone() bool { return c.call.R.Context().Err() != nil && !c.call.Ctx.Spent() }
+
+// outcomeOf returns what the error of the chain means, and why it happened, as
+// the transport has seen it: reverse_proxy hides that. The reason names neither
+// an address nor a URL.
+func (c *run) outcomeOf(err error) (call.Outcome, string) {
+	cause := c.attempt.Cause
+	if connerr.HeaderTooLarge(cause) {
+		return call.TooLarge, "the answer's header is larger than max_header"
+	}
+	why := connerr.Reason(cause)
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		return call.Unreachable, cmp.Or(why, "no connection could be made")
+	}
+	if broken, ok := errors.AsType[*transport.ReadError](err); ok && !broken.Timeout() {
+		return call.BadAnswer, "the answer broke off"
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return call.Timeout, "the API took too long"
+	}
+	if e, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		switch e.StatusCode {
+		case http.StatusGatewayTimeout:
+			return call.Timeout, "the API took too long"
+		case http.StatusBadGateway, http.StatusServiceUnavailable:
+			return call.Unreachable, cmp.Or(why, "the connection broke before an answer")
+		}
+	}
+	return call.BadAnswer, "a handler of the chain failed"
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
@@ -58,10 +60,10 @@ type Pass struct {
 // prepare makes the API's request. It returns nil when that ended the call.
 func (c *run) prepare() *http.Request {
 	begin, waited := time.Now(), c.attempt.TokenWait
-	defer func() { c.Timing.Request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
+	defer func() { c.call.Timing.Request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
 	a := c.api
-	req := c.R.WithContext(transport.WithAttempt(c.Ctx, &c.attempt))
-	req.Method = a.method(c.R.Method)
+	req := c.call.R.WithContext(transport.WithAttempt(c.call.Ctx, &c.attempt))
+	req.Method = a.method(c.call.R.Method)
 	c.attempt.Read = a.Cache != nil // what is cached changes nothing
 
 	vars, ok := c.variables()
@@ -72,7 +74,7 @@ func (c *run) prepare() *http.Request {
 	if to.keep != "" {
 		resolved, err := to.fromToken(c.attempt.Token.Keep, a.source.KeepHosts())
 		if err != nil {
-			c.Fail(call.NoToken, err.Error())
+			c.call.Fail(call.NoToken, err.Error())
 			return nil
 		}
 		to = resolved
@@ -103,7 +105,7 @@ func (c *run) token() (*token.Token, error) {
 	if held := c.api.source.Current(); held != nil {
 		return held, nil
 	}
-	ctx, traced := span.Start(c.Ctx, span.Token, false)
+	ctx, traced := span.Start(c.call.Ctx, span.Token, false)
 	defer traced.End()
 	begin := time.Now()
 	held, err := c.api.source.Token(ctx)
@@ -119,18 +121,18 @@ func (c *run) token() (*token.Token, error) {
 func (c *run) variables() ([]any, bool) {
 	a := c.api
 	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(headerVars))
-	vars = append(vars, c.Request, nil, nil, nil)
+	vars = append(vars, c.call.Request, nil, nil, nil)
 	if a.source == nil {
 		return vars, true
 	}
 	if c.dependsOnToken() {
 		held, err := c.token()
 		if err != nil {
-			if c.R.Context().Err() != nil {
-				return nil, c.Expire("")
+			if c.call.R.Context().Err() != nil {
+				return nil, c.call.Expire("")
 			}
 			c.attempt.Err = err // as the transport does: it knows when to come again
-			return nil, c.Fail(call.NoToken, err.Error())
+			return nil, c.call.Fail(call.NoToken, err.Error())
 		}
 		c.attempt.Token = held
 		vars[1] = held.Access
@@ -151,15 +153,15 @@ func (c *run) dependsOnToken() bool {
 // address sets the request's URL.
 func (c *run) address(req *http.Request, to *target, vars []any) bool {
 	a := c.api
-	u := &url.URL{Scheme: c.R.URL.Scheme, Host: c.R.URL.Host, Path: to.path, RawPath: to.raw}
+	u := &url.URL{Scheme: c.call.R.URL.Scheme, Host: c.call.R.URL.Host, Path: to.path, RawPath: to.raw}
 	if to.sidecar() {
-		if jqhttp.Climbs(c.R.URL.EscapedPath()) {
-			return c.Refuse(http.StatusBadRequest, call.BadRequest, "the path has a dot segment")
+		if jqhttp.Climbs(c.call.R.URL.EscapedPath()) {
+			return c.call.Refuse(http.StatusBadRequest, call.BadRequest, "the path has a dot segment")
 		}
-		u.Path, u.RawPath, u.RawQuery = c.R.URL.Path, c.R.URL.RawPath, c.R.URL.RawQuery
+		u.Path, u.RawPath, u.RawQuery = c.call.R.URL.Path, c.call.R.URL.RawPath, c.call.R.URL.RawQuery
 	}
 	if a.programs.path != nil {
-		segments, err := a.programs.path.Run(c.Ctx, c.Input.Params, vars...)
+		segments, err := a.programs.path.Run(c.call.Ctx, c.call.Input.Params, vars...)
 		if err != nil {
 			return c.failed("path", err)
 		}
@@ -169,10 +171,10 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		}
 	}
 	if a.Pass != nil && a.Pass.Query {
-		u.RawQuery = c.R.URL.RawQuery
+		u.RawQuery = c.call.R.URL.RawQuery
 	}
 	if a.programs.query != nil {
-		object, err := a.programs.query.Run(c.Ctx, c.Input.Params, vars...)
+		object, err := a.programs.query.Run(c.call.Ctx, c.call.Input.Params, vars...)
 		if err != nil {
 			return c.failed("query", err)
 		}
@@ -214,7 +216,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 	a := c.api
 	sidecar := a.target.sidecar()
 	if sidecar {
-		req.Header = c.R.Header.Clone()
+		req.Header = c.call.R.Header.Clone()
 	} else {
 		req.Header = make(http.Header, 8)
 	}
@@ -226,11 +228,11 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		}
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
-	case c.Input == nil: // a sidecar's, which the transport tees as it is sent
-		c.attempt.Progress = c.Ctx.Restart
+	case c.call.Input == nil: // a sidecar's, which the transport tees as it is sent
+		c.attempt.Progress = c.call.Ctx.Restart
 	case sidecar, a.Pass != nil && a.Pass.Body:
-		setBody(req, c.Input.Raw)
-		if kind := c.R.Header.Get("Content-Type"); kind != "" {
+		setBody(req, c.call.Input.Raw)
+		if kind := c.call.R.Header.Get("Content-Type"); kind != "" {
 			req.Header.Set("Content-Type", kind)
 		}
 	default:
@@ -240,7 +242,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 }
 
 func (b *Body) encode(c *run, vars []any) ([]byte, error) {
-	v, err := c.api.programs.body.Run(c.Ctx, c.Input.Params, vars...)
+	v, err := c.api.programs.body.Run(c.call.Ctx, c.call.Input.Params, vars...)
 	if err != nil {
 		return nil, err
 	}
@@ -265,4 +267,77 @@ func setBody(req *http.Request, text []byte) {
 	}
 	req.Body = io.NopCloser(bytes.NewReader(text))
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+}
+
+func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
+
+// addHeaders sets the request's headers. Those of an API call are ours alone; a
+// sidecar's are the phone system's, less what opened the door, which [route.Gate]
+// has taken out.
+func (c *run) addHeaders(req *http.Request, vars []any) bool {
+	a := c.api
+	if !a.target.sidecar() {
+		// present and empty: reverse_proxy leaves them out
+		req.Header["X-Forwarded-For"] = nil
+		req.Header["X-Forwarded-Host"] = nil
+		req.Header["X-Forwarded-Proto"] = nil
+		req.Header["User-Agent"] = []string{"switchboard"}
+		req.Header["Accept"] = []string{"application/json"}
+	}
+	if a.buffered {
+		// what is looked into has to be whole and readable
+		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+			delete(req.Header, name)
+		}
+	}
+	req.Header["X-Request-Id"] = []string{c.call.ID}
+	span.Pass(c.call.R.Context(), req.Header)
+	if a.Pass != nil {
+		for _, name := range a.Pass.Headers {
+			if v := c.call.R.Header.Values(name); len(v) > 0 {
+				req.Header[http.CanonicalHeaderKey(name)] = v
+			}
+		}
+	}
+	for name, value := range a.SetHeaders {
+		value, _, err := jqhttp.Header(name, c.call.Repl.ReplaceAll(value, ""))
+		if err != nil {
+			return c.failed("headers", err)
+		}
+		req.Header.Set(name, value)
+	}
+	if a.programs.headers == nil {
+		return true
+	}
+	return c.computeHeaders(req, vars)
+}
+
+func (c *run) computeHeaders(req *http.Request, vars []any) bool {
+	program := c.api.programs.headers
+	body := ""
+	if req.GetBody != nil && program.Uses("body") {
+		r, _ := req.GetBody()
+		text, _ := io.ReadAll(r)
+		body = string(text)
+	}
+	address := url.URL{Scheme: c.api.target.scheme, Host: req.Host, Path: req.URL.Path, RawPath: req.URL.RawPath, RawQuery: req.URL.RawQuery}
+	vars = append(vars, address.String(), req.URL.RawQuery, body)
+	object, err := program.Run(c.call.Ctx, c.call.Input.Params, vars...)
+	if err != nil {
+		return c.failed("headers", err)
+	}
+	for name, v := range object.(map[string]any) {
+		value, keep, err := jqhttp.Header(name, v)
+		switch {
+		case err != nil:
+			return c.failed("headers", err)
+		case !keep:
+			req.Header.Del(name)
+		case http.CanonicalHeaderKey(name) == "Host":
+			req.Host = value
+		default:
+			req.Header.Set(name, value)
+		}
+	}
+	return true
 }

@@ -100,8 +100,8 @@ func (c *run) require() bool {
 	}
 	c.trace.stage = atRequire
 	for _, name := range r.Params {
-		if !call.HasContent(c.Input.Params[name]) {
-			return c.Fail(call.Incomplete, "the param "+name+" is missing")
+		if !call.HasContent(c.call.Input.Params[name]) {
+			return c.call.Fail(call.Incomplete, "the param "+name+" is missing")
 		}
 	}
 	if len(r.Conditions) == 0 {
@@ -110,17 +110,17 @@ func (c *run) require() bool {
 	}
 	// a request program's variables, without a token: nobody has been asked yet
 	vars := make([]any, len(requestVars), len(requestVars)+len(c.api.programs.credentials))
-	vars[0] = c.Request
+	vars[0] = c.call.Request
 	vars = append(vars, c.api.programs.credentials...)
 	for i, condition := range c.api.programs.require {
-		met, err := condition.Test(c.Ctx, c.Input.Params, vars...)
+		met, err := condition.Test(c.call.Ctx, c.call.Input.Params, vars...)
 		switch {
-		case c.Ctx.Err() != nil:
-			return c.Expire("")
+		case c.call.Ctx.Err() != nil:
+			return c.call.Expire("")
 		case err != nil:
-			return c.Fail(call.Incomplete, fmt.Sprintf("condition %d of require failed on the params: %v", i+1, err))
+			return c.call.Fail(call.Incomplete, fmt.Sprintf("condition %d of require failed on the params: %v", i+1, err))
 		case !met:
-			return c.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
+			return c.call.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
 		}
 	}
 	c.trace.stage = atCache

@@ -3,9 +3,13 @@ package api
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/transport"
@@ -13,8 +17,8 @@ import (
 
 // run is one call on its way through the stages.
 type run struct {
-	endpoint.Call
-	api *API
+	call endpoint.Call
+	api  *API
 
 	upstream string // host:port of a target that is kept with the token
 	attempt  transport.Attempt
@@ -31,9 +35,9 @@ type run struct {
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{api: a}
-	c.Begin(a.route, w, r)
-	c.attempt.Part, c.attempt.Room = a.programs.part, &c.Room
-	c.Repl.Map(c.placeholder)
+	c.call.Begin(a.route, w, r)
+	c.attempt.Part, c.attempt.Room = a.programs.part, &c.call.Room
+	c.call.Repl.Map(c.placeholder)
 	return c
 }
 
@@ -43,9 +47,9 @@ func (c *run) placeholder(key string) (any, bool) {
 	case "http.api.name":
 		return c.api.Name, true
 	case "http.api.outcome":
-		return string(c.Outcome), true
+		return string(c.call.Outcome), true
 	case "http.api.call_id":
-		return c.ID, true
+		return c.call.ID, true
 	case "http.api.upstream":
 		return c.upstream, true
 	default:
@@ -56,31 +60,31 @@ func (c *run) placeholder(key string) (any, bool) {
 // answer writes what the phone system gets, unless it streams already.
 func (c *run) answer() error {
 	steps := func() []adminapi.Step {
-		return append(c.RequestSteps(c.asked(), c.secrets(), c.requireSteps()...), c.Work...)
+		return append(c.call.RequestSteps(c.asked(), c.secrets(), c.requireSteps()...), c.call.Work...)
 	}
 	if c.response.passing {
-		c.KeepFailure(steps)
+		c.call.KeepFailure(steps)
 		return nil
 	}
 	c.copyResults()
-	return c.Finish(c.response.scratch(), steps)
+	return c.call.Finish(c.response.scratch(), steps)
 }
 
 // tell notes the steps of the work, before the memory of the answer is used for
 // another one: those of a call that failed, and of one that somebody watches.
 func (c *run) recordSteps() {
 	if c.attempt.Replayed {
-		c.Route.Metrics.Replayed()
+		c.call.Route.Metrics.Replayed()
 	}
-	if c.Test == nil && c.Outcome.Answered() {
+	if c.call.Test == nil && c.call.Outcome.Answered() {
 		return
 	}
 	c.copyResults()
-	c.RecordSteps(c.workSteps())
+	c.call.RecordSteps(c.workSteps())
 }
 
 // asked tells whether the API was to be asked, by this call or one forked from it.
-func (c *run) asked() bool { return c.worked || c.Asked() }
+func (c *run) asked() bool { return c.worked || c.call.Asked() }
 
 // note hands what the exchange has shown to what tells of the call. Where another
 // call has done the work, its result tells that.
@@ -88,21 +92,102 @@ func (c *run) copyResults() {
 	if !c.worked {
 		return
 	}
-	if c.Received = c.response.status; c.attempt.Err != nil { // our own answer
-		c.Received = c.attempt.Refused
+	if c.call.Received = c.response.status; c.attempt.Err != nil { // our own answer
+		c.call.Received = c.attempt.Refused
 	}
-	c.Replayed = c.attempt.Replayed
+	c.call.Replayed = c.attempt.Replayed
 	if used := c.attempt.Used; used != nil {
-		c.Obtained = used.Obtained
+		c.call.Obtained = used.Obtained
 	}
-	c.Timing.Token, c.Timing.Upstream = c.attempt.TokenWait, c.attempt.Upstream
+	c.call.Timing.Token, c.call.Timing.Upstream = c.attempt.TokenWait, c.attempt.Upstream
 	if lack, ok := errors.AsType[*token.NoTokenError](c.attempt.Err); ok {
-		c.RetryAfter = lack.RetryAfter
+		c.call.RetryAfter = lack.RetryAfter
 	}
 }
 
 func (c *run) end() {
 	c.copyResults()
 	c.response.free()
-	c.End()
+	c.call.End()
+}
+
+// receive reads what the phone system sent. A sidecar's request is left
+// unread, unless a program wants to see it.
+func (c *run) receive() bool {
+	begin := time.Now()
+	defer func() { c.call.Timing.Receive = time.Since(begin) }()
+	a := c.api
+	if a.readsInput() {
+		if !c.call.Receive(a.programs.request || a.asksRequest()) {
+			return false
+		}
+		c.attempt.Params = c.call.Input.Params
+		if c.call.Request != nil {
+			c.attempt.Request = c.call.Request
+		}
+	}
+	c.call.Identify()
+	return true
+}
+
+// readsInput tells whether params are needed. An API call always has some; a
+// sidecar's body streams on unread where no program looks at it.
+func (a *API) readsInput() bool {
+	return !a.target.sidecar() || a.programs.makesRequest() || a.Require != nil || a.route.CallID != nil || a.buffered
+}
+
+// asksRequest tells whether the token source's rule looks at $request.
+func (a *API) asksRequest() bool {
+	if a.source == nil {
+		return false
+	}
+	_, rule := a.source.ExpiredRule()
+	return rule != nil && rule.Uses("request")
+}
+
+// failed ends the call because of a program of the request: it can't make what
+// the API wants of what the caller has sent. The API is not asked.
+func (c *run) failed(program string, err error) bool {
+	if c.call.Ctx.Err() != nil {
+		c.call.Uncharged = true // nobody has been asked yet
+		return c.call.Expire("")
+	}
+	return c.call.Fail(call.Incomplete, program+" can't be made of the params: "+err.Error())
+}
+
+// callMethods are those of an API call.
+var callMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+// neverSent reports whether a method is never sent to an API: TRACE and TRACK
+// are answered with the request, token included, and CONNECT opens a tunnel.
+func neverSent(method string) bool {
+	return slices.Contains([]string{http.MethodTrace, "TRACK", http.MethodConnect}, strings.ToUpper(method))
+}
+
+// allowed ends a call whose method isn't sent. What a sidecar's API makes of a
+// method that it may not know, with a 501 for example, says nothing about it.
+func (c *run) allowed() bool {
+	if slices.Contains(callMethods, c.call.R.Method) {
+		return true
+	}
+	allow := strings.Join(callMethods, ", ")
+	if c.api.target.sidecar() {
+		c.call.Uncharged = true
+		if !neverSent(c.call.R.Method) || isWebsocket(c.call.R) {
+			return true
+		}
+		allow += ", OPTIONS"
+	}
+	c.call.Identify()
+	c.call.W.Header().Set("Allow", allow)
+	return c.call.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "this method is not allowed")
+}
+
+// isWebsocket reports whether a CONNECT opens a websocket over HTTP/2 or HTTP/3
+// (RFC 8441, RFC 9220). reverse_proxy makes a GET of it.
+func isWebsocket(r *http.Request) bool {
+	return r.Method == http.MethodConnect &&
+		(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket")
 }

@@ -3,11 +3,15 @@ package api
 import (
 	"cmp"
 	"errors"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -50,7 +54,7 @@ func (c *run) requireSteps() []adminapi.Step {
 	case c.trace.stage > atRequire:
 		return []adminapi.Step{{Step: "require", Outcome: adminapi.StepOK}}
 	default:
-		return []adminapi.Step{{Step: "require", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}}
+		return []adminapi.Step{{Step: "require", Outcome: string(c.call.Outcome), Note: mask.Text(c.call.Reason)}}
 	}
 }
 
@@ -59,26 +63,26 @@ func (c *run) requireSteps() []adminapi.Step {
 func (c *run) workSteps() []adminapi.Step {
 	t := tracer{run: c, secrets: c.secrets()}
 	if c.trace.stage < atRequest {
-		return []adminapi.Step{{Step: "call", Outcome: string(c.Outcome), Note: c.Reason}} // held, or the breaker is open
+		return []adminapi.Step{{Step: "call", Outcome: string(c.call.Outcome), Note: c.call.Reason}} // held, or the breaker is open
 	}
 	var steps []adminapi.Step
 	if t.tookToken() {
-		steps = append(steps, t.token())
+		steps = append(steps, t.tokenStep())
 	}
-	if c.trace.sent != nil || c.Outcome != call.NoToken {
-		steps = append(steps, t.request())
+	if c.trace.sent != nil || c.call.Outcome != call.NoToken {
+		steps = append(steps, t.requestStep())
 	}
-	if t.called() || c.Outcome == call.DryRun {
-		steps = append(steps, t.call())
+	if t.called() || c.call.Outcome == call.DryRun {
+		steps = append(steps, t.callStep())
 	}
 	if c.trace.stage >= atVerdict {
-		steps = append(steps, t.judged())
+		steps = append(steps, t.verdictStep())
 	}
 	if c.attempt.Replayed && c.attempt.Used != nil {
-		steps = append(steps, t.replay())
+		steps = append(steps, t.replayStep())
 	}
-	if c.trace.stage == atEnd || c.trace.stage == atOutput && c.Outcome != call.NotFound {
-		steps = append(steps, t.output())
+	if c.trace.stage == atEnd || c.trace.stage == atOutput && c.call.Outcome != call.NotFound {
+		steps = append(steps, t.outputStep())
 	}
 	return steps
 }
@@ -86,7 +90,7 @@ func (c *run) workSteps() []adminapi.Step {
 // called reports whether the API was called. Where the transport answered in its
 // place, attempt.Err says why.
 func (c *run) called() bool {
-	return c.attempt.Refused != 0 || c.trace.stage >= atCall && c.attempt.Err == nil && c.Outcome != call.DryRun
+	return c.attempt.Refused != 0 || c.trace.stage >= atCall && c.attempt.Err == nil && c.call.Outcome != call.DryRun
 }
 
 // tookToken reports whether the call asked for a token, or a dry run would have.
@@ -94,14 +98,14 @@ func (c *run) tookToken() bool {
 	if source := c.api.source; source == nil || !source.HasToken() {
 		return false
 	}
-	return c.held() != nil || c.trace.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.Outcome == call.NoToken
+	return c.held() != nil || c.trace.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.call.Outcome == call.NoToken
 }
 
 // held is the token of the call's request, or the one that a dry run would have
 // sent; nil for none.
 func (c *run) held() *token.Token {
 	t := cmp.Or(c.attempt.Used, c.attempt.Token)
-	if t == nil && c.Outcome == call.DryRun && c.api.source != nil {
+	if t == nil && c.call.Outcome == call.DryRun && c.api.source != nil {
 		return c.api.source.Current()
 	}
 	return t
@@ -135,24 +139,24 @@ type tracer struct {
 
 // outcome is how the call ended, at the stage where it ended.
 func (t tracer) outcome(at stage) string {
-	if t.trace.stage == at && !t.Outcome.Answered() {
-		return string(t.Outcome)
+	if t.trace.stage == at && !t.call.Outcome.Answered() {
+		return string(t.call.Outcome)
 	}
 	return adminapi.StepOK
 }
 
 func (t tracer) note(at stage) string {
-	if t.trace.stage == at && !t.Outcome.Answered() {
-		return mask.Text(t.Reason)
+	if t.trace.stage == at && !t.call.Outcome.Answered() {
+		return mask.Text(t.call.Reason)
 	}
 	return ""
 }
 
-func (t tracer) token() adminapi.Step {
+func (t tracer) tokenStep() adminapi.Step {
 	step := adminapi.Step{Step: "token", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.attempt.TokenWait)}
 	state := t.api.source.State()
 	out := map[string]any{"source": t.api.Token, "phase": state.Phase}
-	if asked := state.LastExchange; asked != nil && (t.failedOnToken() || !asked.Time.Before(t.StartTime())) {
+	if asked := state.LastExchange; asked != nil && (t.failedOnToken() || !asked.Time.Before(t.call.StartTime())) {
 		out["exchange"] = asked // masked
 	}
 	if used := t.held(); used != nil {
@@ -163,8 +167,8 @@ func (t tracer) token() adminapi.Step {
 		}
 	}
 	step.Out = out
-	if t.Outcome == call.NoToken {
-		step.Outcome, step.Note = string(t.Outcome), mask.Text(t.Reason)
+	if t.call.Outcome == call.NoToken {
+		step.Outcome, step.Note = string(t.call.Outcome), mask.Text(t.call.Reason)
 	}
 	return step
 }
@@ -172,20 +176,20 @@ func (t tracer) token() adminapi.Step {
 // failedOnToken reports whether there was no token, or none that the API takes: the
 // last exchange with the token endpoint may say why, however long ago it was.
 func (c *run) failedOnToken() bool {
-	return c.Outcome == call.NoToken || c.Outcome == call.TokenRefused
+	return c.call.Outcome == call.NoToken || c.call.Outcome == call.TokenRefused
 }
 
-func (t tracer) request() adminapi.Step {
+func (t tracer) requestStep() adminapi.Step {
 	at := t.trace.stage
 	if _, ours := errors.AsType[*transport.RequestError](t.attempt.Err); ours { // the token didn't fit into it
 		at = atRequest
 	}
-	step := adminapi.Step{Step: "request", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.Timing.Request)}
-	if at == atRequest && !t.Outcome.Answered() && t.Outcome != call.NoToken {
-		step.Outcome, step.Note = string(t.Outcome), mask.Text(t.Reason)
+	step := adminapi.Step{Step: "request", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.call.Timing.Request)}
+	if at == atRequest && !t.call.Outcome.Answered() && t.call.Outcome != call.NoToken {
+		step.Outcome, step.Note = string(t.call.Outcome), mask.Text(t.call.Reason)
 	}
-	if t.Input != nil {
-		step.In = mask.Document(t.Input.Params, t.secrets)
+	if t.call.Input != nil {
+		step.In = mask.Document(t.call.Input.Params, t.secrets)
 	}
 	if t.trace.sent == nil {
 		return step
@@ -194,7 +198,7 @@ func (t tracer) request() adminapi.Step {
 	step.Out = shown
 	switch {
 	case step.Note != "":
-	case t.called() || t.Outcome == call.DryRun:
+	case t.called() || t.call.Outcome == call.DryRun:
 		step.Note = shown.curl()
 	default:
 		step.Note = "made, and not sent"
@@ -202,7 +206,7 @@ func (t tracer) request() adminapi.Step {
 	return step
 }
 
-func (t tracer) call() adminapi.Step {
+func (t tracer) callStep() adminapi.Step {
 	step := adminapi.Step{Step: "call", Outcome: t.outcome(atCall), MS: adminapi.Millis(t.attempt.Upstream), Note: t.note(atCall)}
 	rec := &t.response
 	switch {
@@ -210,7 +214,7 @@ func (t tracer) call() adminapi.Step {
 		step.Outcome, step.Note = adminapi.StepOK, "the API took the token for dead"
 		step.Out = map[string]any{"status": t.attempt.Refused}
 		return step
-	case rec.status == 0 || t.Outcome == call.DryRun:
+	case rec.status == 0 || t.call.Outcome == call.DryRun:
 		return step
 	}
 	out := map[string]any{"status": rec.status}
@@ -221,7 +225,7 @@ func (t tracer) call() adminapi.Step {
 		}
 	}
 	out["headers"] = shown
-	if rec.body != nil && rec.body.Len() > 0 && !t.Uncharged { // which has no time for it
+	if rec.body != nil && rec.body.Len() > 0 && !t.call.Uncharged { // which has no time for it
 		text, err := rec.text()
 		if err == nil {
 			out["body"] = t.document(string(text[:min(len(text), maxShown)]))
@@ -233,7 +237,7 @@ func (t tracer) call() adminapi.Step {
 
 // judged shows what was asked of the answer: a sign for nobody comes before all
 // else, and an ailing API isn't asked whether it did its work.
-func (t tracer) judged() adminapi.Step {
+func (t tracer) verdictStep() adminapi.Step {
 	notes := []string{t.note(atVerdict)}
 	if notes[0] == "" {
 		notes = notes[:0]
@@ -246,10 +250,10 @@ func (t tracer) judged() adminapi.Step {
 	out := map[string]any{"token_expired": t.attempt.Expired}
 	status := t.response.status
 	switch {
-	case t.attempt.Expired, t.trace.unreadable != "" && t.Outcome == call.BadAnswer:
+	case t.attempt.Expired, t.trace.unreadable != "" && t.call.Outcome == call.BadAnswer:
 	case t.trace.nobody && !t.trace.success:
 		out["not_found"] = true
-	case t.Outcome == call.Failed:
+	case t.call.Outcome == call.Failed:
 		out["unhealthy"] = true
 	case t.trace.unreadable != "", status >= 300 && status < 400: // which is no success, whatever a program says
 		out["unhealthy"] = false
@@ -271,15 +275,95 @@ func (t tracer) judged() adminapi.Step {
 	}
 }
 
-func (t tracer) replay() adminapi.Step {
+func (t tracer) replayStep() adminapi.Step {
 	return adminapi.Step{Step: "replay", Outcome: adminapi.StepOK, Note: "the API took the first token for dead; the call was made once more with a new one"}
 }
 
-func (t tracer) output() adminapi.Step {
-	step := adminapi.Step{Step: "output", Outcome: t.outcome(atOutput), MS: adminapi.Millis(t.Timing.Output), Note: t.note(atOutput)}
+func (t tracer) outputStep() adminapi.Step {
+	step := adminapi.Step{Step: "output", Outcome: t.outcome(atOutput), MS: adminapi.Millis(t.call.Timing.Output), Note: t.note(atOutput)}
 	step.In = mask.Document(t.doc, t.secrets)
-	if t.Outcome.Answered() {
-		step.Out = mask.Document(t.Output, t.secrets)
+	if t.call.Outcome.Answered() {
+		step.Out = mask.Document(t.call.Output, t.secrets)
 	}
 	return step
 }
+
+// sentRequest is the API's request as people see it, masked.
+type sentRequest struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+	Body    any               `json:"body,omitempty"`
+}
+
+// sent shows a request, with the header that the transport adds where there is a
+// token to add.
+func (t tracer) sent(req *http.Request) sentRequest {
+	at := t.api.target.scheme + "://" + req.Host + req.URL.RequestURI()
+	shown := sentRequest{
+		Method:  req.Method,
+		URL:     mask.Hide("", mask.URI(at), t.secrets),
+		Headers: make(map[string]string, len(req.Header)+1),
+	}
+	for name, values := range req.Header {
+		if len(values) > 0 {
+			shown.Headers[name] = mask.Hide(name, strings.Join(values, ", "), t.secrets)
+		}
+	}
+	if source := t.api.source; source != nil && t.held() != nil {
+		if in := source.Injection(); in.Where == token.InHeader {
+			shown.Headers[in.Name] = in.Prefix + mask.Hidden + in.Suffix
+		}
+	}
+	if body := bodyOf(req); body != "" {
+		shown.Body = t.document(body)
+	}
+	return shown
+}
+
+func bodyOf(req *http.Request) string {
+	if req.GetBody == nil {
+		return ""
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return ""
+	}
+	text, _ := io.ReadAll(io.LimitReader(body, maxShown))
+	return string(text)
+}
+
+// maxShown is how much of a body is looked at to show it.
+const maxShown = 64 << 10
+
+// document is a text of JSON or another one, masked.
+func (t tracer) document(text string) any {
+	if doc, err := jq.Decode([]byte(text), jq.Limits{}); err == nil {
+		return mask.Document(doc, t.secrets)
+	}
+	return mask.Hide("", text, t.secrets)
+}
+
+// curl is the request as a command.
+func (s sentRequest) curl() string {
+	var b strings.Builder
+	b.WriteString("curl")
+	if s.Method != http.MethodGet {
+		b.WriteString(" -X " + s.Method)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		b.WriteString(" -H " + quoted(name+": "+s.Headers[name]))
+	}
+	if s.Body != nil {
+		text, ok := s.Body.(string)
+		if !ok {
+			encoded, _ := jq.Encode(nil, s.Body, jq.Limits{}) // of what was decoded
+			text = string(encoded)
+		}
+		b.WriteString(" -d " + quoted(text))
+	}
+	b.WriteString(" " + quoted(s.URL))
+	return b.String()
+}
+
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

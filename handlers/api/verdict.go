@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -29,14 +31,14 @@ import (
 //     an error has nothing there either.
 func (c *run) readAnswer() bool {
 	begin := time.Now()
-	defer func() { c.Timing.Output += time.Since(begin) }()
+	defer func() { c.call.Timing.Output += time.Since(begin) }()
 	ok := c.read()
 	if ok {
 		c.trace.stage = atVerdict
 		ok = c.verdict(c.answerVars())
 	}
-	if !c.Uncharged && (c.Outcome == call.Failed || c.Outcome == call.BadAnswer) {
-		c.Route.Metrics.Unhealthy()
+	if !c.call.Uncharged && (c.call.Outcome == call.Failed || c.call.Outcome == call.BadAnswer) {
+		c.call.Route.Metrics.Unhealthy()
 	}
 	return ok
 }
@@ -48,30 +50,30 @@ func (c *run) verdict(vars []any) bool {
 	}
 	switch {
 	case c.attempt.Expired:
-		return c.Fail(call.TokenRefused, c.refusal())
+		return c.call.Fail(call.TokenRefused, c.refusal())
 	case c.trace.unreadable != "" && (status < 300 || status == http.StatusNotFound):
-		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
+		return c.call.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
 	case p.notFoundBySign && c.trace.unreadable == "" && status < http.StatusInternalServerError && c.test("not_found", p.notFound, vars):
 		c.trace.nobody = true
-		c.Outcome = call.NotFound
+		c.call.Outcome = call.NotFound
 	case c.isUnhealthy(vars):
-		c.Fail(call.Failed, c.withNotes("the API has a fault of its own: "+c.describeAnswer()))
+		c.call.Fail(call.Failed, c.withNotes("the API has a fault of its own: "+c.describeAnswer()))
 	case !c.isSuccess(vars):
 	case c.isNotFound(vars):
 		c.trace.nobody = true
-		c.Outcome = call.NotFound
+		c.call.Outcome = call.NotFound
 	default:
-		c.Outcome = call.OK
+		c.call.Outcome = call.OK
 	}
 	switch {
-	case c.Ctx.Err() != nil:
-		return c.Expire("")
+	case c.call.Ctx.Err() != nil:
+		return c.call.Expire("")
 	case c.trace.deadline:
-		return c.Fail(call.BadAnswer, c.withNotes("a predicate took too long"))
-	case c.Outcome.Answered():
-		c.Reason = c.withNotes("") // of a predicate that failed on the way
+		return c.call.Fail(call.BadAnswer, c.withNotes("a predicate took too long"))
+	case c.call.Outcome.Answered():
+		c.call.Reason = c.withNotes("") // of a predicate that failed on the way
 	}
-	return c.Outcome.Answered()
+	return c.call.Outcome.Answered()
 }
 
 // ailing reports whether the answer shows an API in trouble.
@@ -91,9 +93,9 @@ func (c *run) isSuccess(vars []any) bool {
 	case status >= 300 && status < 400:
 		return c.redirected()
 	case c.trace.unreadable != "" && status >= http.StatusInternalServerError: // which `unhealthy` takes for well
-		return c.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
+		return c.call.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
 	case c.trace.unreadable != "":
-		return c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		return c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	case p.success != nil:
 		c.trace.success = c.test("success", p.success, vars)
 	default:
@@ -102,7 +104,7 @@ func (c *run) isSuccess(vars []any) bool {
 	if c.trace.success {
 		return true
 	}
-	return c.Fail(call.Rejected, c.withNotes("the API said no: "+c.describeAnswer()))
+	return c.call.Fail(call.Rejected, c.withNotes("the API said no: "+c.describeAnswer()))
 }
 
 // redirected ends a call whose answer points elsewhere: a phone system can't
@@ -110,9 +112,9 @@ func (c *run) isSuccess(vars []any) bool {
 func (c *run) redirected() bool {
 	to := c.response.header.Get("Location")
 	if to == "" {
-		return c.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		return c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
 	}
-	return c.Fail(call.Rejected, fmt.Sprintf("the API redirects (%d) to %s; write that in `to`",
+	return c.call.Fail(call.Rejected, fmt.Sprintf("the API redirects (%d) to %s; write that in `to`",
 		c.response.status, mask.Hide("", mask.URI(to), c.secrets())))
 }
 
@@ -156,7 +158,7 @@ func (c *run) withNotes(reason string) string {
 
 // holds asks a predicate. One that fails counts as false, and is noted.
 func (c *run) test(name string, p *jq.Program, vars []any) bool {
-	yes, err := p.Test(c.Ctx, c.doc, vars...)
+	yes, err := p.Test(c.call.Ctx, c.doc, vars...)
 	if err == nil {
 		return yes
 	}
@@ -168,12 +170,12 @@ func (c *run) test(name string, p *jq.Program, vars []any) bool {
 // answerVars are the values of the variables of programs that look at an
 // answer.
 func (c *run) answerVars() []any {
-	c.vars[0], c.vars[3] = c.response.status, c.Request
+	c.vars[0], c.vars[3] = c.response.status, c.call.Request
 	if c.api.programs.answerHeaders && c.vars[1] == nil {
 		c.vars[1] = program.Headers(c.response.header)
 	}
-	if c.Input != nil {
-		c.vars[2] = c.Input.Params
+	if c.call.Input != nil {
+		c.vars[2] = c.call.Input.Params
 	}
 	return c.vars[:]
 }
@@ -186,7 +188,7 @@ func (c *run) read() bool {
 	body := rec.body.Bytes()
 	switch {
 	case rec.status == http.StatusPartialContent:
-		return c.Fail(call.BadAnswer, "the answer is a part of one (status 206)")
+		return c.call.Fail(call.BadAnswer, "the answer is a part of one (status 206)")
 	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
 		return true
 	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && !c.echoesToken(body):
@@ -196,19 +198,19 @@ func (c *run) read() bool {
 	kind := rec.header.Get("Content-Type")
 	body, err := rec.text()
 	if err == nil {
-		body, err = document.UTF8(kind, body, int(c.api.MaxSize), c.Room.ReserveText)
+		body, err = document.UTF8(kind, body, int(c.api.MaxSize), c.call.Room.ReserveText)
 	}
 	if err == nil {
 		body = c.withoutToken(body)
-		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize), Room: &c.Room}, c.api.programs.part)
+		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize), Room: &c.call.Room}, c.api.programs.part)
 	}
 	switch {
 	case err == nil, errors.Is(err, jq.ErrEmpty):
 		return true
 	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
-		return c.Overloaded()
+		return c.call.Overloaded()
 	case errors.Is(err, jq.ErrTooLarge) && rec.status < http.StatusBadRequest:
-		return c.Fail(call.TooLarge, err.Error())
+		return c.call.Fail(call.TooLarge, err.Error())
 	case errors.Is(err, jq.ErrSyntax):
 		c.trace.unreadable = document.Name(kind, body)
 	default:
@@ -216,3 +218,102 @@ func (c *run) read() bool {
 	}
 	return true
 }
+
+// shape makes the flow's answer of the API's.
+func (c *run) shape() bool {
+	begin := time.Now()
+	defer func() { c.call.Timing.Output += time.Since(begin) }()
+	a := c.api
+	c.trace.stage = atOutput
+	if c.call.Outcome == call.NotFound {
+		return true // the contract's defaults
+	}
+	c.call.Output = c.doc
+	if a.programs.output != nil {
+		// params may be of another kind than the program takes them for
+		c.call.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
+		v, err := a.programs.output.Run(c.call.Ctx, c.doc, c.answerVars()...)
+		if err != nil {
+			if c.call.Ctx.Err() != nil {
+				return c.call.Expire("")
+			}
+			c.call.Uncharged = c.call.FromCaller
+			return c.call.Fail(call.BadAnswer, "output "+err.Error())
+		}
+		c.call.Output = v
+	}
+	if c.call.Output == nil {
+		c.call.Outcome = call.NotFound
+	}
+	c.trace.stage = atEnd
+	return true
+}
+
+// keepEvery is how often an answer is kept: the calls between pay for a look at
+// the clock.
+const sampleInterval = time.Second
+
+// lastAnswer is the API's last real answer, for those who work on `output`. It is
+// masked before it is kept.
+type sampler struct {
+	next atomic.Int64 // when one is kept again, in Unix ns
+	kept atomic.Pointer[switchboard.Sample]
+}
+
+// keep keeps the answer of a call that the API has answered.
+func (c *run) keepSample() {
+	last := c.api.last
+	if last == nil {
+		return
+	}
+	now := time.Now()
+	next := last.next.Load()
+	if now.UnixNano() < next || !last.next.CompareAndSwap(next, now.Add(sampleInterval).UnixNano()) {
+		return
+	}
+	text, err := c.response.text()
+	if err != nil || len(text) > maxShown {
+		return
+	}
+	doc, err := jq.Decode(text, jq.Limits{})
+	if err != nil {
+		return
+	}
+	secrets := c.secrets()
+	kept := &switchboard.Sample{
+		Time: now, Status: c.response.status,
+		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.response.header), secrets),
+	}
+	if c.call.Input != nil {
+		kept.Params = mask.Document(c.call.Input.Params, secrets)
+	}
+	last.kept.Store(kept)
+}
+
+// echoesToken reports whether an answer that is looked into holds our token. Some
+// APIs repeat the request, and the phone system must not get the token out of
+// `output`.
+func (c *run) echoesToken(body []byte) bool {
+	used := c.attempt.Used
+	if used == nil || len(used.Access) < 4 {
+		return false
+	}
+	// the beginning is looked for first, which costs no memory
+	begin, _, _ := strings.Cut(used.Access, "/")
+	if !bytes.Contains(body, []byte(begin[:min(len(begin), 16)])) {
+		return false
+	}
+	return bytes.Contains(body, []byte(used.Access)) || bytes.Contains(body, slashed(used.Access))
+}
+
+// withoutToken returns the answer with our token masked.
+func (c *run) withoutToken(body []byte) []byte {
+	if !c.echoesToken(body) {
+		return body
+	}
+	body = bytes.ReplaceAll(body, []byte(c.attempt.Used.Access), []byte(mask.Hidden))
+	return bytes.ReplaceAll(body, slashed(c.attempt.Used.Access), []byte(mask.Hidden))
+}
+
+// slashed is a text as some encoders write it into JSON.
+func slashed(s string) []byte { return []byte(strings.ReplaceAll(s, "/", `\/`)) }

@@ -166,7 +166,7 @@ func TestReasonsInChinese(t *testing.T) {
 		t.Fatalf("only %d texts found", len(known))
 	}
 	texts := 0
-	for _, pattern := range []string{"api", "route", "lookup"} {
+	for _, pattern := range []string{"api", "endpoint", "lookup"} {
 		paths, err := filepath.Glob(filepath.Join("..", pattern, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -55,14 +56,14 @@ const (
 // memory is a Cache at work: one for all routes of the same settings.
 type responseCache struct {
 	Cache
-	answers *cache.Cache
-	group   string
-	key     *jq.Program
-	shared  bool
-	scope   []byte // what every key begins with: other settings are other answers
-	behind  *Budgets
-	flights inflight
-	watch   hitRate
+	answers  *cache.Cache
+	group    string
+	key      *jq.Program
+	shared   bool
+	scope    []byte // what every key begins with: other settings are other answers
+	behind   *Budgets
+	inflight inflight
+	watch    hitRate
 }
 
 // Remember gives the route a cache, if its settings say so. The identity stands
@@ -90,14 +91,14 @@ func (s *Settings) ProvisionCache(app *switchboard.App, r *Route, identity ...st
 	}
 	r.cache = switchboard.Shared(app, "cache "+string(sum[:]), func() *responseCache {
 		return &responseCache{
-			Cache:   *s.Cache,
-			answers: answers,
-			group:   r.Name,
-			key:     key,
-			shared:  s.Cache.Scope == "shared",
-			scope:   sum[:],
-			behind:  &Budgets{Each: behindFor},
-			flights: inflight{limit: maxBehind, budget: r.budgets.Each},
+			Cache:    *s.Cache,
+			answers:  answers,
+			group:    r.Name,
+			key:      key,
+			shared:   s.Cache.Scope == "shared",
+			scope:    sum[:],
+			behind:   &Budgets{Each: behindFor},
+			inflight: inflight{limit: maxBehind, budget: r.budgets.Each},
 		}
 	})
 	return nil
@@ -123,7 +124,7 @@ func (c *Cache) Check(define string) (key *jq.Program, err error) {
 }
 
 // entry is a call's answer as it is kept; nil when it isn't to be.
-func (m *responseCache) entry(res *Result, note string) *cache.Entry {
+func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	e := &cache.Entry{Outcome: string(res.Outcome), Status: res.Status, Text: res.text, Stored: res.began, Note: note}
 	switch fresh := time.Duration(m.Fresh); {
 	case res.NotStored != "" || !res.Outcome.Answered():
@@ -179,4 +180,42 @@ func (r *Route) CacheHint() string {
 		return *hint
 	}
 	return ""
+}
+
+// ErrNoCache says that a route keeps no answers.
+var ErrNoCache = errors.New("it has no cache")
+
+// ErrWholeRequest says that one answer can't be found by its params.
+var ErrWholeRequest = errors.New("its answers depend on more of a request than params; purge the whole api, or write a `key`")
+
+// Forget drops the answers that are kept under these params, whoever asked. A
+// route whose default key holds more than params has to be purged as a whole.
+func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll bool) error {
+	m := r.cache
+	if m == nil {
+		return ErrNoCache
+	}
+	var subject any = params
+	switch {
+	case m.key != nil && m.key.Uses("request"), m.key == nil && !paramsAreAll:
+		return ErrWholeRequest
+	case m.key != nil:
+		v, err := m.key.Run(ctx, params, nil)
+		if err != nil {
+			return errors.New("the key can't be made of these params")
+		}
+		subject = v
+	}
+	text, err := jq.Encode(nil, subject, jq.Limits{})
+	if err != nil {
+		return err
+	}
+	m.answers.PurgeNote(m.group, m.note(text))
+	return nil
+}
+
+// note is what the answers to one question have in common in the cache.
+func (m *responseCache) note(subject []byte) string {
+	about := m.answers.Key(subject)
+	return string(about[:8])
 }

@@ -2,43 +2,46 @@ package endpoint
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
-// flights are the calls of one API that are under way. Whoever asks the same
-// meanwhile waits for the same answer, each as long as they like; one that
-// nobody waits for is finished in the background, as long as those aren't too
-// many.
+// inflight holds the detached calls of one API that are running. A call with the same
+// key joins the running one, and waits for it within its own budget. A detached call
+// that nobody waits for any more goes on in the background, up to a limit.
 type inflight struct {
-	limit  int           // of flights that nobody waits for
-	budget time.Duration // of those who wait
+	limit  int           // of background calls
+	budget time.Duration // of the calls that wait
 
 	mu         sync.Mutex
 	calls      map[cache.Key]*inflightCall
-	background int // how many nobody waits for
+	background int // calls that nobody waits for
 }
 
-// flight is one call of the API.
+// inflightCall is one detached call.
 type inflightCall struct {
 	done   chan struct{}
-	result Result // once done
+	result DetachedResult // once done
 
 	group   *inflight
-	renewal bool // nobody began it by waiting
-	waiting int  // under the lock of flights, and so is what follows
+	renewal bool // it renews a stale answer, so no call waited at its start
+	waiting int  // calls; guarded by the lock of group, like all that follows
 	cancel  context.CancelFunc
-	work    DetachedCall // once begun
-	overdue bool         // it was told that it is
-	timer   *time.Timer  // tells it when nobody waits
+	work    DetachedCall // nil until it starts
+	overdue bool         // Overdue has been called
+	timer   *time.Timer  // calls Overdue when no call waits
 }
 
-// join gets on a flight, and tells whether it is a new one, which the caller has
-// to start. A new flight goes on when nobody waits for it, or ends by cancel
-// when there are too many of those.
+// join returns the running call of a key, or a new one, which the caller has to start.
+// cancel ends a new one when nobody waits for it and the background is full.
 func (s *inflight) join(key cache.Key, cancel context.CancelFunc) (f *inflightCall, created bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,8 +57,8 @@ func (s *inflight) join(key cache.Key, cancel context.CancelFunc) (f *inflightCa
 	return f, true
 }
 
-// renew begins a flight that nobody waits for, unless there is one already or
-// there are too many.
+// renew returns a new call in the background, unless one with that key runs or the
+// background is full.
 func (s *inflight) renew(key cache.Key, cancel context.CancelFunc) (f *inflightCall, created bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,7 +80,7 @@ func (s *inflight) add(key cache.Key, cancel context.CancelFunc) *inflightCall {
 	return f
 }
 
-// begin notes the work of a flight, before it is begun.
+// begin sets the work of a call, before it starts.
 func (s *inflight) begin(f *inflightCall, work DetachedCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,24 +90,24 @@ func (s *inflight) begin(f *inflightCall, work DetachedCall) {
 	}
 }
 
-// unawaited gives a flight that nobody waits for as long as a caller would have
-// waited. Then it is late, too.
+// startTimer makes a background call overdue after as long as a caller would have
+// waited.
 func (s *inflight) startTimer(f *inflightCall) {
 	if f.work != nil && !f.overdue && f.timer == nil {
 		f.timer = time.AfterFunc(s.budget, func() { f.work.Overdue() })
 	}
 }
 
-// under tells whether a flight of that key is under way.
+// has reports whether a call with that key is running.
 func (s *inflight) has(key cache.Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[key] != nil
 }
 
-// leave gets off a flight before its end, because it took too long or for another
-// reason. The last one off leaves it to the background, or ends it. When it took too
-// long, the outcome is how the call has ended.
+// leave stops waiting for a running call. When the last waiter leaves, the call goes on
+// in the background, or is canceled when that is full. With tooLong, late is the outcome
+// for the one who leaves.
 func (s *inflight) leave(key cache.Key, f *inflightCall, tooLong bool) (late call.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,8 +128,8 @@ func (s *inflight) leave(key cache.Key, f *inflightCall, tooLong bool) (late cal
 	return late
 }
 
-// land hands the result to all who wait, and tells whether anybody does.
-func (s *inflight) finish(key cache.Key, f *inflightCall, result Result) (awaited bool) {
+// finish publishes the result to all who wait, and reports whether anybody does.
+func (s *inflight) finish(key cache.Key, f *inflightCall, result DetachedResult) (awaited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls[key] == f {
@@ -143,3 +146,107 @@ func (s *inflight) finish(key cache.Key, f *inflightCall, result Result) (awaite
 	f.cancel()
 	return f.waiting > 0
 }
+
+// DetachedResult is what a detached call leaves to those who wait for it, and to the
+// cache.
+type DetachedResult struct {
+	Result
+
+	// NotStored is why the answer must not be cached, "" when it may be.
+	NotStored string
+	// Placeholders are those that the chain has set, for the access log of the call
+	// that the detached one was started for.
+	Placeholders map[string]any
+
+	text   []byte // the answer as the phone system gets it
+	source []byte // the output that text was written from
+	began  time.Time
+	stored bool
+}
+
+// Detach returns a call that does the same as c and may outlive it. Nothing in it
+// belongs to c's request, because Caddy doesn't guard the variables and log fields of a
+// request against a second goroutine. The placeholders in names keep the values that they have for c. The
+// request has no body, because c has read it.
+func (c *Call) Detach(ctx context.Context, names []string) Call {
+	r := c.R.Clone(ctx)
+	r.Body, r.GetBody, r.ContentLength = http.NoBody, nil, 0
+	server, _ := c.R.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil {
+		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
+	}
+	w := &discardWriter{header: make(http.Header)}
+	repl := caddy.NewReplacer()
+	for _, name := range names {
+		if v, ok := c.Repl.Get(name); ok {
+			repl.Set(name, v)
+		}
+	}
+	r = caddyhttp.PrepareRequest(r, repl, w, server)
+	copyVars(r, c.R)
+
+	clock := c.Route.cache.behind.Start(r.Context())
+	return Call{
+		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jq.Room{Context: clock},
+		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
+		started: time.Now(), waitedBefore: jq.Crowded(), detached: true, Test: testOf(ctx),
+	}
+}
+
+// copyVars gives the variables of a request to another, but not what is its own.
+func copyVars(to, from *http.Request) {
+	vars, _ := from.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	own, _ := to.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	for name, v := range vars {
+		if name != "start_time" && name != "uuid" {
+			own[name] = v
+		}
+	}
+}
+
+// Detached reports whether no client is connected to the call.
+func (c *Call) Detached() bool { return c.detached }
+
+// FinishDetached renders the answer of a detached call, and ends the call. It isn't counted in
+// metrics or logs: the calls that wait for it are.
+func (c *Call) FinishDetached() DetachedResult {
+	defer func() {
+		c.Ctx.Stop()
+		c.Room.Release()
+	}()
+	var text, source []byte
+	if c.Outcome.Answered() {
+		var err error
+		if text, err = c.Render(nil); err == nil && c.Route.cache.servesStale() {
+			source, err = jq.Encode(nil, c.Output, jq.Limits{})
+		}
+		if err != nil {
+			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller
+			c.Fail(outcomeOfFormat(err), err.Error())
+		}
+	}
+	return DetachedResult{Result: c.Result, text: text, source: source, began: c.started}
+}
+
+// accept takes over the result of a detached call. Timing, token and steps belong to the
+// call that it was started for, not to those that joined it.
+func (c *Call) accept(res *DetachedResult, own bool) {
+	before := c.Result
+	c.Result, c.text = res.Result, res.text
+	c.cached.answered(res, own)
+	if !own {
+		c.Work, c.Obtained, c.Timing = before.Work, before.Obtained, before.Timing
+		return
+	}
+	c.Timing.Receive = before.Timing.Receive
+	for name, v := range res.Placeholders {
+		c.Repl.Set(name, v)
+	}
+}
+
+// discardWriter is the ResponseWriter of a detached call: no client is connected to it.
+type discardWriter struct{ header http.Header }
+
+func (w *discardWriter) Header() http.Header         { return w.header }
+func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *discardWriter) WriteHeader(int)             {}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,38 +15,37 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
-// Question is what a handler's call asks, as far as the cache has to know.
+// Cacheable is a handler's call whose answer may be cached.
 type Cacheable interface {
-	// AppendSubject appends what the phone system asks about, written down in one
-	// way only. A `key` of the user's takes its place.
+	// AppendKey appends the default cache key: what the phone system asks about, in a
+	// canonical form. A `key` that the user has written replaces it.
 	AppendKey(dst []byte) ([]byte, error)
 
-	// AppendContext appends what else the answer depends on.
+	// AppendVary appends what the answer depends on beside the key.
 	AppendVary(dst []byte) []byte
 
-	// Fork makes a call of its own that asks the same.
+	// Detach returns a call that asks the same and may outlive this one.
 	Detach(ctx context.Context) DetachedCall
 }
 
-// Work is a call that was forked from another, and may outlive it.
+// DetachedCall is a call that was detached from another, and may outlive it.
 type DetachedCall interface {
-	// Do asks, once and in a goroutine of its own. It ends with the context that
-	// the call was forked with.
-	Run() Result
-	// Late is told that the work took longer than a caller waits, who may have
-	// given up, and says how the call has ended for that one: call.Timeout, or what
-	// the work lacks: call.NoToken, or Overloaded. It may be told twice, and when the
-	// work is done already.
+	// Run asks, once and in a goroutine of its own. It ends with the context that
+	// the call was detached with.
+	Run() DetachedResult
+	// Overdue returns the outcome for a caller whose budget ran out while the work goes
+	// on: call.Timeout, or what the work is waiting for, call.NoToken or Overloaded. It
+	// may be called more than once, and after the work has ended.
 	Overdue() call.Outcome
 }
 
-// Overloaded is what late work lacks when this instance has no room for a large
-// answer; see [Call.NoRoom]. No call ends with it.
+// Overloaded is the outcome of Overdue when this instance has no memory for a large
+// answer; see [Call.Overloaded]. No call ends with it.
 const Overloaded call.Outcome = "overloaded"
 
-// Recall answers a call from the cache, or with the answer to the same question
-// that is under way, or has it asked. It returns true when there is nothing to
-// recall, and the handler has to ask by itself.
+// ServeCached answers a call from the cache, from a running call with the same key, or
+// by starting a detached call. It returns true when the route has no cache for this
+// call, and the handler has to ask by itself.
 func (c *Call) ServeCached(q Cacheable) bool {
 	m := c.Route.cache
 	if m == nil {
@@ -87,7 +87,7 @@ func (c *Call) ServeCached(q Cacheable) bool {
 	return false
 }
 
-// uselessBecause says why a cache may be of no use, and what to do.
+// uselessBecause returns why the cache may be of no use, and what to change.
 func (c *Call) uselessBecause() string {
 	if c.cached.unkept != "" {
 		return "the last answer was not kept: " + c.cached.unkept
@@ -100,8 +100,8 @@ func (c *Call) uselessBecause() string {
 	return "if something in its params or headers is another one in every call, write what the answer depends on as `key`, for example `key `{tel: .tel}``"
 }
 
-// cacheKey is the key of a call in the cache, and what of it tells whom or what it
-// is about. Without a subject the call is left out of the cache.
+// cacheKey returns the call's key, and its subject: the part of the key that says whom or
+// what the call is about. Without a subject the call bypasses the cache.
 func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
 	m := c.Route.cache
 	buf := append(make([]byte, 0, 256), m.scope...)
@@ -131,10 +131,10 @@ func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
 	return m.answers.Key(buf), buf[from:], true
 }
 
-// ask waits for the answer, or until the call's own time is over. An older answer
-// stands in for one that failed.
+// await joins or starts a detached call, and waits for it until the call's own budget
+// ends. When that fails, an older answer is served if there is one.
 func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
-	shared := &c.Route.cache.flights
+	shared := &c.Route.cache.inflight
 	if c.Test != nil {
 		shared = new(inflight) // its steps are its own
 	}
@@ -166,14 +166,14 @@ func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 	}
 }
 
-// renew has an answer renewed that is served meanwhile.
+// renew starts the renewal of an answer that is served stale meanwhile.
 func (c *Call) renew(q Cacheable, key cache.Key) {
 	m := c.Route.cache
-	if m.flights.has(key) {
+	if m.inflight.has(key) {
 		return // as most calls find it
 	}
 	ctx, cancel := context.WithCancel(c.Test.detached(context.WithoutCancel(c.R.Context())))
-	f, created := m.flights.renew(key, cancel)
+	f, created := m.inflight.renew(key, cancel)
 	if !created {
 		cancel()
 		return
@@ -186,8 +186,8 @@ func (c *Call) start(f *inflightCall, key cache.Key, work DetachedCall) {
 	go c.Route.run(f, key, c.Route.cache.note(c.cached.subject), work)
 }
 
-// fly asks the question, keeps the answer and hands it to all who wait. A panic
-// is an answer that can't be used: nobody may wait for ever (reliability L6).
+// run runs a detached call, caches its answer and hands it to all who wait. A panic is
+// turned into a result, because a waiting call would hang otherwise.
 func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCall) {
 	result := r.recovered(work)
 	m := r.cache
@@ -205,21 +205,21 @@ func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCa
 	}
 }
 
-func (r *Route) recovered(work DetachedCall) (result Result) {
+func (r *Route) recovered(work DetachedCall) (result DetachedResult) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
 		case http.ErrAbortHandler:
-			result = Result{Outcome: call.BadAnswer, Reason: "the answer broke off"}
+			result.Outcome, result.Reason = call.BadAnswer, "the answer broke off"
 		default:
-			result = Result{Outcome: call.BadAnswer, Reason: "a handler panicked"}
+			result.Outcome, result.Reason = call.BadAnswer, "a handler panicked"
 			r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
 	return work.Run()
 }
 
-// serveStale answers with what was right a while ago.
+// serveStale answers with an older answer.
 func (c *Call) serveStale(entry *cache.Entry, now time.Time) {
 	v, err := jq.Decode(entry.Source, jq.Limits{Bytes: len(entry.Source)})
 	if err != nil {
@@ -228,4 +228,92 @@ func (c *Call) serveStale(entry *cache.Entry, now time.Time) {
 	}
 	c.Outcome, c.Status = call.Stale, entry.Status
 	c.Output, c.age = v, now.Sub(entry.Stored)
+}
+
+// cacheUse is what the cache had for a call, as Cache-Status tells it (RFC 9211).
+type cacheUse struct {
+	isHit     bool
+	forward   string // why the API was asked: miss, stale or bypass
+	ttl       time.Duration
+	hasTTL    bool
+	status    int // of the API's answer
+	stored    bool
+	collapsed bool   // another call asked the API
+	detail    string // stale-while-revalidate, stale-if-error
+	unkept    string // why the answer was not kept
+	subject   []byte // what the call is about; nil when it wasn't looked for
+	keyless   bool   // the key could not be made, which ended the call
+}
+
+// forwardBypass says that the call went past the cache.
+const forwardBypass = "bypass"
+
+func (u *cacheUse) bypassed() { u.forward = forwardBypass }
+
+func (u *cacheUse) hit(e *cache.Entry, now time.Time) {
+	u.isHit = true
+	u.ttl, u.hasTTL = e.Fresh.Sub(now), true
+	if u.ttl <= 0 {
+		u.detail = "stale-while-revalidate"
+	}
+}
+
+func (u *cacheUse) forwarded(older *cache.Entry, created bool) {
+	u.forward, u.collapsed = "miss", !created
+	if older != nil {
+		u.forward = "stale"
+	}
+}
+
+// answered notes the API's answer. Only the call that it was made for has stored
+// it.
+func (u *cacheUse) answered(res *DetachedResult, own bool) {
+	u.status, u.unkept, u.stored = res.Received, res.NotStored, own && res.stored
+}
+
+func (u *cacheUse) failed(e *cache.Entry, now time.Time) {
+	u.ttl, u.hasTTL, u.detail = e.Fresh.Sub(now), true, "stale-if-error"
+}
+
+// result is the word for metrics and logs; "" without a cache.
+func (u *cacheUse) result() string {
+	switch {
+	case u.detail != "":
+		return "stale"
+	case u.isHit:
+		return "hit"
+	case u.collapsed:
+		return "collapsed"
+	default:
+		return u.forward
+	}
+}
+
+// append writes the member of Cache-Status.
+func (u *cacheUse) append(b []byte) []byte {
+	b = append(b, "switchboard"...)
+	switch {
+	case u.isHit:
+		b = append(b, "; hit"...)
+	case u.forward == "":
+		b = append(b, "; fwd="+forwardBypass...)
+	default:
+		b = append(append(b, "; fwd="...), u.forward...)
+	}
+	if u.status != 0 {
+		b = strconv.AppendInt(append(b, "; fwd-status="...), int64(u.status), 10)
+	}
+	if u.hasTTL {
+		b = strconv.AppendInt(append(b, "; ttl="...), int64(u.ttl/time.Second), 10)
+	}
+	if u.stored {
+		b = append(b, "; stored"...)
+	}
+	if u.collapsed {
+		b = append(b, "; collapsed"...)
+	}
+	if u.detail != "" {
+		b = append(append(b, "; detail="...), u.detail...)
+	}
+	return b
 }

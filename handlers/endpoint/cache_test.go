@@ -60,13 +60,13 @@ func (q *question) Detach(ctx context.Context) DetachedCall {
 	return &question{&f, q.api}
 }
 
-func (q *question) Run() Result {
+func (q *question) Run() DetachedResult {
 	q.api.calls.Add(1)
 	q.api.mu.Lock()
 	does, why := q.api.does, q.api.why
 	q.api.mu.Unlock()
 	q.Outcome, q.Output = does(q.Ctx)
-	res := q.Result()
+	res := q.FinishDetached()
 	res.NotStored = why
 	return res
 }
@@ -103,7 +103,7 @@ func newSite(t *testing.T, settings Cache) *site {
 		budgets:  &Budgets{Each: 2 * time.Second},
 		cache: &responseCache{
 			Cache: settings, answers: answers, group: "order", key: key, shared: settings.Scope == "shared",
-			behind: &Budgets{Each: behindFor}, flights: inflight{limit: 2, budget: 2 * time.Second},
+			behind: &Budgets{Each: behindFor}, inflight: inflight{limit: 2, budget: 2 * time.Second},
 		},
 	}
 	s.api.answers(call.OK, map[string]any{"name": "Ann"})
@@ -375,7 +375,7 @@ func TestFinishingBehindIsBounded(t *testing.T) {
 			t.Errorf("%d of 5 ended after %v", n, behindFor)
 		}
 		synctest.Wait()
-		f := &s.route.cache.flights
+		f := &s.route.cache.inflight
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.background != 0 || len(f.calls) != 0 {

@@ -32,28 +32,14 @@ type Call struct {
 	Input     *call.Input    // what the phone system sent; nil when unread
 	Request   map[string]any // $request, once a program asks for it
 
-	Outcome    call.Outcome
-	Reason     string // why, for the log; safe to show
-	Status     int    // HTTP status, when not the outcome's own
-	Output     any    // what the phone system is to know
-	RetryAfter time.Duration
-
-	Received int // HTTP status of the answer that was asked for, if any
-	Replayed bool
-	// Uncharged is an outcome that says nothing about the API: the caller, or this
-	// instance, is at fault.
-	Uncharged bool
-	// FromCaller tells that the output depends on what the caller sent: where it
+	Result
+	Output any // what the phone system is to know
+	// FromCaller reports that the output depends on what the caller sent: where it
 	// can't be written, the API isn't at fault.
 	FromCaller bool
-	Obtained   time.Time // when the token that was sent was obtained; zero for none
-	Timing     Timing
 
-	// Trial is what a test wants; nil in production.
+	// Test are the options of a test call; nil in production.
 	Test *TestOptions
-	// Work are the steps of the work, done by this call or one forked from it, where
-	// somebody wants to know them: when it failed, or is watched.
-	Work []adminapi.Step
 
 	started      time.Time
 	waitedBefore time.Duration // when it began, see jq.Crowded
@@ -62,6 +48,25 @@ type Call struct {
 	cached       cacheUse
 	text         []byte        // the answer, when it is written already
 	age          time.Duration // of an older answer
+}
+
+// Result is how a call ended: what all calls that share a detached one get of it.
+type Result struct {
+	Outcome    call.Outcome
+	Reason     string // why, for the log; safe to show
+	Status     int    // HTTP status, when not the outcome's own
+	RetryAfter time.Duration
+
+	Received int // HTTP status of the API's answer, 0 for none
+	Replayed bool
+	// Uncharged reports that the outcome says nothing about the API: the caller, or
+	// this instance, is at fault.
+	Uncharged bool
+	Obtained  time.Time // when the token that was sent was obtained; zero for none
+	Timing    Timing
+	// Work holds the steps between the cache and the contract. It is empty unless the
+	// call failed or is a test.
+	Work []adminapi.Step
 }
 
 // Timing is where the time of a call went.
@@ -78,7 +83,7 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	}
 	c.Ctx = route.budgets.Start(c.R.Context())
 	c.waitedBefore = jq.Crowded()
-	c.Room.Context = c.Ctx //nolint:fatcontext // one call has one clock
+	c.Room.Context = c.Ctx //nolint:fatcontext // one call has one context
 	if c.Test = testOf(r.Context()); c.Test != nil {
 		c.Route = route.uncounted()
 	}
@@ -126,7 +131,7 @@ func (c *Call) Busy() bool {
 // API had too little time left.
 func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Ctx.of.Each/4 }
 
-// NoRoom ends a call because this instance had no memory or no time for a large
+// Overloaded ends a call because this instance had no memory or no time for a large
 // answer within the budget, which says nothing of the API.
 func (c *Call) Overloaded() bool {
 	if c.R.Context().Err() != nil && !c.Ctx.Spent() {

@@ -1,5 +1,5 @@
 // Package issuer is the HTTP handler `token_issuer`: the two token endpoints of
-// the document, for those who call us.
+// the protocol in docs/protocol.md, for those who call us.
 package issuer
 
 import (
@@ -137,7 +137,7 @@ func (t *TokenIssuer) answer(
 	}
 }
 
-// envelope is the document's answer, tokens its data.
+// envelope is the protocol's answer, tokens its data.
 type envelope struct {
 	Code string  `json:"code"`
 	Msg  string  `json:"msg,omitempty"`

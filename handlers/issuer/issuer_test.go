@@ -182,7 +182,7 @@ func TestProvisionRefuses(t *testing.T) {
 	}
 }
 
-// A request of any shape gets one line of JSON in the document's envelope.
+// A request of any shape gets one line of JSON in the protocol's envelope.
 func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/token/obtain", "application/json", `{"app_key":"k","timestamp":1795435200000,"sign":"0"}`)
 	f.Add("GET", "/refresh?refresh_token=x", "", "")

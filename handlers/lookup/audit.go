@@ -62,10 +62,10 @@ func (a *auditor) note(c *run) {
 		subjects[string(condition.Param)] = hex.EncodeToString(mac.Sum(nil)[:16])
 	}
 	a.logger.Info("customer lookup",
-		zap.String("client", c.Principal),
+		zap.String("client", c.call.Principal),
 		zap.Any("subject", subjects),
 		zap.Strings("fields", c.lookup.Fields),
-		zap.String("outcome", string(c.Outcome)),
-		zap.String("call_id", c.ID),
+		zap.String("outcome", string(c.call.Outcome)),
+		zap.String("call_id", c.call.ID),
 	)
 }

@@ -1,5 +1,5 @@
-// Package lookup is the handler `customer_lookup`: the document's query for a
-// customer, over the customer directory.
+// Package lookup is the handler `customer_lookup`: the protocol's query for a
+// customer (docs/protocol.md), over the customer directory.
 package lookup
 
 import (
@@ -25,7 +25,7 @@ func init() {
 // It takes `id`, `tel`, `email` and `thirdAccountId`, from a GET's query or
 // from a POST's form or JSON; blank is not given, and all that are given must
 // be true of the same customer. The answer is a flat object of strings: the
-// document's fields under the document's spelling, then custom fields under
+// protocol's fields under the protocol's spelling, then custom fields under
 // their ids. Without a parameter, or when nobody is found, it is `null`.
 //
 // Telephone numbers are compared as E.164, emails without case, and
@@ -43,7 +43,7 @@ func init() {
 // `{http.customer_lookup.outcome}` | How the lookup ended
 // `{http.customer_lookup.call_id}` | The phone call's id
 type Lookup struct {
-	// The fields of an answer, by their names on the wire: of the document, or
+	// The fields of an answer, by their names on the wire: of the protocol, or
 	// ids of custom fields. Default: all.
 	Fields []string `json:"fields,omitempty"`
 
@@ -53,7 +53,7 @@ type Lookup struct {
 	Empty string `json:"empty,omitempty"`
 
 	// The answer when nobody is found: `null`, `blank` (all fields, without
-	// values) or `404`. Default: null, as the document says.
+	// values) or `404`. Default: null, as the protocol says.
 	NotFound string `json:"not_found,omitempty"`
 
 	// What several customers are: `newest` takes the one that was written last,
@@ -103,9 +103,9 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 	c := l.begin(w, r)
 	defer c.end()
 
-	_ = c.Authorize() && // who asks?
+	_ = c.call.Authorize() && // who asks?
 		c.receive() && // for whom?
-		c.ServeCached(c) && // is that known already, or being asked?
+		c.call.ServeCached(c) && // is that known already, or being asked?
 		c.find() // who is it?
 
 	return c.answer()
@@ -113,8 +113,8 @@ func (l *Lookup) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.H
 
 func (l *Lookup) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{lookup: l}
-	c.Begin(l.route, w, r)
-	c.Repl.Map(c.placeholder)
+	c.call.Begin(l.route, w, r)
+	c.call.Repl.Map(c.placeholder)
 	return c
 }
 

@@ -168,7 +168,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// All fields are in every answer, under the document's spelling.
+// All fields are in every answer, under the protocol's spelling.
 func TestAllFields(t *testing.T) {
 	got := ask(provision(t, new(Lookup), &people{records: []*customer.Record{ann}}), get("id=C1"))
 	var object map[string]string

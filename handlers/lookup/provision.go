@@ -23,7 +23,7 @@ const Name = switchboard.LookupName
 const (
 	defaultBudget = time.Second
 	maxBody       = 16 << 10         // a customer is asked for with a few short values
-	maxNotFound   = 30 * time.Second // reliability X7
+	maxNotFound   = 30 * time.Second // somebody who has just been added is soon found
 )
 
 // The words of the settings.

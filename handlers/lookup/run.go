@@ -1,12 +1,15 @@
 package lookup
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/span"
@@ -14,7 +17,7 @@ import (
 
 // run is one lookup on its way through the stages.
 type run struct {
-	endpoint.Call
+	call   endpoint.Call
 	lookup *Lookup
 	query  customer.Query
 
@@ -24,9 +27,9 @@ type run struct {
 func (c *run) placeholder(key string) (any, bool) {
 	switch key {
 	case "http.customer_lookup.outcome":
-		return string(c.Outcome), true
+		return string(c.call.Outcome), true
 	case "http.customer_lookup.call_id":
-		return c.ID, true
+		return c.call.ID, true
 	default:
 		return nil, false
 	}
@@ -35,22 +38,22 @@ func (c *run) placeholder(key string) (any, bool) {
 // receive reads for whom the phone system asks.
 func (c *run) receive() bool {
 	begin := time.Now()
-	defer func() { c.Timing.Receive = time.Since(begin) }()
-	if c.R.Method != http.MethodGet && c.R.Method != http.MethodHead && c.R.Method != http.MethodPost {
-		c.Identify()
-		c.W.Header().Set("Allow", "GET, HEAD, POST")
-		return c.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "use GET or POST")
+	defer func() { c.call.Timing.Receive = time.Since(begin) }()
+	if c.call.R.Method != http.MethodGet && c.call.R.Method != http.MethodHead && c.call.R.Method != http.MethodPost {
+		c.call.Identify()
+		c.call.W.Header().Set("Allow", "GET, HEAD, POST")
+		return c.call.Refuse(http.StatusMethodNotAllowed, call.BadRequest, "use GET or POST")
 	}
-	if !c.Receive(false) {
-		if c.Status == http.StatusUnsupportedMediaType {
-			c.Status = http.StatusBadRequest
+	if !c.call.Receive(false) {
+		if c.call.Status == http.StatusUnsupportedMediaType {
+			c.call.Status = http.StatusBadRequest
 		}
 		return false
 	}
-	c.Identify()
+	c.call.Identify()
 	var err error
-	if c.query, err = customer.NewQuery(c.Input.Params, c.lookup.directory.Region()); err != nil {
-		return c.Refuse(http.StatusBadRequest, call.BadRequest, err.Error())
+	if c.query, err = customer.NewQuery(c.call.Input.Params, c.lookup.directory.Region()); err != nil {
+		return c.call.Refuse(http.StatusBadRequest, call.BadRequest, err.Error())
 	}
 	return true
 }
@@ -59,16 +62,16 @@ func (c *run) receive() bool {
 func (c *run) find() bool {
 	c.worked = true
 	defer c.recordSteps()
-	if c.Test != nil && c.Test.DryRun {
-		return c.Fail(call.DryRun, "a dry run: the customer directory was not asked")
+	if c.call.Test != nil && c.call.Test.DryRun {
+		return c.call.Fail(call.DryRun, "a dry run: the customer directory was not asked")
 	}
 	if c.query.Nobody() {
 		return c.notFound(call.NotFound)
 	}
-	_, traced := span.Start(c.R.Context(), span.Directory, false)
+	_, traced := span.Start(c.call.R.Context(), span.Directory, false)
 	begin := time.Now()
-	found, err := c.lookup.directory.Find(c.Ctx, c.query, c.lookup.asked)
-	c.Timing.Upstream = time.Since(begin)
+	found, err := c.lookup.directory.Find(c.call.Ctx, c.query, c.lookup.asked)
+	c.call.Timing.Upstream = time.Since(begin)
 	if err != nil {
 		traced.Fail("no answer")
 	}
@@ -81,17 +84,17 @@ func (c *run) find() bool {
 	case len(found) > 1:
 		return c.notFound(call.Ambiguous)
 	}
-	c.Outcome = call.OK
-	c.Output = c.lookup.answers.of(found[0])
+	c.call.Outcome = call.OK
+	c.call.Output = c.lookup.answers.of(found[0])
 	return true
 }
 
 // nobody ends a lookup that finds nobody, or too many.
 func (c *run) notFound(outcome call.Outcome) bool {
-	c.Outcome = outcome
-	c.Output = c.lookup.answers.notFound()
+	c.call.Outcome = outcome
+	c.call.Output = c.lookup.answers.notFound()
 	if c.lookup.NotFound == notFoundStatus {
-		c.Status = http.StatusNotFound
+		c.call.Status = http.StatusNotFound
 	}
 	return true
 }
@@ -108,28 +111,100 @@ var checks = map[call.Outcome]string{
 // nothing of customers; callers get none of them.
 func (c *run) failed(err error) bool {
 	switch {
-	case c.Ctx.Err() != nil:
-		return c.Expire("")
+	case c.call.Ctx.Err() != nil:
+		return c.call.Expire("")
 	case errors.Is(err, customer.ErrUnavailable):
-		c.RetryAfter = time.Second
-		return c.Refuse(http.StatusServiceUnavailable, call.Unreachable, err.Error())
+		c.call.RetryAfter = time.Second
+		return c.call.Refuse(http.StatusServiceUnavailable, call.Unreachable, err.Error())
 	case errors.Is(err, customer.ErrTooLarge):
-		return c.Fail(call.TooLarge, err.Error())
+		return c.call.Fail(call.TooLarge, err.Error())
 	case errors.Is(err, customer.ErrMismatch):
-		return c.Fail(call.BadAnswer, err.Error())
+		return c.call.Fail(call.BadAnswer, err.Error())
 	default:
-		return c.Fail(call.BadAnswer, "the customer directory's answer could not be used")
+		return c.call.Fail(call.BadAnswer, "the customer directory's answer could not be used")
 	}
 }
 
 // answer writes what the phone system gets.
 func (c *run) answer() error {
-	return c.Finish(nil, func() []adminapi.Step {
-		return append(c.RequestSteps(c.worked || c.Asked(), nil), c.Work...)
+	return c.call.Finish(nil, func() []adminapi.Step {
+		return append(c.call.RequestSteps(c.worked || c.call.Asked(), nil), c.call.Work...)
 	})
 }
 
 func (c *run) end() {
 	c.lookup.audit.note(c)
-	c.End()
+	c.call.End()
+}
+
+// AppendSubject implements [endpoint.Question]: whom the lookup is for, as it was
+// written and as it is compared.
+func (c *run) AppendKey(dst []byte) ([]byte, error) {
+	for _, term := range c.query {
+		dst = cache.AppendPart(dst, string(term.Param))
+		dst = cache.AppendPart(dst, term.Raw)
+		dst = cache.AppendPart(dst, term.Key)
+	}
+	return dst, nil
+}
+
+// AppendContext implements [endpoint.Question]: an answer depends on nothing else.
+func (c *run) AppendVary(dst []byte) []byte { return dst }
+
+// Fork implements [endpoint.Question].
+func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
+	return &run{lookup: c.lookup, query: c.query, call: c.call.Detach(ctx, nil)}
+}
+
+// Do implements [endpoint.Work].
+func (c *run) Run() endpoint.DetachedResult {
+	c.find()
+	return c.call.FinishDetached()
+}
+
+// Late implements [endpoint.Work].
+func (*run) Overdue() call.Outcome { return call.Timeout }
+
+// Test implements [switchboard.Tester]: a lookup on the way of all lookups, except that
+// nobody asks who calls. The audit log has it, too.
+func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
+	trial := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}
+	p, err := endpoint.NewTestRequest(ctx, t, trial, l.server)
+	if err != nil {
+		return adminapi.Trace{}, err
+	}
+	c := l.begin(p.W, p.R)
+	defer c.end()
+	_ = c.receive() && c.call.ServeCached(c) && c.find()
+	if err := c.answer(); err != nil {
+		return adminapi.Trace{}, err
+	}
+	return p.Trace(ctx, &c.call, c.worked || c.call.Asked(), nil), nil
+}
+
+// tell notes the step of the work, for those who want to know: of a lookup that
+// failed, and of one that somebody watches.
+func (c *run) recordSteps() {
+	if c.call.Test == nil && c.call.Outcome.Answered() {
+		return
+	}
+	step := adminapi.Step{
+		Step: "call", Outcome: string(c.call.Outcome), MS: adminapi.Millis(c.call.Timing.Upstream),
+		Note: "the customer directory was asked",
+	}
+	asked := make(map[string]any, len(c.query))
+	for _, condition := range c.query {
+		asked[string(condition.Param)] = condition.Key
+	}
+	step.In = mask.Document(asked, nil)
+	switch {
+	case c.call.Reason != "":
+		step.Note = mask.Text(c.call.Reason)
+	case c.query.Nobody():
+		step.Note = "nothing was given that anybody can be found by"
+	}
+	if c.call.Output != nil {
+		step.Out = mask.Document(c.call.Output, nil)
+	}
+	c.call.RecordSteps([]adminapi.Step{step})
 }

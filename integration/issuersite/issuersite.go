@@ -4,7 +4,7 @@ package issuersite
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the document's signature
+	"crypto/md5" //nolint:gosec // the protocol's signature
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -159,7 +159,7 @@ func (s *Site) do(method, path, body string, header ...string) (*http.Response, 
 	return resp, string(text)
 }
 
-// Answer is the document's, whatever it says.
+// Answer is the protocol's, whatever it says.
 type Answer struct {
 	Status int `json:"-"`
 	Code   string
@@ -181,9 +181,9 @@ func (s *Site) Read(resp *http.Response, body string) (a Answer) {
 	return a
 }
 
-// SignIn is what an obtain sends, as the document says.
+// SignIn is what an obtain sends, as the protocol says.
 func SignIn(timestamp string) url.Values {
-	sum := md5.Sum([]byte(Key + timestamp + Secret)) //nolint:gosec // the document's signature
+	sum := md5.Sum([]byte(Key + timestamp + Secret)) //nolint:gosec // the protocol's signature
 	return url.Values{"app_key": {Key}, "timestamp": {timestamp}, "sign": {hex.EncodeToString(sum[:])}}
 }
 

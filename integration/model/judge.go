@@ -68,7 +68,7 @@ type verdict struct {
 	value   any // of ok
 }
 
-// judge says what a reply means on a route: the design's order of asking. More
+// judge says what a reply means on a route, in the order of decision 12. More
 // than one verdict means that the rules leave it open.
 func (r *route) judge(a reply) []verdict {
 	v := r.verdict(a)

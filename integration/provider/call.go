@@ -183,7 +183,7 @@ func (c *call) wait(d time.Duration) bool {
 	}
 }
 
-// envelope is the answer in the document's form: code, message, data.
+// envelope is the answer in the protocol's form: code, message, data.
 func envelope(outcome string, status int, code, msg string, data any) answer {
 	v := map[string]any{"code": code, "data": data}
 	if msg != "" {

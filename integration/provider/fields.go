@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// fields are a request's parameters. The document names them but leaves open
+// fields are a request's parameters. The protocol names them but leaves open
 // how they travel, so query, form and JSON are all read, and told apart.
 type fields struct {
 	query url.Values

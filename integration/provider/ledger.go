@@ -184,7 +184,8 @@ func (es Entries) Issued() []string {
 }
 
 // RefreshTokensUsedTwice are the refresh tokens that were presented more than
-// once, whatever came of it (reliability T7 allows none after a transport error).
+// once, whatever came of it. There must be none after a transport error, as the
+// token may be spent.
 func (es Entries) RefreshTokensUsedTwice() []string {
 	uses := map[string]int{}
 	var twice []string

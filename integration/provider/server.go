@@ -1,5 +1,5 @@
 // Package provider is the API that Switchboard is tested against: an HTTP
-// server with the token endpoints of the document, OAuth 2.0, a few API routes,
+// server with the token endpoints of docs/protocol.md, OAuth 2.0, a few API routes,
 // every fault that a test needs, and a ledger by which tests judge. It checks
 // strictly, so that a sloppy client fails here before it fails in the field.
 //
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// Options says how a Server behaves. The zero value is the document's protocol
+// Options says how a Server behaves. The zero value is the signed protocol
 // with demo credentials.
 type Options struct {
 	// AppKey and AppSecret sign in at /token/get and, as client id and client
@@ -30,7 +30,7 @@ type Options struct {
 	// Lifetime of access tokens. Default: 2 minutes.
 	Lifetime time.Duration
 	// ExpiresIn is how token answers state the lifetime. Default: not at all at
-	// /token/get (the document's answer has no such field), a number at /oauth2/token.
+	// /token/get (the protocol's answer has no such field), a number at /oauth2/token.
 	ExpiresIn ExpiresIn
 	// RefuseStatus is the HTTP status of refusals at /token/*. Default: 200, the
 	// business code tells.

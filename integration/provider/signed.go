@@ -80,7 +80,7 @@ func (c *call) refuse(reason string) answer {
 	return envelope(reason, c.s.opt.RefuseStatus, "401000", reason, nil)
 }
 
-// grant answers with a pair in the document's form.
+// grant answers with a pair in the protocol's form.
 func (c *call) grant(p pair, now time.Time) answer {
 	c.entry.Issued, c.entry.Generation = p.access, p.generation
 	data := map[string]any{"access_token": p.access, "refresh_token": p.refresh}

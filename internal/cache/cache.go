@@ -21,9 +21,14 @@
 package cache
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"hash"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -190,3 +195,123 @@ func (c *Cache) lock(k Key) *sync.Mutex {
 	mu.Lock()
 	return mu
 }
+
+// Stats tell how a cache does. All but Entries and Bytes are counted since it
+// was made, purges included.
+type Stats struct {
+	Entries int64 // approximate
+	Bytes   int64 // that they take on the heap, as they are accounted; approximate
+	Hits    uint64
+	Misses  uint64
+	Dropped uint64 // not kept: put too fast, or asked for less than what is there
+	Evicted uint64 // to make room; not those that have expired
+}
+
+type counters struct{ hits, misses, dropped, evicted atomic.Uint64 }
+
+// Stats returns the numbers as they are. It costs next to nothing.
+func (c *Cache) Stats() Stats {
+	c.mu.RLock()
+	s := c.store
+	c.mu.RUnlock()
+	stats := Stats{
+		Hits:    c.count.hits.Load(),
+		Misses:  c.count.misses.Load(),
+		Dropped: c.count.dropped.Load(),
+		Evicted: c.count.evicted.Load(),
+	}
+	if s != nil {
+		stats.Entries, stats.Bytes = s.entries.Load(), s.bytes.Load()
+	}
+	return stats
+}
+
+// pending are the items that ristretto has in its buffer, where it can't find
+// them: the latest of each key. With them, an item can be made invalid before
+// it appears, and large ones can't fill the buffer of 32768 with more than the
+// size of the cache.
+type pending struct {
+	limit int64
+
+	mu    sync.Mutex // held for a moment only: ristretto's goroutine takes it
+	items map[Key]*item
+	peak  int
+	bytes int64
+}
+
+func (p *pending) add(i *item) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bytes+i.cost > p.limit {
+		return false
+	}
+	if p.items == nil {
+		p.items = map[Key]*item{}
+	}
+	p.items[i.key] = i
+	p.peak = max(p.peak, len(p.items))
+	p.bytes += i.cost
+	return true
+}
+
+func (p *pending) get(k Key) *item {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.items[k]
+}
+
+// taken says that an item doesn't wait any more.
+func (p *pending) taken(i *item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes -= i.cost
+}
+
+// settled says that ristretto finds an item, or has rejected it.
+func (p *pending) settled(i *item) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.items[i.key] == i {
+		delete(p.items, i.key)
+	}
+	if len(p.items) == 0 && p.peak > 1024 { // a map never shrinks
+		p.items, p.peak = nil, 0
+	}
+}
+
+// Key is a keyed digest of what an answer depends on; [Cache.Key] makes it. Who
+// has a key, but not the cache, can't find out what it was made of by trying.
+type Key [sha256.Size]byte
+
+// AppendPart appends one part of what an answer depends on to dst: its length,
+// then its bytes. Different lists of parts never become the same bytes, however
+// the parts are cut.
+func AppendPart(dst []byte, part string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(part)))
+	return append(dst, part...)
+}
+
+// Key returns the key of what an answer depends on, which the caller has
+// written down in one way only: best with [AppendPart]. It doesn't allocate and
+// keeps nothing of it.
+func (c *Cache) Key(canonical []byte) (k Key) {
+	m := c.macs.Get().(*mac)
+	m.hash.Reset()
+	for len(canonical) > 0 { // by way of a buffer, so that the caller's may be on the stack
+		n := copy(m.block[:], canonical)
+		m.hash.Write(m.block[:n])
+		canonical = canonical[n:]
+	}
+	copy(k[:], m.hash.Sum(m.block[:0]))
+	clear(m.block[:])
+	c.macs.Put(m)
+	return k
+}
+
+// mac is HMAC-SHA256 with the memory for one block.
+type mac struct {
+	hash  hash.Hash
+	block [256]byte
+}
+
+func newMAC(secret []byte) *mac { return &mac{hash: hmac.New(sha256.New, secret)} }

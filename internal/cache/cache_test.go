@@ -140,7 +140,7 @@ func TestPutRefuses(t *testing.T) {
 }
 
 // Ristretto keeps the first of two values that are set in quick succession,
-// for as long as it lives (reliability C2).
+// for as long as it lives.
 func TestAnOlderEntryNeverWins(t *testing.T) {
 	c := newCache(t, 0)
 	k := c.key("a")
@@ -361,7 +361,7 @@ func TestDestruct(t *testing.T) {
 	}
 }
 
-// Ristretto's Close panics or hangs when anything else runs (reliability L5).
+// Ristretto's Close panics or hangs when anything else runs.
 func TestDestructRaces(t *testing.T) {
 	for round := range 300 {
 		c := newCache(t, MinSize)

@@ -15,7 +15,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// The size is one of heap, however small the answers are (reliability C4).
+// The size is one of heap, however small the answers are.
 func TestHeap(t *testing.T) {
 	const size = 16 << 20
 	for _, length := range []int{10, 100, 1000, 10_000} {

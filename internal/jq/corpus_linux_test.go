@@ -16,9 +16,8 @@ import (
 	"time"
 )
 
-// The corpus of reliability 1.1 and 1.2, and what else was found: programs that
-// take gojq seconds, gigabytes or the process. They run in a child, so that a
-// process that dies is a failure of one case.
+// Programs that take gojq alone seconds, gigabytes or the process. They run in a
+// child, so that a process that dies is a failure of one case.
 var corpus = []struct {
 	program string
 	input   string // a Go-side input by name, see corpusInputs

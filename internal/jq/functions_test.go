@@ -63,7 +63,7 @@ func TestDigests(t *testing.T) {
 		yields(t, tt.src, 1, "")
 		yields(t, tt.src, nil, "")
 	}
-	// The document's signature.
+	// The protocol's signature.
 	p := compile(t, `$app_key + ($timestamp | tostring) + $app_secret | md5`, Spec{Vars: []string{"app_key", "timestamp", "app_secret"}})
 	if out, err := p.Run(t.Context(), nil, "key", 1700000000000, "secret"); err != nil || out != "f48b7835b4b4cde6d4763b0832f7dd45" {
 		t.Errorf("%v, %v", out, err)

@@ -9,7 +9,7 @@ import (
 
 // What a run may use. gojq looks at its context once per instruction, and a
 // builtin is one instruction: without these limits a builtin can take seconds,
-// gigabytes, or the whole stack, which ends the process (reliability 1.1, 1.2).
+// gigabytes, or the whole stack, which ends the process.
 const (
 	maxText   = 8 << 20   // bytes of one string
 	maxItems  = 1_000_000 // elements of one array or object

@@ -15,7 +15,7 @@ type Limits struct {
 }
 
 // maxNumber is the longest literal of a number. Longer ones take quadratic time
-// as soon as they are computed with (reliability 1.1).
+// as soon as they are computed with.
 const maxNumber = 64
 
 func (l Limits) orDefaults() Limits {

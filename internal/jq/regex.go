@@ -10,9 +10,9 @@ import (
 
 // Regular expressions. gojq's take quadratic time (each match counts characters
 // from the start of the text), hold the clock all that while, and keep every
-// pattern for ever (reliability 1.1, 1.3). Ours are literals in the program,
-// compiled with it, and look for one match after the other under the run's clock.
-// Matches, offsets and flags are gojq's.
+// pattern for ever. Ours are literals in the program, compiled with it, and look
+// for one match after the other under the run's clock. Matches, offsets and flags
+// are gojq's.
 
 const (
 	maxSearch  = 1 << 20  // bytes of text to look in

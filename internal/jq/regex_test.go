@@ -71,7 +71,7 @@ func FuzzRegex(f *testing.F) {
 	})
 }
 
-// Requirement J3, and what is beyond it.
+// A pattern takes linear time, and is refused where even that is too long.
 func TestRegexCost(t *testing.T) {
 	t.Parallel()
 	letters := strings.Repeat("a", 200_000)

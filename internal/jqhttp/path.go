@@ -82,8 +82,8 @@ func invisible(r rune) bool {
 	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError
 }
 
-// decode undoes one round of percent-encoding, `%uXXXX` included. What isn't
-// an escape stays.
+// decode undoes one round of percent-encoding, `%u` with four digits
+// included. What isn't an escape stays.
 func decode(s string) string {
 	if !strings.Contains(s, "%") {
 		return s

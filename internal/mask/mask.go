@@ -10,7 +10,13 @@
 // of a percent-encoded text, and never fails.
 package mask
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
 
 // Hidden stands for a value that is hidden whole.
 const Hidden = "***"
@@ -103,4 +109,160 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isAlnum(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// splice rewrites parts of a string, in order, and costs nothing when no part
+// changes.
+type splice struct {
+	b    strings.Builder
+	done int // how far the original is written
+}
+
+// put replaces s[i:j].
+func (p *splice) put(s string, i, j int, with string) {
+	if s[i:j] == with {
+		return
+	}
+	if p.b.Cap() == 0 {
+		p.b.Grow(len(s))
+	}
+	p.b.WriteString(s[p.done:i])
+	p.b.WriteString(with)
+	p.done = j
+}
+
+// result returns the rewritten s.
+func (p *splice) result(s string) string {
+	if p.done == 0 {
+		return s
+	}
+	p.b.WriteString(s[p.done:])
+	return p.b.String()
+}
+
+// configured are the names that count as those of secrets because a configuration
+// says so, squashed, with how many say it. The map is never changed.
+var configured struct {
+	mu    sync.Mutex // held while the map is replaced
+	names atomic.Pointer[map[string]int]
+}
+
+// AddSecrets makes names those of secrets, beside the ones that look like it: a
+// header that a key comes in, a parameter that a token goes out with. They are
+// compared whole. They stay until remove is called; configurations may overlap.
+func AddSecrets(names []string) (remove func()) {
+	names = squashed(names)
+	count(names, 1)
+	return sync.OnceFunc(func() { count(names, -1) })
+}
+
+// squashed returns what is compared of the names that don't look like secrets
+// anyway.
+func squashed(names []string) []string {
+	out := make([]string, 0, len(names))
+	for _, name := range names {
+		n := squash(make([]byte, 0, len(name)), name)
+		if len(n) > 0 && !matches(name, secretParts, secretEnds, secretNames) {
+			out = append(out, string(n))
+		}
+	}
+	return out
+}
+
+func count(names []string, by int) {
+	configured.mu.Lock()
+	defer configured.mu.Unlock()
+	all := make(map[string]int)
+	if now := configured.names.Load(); now != nil {
+		maps.Copy(all, *now)
+	}
+	for _, name := range names {
+		if all[name] += by; all[name] <= 0 {
+			delete(all, name)
+		}
+	}
+	if len(all) == 0 {
+		configured.names.Store(nil)
+		return
+	}
+	configured.names.Store(&all)
+}
+
+// isConfigured reports whether a configuration says that a name is that of a
+// secret.
+func isConfigured(name string) bool {
+	all := configured.names.Load()
+	if all == nil {
+		return false
+	}
+	var buf [nameSize]byte
+	return (*all)[string(squash(buf[:0], name))] > 0
+}
+
+// Names are compared in lower case and without punctuation, so that appKey,
+// app_key and X-App-Key are one name.
+var (
+	secretParts = []string{
+		"token", "secret", "passw", "pwd", "apikey", "appkey", "accesskey", "signature",
+		"credential", "authorization", "jwt", "ticket", "cookie",
+	}
+	secretEnds  = []string{"key", "sign"}
+	secretNames = []string{"sig", "auth", "pass", "pin", "otp", "sk", "hmac", "session", "sessionid"}
+
+	personalParts = []string{"phone", "mobile", "caller", "callee", "msisdn", "email"}
+	personalEnds  = []string{"number"}
+	personalNames = []string{
+		"tel", "telno", "tel1", "tel2", "cell", "fax", "mail", "from", "to", "called", "ani", "dnis", "cli", "clid",
+		"src", "dst",
+	}
+)
+
+// Secret tells whether a name (of a parameter, a header, a field) looks like
+// that of a secret: access_token, sign, app_key, X-Api-Key, password … or is one
+// by [AddSecrets].
+func Secret(name string) bool {
+	return matches(name, secretParts, secretEnds, secretNames) || isConfigured(name)
+}
+
+// Personal tells whether a name looks like that of a telephone number or an
+// email address: tel, phone, callerNumber, From, email …
+func Personal(name string) bool {
+	return matches(name, personalParts, personalEnds, personalNames)
+}
+
+// nameSize is how much of a name is looked at.
+const nameSize = 128
+
+func matches(name string, parts, ends, names []string) bool {
+	var buf [nameSize]byte
+	n := squash(buf[:0], name)
+	if slices.Contains(names, string(n)) {
+		return true
+	}
+	for _, x := range ends {
+		if len(n) >= len(x) && string(n[len(n)-len(x):]) == x {
+			return true
+		}
+	}
+	for _, x := range parts {
+		for i := 0; i+len(x) <= len(n); i++ {
+			if n[i] == x[0] && string(n[i:i+len(x)]) == x {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// squash appends the ASCII letters and digits of a name in lower case.
+func squash(dst []byte, name string) []byte {
+	for i := 0; i < len(name) && len(dst) < nameSize; i++ {
+		switch c := name[i]; {
+		case 'A' <= c && c <= 'Z':
+			dst = append(dst, c+('a'-'A'))
+		case isAlnum(c):
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Directory is the answer of GET /switchboard/customers.
@@ -244,4 +246,56 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte) ([]b
 		return nil, &Error{Status: res.StatusCode, Message: refusal.Error}
 	}
 	return text, nil
+}
+
+// Token is how a token source does: GET /switchboard/tokens/NAME. The token itself
+// is never told. Times are left out where there are none.
+type Token struct {
+	Name string `json:"name"`
+	// State is none, obtaining, fresh, due (to be renewed soon), renewing, or
+	// failing (between attempts; a valid token may be held).
+	State       string    `json:"state"`
+	Static      bool      `json:"static"`                // configured, and never renewed
+	Generation  uint64    `json:"generation"`            // of the token that is held; 0 without one
+	Fingerprint string    `json:"fingerprint,omitempty"` // eight hex digits of its digest
+	Obtained    time.Time `json:"obtained,omitzero"`
+	Expires     time.Time `json:"expires,omitzero"`
+	NextAttempt time.Time `json:"next_attempt,omitzero"` // of a renewal
+	LastError   string    `json:"last_error,omitempty"`  // of the last renewal, when it failed, with the endpoint's own message
+	// LastExchange is the last call of the token endpoint, masked; nil before the first.
+	LastExchange *token.Exchange `json:"last_exchange,omitempty"`
+}
+
+// Tokens asks how all token sources do.
+func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
+	return do[[]Token](ctx, c, http.MethodGet, "/switchboard/tokens", nil)
+}
+
+// RenewToken renews a token now, and waits for it.
+func (c *Client) RenewToken(ctx context.Context, name string) (Token, error) {
+	return do[Token](ctx, c, http.MethodPost, "/switchboard/tokens/"+url.PathEscape(name)+"/renew", nil)
+}
+
+// Hour is how an API's calls ended in the last hour: GET
+// /switchboard/apis/NAME/hour. It is counted in memory, and a restart begins anew.
+type Hour struct {
+	Calls    uint64            `json:"calls"`
+	P50      float64           `json:"p50_ms"` // of the time from request to answer; within 10 %
+	P99      float64           `json:"p99_ms"`
+	Outcomes map[string]uint64 `json:"outcomes"`
+	Minutes  []Minute          `json:"minutes"` // 60, the current one last
+}
+
+// Minute is one of them. Without calls it has no times.
+type Minute struct {
+	Start    int64             `json:"start"` // Unix time in seconds
+	Calls    uint64            `json:"calls"`
+	P50      float64           `json:"p50_ms,omitempty"`
+	P99      float64           `json:"p99_ms,omitempty"`
+	Outcomes map[string]uint64 `json:"outcomes,omitempty"`
+}
+
+// Hour asks how an API's calls ended in the last hour.
+func (c *Client) Hour(ctx context.Context, api string) (Hour, error) {
+	return do[Hour](ctx, c, http.MethodGet, "/switchboard/apis/"+url.PathEscape(api)+"/hour", nil)
 }

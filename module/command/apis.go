@@ -3,6 +3,7 @@ package command
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,7 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/switchboard-ivr/switchboard/internal/answer"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func apis() *cobra.Command {
@@ -183,4 +187,209 @@ func stateOf(api adminapi.API) string {
 	default:
 		return "ok"
 	}
+}
+
+func hold() *cobra.Command {
+	return holding("hold", "Stops calls of an API, until it is released or Caddy restarts", (*adminapi.Client).Hold)
+}
+
+func release() *cobra.Command {
+	return holding("release", "Resumes calls of an API that is held", (*adminapi.Client).Release)
+}
+
+func holding(use, short string, do func(*adminapi.Client, context.Context, string) (adminapi.API, error)) *cobra.Command {
+	cmd := &cobra.Command{Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1)}
+	instance := newInstance(cmd)
+	cmd.ValidArgsFunction = completing(instance.client, apiNames())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := instance.client()
+		if err != nil {
+			return err
+		}
+		api, err := do(client, cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		state := "called again"
+		if api.Held {
+			state = "held"
+		}
+		out := cmd.OutOrStdout()
+		_, err = fmt.Fprintln(out, api.Name, "is", colors(out).state(state))
+		return err
+	}
+	return cmd
+}
+
+func last() *cobra.Command {
+	var callID string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "last NAME",
+		Short: "Shows the last calls of an API without an answer of its own",
+		Long: `Shows the last calls of an API that had no answer of its own, newest first: the
+running instance keeps 50 of them in memory, masked. With --call, those of one
+phone call are shown step by step.`,
+		Args: cobra.ExactArgs(1),
+	}
+	instance := newInstance(cmd)
+	cmd.ValidArgsFunction = completing(instance.client, apiNames(switchboard.LookupName))
+	cmd.Flags().StringVar(&callID, "call", "", "`id` of a phone call")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := instance.client()
+		if err != nil {
+			return err
+		}
+		failures, err := client.Failures(cmd.Context(), args[0], callID)
+		if err != nil {
+			return err
+		}
+		out := cmd.OutOrStdout()
+		switch {
+		case asJSON:
+			return printJSON(out, failures)
+		case len(failures) == 0 && callID != "":
+			return errors.New("no failed call of that id is kept")
+		case callID != "":
+			for _, t := range failures {
+				if err := printTrace(out, t); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		paint := colors(out)
+		for _, t := range failures {
+			fmt.Fprintf(out, "%s  %s  %8.1f ms  %s  %s\n", t.Time.Local().Format(time.DateTime),
+				paint.in(colorOfOutcome(t.Outcome), fmt.Sprintf("%-13s", t.Outcome)), t.MS, t.CallID, t.Reason)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func dialects() *cobra.Command {
+	var names []string
+	for _, d := range source.Dialects() {
+		names = append(names, d.Name)
+	}
+	return &cobra.Command{
+		ValidArgsFunction: oneOf(names...),
+
+		Use:   "dialects [NAME]",
+		Short: "Lists the token dialects, or prints one",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, d := range source.Dialects() {
+				switch {
+				case len(args) == 0:
+					fmt.Fprintln(cmd.OutOrStdout(), d.Name)
+				case d.Name == args[0]:
+					_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(d.Text, "\n"))
+					return err
+				}
+			}
+			if len(args) > 0 {
+				return errors.New("there is no such dialect; without a name, the command lists them")
+			}
+			return nil
+		},
+	}
+}
+
+func systems() *cobra.Command {
+	var names []string
+	for _, s := range answer.Systems() {
+		names = append(names, s.Name)
+	}
+	return &cobra.Command{
+		ValidArgsFunction: oneOf(names...),
+
+		Use:   "systems [NAME]",
+		Short: "Lists the phone systems that are built in, or describes one",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return listSystems(cmd.OutOrStdout())
+			}
+			s, err := answer.FindSystem(args[0])
+			if err != nil {
+				return errors.New("there is no such phone system; without a name, the command lists them")
+			}
+			return describeSystem(cmd.OutOrStdout(), s)
+		},
+	}
+}
+
+func listSystems(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tFORMAT\tAT MOST\tWAITS\tBUDGET\tON FAILURE\tFILTER\tSYSTEM")
+	for _, s := range answer.Systems() {
+		fmt.Fprintln(w, strings.Join([]string{
+			s.Name, s.Format.String(), limitOf(s), waitOf(s), budgetOf(s), onFailureOf(s), filterOf(s), s.Title,
+		}, "\t"))
+	}
+	return w.Flush()
+}
+
+func describeSystem(out io.Writer, s *answer.System) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
+	fmt.Fprintf(w, "format\t%s\n", s.Format)
+	fmt.Fprintf(w, "at most\t%s\n", limitOf(s))
+	fmt.Fprintf(w, "waits\t%s\n", waitOf(s))
+	fmt.Fprintf(w, "budget\t%s\n", budgetOf(s))
+	fmt.Fprintf(w, "on failure\t%s\n", onFailureOf(s))
+	fmt.Fprintf(w, "filter\t%s\n", filterOf(s))
+	fmt.Fprintf(w, "tested\t%s\n", s.Test)
+	for _, setting := range []string{"format", "filter", "budget", "on_failure"} {
+		if why := s.Why[setting]; why != "" {
+			fmt.Fprintf(w, "why %s\t%s\n", setting, why)
+		}
+	}
+	for _, note := range s.Notes {
+		fmt.Fprintf(w, "note\t%s\n", note)
+	}
+	for _, source := range s.Sources {
+		fmt.Fprintf(w, "source\t%s, %s: %s\n", source.From, source.Date, source.Says)
+	}
+	return w.Flush()
+}
+
+const unknown = "unknown"
+
+func limitOf(s *answer.System) string {
+	if s.Limit == 0 {
+		return unknown
+	}
+	return fmt.Sprintf("%d bytes", s.Limit)
+}
+
+func waitOf(s *answer.System) string {
+	if s.Wait == 0 {
+		return unknown
+	}
+	return s.Wait.String()
+}
+
+func budgetOf(s *answer.System) string {
+	if s.Budget == 0 {
+		return "2s"
+	}
+	return s.Budget.String()
+}
+
+func onFailureOf(s *answer.System) string {
+	if s.OnError {
+		return "error"
+	}
+	return "default"
+}
+
+func filterOf(s *answer.System) string {
+	if len(s.Filter) == 0 {
+		return "none"
+	}
+	return strings.Join(s.Filter, " ")
 }

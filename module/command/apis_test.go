@@ -18,7 +18,9 @@ import (
 )
 
 // paramed is an API whose programs read params.
-type paramed struct{}
+type paramed struct{ switchboard.API }
+
+func (paramed) BreakerState() string { return "" }
 
 func (paramed) Describe(to *adminapi.API) { to.Params = []string{"tel", "lang"} }
 

@@ -23,7 +23,7 @@ func TestHoldAndRelease(t *testing.T) {
 	}
 	app := loaded.(*switchboard.App)
 	order := app.APIState("order") // as a handler does
-	if err := app.RegisterAPI("order", "f", nil); err != nil {
+	if err := app.RegisterAPI("order", "f", paramed{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {

@@ -6,31 +6,30 @@ import (
 	"sync"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
-// Directory is a configuration's hold on a store. It lets go when it is told
-// to, but not before its last use has ended, and a use that comes later takes
-// hold again: a request may outlive its configuration.
+// Directory holds a store for a configuration. Release takes effect when the last use has
+// ended, and a use that comes later holds the store again: a request may outlive its
+// configuration.
 type Directory struct {
 	region   phone.Region
 	location string
-	take     func() (Store, error)
-	give     func()
+	hold     func() (*pool.Held[Store], error)
 
 	mu       sync.Mutex
-	store    Store // nil while it is not held
+	store    *pool.Held[Store] // nil while it is not held
 	uses     int
 	released bool
 }
 
-// NewDirectory takes hold of a store. take and give are called in turns, and
-// may be called again.
-func NewDirectory(region phone.Region, location string, take func() (Store, error), give func()) (*Directory, error) {
-	store, err := take()
+// NewDirectory holds a store. hold may be called again.
+func NewDirectory(region phone.Region, location string, hold func() (*pool.Held[Store], error)) (*Directory, error) {
+	store, err := hold()
 	if err != nil {
 		return nil, err
 	}
-	return &Directory{region: region, location: location, take: take, give: give, store: store}, nil
+	return &Directory{region: region, location: location, hold: hold, store: store}, nil
 }
 
 // Region is where telephone numbers without a country code belong.
@@ -68,40 +67,40 @@ func (d *Directory) Writer() (*DirectoryWriter, error) {
 	return &DirectoryWriter{d}, nil
 }
 
-// Release lets the store go, after the last use that is under way. It may be
-// called again.
+// Release releases the store, after the last use that is under way. It may be called
+// again.
 func (d *Directory) Release() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.released = true
-	d.letGo()
+	d.releaseUnused()
 }
 
 func (d *Directory) begin() (Store, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.store == nil {
-		store, err := d.take()
+		store, err := d.hold()
 		if err != nil {
 			return nil, err
 		}
 		d.store = store
 	}
 	d.uses++
-	return d.store, nil
+	return d.store.Value, nil
 }
 
 func (d *Directory) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.uses--
-	d.letGo()
+	d.releaseUnused()
 }
 
-func (d *Directory) letGo() {
-	if d.released && d.uses == 0 && d.store != nil {
+func (d *Directory) releaseUnused() {
+	if d.released && d.uses == 0 {
+		d.store.Release()
 		d.store = nil
-		d.give()
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // Field is a fixed field of a customer. This table is the one place that says
 // which there are: answers, import, export, SQL and documentation follow it.
 type Field struct {
-	Wire   string // the document's spelling, mistakes included
+	Wire   string // the protocol's spelling, mistakes included
 	Column string // its name in a store of ours
 	About  string // what it holds
 	Of     func(*Record) *string
@@ -19,12 +19,12 @@ type Field struct {
 	Key bool
 	// Account tells that thirdAccountId is compared with it.
 	Account bool
-	// Fallback stands in for an empty value of a field that the document
+	// Fallback stands in for an empty value of a field that the protocol
 	// requires; nil where it does not.
 	Fallback func(*Record) string
 }
 
-// Fields are all fixed fields, in the document's order.
+// Fields are all fixed fields, in the protocol's order.
 var Fields = []Field{
 	{Wire: "id", Column: "id", About: "customer ID", Key: true, Of: func(r *Record) *string { return &r.ID }, Fallback: func(*Record) string { return "" }},
 	{Wire: "tel", Column: "tel", About: "mobile number", Key: true, Of: func(r *Record) *string { return &r.Tel }},

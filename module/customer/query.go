@@ -10,7 +10,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
-// Param names what a customer can be found by, as the document spells it.
+// Param names what a customer can be found by, as the protocol spells it.
 type Param string
 
 // The parameters of a lookup.

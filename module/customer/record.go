@@ -12,9 +12,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
-// Record is one customer: the document's fixed fields ("Instructions for using
-// internal APIs", return params), and custom fields by their ids. All values
-// are text; an empty one is not known.
+// Record is one customer: the fixed fields of the protocol's customer query
+// (docs/protocol.md), and custom fields by their ids. All values are text; an
+// empty one is not known.
 type Record struct {
 	ID               string
 	Tel              string
@@ -68,7 +68,7 @@ var ErrNoID = errors.New("the id is missing")
 
 // Normalize brings a record into the form in which it is stored: blanks around
 // values are cut, a telephone number is freed of what a spreadsheet has put around
-// it, yes and no are spelled as the document spells them, and the
+// it, yes and no are spelled as the protocol spells them, and the
 // two ways to say that somebody is blacklisted agree. The errors name the field
 // and hold no value.
 func (r *Record) Normalize() error {
@@ -93,7 +93,7 @@ func (r *Record) Normalize() error {
 	return r.check()
 }
 
-// spell turns the usual ways to say yes and no into the document's. An empty
+// spell turns the usual ways to say yes and no into the protocol's. An empty
 // value stays empty.
 func spell(value, yes, no string) (string, bool) {
 	switch strings.ToLower(value) {
@@ -138,7 +138,7 @@ func (r *Record) check() error {
 }
 
 // Complete returns the value of every field of an answer, in the order of the
-// document, then the custom fields by id. Where the document requires a field,
+// protocol, then the custom fields by id. Where the protocol requires a field,
 // a fallback stands in for an empty one:
 //
 //   - nick: the real name, else the id

@@ -9,7 +9,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
-// The fields are those of the document, under its spelling and in its order.
+// The fields are those of the protocol, under its spelling and in its order.
 func TestFieldsAreTheDocuments(t *testing.T) {
 	const document = "id tel email partner_id wx_unionid wx_external_userid wx_openid faceBookid instagramid whatsappid lineid telegramid " +
 		"discordid visitorids nick uname sexName countryName provice_name city_name remark userStatusName isVip vipLevel vipLeveName " +
@@ -49,7 +49,7 @@ func TestFieldsAreTheDocuments(t *testing.T) {
 	}
 }
 
-// What the document requires is never empty.
+// What the protocol requires is never empty.
 func TestComplete(t *testing.T) {
 	for name, test := range map[string]struct {
 		record customer.Record

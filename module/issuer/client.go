@@ -3,7 +3,7 @@ package issuer
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // the document's signature
+	"crypto/md5" //nolint:gosec // the protocol's signature
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -40,7 +40,7 @@ const (
 )
 
 // appKey is what a key consists of. With a fixed charset, and a timestamp of 10
-// or 13 digits, what is signed has one reading only (X9).
+// or 13 digits, what is signed has one reading only.
 var appKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // clientID names a client inside a token.
@@ -193,9 +193,9 @@ func resolve(repl *caddy.Replacer, value string) (string, error) {
 // signer tells whose sign-in it is, and with which secret it is signed: nil for
 // no client of that key, nil for none of its secrets.
 //
-// What it does is the same for every request (X8): a key that nobody has is
-// compared with the dummy's secret, a client with one secret twice, and a sign
-// of another form than 32 digits as one that is wrong.
+// What it does is the same for every request, so that its time tells nothing: a
+// key that nobody has is compared with the dummy's secret, a client with one
+// secret twice, and a sign of another form than 32 digits as one that is wrong.
 func (all *clients) verifySign(key, timestamp, sign string) (c *client, with *secret) {
 	c, known := all.byKey[key]
 	if !known {
@@ -204,7 +204,7 @@ func (all *clients) verifySign(key, timestamp, sign string) (c *client, with *se
 	got, formed := parseSign(sign)
 	for n := range maxSecrets {
 		s := c.secrets[n%len(c.secrets)]
-		want := md5.Sum([]byte(key + timestamp + s.value)) //nolint:gosec // the document's signature
+		want := md5.Sum([]byte(key + timestamp + s.value)) //nolint:gosec // the protocol's signature
 		if all.equal(got[:], want[:]) && formed {
 			with = s
 		}
@@ -226,7 +226,7 @@ func parseSign(sign string) (digest [md5.Size]byte, ok bool) {
 }
 
 // md5Allowed tells whether MD5 works at all: GODEBUG=fips140=only makes it
-// panic (X9).
+// panic.
 func md5Allowed() (ok bool) {
 	defer func() { ok = recover() == nil }()
 	md5.Sum(nil) //nolint:gosec // see above

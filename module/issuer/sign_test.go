@@ -12,7 +12,7 @@ import (
 
 // Whether a key exists, how many secrets it has and what the sign looks like
 // changes nothing in what is compared: two digests of one length, twice. Who
-// measures the time of a refusal learns nothing from it (X8).
+// measures the time of a refusal learns nothing from it.
 func TestEverySignInIsComparedAlike(t *testing.T) {
 	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	right := signed(testKey, now, testSecret)

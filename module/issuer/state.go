@@ -128,7 +128,7 @@ func (s *state) evict() {
 var _ caddy.Destructor = (*state)(nil)
 
 const (
-	// window is how far a timestamp may be off, either way (X8).
+	// window is how far a timestamp may be off, either way.
 	window = 300 * time.Second
 	// mostSigns bounds each half of a guard's memory. Beyond it the oldest are
 	// forgotten, and the storage alone remembers them.

@@ -3,11 +3,15 @@
 package logencoder
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/logging"
 	"go.uber.org/zap"
 	"go.uber.org/zap/buffer"
@@ -147,6 +151,90 @@ func (l fieldList) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
+// UnmarshalCaddyfile sets up the encoder from Caddyfile tokens. Syntax:
+//
+//	format switchboard {
+//		wrap <encoder>
+//	}
+func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume encoder name
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for d.NextBlock(0) {
+		switch d.Val() {
+		case "wrap":
+			if e.WrappedRaw != nil {
+				return d.Err("wrap is already set")
+			}
+			if !d.NextArg() {
+				return d.ArgErr()
+			}
+			name := d.Val()
+			id := "caddy.logging.encoders." + name
+			m, err := caddyfile.UnmarshalModule(d, id)
+			if err != nil {
+				return err
+			}
+			enc, ok := m.(zapcore.Encoder)
+			if !ok {
+				return d.Errf("module %s (%T) is not a log encoder", id, m)
+			}
+			e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
+		default:
+			return d.Errf("unrecognized subdirective '%s'", d.Val())
+		}
+	}
+	return nil
+}
+
+var errNotJSON = errors.New("value can't be written as JSON")
+
+// reflected returns what the encoder would write of a value, masked. It goes
+// by way of JSON, which is slow, but nothing on the path of a call logs like
+// that.
+func reflected(key string, value any) (any, error) {
+	switch v := value.(type) {
+	case nil, bool, int, int64, uint64, float64:
+		return v, nil
+	case string:
+		return field(key, v), nil
+	}
+	b, err := json.Marshal(value)
+	if err != nil {
+		return nil, errNotJSON // its text may hold data
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var doc any
+	if err := d.Decode(&doc); err != nil {
+		return nil, errNotJSON
+	}
+	return document(key, doc), nil
+}
+
+// document masks strings, and numbers whose name says that they identify
+// somebody.
+func document(key string, doc any) any {
+	switch v := doc.(type) {
+	case string:
+		return field(key, v)
+	case json.Number:
+		if mask.Secret(key) || mask.Personal(key) {
+			return mask.Value(key, v.String())
+		}
+	case []any:
+		for i := range v {
+			v[i] = document(key, v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = document(k, v[k])
+		}
+	}
+	return doc
+}
+
 // Interface guards
 var (
 	_ caddy.Module                     = (*Encoder)(nil)
@@ -154,4 +242,5 @@ var (
 	_ caddy.ConfiguresFormatterDefault = (*Encoder)(nil)
 	_ zapcore.Encoder                  = (*Encoder)(nil)
 	_ zapcore.ObjectMarshaler          = fieldList(nil)
+	_ caddyfile.Unmarshaler            = (*Encoder)(nil)
 )

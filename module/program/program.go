@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
 // MaxFile is the size in bytes up to which a program file is read.
@@ -68,4 +70,108 @@ func read(name string) (string, error) {
 	}
 	// editors on some systems begin a file with a byte order mark
 	return string(bytes.TrimPrefix(data, []byte("\uFEFF"))), nil
+}
+
+// defineKey names the definitions in a dispenser's context.
+const defineKey = "switchboard.define"
+
+// SetDefine leaves jq function definitions to all programs that are parsed from
+// d after it, so that these can be checked while the Caddyfile is parsed. It
+// changes nothing in the configuration.
+func SetDefine(d *caddyfile.Dispenser, text string) { d.SetContext(defineKey, text) }
+
+// Define returns the definitions that SetDefine left in d, or "".
+func Define(d *caddyfile.Dispenser) string { return d.GetContextString(defineKey) }
+
+// Join puts texts with function definitions one after the other.
+func Join(texts ...string) string {
+	var joined strings.Builder
+	for _, text := range texts {
+		if text != "" {
+			joined.WriteString(text)
+			joined.WriteByte('\n') // a text may end in a comment
+		}
+	}
+	return joined.String()
+}
+
+// Headers gives header fields the shape that programs see as `$headers`: an
+// object of lower-case names and strings. Several lines of one field are joined
+// by ", " (RFC 9110, section 5.3).
+func Headers(h http.Header) map[string]any {
+	object := make(map[string]any, len(h))
+	for name, lines := range h {
+		object[strings.ToLower(name)] = strings.Join(lines, ", ")
+	}
+	return object
+}
+
+// Outdent is a program without the blanks that all its lines but the first begin
+// with, as they do in a Caddyfile. A program with a string over several lines stays
+// as it is.
+func Outdent(src string) string {
+	lines := strings.Split(src, "\n")
+	margin, found := "", false
+	for i, line := range lines {
+		if strings.Count(strings.ReplaceAll(line, `\"`, ""), `"`)%2 != 0 {
+			return src
+		}
+		if i == 0 || strings.TrimSpace(line) == "" {
+			continue
+		}
+		blanks := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+		if !found {
+			margin, found = blanks, true
+		}
+		for !strings.HasPrefix(blanks, margin) {
+			margin = margin[:len(margin)-1]
+		}
+	}
+	for i := 1; i < len(lines); i++ {
+		lines[i] = strings.TrimPrefix(lines[i], margin)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Lines are what to write into the block of an API for an output program and a
+// phone system, each of which may be "". A program that a Caddyfile would change,
+// because something in it is a placeholder to Caddy, has to go into the file that
+// is returned, beside the Caddyfile.
+func Lines(api, output, system string) (lines, file string) {
+	var b strings.Builder
+	if output = strings.TrimSpace(output); output != "" {
+		quoted := Quote(output)
+		if quoted == "" {
+			file = api + ".jq"
+			quoted = "@" + file
+		}
+		b.WriteString("output " + quoted + "\n")
+	}
+	if system != "" {
+		b.WriteString("for " + system + "\n")
+	}
+	return b.String(), file
+}
+
+// Quote writes a program as one argument of a Caddyfile, or returns "" where none
+// would arrive as it is.
+func Quote(src string) string {
+	for _, quoted := range []string{"`" + src + "`", "<<JQ\n" + src + "\nJQ"} {
+		if survives(src, quoted) {
+			return quoted
+		}
+	}
+	return ""
+}
+
+// survives tells whether Caddy reads the argument as the program, inside a site
+// block.
+func survives(src, quoted string) bool {
+	blocks, err := caddyfile.Parse("Caddyfile", []byte("http:// {\noutput "+quoted+"\n}\n"))
+	if err != nil || len(blocks) != 1 || len(blocks[0].Segments) != 1 {
+		return false
+	}
+	line := blocks[0].Segments[0]
+	httpcaddyfile.NewShorthandReplacer().ApplyToSegment(&line)
+	return len(line) == 2 && line[1].Text == src && !IsFile(src)
 }

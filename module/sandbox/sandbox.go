@@ -1,7 +1,7 @@
 // Package sandbox runs jq programs that somebody has just typed, each in a process
 // of its own: what a configuration holds is compiled once and was looked at by
 // those who wrote it, but a program from a web page may be any, and one can take a
-// process with it (reliability, section 1.2).
+// process with it.
 package sandbox
 
 import (

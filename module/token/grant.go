@@ -69,7 +69,7 @@ func (k FailureKind) String() string {
 }
 
 // Failure is why a token call gave no token. Nothing in it is secret.
-type Failure struct { //nolint:errname // what it is called in logs and papers
+type Failure struct { //nolint:errname // what it is called in logs and documentation
 	Kind FailureKind
 	// Status is the HTTP status, or 0 when there was no answer.
 	Status int

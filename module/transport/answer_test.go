@@ -266,7 +266,7 @@ func rawServer(t *testing.T, answer func(net.Conn, *http.Request) bool) (addr st
 }
 
 // What isn't looked into passes as it comes: the first part of a stream, or of
-// an answer that is too large, at once (reliability H3).
+// an answer that is too large, at once.
 func TestStream(t *testing.T) {
 	for name, header := range map[string]http.Header{
 		"events":          {"Content-Type": {"text/event-stream"}},

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// certmagic's FileStorage lets it go up to 5 s after an unlock (reliability Q3)
+		// certmagic's FileStorage lets it go up to 5 s after an unlock
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
 }
 

@@ -178,8 +178,7 @@ func TestRetryAfterReplay(t *testing.T) {
 	}
 }
 
-// 100 requests that notice at once cost one renewal and 100 replays
-// (reliability T11).
+// 100 requests that notice at once cost one renewal and 100 replays.
 func TestParallel(t *testing.T) {
 	for name, refuse := range map[string]http.HandlerFunc{
 		"by status": newFlaky(0).refuse,

@@ -2,18 +2,25 @@ package transport
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // maxWait is how long a request without a deadline waits for a token. It is as
-// long as a call of the token endpoint may take (reliability T15).
+// long as a call of the token endpoint may take.
 const maxWait = 10 * time.Second
 
 // RoundTrip sends a request with the token in it, and once more with a new one
@@ -74,7 +81,7 @@ func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token
 	if fresh.Generation == old.Generation || out.rewind() != nil {
 		return first, nil
 	}
-	// headers, cookies and body of the first answer end here (reliability T12)
+	// headers, cookies and body of the first answer end here, so that the caller gets one
 	discard(first)
 	a.Replayed = true
 	if a.Token != nil {
@@ -162,3 +169,164 @@ func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error)
 	a.Cause = nil
 	return resp, nil
 }
+
+// noToken answers in place of the API, which wasn't called or, where received is
+// a status, has refused the last token. When it is the request's time that has
+// run out, there is nobody to answer.
+func (t *Transport) noToken(req *http.Request, a *Attempt, err error, received int) (*http.Response, error) {
+	a.Err, a.Refused = err, received
+	if ctxErr := req.Context().Err(); ctxErr != nil {
+		return nil, ctxErr
+	}
+	// RFC 9209, section 2.3: the first says that nobody was called
+	proxyStatus := "switchboard; error=proxy_internal_response"
+	if received != 0 {
+		proxyStatus = "switchboard; error=proxy_internal_error; received-status=" + strconv.Itoa(received)
+	}
+	resp := made(req, call.NoToken.Status(), call.NoToken, "no token from "+t.Token, proxyStatus)
+	after := time.Second
+	if lack, ok := errors.AsType[*token.NoTokenError](err); ok {
+		after = max(after, lack.RetryAfter)
+	}
+	seconds := int64((after + time.Second - 1) / time.Second)
+	resp.Header["Retry-After"] = []string{strconv.FormatInt(seconds, 10)}
+	return resp, nil
+}
+
+// refuse answers a request that can't be sent because of what is in it. Other
+// errors pass.
+func refuse(req *http.Request, a *Attempt, err error) (*http.Response, error) {
+	bad, ok := errors.AsType[*RequestError](err)
+	if !ok {
+		return nil, err
+	}
+	a.Err = err
+	return made(req, bad.Status, call.BadRequest, bad.Reason, "switchboard; error=http_request_error"), nil
+}
+
+// unsigned are the methods that no token is sent with: an API answers TRACE with
+// the request that it got, token included, and CONNECT opens a tunnel.
+func unsigned(method string) bool {
+	switch len(method) {
+	case len("TRACE"), len("CONNECT"):
+		return strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK") || strings.EqualFold(method, "CONNECT")
+	default:
+		return false
+	}
+}
+
+// refuseMethod answers a request whose method is never sent.
+func refuseMethod(req *http.Request, a *Attempt) (*http.Response, error) {
+	closeBody(req)
+	resp, err := refuse(req, a, &RequestError{http.StatusMethodNotAllowed, "the method " + strings.ToUpper(req.Method) + " is never sent"})
+	resp.Header["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+	return resp, err
+}
+
+// made makes an answer of our own: one line of JSON.
+func made(req *http.Request, status int, outcome call.Outcome, message, proxyStatus string) *http.Response {
+	text, err := json.Marshal(map[string]any{
+		"error": map[string]string{"outcome": string(outcome), "message": message},
+	})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	resp := &http.Response{
+		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
+		StatusCode: status,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type":   {"application/json"},
+			"Content-Length": {strconv.Itoa(len(text))},
+			"Cache-Control":  {"no-store"},
+			"Proxy-Status":   {proxyStatus},
+		},
+		ContentLength: int64(len(text)),
+		Body:          http.NoBody,
+		Request:       req,
+	}
+	if req.Method != http.MethodHead {
+		resp.Body = io.NopCloser(strings.NewReader(string(text)))
+	}
+	return resp
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+const (
+	// maxDiscard is how much of a thrown-away answer is read to keep its
+	// connection; a longer one costs the connection.
+	maxDiscard = 64 << 10
+	// discardWait is how long its end may take. Most of them have come with the
+	// headers.
+	discardWait = 20 * time.Millisecond
+)
+
+// discard throws an answer away. It does not wait for one that doesn't end.
+func discard(resp *http.Response) {
+	if resp.ContentLength == 0 || resp.ContentLength > maxDiscard {
+		_ = resp.Body.Close()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDiscard)
+		_ = resp.Body.Close()
+	}()
+	late := time.NewTimer(discardWait)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+		_ = resp.Body.Close() // which ends the read
+	}
+}
+
+// maxTLSWords is how long an answer may be that says that the port speaks TLS.
+const maxTLSWords = 2 << 10
+
+// tlsPort returns [connerr.ErrTLSPort] when the answer to a plain HTTP request,
+// with status 400, says that the port speaks TLS. Any other answer is put back.
+func tlsPort(resp *http.Response) error {
+	if resp.ContentLength > maxTLSWords || resp.ContentLength == 0 || resp.ContentLength < 0 && !resp.Close {
+		return nil
+	}
+	body := resp.Body
+	begin, err := io.ReadAll(io.LimitReader(body, maxTLSWords))
+	if connerr.SaysTLSPort(begin) {
+		_ = body.Close()
+		return connerr.ErrTLSPort
+	}
+	resp.Body = &resumed{begin: begin, err: err, body: body}
+	return nil
+}
+
+// resumed is a body of which the beginning has been read, maybe to an error.
+type resumed struct {
+	begin []byte
+	err   error
+	body  io.ReadCloser
+}
+
+// Read implements io.Reader.
+func (r *resumed) Read(p []byte) (int, error) {
+	if len(r.begin) > 0 {
+		n := copy(p, r.begin)
+		r.begin = r.begin[n:]
+		return n, nil
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.body.Read(p)
+}
+
+// Close implements io.Closer.
+func (r *resumed) Close() error { return r.body.Close() }

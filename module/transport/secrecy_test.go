@@ -13,8 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// Whatever a client says of the token's header, the API sees our token only
-// (reliability X1).
+// Whatever a client says of the token's header, the API sees our token only.
 func TestSmuggling(t *testing.T) {
 	var mu sync.Mutex
 	var seen []string
@@ -78,7 +77,7 @@ func TestSmuggling(t *testing.T) {
 }
 
 // No log line, error route or answer shows the token, in whatever place it
-// travels (reliability X2).
+// travels.
 func TestNothingShowsTheToken(t *testing.T) {
 	for _, inject := range []string{"", "inject header X-Access-Token", "inject query access_token", "inject body access_token"} {
 		t.Run(inject, func(t *testing.T) {

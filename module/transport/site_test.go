@@ -13,8 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// An answer to a replayed request is one answer, on the wire too (reliability
-// T12).
+// An answer to a replayed request is one answer, on the wire too.
 func TestReplayOnTheWire(t *testing.T) {
 	var api *issuer
 	var calls atomic.Int32

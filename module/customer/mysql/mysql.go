@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
@@ -72,8 +73,36 @@ func (m *MySQL) Identity() string {
 // Location is the server and its database.
 func (m *MySQL) Location() string { return "mysql " + m.location }
 
+// UnmarshalCaddyfile sets up the store from its lines:
+//
+//	mysql <dsn> {
+//		find   <param> <sql>
+//		record <jq>
+//	}
+func (m *MySQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume name
+	if !d.AllArgs(&m.DSN) {
+		return d.Err("customers mysql takes one DSN; write customers mysql {env.CRM_DSN}")
+	}
+	for d.NextBlock(0) {
+		ok, err := m.UnmarshalLine(d, usertables.MySQL)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return d.Errf("unrecognized subdirective '%s' of customers mysql; known are find and record", d.Val())
+		}
+	}
+	if !m.Written() {
+		return d.Err("customers mysql has no find: Switchboard keeps no customers in MySQL, it reads tables of your own; " +
+			"write find tel `SELECT … WHERE phone IN (:variants)`")
+	}
+	return nil
+}
+
 // Interface guards
 var (
-	_ caddy.Provisioner = (*MySQL)(nil)
-	_ customer.Guest    = (*MySQL)(nil)
+	_ caddy.Provisioner     = (*MySQL)(nil)
+	_ customer.Guest        = (*MySQL)(nil)
+	_ caddyfile.Unmarshaler = (*MySQL)(nil)
 )

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,4 +128,27 @@ func (d Dialect) Mark(m *customer.Mark) (text string, args []any) {
 	}
 	return "INSERT INTO " + Imports + " (source, line) VALUES (" + d.param(1) + ", " + d.param(2) +
 		") ON CONFLICT (source) DO UPDATE SET line = excluded.line", []any{m.Source, m.Line}
+}
+
+// Pages makes one sequence of pages, each of which holds the customers behind an
+// id. Nothing is held open between them, so whoever reads may take his time.
+func Pages(page func(after string) ([]*customer.Record, error)) iter.Seq2[*customer.Record, error] {
+	return func(yield func(*customer.Record, error) bool) {
+		for after := ""; ; {
+			records, err := page(after)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(records) == 0 {
+				return
+			}
+			for _, record := range records {
+				if !yield(record, nil) {
+					return
+				}
+			}
+			after = records[len(records)-1].ID
+		}
+	}
 }

@@ -39,8 +39,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// D3: nobody else on the machine reads customers, and nothing is there before
-// the first use.
+// Nobody else on the machine reads customers, and nothing is there before the
+// first use.
 func TestTheFileIsPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "customers.db")
 	s := open(t, path)
@@ -64,7 +64,7 @@ func TestTheFileIsPrivate(t *testing.T) {
 	}
 }
 
-// A statement of a reader can't write, nor reach another file (reliability §7).
+// A statement of a reader can't write, nor reach another file.
 func TestReadersOnlyRead(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "customers.db"))

@@ -2,11 +2,18 @@ package usertables
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
@@ -173,5 +180,133 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Interface guard
-var _ customer.Store = (*store)(nil)
+// recordOf makes a customer of a row. Its errors hold nothing of the row.
+func (l *Lookup) recordOf(ctx context.Context, row map[string]any) (*customer.Record, error) {
+	out, err := l.record.Run(ctx, row)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	object, ok := out.(map[string]any)
+	if !ok {
+		return nil, errors.New("record gives no object")
+	}
+	r := new(customer.Record)
+	for name, v := range object {
+		value, err := text(v)
+		if err != nil {
+			if customer.FieldOf(name) == nil {
+				name = "a custom field"
+			}
+			return nil, fmt.Errorf("record: %s: %w", name, err)
+		}
+		if value != "" {
+			r.Set(name, value)
+		}
+	}
+	err = r.Normalize()
+	switch {
+	case errors.Is(err, customer.ErrNoID):
+		return nil, errors.New("record gives no id")
+	case err != nil:
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	return r, nil
+}
+
+// text is a value as a customer's field: null is not known, a list or an object
+// is its JSON.
+func text(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case int:
+		return strconv.Itoa(v), nil
+	case json.Number:
+		return v.String(), nil
+	case *big.Int:
+		return v.String(), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", nil
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	default:
+		b, err := jq.Encode(nil, v, jq.Limits{})
+		return string(b), err
+	}
+}
+
+// What columns hold becomes what jq knows: nil, bool, int, float64, json.Number,
+// string, []any and map[string]any. Anything else would stop a program.
+
+// Bounds of one column.
+const (
+	maxColumn = 1 << 20 // bytes
+	maxDigits = 64      // of a number; a longer one is text, as it is slow to compute with
+)
+
+var (
+	errColumnTooLarge = errors.New("holds more than 1 MiB; select only what record needs")
+	errColumnType     = errors.New("has a type that can't be read; cast it to text")
+)
+
+// number is a number by its digits, so that it stays what it is.
+func number(digits string) any {
+	switch {
+	case len(digits) > maxDigits:
+		return digits
+	case digits == "" || strings.Trim(digits, "+-.0123456789eE") != "": // NaN, Infinity
+		return nil
+	}
+	return json.Number(digits)
+}
+
+// float is a floating-point number; what is none in JSON is null.
+func float(f float64, bits int) any {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return nil
+	case bits == 32: // as many digits as it has
+		return json.Number(strconv.FormatFloat(f, 'g', -1, 32))
+	}
+	return f
+}
+
+// bytes are base64, as in JSON.
+func bytes(b []byte) (any, error) {
+	if len(b) > maxColumn {
+		return nil, errColumnTooLarge
+	}
+	return base64.StdEncoding.EncodeToString(b), nil
+}
+
+func plain(s string) (any, error) {
+	if len(s) > maxColumn {
+		return nil, errColumnTooLarge
+	}
+	return strings.ToValidUTF8(s, "\uFFFD"), nil
+}
+
+// document is JSON, with the digits of its numbers. What is no JSON, or too
+// large for a program, stays text.
+func document(data []byte) (any, error) {
+	if v, err := jq.Decode(data, jq.Limits{Bytes: maxColumn}); err == nil {
+		return v, nil
+	}
+	return plain(string(data))
+}
+
+// moment is a time in RFC 3339, in UTC. So is one that came without a zone.
+func moment(t time.Time) any { return t.UTC().Format(time.RFC3339Nano) }
+
+// day is a date without a time.
+func day(t time.Time) any { return t.Format(time.DateOnly) }
+
+// Interface guards
+var (
+	_ customer.Store = (*store)(nil)
+)

@@ -164,8 +164,8 @@ func TestDeadTokenIsReplacedInTheBackground(t *testing.T) {
 	})
 }
 
-// The fault table's WeChat row: two systems with the same credentials throw
-// each other out. The ping-pong is bounded, and told.
+// Two systems with the same credentials throw each other out, where a sign-in ends
+// the token before, as WeChat's does. The ping-pong is bounded, and told.
 func TestAnotherSystemStealsTheToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newMemory()

@@ -17,7 +17,7 @@ import (
 //go:embed dialects/*.caddyfile
 var dialectFiles embed.FS
 
-// defaultDialect is the protocol of the document.
+// defaultDialect is the protocol in docs/protocol.md.
 const defaultDialect = "signed"
 
 // Dialect is a token protocol: the settings that a source inherits from it.

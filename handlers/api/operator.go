@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/program"
+)
+
+// Test implements [switchboard.API]: a call on the way of all calls, except that
+// nobody asks who calls. What isn't a read is a dry run, unless it is to be live.
+func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
+	trial := &endpoint.TestOptions{NoCache: t.NoCache}
+	p, err := endpoint.NewTestRequest(ctx, t, trial, a.server)
+	if err != nil {
+		return adminapi.Trace{}, err
+	}
+	switch {
+	case t.DryRun:
+		trial.DryRun, trial.DryRunReason = true, "a dry run: the API was not called"
+	case !t.Live && !a.reads(p.R.Method):
+		trial.DryRun, trial.DryRunReason = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
+	}
+	if t.FreshToken && a.source != nil && a.source.HasToken() {
+		if err := a.source.Renew(ctx); err != nil {
+			return adminapi.Trace{}, fmt.Errorf("renewing token %s: %w", a.Token, err)
+		}
+	}
+
+	c := a.begin(p.W, p.R)
+	defer c.end()
+	_ = c.receive() && c.require() && c.call.ServeCached(c) && c.work()
+	if err := c.answer(); err != nil {
+		return adminapi.Trace{}, err
+	}
+	return p.Trace(ctx, &c.call, c.asked(), c.secrets(), c.requireSteps()...), nil
+}
+
+// reads reports whether the API's request changes nothing. A cache is the word of
+// the user's that a POST is a lookup.
+func (a *API) reads(of string) bool {
+	method := a.method(of)
+	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil
+}
+
+// Playground implements [switchboard.API].
+func (a *API) Playground() switchboard.Playground {
+	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
+	if a.last != nil {
+		b.Sample = a.last.kept.Load()
+	}
+	return b
+}
+
+// Describe implements [switchboard.API].
+func (a *API) Describe(to *adminapi.API) {
+	to.Description = a.Description
+	described := a.describeParams()
+	for _, param := range described {
+		to.Params = append(to.Params, param.Name)
+	}
+	if len(a.Params) > 0 || a.Require != nil {
+		to.Parameters = described
+	}
+	to.CacheHint = a.route.CacheHint()
+}
+
+// WriteOutput implements [switchboard.API].
+func (a *API) WriteOutput(v any, system string, to *switchboard.PlaygroundResult) {
+	outcome := call.OK
+	if v == nil && a.programs.notFound == nil {
+		outcome = call.NotFound
+	}
+	text, style, err := a.route.Preview(&a.Settings, system, outcome, v)
+	to.Outcome, to.Format, to.Limit = string(outcome), style.Format.String(), style.Limit
+	if err != nil {
+		to.Refused = err.Error()
+		return
+	}
+	to.Text = string(text)
+}

@@ -1,0 +1,259 @@
+package endpoint
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+)
+
+// Rehearsal is a test on its way through a handler: the request of a phone system,
+// and where its answer goes.
+type TestRequest struct {
+	R       *http.Request
+	W       http.ResponseWriter
+	Options *TestOptions
+
+	written *answerWriter
+}
+
+// Rehearse prepares a test. The server is the one that the handler is written in,
+// or nil.
+func NewTestRequest(ctx context.Context, t adminapi.Test, trial *TestOptions, server *caddyhttp.Server) (*TestRequest, error) {
+	r, err := testRequest(WithTest(ctx, trial), t)
+	if err != nil {
+		return nil, err
+	}
+	if server == nil {
+		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
+	}
+	w := &answerWriter{header: make(http.Header)}
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, server)
+	for name, v := range t.Vars {
+		caddyhttp.SetVar(r.Context(), name, v)
+	}
+	return &TestRequest{R: r, W: w, Options: trial, written: w}, nil
+}
+
+// Trace puts the steps of a test together, when the call is done. Asked says that
+// the work was done, by this call or one forked from it; checks are the handler's
+// own steps before that.
+func (p *TestRequest) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
+	trace := adminapi.Trace{
+		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: c.check(),
+		MS: adminapi.Millis(time.Since(c.started)), Steps: c.RequestSteps(asked, secrets, checks...),
+	}
+	ended := endedIn(trace.Steps, c.Outcome)
+	if asked {
+		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up
+		defer cancel()
+		work := p.Options.Work(wait)
+		trace.Steps = append(trace.Steps, work...)
+		ended = work == nil || endedIn(work, c.Outcome)
+	}
+	if c.Outcome == call.DryRun {
+		return trace
+	}
+	text := p.written.body.Bytes()
+	trace.Status = p.written.status
+	trace.Answer = c.Route.asJSON(text)
+	trace.Steps = append(trace.Steps, c.answerSteps(text, ended, secrets)...)
+	return trace
+}
+
+// asJSON is an answer as a member of a JSON document: itself, or a text of it.
+func (r *Route) asJSON(text []byte) json.RawMessage {
+	if (r.isJSON() || bytes.HasPrefix(text, []byte("{"))) && json.Valid(text) {
+		return text
+	}
+	quoted, err := jq.Encode(nil, string(text), jq.Limits{})
+	if err != nil {
+		return nil
+	}
+	return quoted
+}
+
+// testRequest is the request of a phone system that sends these params: texts and
+// numbers in the query, anything else as JSON.
+func testRequest(ctx context.Context, t adminapi.Test) (*http.Request, error) {
+	method, path := strings.ToUpper(t.Method), t.Path
+	query, flat := asQuery(t.Params)
+	if method == "" {
+		method = http.MethodGet
+		if !flat {
+			method = http.MethodPost
+		}
+	}
+	if path == "" {
+		path = "/"
+	}
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New("path must begin with /")
+	}
+	var body []byte
+	switch {
+	case method != http.MethodGet && method != http.MethodHead:
+		text, err := jq.Encode(nil, orEmpty(t.Params), jq.Limits{})
+		if err != nil {
+			return nil, errors.New("params can't be written as JSON")
+		}
+		body = text
+	case !flat:
+		return nil, errors.New("a GET carries params that are texts and numbers; use POST")
+	case query != "":
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		path += separator + query
+	}
+	r, err := http.NewRequestWithContext(context.WithValue(ctx, http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})),
+		method, "http://localhost"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("method or path can't be used in a request")
+	}
+	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
+	r.URL.Scheme, r.URL.Host = "", "" // as of a request that came in
+	if len(body) > 0 {
+		r.Header.Set("Content-Type", "application/json")
+	} else {
+		r.Body = http.NoBody
+	}
+	for name, value := range t.Headers {
+		if !httpguts.ValidHeaderFieldName(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, fmt.Errorf("%q is not a header", name)
+		}
+		r.Header.Set(name, value)
+	}
+	return r, nil
+}
+
+func orEmpty(params map[string]any) map[string]any {
+	if params == nil {
+		return map[string]any{}
+	}
+	return params
+}
+
+// asQuery writes params as a query, if they are texts and numbers.
+func asQuery(params map[string]any) (query string, flat bool) {
+	values := make(url.Values, len(params))
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		s, err := jqhttp.Scalar(params[name])
+		if _, isBool := params[name].(bool); err != nil || isBool {
+			return "", false
+		}
+		values.Set(name, s)
+	}
+	return values.Encode(), true
+}
+
+// answerWriter keeps the answer of a test.
+type answerWriter struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *answerWriter) Header() http.Header { return w.header }
+
+func (w *answerWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *answerWriter) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// Trial is what a test asks of a call, and what it is told of it. It is in the
+// context of the test's request, and nowhere else: a call without one is not
+// traced.
+type TestOptions struct {
+	DryRun       bool   // stop before the API is called
+	DryRunReason string // why it is a dry run: its reason
+	NoCache      bool   // ask the API, whatever is cached, and keep nothing
+
+	began    time.Time       // when the test was asked for
+	work     []adminapi.Step // once told
+	recorded chan struct{}
+}
+
+type testKey struct{}
+
+// WithTrial returns a context for a call that is traced.
+func WithTest(ctx context.Context, t *TestOptions) context.Context {
+	t.recorded, t.began = make(chan struct{}), time.Now()
+	return context.WithValue(ctx, testKey{}, t)
+}
+
+// apart returns a context for work that a test has begun and doesn't wait for: it
+// is no traffic either, and nobody reads its steps.
+func (t *TestOptions) detached(ctx context.Context) context.Context {
+	if t == nil {
+		return ctx
+	}
+	return WithTest(ctx, new(TestOptions))
+}
+
+func testOf(ctx context.Context) *TestOptions {
+	t, _ := ctx.Value(testKey{}).(*TestOptions)
+	return t
+}
+
+// logged marks the line of a test.
+func (t *TestOptions) logged() zap.Field {
+	if t == nil {
+		return zap.Skip()
+	}
+	return zap.Bool("test", true)
+}
+
+// asksAnew reports whether the cache is to be left alone.
+func (t *TestOptions) bypassesCache() bool { return t != nil && (t.DryRun || t.NoCache) }
+
+// Tell notes the steps of the work: what is between the cache and the contract. A
+// trial has one work, which tells once.
+func (t *TestOptions) record(steps []adminapi.Step) {
+	if t != nil {
+		t.work = steps
+		close(t.recorded)
+	}
+}
+
+// Told keeps the steps of the call's work, and tells them to who watches it.
+func (c *Call) RecordSteps(steps []adminapi.Step) {
+	c.Work = steps
+	c.Test.record(steps)
+}
+
+// Work returns the steps of the work, once they are told; none when ctx ends before.
+func (t *TestOptions) Work(ctx context.Context) []adminapi.Step {
+	select {
+	case <-t.recorded:
+		return t.work
+	case <-ctx.Done():
+		return nil
+	}
+}

@@ -1,0 +1,224 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/customer"
+	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
+)
+
+type importParams struct {
+	format  string
+	rejects string
+	batch   int
+}
+
+func (p *place) importing() *cobra.Command {
+	var params importParams
+	cmd := &cobra.Command{
+		Use:   "import [FILE | -]",
+		Short: "Imports customers from a CSV, NDJSON or JSON file",
+		Long: `Imports customers from a file or, with - or without one, from stdin.
+
+The first line of a CSV names the fields, as in id,tel,email,nick; other names
+are the ids of custom fields. NDJSON is one JSON object a line, with the same
+names; one JSON array of such objects is read, too. A row replaces the customer
+with its id.
+
+An import that was interrupted, as by Ctrl-C, continues where it was when the same command is
+run again; one from stdin begins anew, with the same result.
+
+Rows that are no customers go into a file of their own, each with its line and
+the reason, and the exit status is 1. Customers whose telephone number or email
+can't be searched are imported; the summary counts them, with the first line.`,
+		Example: "  caddy switchboard customers import customers.csv\n" +
+			"  zcat customers.ndjson.gz | caddy switchboard customers import --rejects bad.ndjson",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd)
+			defer stop()
+			name := "-"
+			if len(args) > 0 {
+				name = args[0]
+			}
+			if params.batch < 1 || params.batch > 100_000 {
+				return errors.New("--batch is not between 1 and 100000")
+			}
+			return p.withDirectory(ctx, cmd.ErrOrStderr(), func(d *customer.Directory) error {
+				w, err := d.Writer()
+				if err != nil {
+					return err
+				}
+				return params.run(ctx, cmd, w, d.Region(), name)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: what it looks like")
+	cmd.Flags().StringVar(&params.rejects, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
+	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers in a transaction")
+	return cmd
+}
+
+func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, region phone.Region, name string) (err error) {
+	format, err := exchange.ParseFormat(params.format)
+	if err != nil {
+		return err
+	}
+	src := exchange.Source{Reader: cmd.InOrStdin()}
+	if name == "-" {
+		name = "stdin"
+	} else {
+		f, err := os.Open(name) //nolint:gosec // the operator names it
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if src, err = exchange.FromFile(f); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	src.Format = format
+	rejects := &exchange.Rejects{Path: params.rejects, Name: name}
+	if params.rejects != "" && same(params.rejects, name) {
+		return errors.New("--rejects names the file that is imported")
+	}
+	show := newProgress(cmd.ErrOrStderr(), "customers imported")
+	importer := exchange.Importer{
+		Store: w, Region: region, Batch: params.batch, Rejects: rejects,
+		Progress: func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) },
+		Custom: func(ids []string) {
+			fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
+		},
+		Unsearchable: func(u exchange.Unsearchable) {
+			show.clear()
+			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s can't be searched: it is not %s\n", u.First, u.Field, searchable[u.Field])
+		},
+	}
+	result, err := importer.Run(ctx, src)
+	show.end()
+	if err != nil && ctx.Err() != nil {
+		err = errStopped
+	}
+	err = errors.Join(err, rejects.Close())
+	return summary(cmd.OutOrStdout(), result, rejects.Path, name, src.ID != "", err)
+}
+
+// searchable says what a field holds that can be searched.
+var searchable = map[string]string{
+	string(customer.ByTel):   "a valid telephone number, in the region of the configuration or with its country code",
+	string(customer.ByEmail): "an email address",
+}
+
+// summary prints what an import did, and turns what is not as it should be into
+// an error.
+func summary(to io.Writer, result exchange.Result, rejects, name string, resumable bool, err error) error {
+	if result.Resumed > 0 {
+		fmt.Fprintf(to, "continued behind line %d\n", result.Resumed)
+	}
+	fmt.Fprintf(to, "imported %s, rejected %s\n", humanize.Comma(result.Stored), humanize.Comma(result.Rejected))
+	for _, u := range result.Unsearchable {
+		fmt.Fprintln(to, u)
+	}
+	switch {
+	case errors.Is(err, errStopped) && result.Line == 0:
+		return fmt.Errorf("%s: stopped before the first rows were stored; run the same command again", name)
+	case errors.Is(err, errStopped) && resumable:
+		return fmt.Errorf("%s: stopped at row %d; run the same command again", name, result.Line)
+	case errors.Is(err, errStopped):
+		return fmt.Errorf("%s: stopped at row %d; run the same command again, which begins anew", name, result.Line)
+	case err != nil && resumable && result.Stored+result.Resumed > 0:
+		return fmt.Errorf("%s: %w; run the same command again to continue", name, err)
+	case err != nil:
+		return fmt.Errorf("%s: %w", name, err)
+	case result.Rejected > 0:
+		return fmt.Errorf("%s: some rows are no customers; they are in %s, with the reasons", name, rejects)
+	}
+	return nil
+}
+
+func same(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return filepath.Clean(a) == filepath.Clean(b) || errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// every is how often a line is written where no terminal is.
+const every = 5 * time.Second
+
+// progress shows how far something is, with its rate and the time that remains:
+// as a bar on a terminal, else as a line from time to time.
+type progress struct {
+	to    io.Writer
+	what  string
+	begun time.Time
+	last  time.Time
+	bar   *progressbar.ProgressBar
+	tty   bool
+}
+
+func newProgress(to io.Writer, what string) *progress {
+	now := time.Now()
+	f, ok := to.(*os.File)
+	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+// bytes is for what is measured by the bytes read: rows says how many customers
+// they were.
+func (p *progress) bytes(done, size, rows int64) { p.show(done, size, rows) }
+
+// rows is for what is measured by its customers.
+func (p *progress) rows(done, total int64) { p.show(done, total, done) }
+
+func (p *progress) show(done, size, rows int64) {
+	now := time.Now()
+	rate := float64(rows) / max(now.Sub(p.begun).Seconds(), 0.001)
+	text := fmt.Sprintf("%s %s, %s/s", humanize.Comma(rows), p.what, humanize.Comma(int64(rate)))
+	if p.tty {
+		if p.bar == nil {
+			if size <= 0 {
+				size = -1
+			}
+			p.bar = progressbar.NewOptions64(size, progressbar.OptionSetWriter(p.to), progressbar.OptionClearOnFinish(),
+				progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(100*time.Millisecond))
+		}
+		p.bar.Describe(text)
+		_ = p.bar.Set64(done) // it is only to be looked at
+		return
+	}
+	if now.Sub(p.last) < every {
+		return
+	}
+	p.last = now
+	if done > 0 && size > 0 {
+		left := time.Duration(float64(now.Sub(p.begun)) * float64(size-done) / float64(done)).Round(time.Second)
+		text += fmt.Sprintf(", %d%%, %v left", 100*done/size, max(left, 0))
+	}
+	fmt.Fprintln(p.to, text)
+}
+
+// clear takes the bar away until it is shown again, so that a line can be written.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+// end takes the bar away.
+func (p *progress) end() {
+	if p.bar != nil {
+		_ = p.bar.Finish()
+	}
+}

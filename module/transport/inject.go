@@ -1,0 +1,390 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"hash/maphash"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// maxReplay is how many bytes of a request body are kept for a second try, and
+// how large a body may be that the token is written into.
+const maxReplay = 1 << 20
+
+// outgoing is a request on its way to the API, for one try or two.
+type outgoing struct {
+	req *http.Request
+	// body and trailer are those of the next try.
+	body    io.ReadCloser
+	trailer http.Header
+	// announced is the client's trailer before the body has been read.
+	announced http.Header
+	record    *rewinder // nil: the body isn't recorded
+	doc       *document // instead, when the token goes into the body
+}
+
+// prepare gets a request's body ready for as many tries as there may be. When
+// it fails, it has closed the body.
+func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
+	req := out.req
+	if t.inject.Where == token.InBody {
+		out.doc, err = readDocument(req, maxReplay)
+		return err
+	}
+	if !out.hasBody() {
+		return nil
+	}
+	limit := maxReplay
+	if !t.replays(a) || req.ContentLength > maxReplay || req.GetBody != nil {
+		limit = 0
+	}
+	var trailer func() http.Header
+	if t.inject.Where == token.InHeader && req.Trailer != nil && (len(req.Trailer) > 0 || req.ContentLength < 0) {
+		trailer = func() http.Header { return withoutTrailer(req.Trailer, t.inject.Name) }
+		out.announced = trailer()
+	}
+	if limit == 0 && trailer == nil {
+		return nil
+	}
+	out.record = newRewinder(req.Body, req.ContentLength, limit, trailer)
+	return out.rewind()
+}
+
+// replays tells whether a second try is the transport's to make. Where it
+// injects nothing, the token is somewhere in the handler's request.
+func (t *Transport) replays(a *Attempt) bool {
+	return !a.NoReplay && !a.Replayed && t.inject.Where != token.InNone
+}
+
+var numberSeed = maphash.MakeSeed()
+
+// number stands for what the request asks: two requests for the same have the
+// same number. Where the request depends on the token or the time, because it is
+// signed, it is that of the caller's params.
+func (out *outgoing) number(a *Attempt) uint64 {
+	var h maphash.Hash
+	h.SetSeed(numberSeed)
+	_, _ = h.WriteString(out.req.Method + " " + out.req.URL.Host + out.req.URL.Path + "?")
+	if a.NoReplay && a.Params != nil {
+		if text, err := json.Marshal(a.Params); err == nil {
+			_, _ = h.Write(text)
+		}
+		return h.Sum64()
+	}
+	_, _ = h.WriteString(out.req.URL.RawQuery + "\n")
+	switch {
+	case out.doc != nil:
+		_, _ = h.Write(out.doc.text)
+	case out.record != nil:
+		_, _ = h.Write(out.record.recorded())
+	case out.req.GetBody != nil:
+		if body, err := out.req.GetBody(); err == nil {
+			_, _ = io.CopyN(&h, body, maxReplay)
+			_ = body.Close()
+		}
+	}
+	return h.Sum64()
+}
+
+func (out *outgoing) hasBody() bool { return out.req.Body != nil && out.req.Body != http.NoBody }
+
+// repeatable tells whether the body can be sent again, as far as it is known.
+func (out *outgoing) repeatable() bool {
+	return out.doc != nil || !out.hasBody() || out.req.GetBody != nil || out.record != nil && !out.record.isLost()
+}
+
+// rewind begins the body anew, for the next try. The try before must not be
+// waited for any more.
+func (out *outgoing) rewind() (err error) {
+	switch {
+	case out.doc != nil || !out.hasBody():
+	case out.record != nil:
+		out.trailer = maps.Clone(out.announced)
+		out.body, err = out.record.view(out.trailer)
+	case out.req.GetBody != nil:
+		out.body, err = out.req.GetBody()
+	default:
+		err = errNotKept
+	}
+	return err
+}
+
+// settle says that no further try follows.
+func (out *outgoing) settle() {
+	if out.record != nil {
+		out.record.settle()
+	}
+}
+
+// sign makes the request of one try: a copy, with header and URL of its own,
+// that holds the token.
+func (t *Transport) sign(out *outgoing, tok *token.Token) (*http.Request, error) {
+	try := out.req.WithContext(out.req.Context())
+	try.Body, try.Trailer = out.body, out.trailer
+	if record := out.record; record != nil && out.trailer == nil {
+		// lets net/http repeat what a closing connection has not taken
+		try.GetBody = func() (io.ReadCloser, error) { return record.view(nil) }
+	}
+	value := t.inject.Prefix + tok.Access + t.inject.Suffix
+	switch t.inject.Where {
+	case token.InHeader:
+		try.Header = withHeader(try.Header, t.inject.Name, value)
+	case token.InQuery:
+		try.URL = new(*try.URL)
+		try.URL.RawQuery = withParameter(try.URL.RawQuery, t.inject.Name, value)
+	case token.InBody:
+		if err := out.doc.writeInto(try, t.inject.Name, value); err != nil {
+			return nil, err
+		}
+	}
+	if t.rule.program != nil {
+		if accept := try.Header["Accept-Encoding"]; accept != nil {
+			if t.inject.Where != token.InHeader {
+				try.Header = maps.Clone(try.Header)
+			}
+			try.Header["Accept-Encoding"] = readable(accept)
+		}
+	}
+	return try, nil
+}
+
+// writeInto gives a request the document as its body, with the token in it.
+func (d *document) writeInto(r *http.Request, name, value string) error {
+	text, err := d.with(name, value)
+	if err != nil {
+		return err
+	}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+	r.Body, _ = r.GetBody()
+	r.ContentLength, r.TransferEncoding, r.Trailer = int64(len(text)), nil, nil
+	r.Header = maps.Clone(r.Header)
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	// digests of the body as it was
+	for _, field := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Trailer"} {
+		delete(r.Header, field)
+	}
+	if r.Header.Get("Content-Type") == "" {
+		r.Header["Content-Type"] = []string{contentType}
+	}
+	return nil
+}
+
+// connectionFields list other header fields by name. A client that names the
+// token's field there asks the next hop to drop it.
+var connectionFields = []string{"Connection", "Trailer", "Te"}
+
+// withHeader returns a copy of h in which name has value and nothing else
+// claims to be it: no copy of the client's in any spelling, no field that asks
+// for its removal. The slices of other fields are shared with h.
+func withHeader(h http.Header, name, value string) http.Header {
+	out := maps.Clone(h)
+	if out == nil {
+		out = make(http.Header, 1)
+	}
+	for key := range out {
+		if sameField(key, name) {
+			delete(out, key)
+		}
+	}
+	for _, field := range connectionFields {
+		if lines, ok := out[field]; ok {
+			if lines = withoutMember(lines, name); len(lines) == 0 {
+				delete(out, field)
+			} else {
+				out[field] = lines
+			}
+		}
+	}
+	out[name] = []string{value}
+	return out
+}
+
+// withoutTrailer returns a copy of a trailer without the fields that could be
+// taken for name: recipients may merge a trailer into the header (RFC 9110,
+// section 6.5.2).
+func withoutTrailer(trailer http.Header, name string) http.Header {
+	out := make(http.Header, len(trailer))
+	for key, lines := range trailer {
+		if !sameField(key, name) {
+			out[key] = lines
+		}
+	}
+	return out
+}
+
+// withoutMember returns lines, the values of a comma-separated field, without
+// the members that spell name. It returns lines itself when there are none.
+func withoutMember(lines []string, name string) []string {
+	spells := func(member string) bool { return sameField(strings.TrimSpace(member), name) }
+	if !slices.ContainsFunc(lines, func(line string) bool {
+		return slices.ContainsFunc(strings.Split(line, ","), spells)
+	}) {
+		return lines
+	}
+	var kept []string
+	for _, line := range lines {
+		members := slices.DeleteFunc(strings.Split(line, ","), spells)
+		if len(members) > 0 {
+			kept = append(kept, strings.TrimSpace(strings.Join(members, ",")))
+		}
+	}
+	return kept
+}
+
+// sameField tells whether a server could take one field name for the other.
+// Case never counts; CGI and its heirs also can't tell a hyphen from an
+// underscore or another sign.
+func sameField(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldField(a[i]) != foldField(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldField(c byte) byte {
+	switch {
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		return c
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	default:
+		return '-'
+	}
+}
+
+// withParameter returns a raw query, or a form body, in which name has value
+// and that once, at the end. The client's copies are gone however they are
+// spelled; everything else stays byte for byte and in its order, so that a
+// signature over it still fits.
+func withParameter(raw, name, value string) string {
+	kept := withoutParameter(raw, name)
+	if kept != "" {
+		kept += "&"
+	}
+	return kept + escapeParameter(name) + "=" + escapeParameter(value)
+}
+
+// withoutParameter returns a raw query without the parts that spell name.
+func withoutParameter(raw, name string) string {
+	var out strings.Builder
+	out.Grow(len(raw))
+	wrote := false
+	// Some servers still split at semicolons, so a copy may stand after one.
+	for start, separator := 0, byte(0); ; {
+		end := len(raw)
+		if i := strings.IndexAny(raw[start:], "&;"); i >= 0 {
+			end = start + i
+		}
+		if part := raw[start:end]; !spellsParameter(part, name) {
+			if wrote {
+				out.WriteByte(separator)
+			}
+			out.WriteString(part)
+			wrote = true
+		}
+		if end == len(raw) {
+			break
+		}
+		separator, start = raw[end], end+1
+	}
+	return out.String()
+}
+
+// hideParameter takes a parameter out of the URLs in an answer's header. A
+// server that redirects to another path or scheme repeats the query, and with it
+// the token, to the client.
+func hideParameter(h http.Header, name string) {
+	for _, field := range []string{"Location", "Content-Location"} {
+		for i, line := range h[field] {
+			rest, fragment, hasFragment := strings.Cut(line, "#")
+			path, query, hasQuery := strings.Cut(rest, "?")
+			if !hasQuery {
+				continue
+			}
+			kept := withoutParameter(query, name)
+			if kept == query {
+				continue
+			}
+			line = path
+			if kept != "" {
+				line += "?" + kept
+			}
+			if hasFragment {
+				line += "#" + fragment
+			}
+			h[field][i] = line
+		}
+	}
+}
+
+// escapeParameter encodes for a query and for a form alike: `%20` is a blank to
+// every reader, `+` is not.
+func escapeParameter(s string) string {
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+}
+
+// spellsParameter tells whether a part of a query, `key` or `key=value`, is one
+// that a server could take for name: encoded (`%61ccess_token`), in another
+// case, or as an array (`access_token[]`).
+func spellsParameter(part, name string) bool {
+	key, _, _ := strings.Cut(part, "=")
+	if strings.ContainsAny(key, "%+") {
+		key = unescapeKey(key)
+	}
+	key, _, _ = strings.Cut(key, "[")
+	return strings.EqualFold(strings.TrimSpace(key), name)
+}
+
+// unescapeKey decodes as leniently as the most lenient server does: a broken
+// escape stands for itself, and `%u0061` is a letter.
+func unescapeKey(key string) string {
+	var out strings.Builder
+	out.Grow(len(key))
+	for i := 0; i < len(key); i++ {
+		switch key[i] {
+		case '+':
+			out.WriteByte(' ')
+			continue
+		case '%':
+			if b := unhex(key, i+1, 2); b != nil {
+				out.Write(b)
+				i += 2
+				continue
+			}
+			if b := unhex(key, i+2, 4); b != nil && key[i+1]|0x20 == 'u' {
+				out.WriteRune(rune(b[0])<<8 | rune(b[1]))
+				i += 5
+				continue
+			}
+		}
+		out.WriteByte(key[i])
+	}
+	return out.String()
+}
+
+// unhex decodes n hexadecimal digits of s from start; nil when there are none.
+func unhex(s string, start, n int) []byte {
+	if start+n > len(s) {
+		return nil
+	}
+	b, err := hex.DecodeString(s[start : start+n])
+	if err != nil {
+		return nil
+	}
+	return b
+}
