@@ -13,7 +13,7 @@ var (
 	errBackingOff    = errors.New("backing off")
 )
 
-// hold is how long no call may be made, and why; 0 when one may. A wait that is
+// backoffLeft returns how long no call may be made, and why; 0 when one may. A wait that is
 // longer than it can be means that the wall clock was set back; it is over
 // then. The caller holds k.mu.
 func (k *Keeper) backoffLeft(now time.Time) (wait time.Duration, cause error) {
@@ -27,12 +27,12 @@ func (k *Keeper) backoffLeft(now time.Time) (wait time.Duration, cause error) {
 	return wait, cause
 }
 
-// pause lets no call be made for so long. The caller holds k.mu.
+// startBackoff lets no call be made for so long. The caller holds k.mu.
 func (k *Keeper) startBackoff(now time.Time, wait time.Duration) {
 	k.backoffUntil, k.backoffFor = now.Add(wait), wait
 }
 
-// release ends the wait after failures. The caller holds k.mu.
+// endBackoff ends the wait after failures. The caller holds k.mu.
 func (k *Keeper) endBackoff() {
 	k.failures, k.lastErr, k.backoffUntil, k.quickRetries = 0, nil, time.Time{}, 0
 }
@@ -46,12 +46,12 @@ func (k *Keeper) refusedCause() error {
 	return errRefusedBefore
 }
 
-// refusedNow tells whether the wait is for a refusal. The caller holds k.mu.
+// signInRefused reports whether signing in was refused and is not tried yet. The caller holds k.mu.
 func (k *Keeper) signInRefused() bool {
 	return k.record.RefusedUntil.After(k.now())
 }
 
-// This file is arithmetic only: when to renew, when to try again. Random
+// What follows is arithmetic only: when to renew, when to try again. Random
 // numbers come in as r in [0, 1).
 
 const (
@@ -63,7 +63,7 @@ const (
 	// shortestBackoff and longestBackoff bound the wait after any other failure.
 	shortestBackoff = time.Second
 	longestBackoff  = time.Minute
-	// quickTries is how often a renewal that failed while a token was held is
+	// maxQuickRetries is how often a renewal that failed while a token was held is
 	// tried again a second apart, once that token has ended: its end is by our
 	// clock, and by the endpoint's a moment later.
 	maxQuickRetries = 2
@@ -122,7 +122,7 @@ func unchangedPause(remaining time.Duration, r float64) time.Duration {
 	return max(10*time.Second, scale(remaining, 0.25+0.25*r))
 }
 
-// backoff is the wait after the nth failure in a row: exponential, jittered
+// backoffAfter is the wait after the nth failure in a row: exponential, jittered
 // over the upper three quarters. Jitter from zero would be 30 calls and more
 // in 10 minutes; this is about 20.
 func backoffAfter(n int, r float64) time.Duration {
@@ -134,7 +134,7 @@ func backoffAfter(n int, r float64) time.Duration {
 	return low + scale(top-low, r)
 }
 
-// refusal is the wait after the nth refused sign-in in a row: retry_refused,
+// refusalWait is the wait after the nth refused sign-in in a row: retry_refused,
 // doubling up to an hour, because a wrong secret can lock an account.
 func refusalWait(n int, base time.Duration) time.Duration {
 	for ; n > 1 && base < token.MaxWait; n-- {

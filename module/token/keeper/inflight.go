@@ -5,29 +5,30 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/switchboard-ivr/switchboard/module/storage"
 	"github.com/switchboard-ivr/switchboard/module/token"
-
-	"go.uber.org/zap"
 )
 
-// flight is one renewal, shared by all who need its result. Its worker is a
-// goroutine of its own: no caller's end ends it, a panic in it is an error for
+// inflight is one renewal under way, shared by all who need its result. It runs in a
+// goroutine of its own: it goes on when a caller leaves, a panic in it is an error for
 // everybody, and each caller waits on its own context.
 type inflight struct {
 	done     chan struct{}
 	err      error  // valid after done
+	store    *store // nil without a storage
 	replaces uint64 // the generation to replace
 	forced   bool   // whatever the state
 	saveOnly bool   // not a renewal: it changes nothing in the schedule
 }
 
-// settles tells, when the flight is done, whether it tried to renew.
+// attempted reports, when the work is done, whether it tried to renew.
 func (f *inflight) attempted() bool {
 	return !f.saveOnly && !errors.Is(f.err, errTooEarly) && !errors.Is(f.err, errElsewhere)
 }
 
-// outcome is how a flight ended.
+// outcome is the result of the work in flight.
 type outcome struct {
 	how   string
 	token *token.Token // the token that is served now, if it changed
@@ -35,7 +36,7 @@ type outcome struct {
 }
 
 var (
-	// errHeld: no call may be made yet. The state tells until when and why.
+	// errTooEarly: no call may be made yet. The state says until when and why.
 	errTooEarly = errors.New("waiting before the next attempt")
 	// errElsewhere: another instance sent the refresh token a moment ago.
 	errElsewhere = errors.New("another instance is renewing")
@@ -45,7 +46,7 @@ var (
 	errRenewal   = errors.New("the renewal gave no valid token")
 )
 
-// await is Token without a valid token.
+// waitForToken is Token when no valid token is held.
 func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 	if !k.renewable() {
 		return nil, &token.NoTokenError{Source: k.policy.Name, RetryAfter: token.MaxWait, Cause: errNothing}
@@ -60,7 +61,6 @@ func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 		k.wanted = true
 		changed := k.changed
 		var done <-chan struct{}
-		var timer *time.Timer
 		var expire <-chan time.Time
 		wait, cause := k.backoffLeft(k.now())
 		if wait > 0 && k.inflight == nil {
@@ -68,8 +68,7 @@ func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 				k.mu.Unlock()
 				return nil, &token.NoTokenError{Source: k.policy.Name, RetryAfter: wait, Cause: cause}
 			}
-			timer = time.NewTimer(wait)
-			expire = timer.C
+			expire = time.After(wait)
 		} else {
 			done = k.joinOrStart(false).done
 		}
@@ -81,30 +80,28 @@ func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 		case <-expire:
 		case <-ctx.Done():
 		}
-		if timer != nil {
-			timer.Stop()
-		}
 		if ctx.Err() != nil && k.Current() == nil {
 			return nil, &token.NoTokenError{Source: k.policy.Name, RetryAfter: time.Second, Cause: ctx.Err()}
 		}
 	}
 }
 
-// join gives the flight that runs, or starts one. The caller holds k.mu.
+// joinOrStart returns the renewal under way, or starts one. The caller holds k.mu.
 func (k *Keeper) joinOrStart(forced bool) *inflight {
 	if k.inflight == nil {
-		k.start(&inflight{done: make(chan struct{}), replaces: k.record.Generation, forced: forced}, k.renew)
+		k.start(&inflight{replaces: k.record.Generation, forced: forced}, k.renew)
 	}
 	return k.inflight
 }
 
-// launch starts a flight. The caller holds k.mu and has looked that none runs.
+// start starts work. The caller holds k.mu and has checked that none is in flight.
 func (k *Keeper) start(f *inflight, work func(context.Context, *inflight) outcome) {
+	f.done = make(chan struct{})
 	k.inflight = f
 	go k.run(f, work)
 }
 
-// fly does a flight's work. Its context holds nothing of the request that
+// run does the work. Its context holds nothing of the request that
 // happened to start it: the values that reverse_proxy leaves there would make
 // Caddy's transport dial the API instead of the token endpoint.
 func (k *Keeper) run(f *inflight, work func(context.Context, *inflight) outcome) {
@@ -132,7 +129,7 @@ func (k *Keeper) run(f *inflight, work func(context.Context, *inflight) outcome)
 	k.report(o, failures, k.clock().Sub(began))
 }
 
-// land draws the consequences of a flight's end. The caller holds k.mu.
+// finish updates the schedule after the work. The caller holds k.mu.
 func (k *Keeper) finish(f *inflight, o *outcome) {
 	now := k.now()
 	valid := k.current.Load().Valid(now)
@@ -141,25 +138,25 @@ func (k *Keeper) finish(f *inflight, o *outcome) {
 		// a token that the API refused meanwhile was a token
 	case o.err == nil:
 		o.err = errRenewal
-		k.fail(f, o.err, now)
+		k.countFailure(f, o.err, now)
 	case errors.Is(o.err, errElsewhere):
 		k.due = now.Add(time.Second + scale(k.policy.Timeout, k.random()))
 	case errors.Is(o.err, errUnchanged):
 		k.scheduleUnchanged(now)
 	case errors.Is(o.err, errTooEarly):
 	default:
-		k.fail(f, o.err, now)
+		k.countFailure(f, o.err, now)
 	}
-	if hold, _ := k.backoffLeft(now); !valid && o.err != nil && hold <= 0 {
-		k.startBackoff(now, shortestBackoff) // whatever went wrong, nobody may spin on it
+	if wait, _ := k.backoffLeft(now); !valid && o.err != nil && wait <= 0 {
+		k.startBackoff(now, shortestBackoff) // whatever went wrong, no caller may retry in a tight loop
 	}
 	if f.forced && errors.Is(o.err, errUnchanged) {
 		o.err = nil
 	}
 }
 
-// unchangedUntil plans the next look after the endpoint gave the token that is
-// held: at its end at the latest, as many endpoints give a new one only then. The
+// scheduleUnchanged schedules the next attempt after the endpoint gave the token that
+// is held: at its end at the latest, as many endpoints give a new one only then. The
 // caller holds k.mu.
 func (k *Keeper) scheduleUnchanged(now time.Time) {
 	k.endBackoff()
@@ -170,10 +167,10 @@ func (k *Keeper) scheduleUnchanged(now time.Time) {
 	k.due = earlier(now.Add(wait), later(k.record.Expires, now))
 }
 
-// fail counts a failure and backs off, until the end of a token that is held at
-// the latest. What an operator tried by hand changes no schedule. The caller
-// holds k.mu.
-func (k *Keeper) fail(f *inflight, err error, now time.Time) {
+// countFailure counts a failure and backs off, until the end of a token that is held
+// at the latest. What an operator tried by hand doesn't change the schedule. The
+// caller holds k.mu.
+func (k *Keeper) countFailure(f *inflight, err error, now time.Time) {
 	k.lastErr = err
 	if f.forced {
 		return
@@ -201,7 +198,7 @@ func (k *Keeper) fail(f *inflight, err error, now time.Time) {
 	k.startBackoff(now, wait)
 }
 
-// report tells the log and the observer. The first failure in a row is a
+// report logs the outcome and notifies the observer. The first failure in a row is a
 // warning, then every tenth.
 func (k *Keeper) report(o outcome, failures int, took time.Duration) {
 	env := k.env.Load()

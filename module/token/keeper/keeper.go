@@ -1,3 +1,10 @@
+// Package keeper holds the tokens of sources: it renews each in time, shares it with
+// the other instances through Caddy's storage, and finds it there after a restart.
+//
+// A caller's way: keeper.go (Token), inflight.go (one renewal for all who wait), renew.go
+// (the steps of a renewal), fleet.go (keeping instances apart), record.go (what is
+// stored). loop.go renews ahead of time, backoff.go decides when, and refused.go deals
+// with tokens that the API refuses.
 package keeper
 
 import (
@@ -19,15 +26,15 @@ import (
 // in the background, shares the token with the fleet through the storage, and
 // makes at most one renewal at a time. All methods are safe for concurrent use.
 //
-// It lives in a caddy.UsagePool: a reload keeps it and its token. NewKeeper
-// makes it, Attach gives it the running configuration's surroundings, Start
-// its background loop, Destruct takes the loop away.
+// It lives in a pool: a reload keeps it and its token. New makes it, Attach gives it
+// the environment of the running configuration, Start starts its background loop, and
+// Destruct stops the loop.
 type Keeper struct {
 	policy   token.Policy
 	endpoint Endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
-	id       string         // this instance in record.Asker
+	id       string         // this instance in record.CallBy
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
@@ -35,23 +42,23 @@ type Keeper struct {
 
 	env      atomic.Pointer[environment]
 	attached chan struct{} // closed by the first Attach
-	wake     chan struct{} // tells the loop to look again
+	wake     chan struct{} // makes the loop check the state again
 
 	mu            sync.Mutex
-	record        record        // what the vault holds, or should
-	seen          uint64        // the highest generation seen in the vault
+	record        record        // what the store holds, or should
+	seen          uint64        // the highest generation seen in the store
 	ownSkew       bool          // record.Skew is this machine's
-	unsaved       bool          // the vault lacks the record
+	unsaved       bool          // the store lacks the record
 	saveAt        time.Time     // when to try again to save it
 	due           time.Time     // when to renew, jittered inside the window
-	pollAt        time.Time     // when to look into the vault again
-	backoffUntil  time.Time     // back-off: no call before
+	pollAt        time.Time     // when to read the store again
+	backoffUntil  time.Time     // no call before
 	backoffFor    time.Duration // how long that wait was when it began
 	failures      int           // in a row
 	quickRetries  int           // tries left that wait a second only, after the end of a token
 	lastErr       error         // of the last renewal, nil after a success
 	wanted        bool          // somebody needs a token: renew even without one
-	inflight      *inflight     // the renewal that runs, or nil
+	inflight      *inflight     // the renewal under way, or nil
 	changed       chan struct{} // closed and replaced when a token is published
 	stop          context.CancelFunc
 	stopped       bool
@@ -64,8 +71,8 @@ type Keeper struct {
 	unreadable   atomic.Bool  // the record couldn't be read last time
 }
 
-// endpoint signs in and renews. The keeper calls it, one call at a time. An error
-// is always a *Failure.
+// Endpoint is what a keeper needs of a source: it signs in and renews. The keeper
+// makes one call at a time. An error is always a *token.Failure.
 type Endpoint interface {
 	Obtain(ctx context.Context, in token.Params) (token.Grant, error)
 	Refresh(ctx context.Context, in token.Params) (token.Grant, error)
@@ -81,7 +88,7 @@ type Env struct {
 	Events  token.Observer
 }
 
-// How a token was come by.
+// How a token was obtained.
 const (
 	howRefresh = "refresh"
 	howObtain  = "obtain"
@@ -98,8 +105,8 @@ type environment struct {
 // a token call that the record would have saved must not be made for that.
 const attachGrace = 2 * time.Second
 
-// NewKeeper makes the keeper of a source. It starts nothing and
-// reads nothing; that is for Start and the first Token.
+// New makes the keeper of a source. The endpoint may be nil for a static token. It
+// starts nothing and reads nothing; that is for Start and the first Token.
 func New(p token.Policy, e Endpoint) *Keeper {
 	k := &Keeper{
 		policy:   p,
@@ -125,13 +132,13 @@ func (k *Keeper) now() time.Time { return k.clock().Round(0) }
 
 func (k *Keeper) static() bool { return k.policy.Static != "" }
 
-// able tells whether there is anything to renew with. A source may hold
+// renewable reports whether there is anything to renew with. A source may hold
 // credentials only.
 func (k *Keeper) renewable() bool {
 	return !k.static() && k.endpoint != nil && (k.endpoint.CanObtain() || k.endpoint.CanRefresh())
 }
 
-// Attach gives the keeper the surroundings of the configuration that is about
+// Attach gives the keeper the environment of the configuration that is about
 // to run. It is called at each load; the latest wins.
 func (k *Keeper) Attach(env Env) {
 	if env.Logger == nil {
@@ -152,13 +159,13 @@ func (k *Keeper) Attach(env Env) {
 	k.wakeLoop()
 }
 
-// Token gives a token that is valid now. While one is held this costs one
+// Token returns a token that is valid now. While one is held this costs one
 // atomic load, whatever the endpoint and the storage are doing. Otherwise it
 // waits, bounded by ctx, for the renewal that all callers share. When no call
 // may be made before ctx ends (or [WithPatience] does), because the endpoint is
 // failing or has refused the credentials, it doesn't wait at all.
 //
-// An error is always a *NoTokenError.
+// An error is always a *token.NoTokenError.
 func (k *Keeper) Token(ctx context.Context) (*token.Token, error) {
 	if t := k.current.Load(); t.Valid(k.clock()) {
 		return t, nil
@@ -166,7 +173,7 @@ func (k *Keeper) Token(ctx context.Context) (*token.Token, error) {
 	return k.waitForToken(ctx)
 }
 
-// Current gives the token if a valid one is held, else nil. It never waits.
+// Current returns the token if a valid one is held, else nil. It never waits.
 func (k *Keeper) Current() *token.Token {
 	if t := k.current.Load(); t.Valid(k.clock()) {
 		return t
@@ -175,7 +182,7 @@ func (k *Keeper) Current() *token.Token {
 }
 
 // Renew renews now, although the token may be valid and the source may be
-// waiting after failures: an operator wants it. It joins a renewal that runs.
+// waiting after failures: an operator wants it. It joins a renewal under way.
 func (k *Keeper) Renew(ctx context.Context) error {
 	if !k.renewable() {
 		return fmt.Errorf("token source %s has nothing to renew", k.policy.Name)
@@ -200,14 +207,14 @@ func (k *Keeper) Renew(ctx context.Context) error {
 
 type patienceKey struct{}
 
-// WithPatience says that those for whom ctx works wait until then at most, while
-// the work may go on for longer: a token that certainly comes later is no use to
-// them, and they are told at once.
+// WithPatience sets how long the callers behind ctx wait, while the work may go on for
+// longer. A token that can't be there by then is of no use to them, so Token fails at
+// once instead of waiting.
 func WithPatience(ctx context.Context, until time.Time) context.Context {
 	return context.WithValue(ctx, patienceKey{}, until)
 }
 
-// patience is how long it is worth to wait before an attempt at a token.
+// patienceLeft returns how long it is worth waiting for the next attempt.
 func patienceLeft(ctx context.Context) time.Duration {
 	until, ok := ctx.Value(patienceKey{}).(time.Time)
 	if deadline, ends := ctx.Deadline(); ends && (!ok || deadline.Before(until)) {
@@ -219,7 +226,7 @@ func patienceLeft(ctx context.Context) time.Duration {
 	return time.Until(until)
 }
 
-// State tells how the source is doing. It never waits for a renewal.
+// State returns how the source is doing. It never waits for a renewal.
 func (k *Keeper) State() token.State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -233,10 +240,10 @@ func (k *Keeper) State() token.State {
 	if k.lastErr != nil {
 		s.LastError = k.lastErr.Error()
 	}
-	hold, cause := k.backoffLeft(now)
+	wait, cause := k.backoffLeft(now)
 	switch {
-	case hold > 0:
-		s.NextAttempt = now.Add(hold)
+	case wait > 0:
+		s.NextAttempt = now.Add(wait)
 		if valid {
 			s.NextAttempt = later(s.NextAttempt, k.due)
 		}
@@ -246,11 +253,11 @@ func (k *Keeper) State() token.State {
 	case valid && !s.Static:
 		s.NextAttempt = k.due
 	}
-	s.Phase = k.phase(valid, hold > 0, now)
+	s.Phase = k.phase(valid, wait > 0, now)
 	return s
 }
 
-func (k *Keeper) phase(valid, held bool, now time.Time) string {
+func (k *Keeper) phase(valid, waiting bool, now time.Time) string {
 	switch {
 	case k.static():
 		return "fresh"
@@ -258,7 +265,7 @@ func (k *Keeper) phase(valid, held bool, now time.Time) string {
 		return "renewing"
 	case k.inflight != nil:
 		return "obtaining"
-	case held || k.failures > 0:
+	case waiting || k.failures > 0:
 		return "failing"
 	case !valid:
 		return "none"

@@ -224,7 +224,7 @@ func TestRequestEndsWithItsContext(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), "no token from crm: ") {
 			t.Errorf("error %q", err)
 		}
-		// the flight goes on for others
+		// the renewal goes on for others
 		time.Sleep(5 * time.Second)
 		if k.Current() == nil || i.calls() != 1 {
 			t.Errorf("%v after %d calls", k.Current(), i.calls())

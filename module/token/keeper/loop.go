@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/storage"
-
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 const (
 	// pollEvery is how often a keeper that waits for its turn to renew, or has
-	// no token, looks into the vault for another instance's.
+	// no token, looks into the store for another instance's.
 	pollEvery = 5 * time.Second
 	// pollRefused is the same while signing in is refused.
 	pollRefused = 30 * time.Second
@@ -53,7 +53,7 @@ func (k *Keeper) Destruct() error {
 	return nil
 }
 
-// nudge makes the loop look at the state again.
+// wakeLoop makes the loop check the state again.
 func (k *Keeper) wakeLoop() {
 	select {
 	case k.wake <- struct{}{}:
@@ -68,33 +68,31 @@ func (k *Keeper) loop(ctx context.Context) {
 		if err := storage.Recover(func() error { sleep = k.step(ctx); return nil }); err != nil {
 			k.env.Load().Logger.Error("token loop", zap.Error(err))
 		}
-		t := time.NewTimer(sleep)
 		select {
 		case <-ctx.Done():
 		case <-k.wake:
-		case <-t.C:
+		case <-time.After(sleep):
 		}
-		t.Stop()
 	}
 }
 
-// step does what is due, and tells how long nothing will be.
+// step does what is due, and returns how long nothing else will be.
 func (k *Keeper) step(ctx context.Context) time.Duration {
-	v := k.env.Load().store
-	k.testLock(ctx, v)
-	k.poll(ctx, v)
+	st := k.env.Load().store
+	k.testLock(ctx, st)
+	k.poll(ctx, st)
 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
 	valid := k.current.Load().Valid(now)
-	hold, _ := k.backoffLeft(now)
+	wait, _ := k.backoffLeft(now)
 	switch {
 	case k.inflight != nil: // its end wakes the loop
-	case hold <= 0 && valid && !now.Before(k.due), hold <= 0 && !valid && k.wanted:
+	case wait <= 0 && valid && !now.Before(k.due), wait <= 0 && !valid && k.wanted:
 		k.joinOrStart(false)
-	case k.unsaved && v != nil && !now.Before(k.saveAt):
-		k.start(&inflight{done: make(chan struct{}), saveOnly: true}, k.retrySave)
+	case k.unsaved && st != nil && !now.Before(k.saveAt):
+		k.start(&inflight{saveOnly: true}, k.retrySave)
 	}
 
 	next := now.Add(longestSleep)
@@ -103,7 +101,7 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 			next = earlier(next, t)
 		}
 	}
-	consider(now.Add(hold))
+	consider(now.Add(wait))
 	if valid {
 		consider(windowStart(k.record.Obtained, k.record.Expires, &k.policy))
 		consider(k.due)
@@ -112,16 +110,16 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	if k.unsaved {
 		consider(k.saveAt)
 	}
-	if k.wantsStored(v, valid, now) {
+	if k.wantsStored(st, valid, now) {
 		consider(k.pollAt)
 	}
 	return next.Sub(now)
 }
 
-// waiting tells whether another instance's token would be welcome. The caller
+// wantsStored reports whether another instance's token would be welcome. The caller
 // holds k.mu.
-func (k *Keeper) wantsStored(v *store, valid bool, now time.Time) bool {
-	if v == nil {
+func (k *Keeper) wantsStored(st *store, valid bool, now time.Time) bool {
+	if st == nil {
 		return false
 	}
 	if !valid {
@@ -130,20 +128,20 @@ func (k *Keeper) wantsStored(v *store, valid bool, now time.Time) bool {
 	return k.inWindow(now)
 }
 
-// inWindow tells whether the token that is held should be replaced. The caller
+// inWindow reports whether the token that is held should be replaced. The caller
 // holds k.mu.
 func (k *Keeper) inWindow(now time.Time) bool {
 	return k.record.Suspect || !now.Before(windowStart(k.record.Obtained, k.record.Expires, &k.policy))
 }
 
-// poll looks into the vault when that is due. The first time is the warm
+// poll reads the store when that is due. The first time is the warm
 // start: the record makes a restart cost no call.
-func (k *Keeper) poll(ctx context.Context, v *store) {
+func (k *Keeper) poll(ctx context.Context, st *store) {
 	k.mu.Lock()
 	now := k.now()
 	valid := k.current.Load().Valid(now)
-	look := k.inflight == nil && k.wantsStored(v, valid, now) && !now.Before(k.pollAt)
-	if look {
+	due := k.inflight == nil && k.wantsStored(st, valid, now) && !now.Before(k.pollAt)
+	if due {
 		every := pollEvery
 		if k.record.RefusedUntil.After(now) {
 			every = pollRefused
@@ -151,19 +149,19 @@ func (k *Keeper) poll(ctx context.Context, v *store) {
 		k.pollAt = now.Add(scale(every, 0.5+0.5*k.random()))
 	}
 	k.mu.Unlock()
-	if look {
-		if t := k.loadStored(ctx, v); t != nil {
+	if due {
+		if t := k.loadStored(ctx, st); t != nil {
 			k.notifyRenewed(t, howAdopt, k.now().Sub(now))
 		}
 	}
 }
 
-// testLock looks once, in the background, whether the storage's lock is one.
-func (k *Keeper) testLock(ctx context.Context, v *store) {
-	if v == nil {
+// testLock tests once, in the background, whether the storage's lock excludes anybody.
+func (k *Keeper) testLock(ctx context.Context, st *store) {
+	if st == nil {
 		return
 	}
-	kind := fmt.Sprintf("%T", v.Backend)
+	kind := fmt.Sprintf("%T", st.Backend)
 	k.mu.Lock()
 	known := k.testedStorage == kind
 	k.testedStorage = kind
@@ -174,7 +172,7 @@ func (k *Keeper) testLock(ctx context.Context, v *store) {
 	k.lockExcludes.Store(false)
 	go func() {
 		log := k.env.Load().Logger.With(zap.String("storage", kind))
-		err := v.TestLock(ctx, storageName)
+		err := st.TestLock(ctx, storageName)
 		k.lockExcludes.Store(err == nil)
 		switch {
 		case errors.Is(err, storage.ErrNoExclusion):

@@ -190,7 +190,7 @@ func TestInstanceLeavesTheCallToAnother(t *testing.T) {
 }
 
 // A refresh token that another instance has used: what that got is in the
-// vault, so nobody signs in.
+// store, so nobody signs in.
 func TestRefreshTokenUsedByAnother(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newMemory()
@@ -225,8 +225,8 @@ func TestRefreshTokenUsedByAnother(t *testing.T) {
 	})
 }
 
-// A token that was obtained while the vault couldn't be read is later than
-// what the vault holds, whatever the numbers say.
+// A token that was obtained while the store couldn't be read is later than
+// what the store holds, whatever the numbers say.
 func TestTokenObtainedBlind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		i, s := newIssuer(), newMemory()

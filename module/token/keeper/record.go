@@ -29,7 +29,7 @@ const (
 	learnedFor = 24 * time.Hour
 )
 
-// record is all that a keeper knows of its source. The vault holds it sealed,
+// record is all that a keeper knows of its source. The store holds it sealed,
 // so a restart goes on where the last process stopped, and a fleet shares it.
 type record struct {
 	Version    int            `json:"version"`
@@ -44,7 +44,7 @@ type record struct {
 	// Spent is when the refresh token was sent last. Unless the answer came and
 	// cleared it, the token counts as used up.
 	Spent time.Time `json:"spent,omitzero"`
-	// Asking is when an instance last began a call for a new token, Asker which
+	// CallAt is when an instance last began a call for a new token, CallBy which
 	// one. Where the storage's lock excludes nobody, this mark keeps the others
 	// back.
 	CallAt time.Time `json:"asking,omitzero"`
@@ -86,12 +86,12 @@ func decodeRecord(b []byte) (*record, error) {
 	return r, nil
 }
 
-// valid tells whether the record's token may be served.
+// valid reports whether the record's token may be served.
 func (r *record) valid(now time.Time) bool {
 	return r != nil && r.Access != "" && !r.Dead && now.Before(r.Expires)
 }
 
-// newer tells whether r came after old. Without an excluding lock two
+// newer reports whether r came after old. Without an excluding lock two
 // instances can make the same generation; then the stored one wins.
 func (r *record) newer(old *record) bool {
 	return r.Generation > old.Generation || r.Generation == old.Generation && r.Access != old.Access
@@ -107,7 +107,7 @@ func (r *record) token() *token.Token {
 	}
 }
 
-// heed takes over from a stored record of the same generation what another
+// merge takes over from a stored record of the same generation what another
 // instance found out meanwhile.
 func (r *record) merge(stored *record) {
 	if stored.Refresh == r.Refresh {
@@ -119,7 +119,7 @@ func (r *record) merge(stored *record) {
 	}
 }
 
-// refuse notes that the token is dead because the API refused it, and returns the
+// markDead notes that the token is dead because the API refused it, and returns the
 // lifetime that this teaches, or 0. A death that isn't sure teaches nothing.
 func (r *record) markDead(now time.Time, sure bool) time.Duration {
 	r.Dead = true
@@ -255,12 +255,12 @@ func (s *store) save(ctx context.Context, r *record) error {
 	return s.Store(context.WithoutCancel(ctx), s.key, sealed)
 }
 
-// store makes a grant's record the current one. It is stored before it is
+// storeAndPublish makes a grant's record the current one. It is stored before it is
 // served, and not at all when another instance has stored a token that
 // was asked for after this one. A token asked for before it is replaced:
 // where each token call ends the token before, ours is the one that lives.
-func (k *Keeper) storeAndPublish(ctx context.Context, v *store, prev, r record, how string) outcome {
-	adopted := k.loadStored(ctx, v)
+func (k *Keeper) storeAndPublish(ctx context.Context, st *store, prev, r record, how string) outcome {
+	adopted := k.loadStored(ctx, st)
 	k.mu.Lock()
 	if t := k.current.Load(); k.record.newer(&prev) && t.Valid(k.now()) && !k.record.Obtained.Before(r.Obtained) {
 		k.mu.Unlock()
@@ -269,7 +269,7 @@ func (k *Keeper) storeAndPublish(ctx context.Context, v *store, prev, r record, 
 	r.Generation = max(k.record.Generation, k.seen) + 1
 	k.mu.Unlock()
 
-	err := k.saveRecord(ctx, v, r)
+	err := k.saveRecord(ctx, st, r)
 	k.mu.Lock()
 	t := k.publish(r)
 	k.mu.Unlock()
@@ -279,8 +279,8 @@ func (k *Keeper) storeAndPublish(ctx context.Context, v *store, prev, r record, 
 	return outcome{how: how, token: t}
 }
 
-// save writes a record into the vault, unless the vault holds a later one.
-func (k *Keeper) saveRecord(ctx context.Context, v *store, r record) error {
+// saveRecord stores a record, unless the store holds a later one.
+func (k *Keeper) saveRecord(ctx context.Context, st *store, r record) error {
 	k.mu.Lock()
 	late := r.Generation < k.seen
 	k.unsaved = k.unsaved && !late
@@ -288,7 +288,7 @@ func (k *Keeper) saveRecord(ctx context.Context, v *store, r record) error {
 	if late {
 		return nil
 	}
-	err := v.save(ctx, &r)
+	err := st.save(ctx, &r)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.unsaved = err != nil
@@ -299,10 +299,25 @@ func (k *Keeper) saveRecord(ctx context.Context, v *store, r record) error {
 	return err
 }
 
-// resave stores the record that couldn't be stored before.
+// updateRecord changes the current record and stores it. It reports whether it is
+// stored. If it isn't, that is only logged: what was changed is a courtesy to other
+// instances and to the next process.
+func (k *Keeper) updateRecord(ctx context.Context, st *store, failure string, change func(*record)) bool {
+	k.mu.Lock()
+	change(&k.record)
+	r := k.record
+	k.mu.Unlock()
+	err := k.saveRecord(ctx, st, r)
+	if err != nil && !errors.Is(err, errNoStorage) {
+		k.env.Load().Logger.Debug(failure, zap.Error(err))
+	}
+	return err == nil
+}
+
+// retrySave stores the record that couldn't be stored before.
 func (k *Keeper) retrySave(ctx context.Context, _ *inflight) outcome {
-	v := k.awaitStore(ctx)
-	if adopted := k.loadStored(ctx, v); adopted != nil {
+	st := k.awaitStore(ctx)
+	if adopted := k.loadStored(ctx, st); adopted != nil {
 		return outcome{how: howAdopt, token: adopted}
 	}
 	k.mu.Lock()
@@ -312,11 +327,17 @@ func (k *Keeper) retrySave(ctx context.Context, _ *inflight) outcome {
 		return outcome{} // it is there already
 	}
 	log := k.env.Load().Logger
-	switch err := k.saveRecord(ctx, v, r); {
+	switch err := k.saveRecord(ctx, st, r); {
 	case err == nil:
 		log.Info("token stored at last", zap.Uint64("generation", r.Generation))
 	case !errors.Is(err, errNoStorage):
 		log.Warn("token still not stored", zap.Error(err))
 	}
 	return outcome{}
+}
+
+func (k *Keeper) snapshot() record {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.record
 }

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// This file tells a token that is dead from a request that the API refuses
+// This file distinguishes a token that is dead from a request that the API refuses
 // whatever the token, and bounds the renewals for both.
 
 const (
@@ -118,7 +118,7 @@ func (f *refusals) next(request uint64, now time.Time) time.Time {
 	}
 }
 
-// Invalidate says that the API refused the token of this generation. If that is
+// Invalidate reports that the API refused the token of this generation. If that is
 // the generation held, it isn't served any more and one renewal follows; any
 // number of calls for one generation cause one renewal. request stands for
 // what was asked, the same number for the same request, 0 when that isn't known.
@@ -141,26 +141,26 @@ func (k *Keeper) Invalidate(generation, request uint64, reason string) {
 	now := k.now()
 	r := k.record
 	age := now.Sub(r.Obtained)
-	v := k.handleRefusal(generation, request, now)
+	effect := k.handleRefusal(generation, request, now)
 	k.mu.Unlock()
 
-	if v.ignored {
+	if effect.ignored {
 		return
 	}
 	log = log.With(zap.Uint64("generation", generation), zap.String("fingerprint", r.token().Fingerprint()),
 		zap.String("reason", reason), zap.Duration("age", age))
 	switch {
-	case v.useless:
+	case effect.useless:
 		log.Error("the API refused a token that had just replaced a refused one; "+
-			"another system may sign in with the same credentials, or token_expired matches too much", zap.Time("next_renewal", v.next))
-	case v.learned > 0:
-		log.Warn("tokens die before their time; taking their lifetime to be shorter", zap.Duration("lifetime", v.learned))
+			"another system may sign in with the same credentials, or token_expired matches too much", zap.Time("next_renewal", effect.next))
+	case effect.learned > 0:
+		log.Warn("tokens die before their time; taking their lifetime to be shorter", zap.Duration("lifetime", effect.learned))
 	default:
 		log.Warn("the API refused the token")
 	}
 }
 
-// refusalVerdict is what a refusal of the token means.
+// refusalEffect is what a refusal of the token means.
 type refusalEffect struct {
 	ignored bool          // nothing new
 	useless bool          // a renewal doesn't help
@@ -168,7 +168,7 @@ type refusalEffect struct {
 	learned time.Duration // how long tokens live
 }
 
-// refuse draws the consequences of a refusal. The caller holds k.mu.
+// handleRefusal decides what follows from a refusal. The caller holds k.mu.
 func (k *Keeper) handleRefusal(generation, request uint64, now time.Time) refusalEffect {
 	r, f := &k.record, &k.refusals
 	if generation != r.Generation || r.Access == "" || r.Dead {
@@ -190,11 +190,11 @@ func (k *Keeper) handleRefusal(generation, request uint64, now time.Time) refusa
 	k.wanted = true
 	defer k.wakeLoop()
 	if at.After(now) {
-		v := refusalEffect{ignored: r.Suspect, useless: true, next: at}
+		effect := refusalEffect{ignored: r.Suspect, useless: true, next: at}
 		r.Suspect = true
 		k.due = earlier(k.due, at)
 		k.pollAt = now
-		return v
+		return effect
 	}
 	_, known := f.known[request]
 	f.killer = request

@@ -13,54 +13,51 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// renew is one renewal, from looking into the vault to publishing a token.
-// The vault comes first: a token that another instance or an earlier process
+// clockTolerance is how much clocks may differ before a refusal is attributed to
+// the difference.
+const clockTolerance = 30 * time.Second
+
+// renew is one renewal, from reading the store to publishing a token.
+// The store comes first: a token that another instance or an earlier process
 // got costs no call. The lock keeps instances apart where it can; what
 // makes the renewal right without it is reading again at each turn.
 func (k *Keeper) renew(ctx context.Context, f *inflight) outcome {
-	v := k.awaitStore(ctx)
-	if o, done := k.checkStore(ctx, v, f); done {
+	f.store = k.awaitStore(ctx)
+	if o, done := k.checkStore(ctx, f); done {
 		return o
 	}
-	if v != nil {
-		unlock, o, done := k.acquireLock(ctx, v, f)
+	if f.store != nil {
+		unlock, o, done := k.acquireLock(ctx, f)
 		if done {
 			return o
 		}
 		defer unlock()
-		if o, done := k.waitTurn(ctx, v, f); done {
+		if o, done := k.waitTurn(ctx, f); done {
 			return o
 		}
 	}
-	return k.requestToken(ctx, v, f)
+	return k.requestToken(ctx, f)
 }
 
-// vault gives the vault, after the first Attach or a grace for it.
+// awaitStore returns the store, after the first Attach or the time allowed for it.
 func (k *Keeper) awaitStore(ctx context.Context) *store {
 	select {
 	case <-k.attached:
-	default:
-		t := time.NewTimer(attachGrace)
-		defer t.Stop()
-		select {
-		case <-k.attached:
-		case <-t.C:
-		case <-ctx.Done():
-		}
+	case <-time.After(attachGrace):
+	case <-ctx.Done():
 	}
 	return k.env.Load().store
 }
 
-// look reads the vault, adopts what is newer, and tells whether that settles
-// the matter.
-func (k *Keeper) checkStore(ctx context.Context, v *store, f *inflight) (outcome, bool) {
-	adopted := k.loadStored(ctx, v)
+// checkStore reads the store, applies what is newer there, and reports whether that
+// ends the renewal.
+func (k *Keeper) checkStore(ctx context.Context, f *inflight) (outcome, bool) {
+	adopted := k.loadStored(ctx, f.store)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	r := &k.record
-	if t := k.current.Load(); t.Valid(now) {
-		if r.Generation > f.replaces {
+	if k.current.Load().Valid(now) {
+		if k.record.Generation > f.replaces {
 			return outcome{how: howAdopt, token: adopted}, true
 		}
 		if !f.forced && k.sinceMark(now) < k.policy.Timeout {
@@ -73,35 +70,15 @@ func (k *Keeper) checkStore(ctx context.Context, v *store, f *inflight) (outcome
 	return outcome{}, false
 }
 
-// publish serves a record's token. The caller holds k.mu.
-func (k *Keeper) publish(r record) *token.Token {
-	now := k.now()
-	t := r.token()
-	k.record = r
-	k.endBackoff()
-	k.refusals.published(&r, k.current.Load(), now)
-	k.due = startWithin(windowStart(r.Obtained, r.Expires, &k.policy), r.Expires, now, k.random())
-	k.wanted = true
-	k.current.Store(t)
-	close(k.changed)
-	k.changed = make(chan struct{})
-	k.wakeLoop()
-	return t
-}
-
-// clockTolerance is by how much clocks may differ before a refusal is put
-// down to them.
-const clockTolerance = 30 * time.Second
-
-// call gets a token from the endpoint: by the refresh token if there is one
-// whose fate is known, else, or if that fails, by signing in.
-func (k *Keeper) requestToken(ctx context.Context, v *store, f *inflight) outcome {
+// requestToken gets a token from the endpoint: by the refresh token if it has one
+// that was not sent before, else, or if that fails, by signing in.
+func (k *Keeper) requestToken(ctx context.Context, f *inflight) outcome {
 	obtains := k.endpoint.CanObtain()
 	if r := k.snapshot(); k.endpoint.CanRefresh() && (r.Refresh != "" || k.policy.Seed != "") {
 		// A source that can't sign in has only its refresh token, spent or not:
-		// sending it again is the one way on.
+		// sending it again is the only way on.
 		if r.Spent.IsZero() || !obtains {
-			if o, done := k.refresh(ctx, v, f); done {
+			if o, done := k.refresh(ctx, f); done {
 				return o
 			}
 		}
@@ -109,91 +86,62 @@ func (k *Keeper) requestToken(ctx context.Context, v *store, f *inflight) outcom
 	if !obtains {
 		return outcome{how: howRefresh, err: &token.Failure{Kind: token.Invalid, Reason: "there is no refresh token"}}
 	}
-	return k.obtain(ctx, v, f)
+	o, err := k.call(ctx, f, howObtain)
+	if err != nil {
+		return k.endFailed(ctx, f, err, howObtain)
+	}
+	return o
 }
 
 // refresh sends the refresh token. It isn't done when signing in should follow.
-func (k *Keeper) refresh(ctx context.Context, v *store, f *inflight) (outcome, bool) {
-	k.markCall(ctx, v, howRefresh)
-	g, asked, err := k.fetch(ctx, howRefresh)
-	o, err := k.accept(ctx, v, g, asked, howRefresh, err)
+func (k *Keeper) refresh(ctx context.Context, f *inflight) (outcome, bool) {
+	o, err := k.call(ctx, f, howRefresh)
 	if err == nil {
 		return o, true
 	}
 	if errors.Is(err, errSame) && k.Current() != nil {
 		return outcome{how: howRefresh, err: err}, true // no hurry: sign in after the back-off
 	}
-	if o, done := k.stopWhenBusy(ctx, v, err); done {
+	if o, done := k.endBusy(ctx, f, err); done {
 		return o, true
 	}
 	if !k.endpoint.CanObtain() {
-		return k.stopRefused(ctx, v, f, err, howRefresh), true
+		return k.endFailed(ctx, f, err, howRefresh), true
 	}
 	env := k.env.Load()
 	env.Logger.Warn("refresh token not accepted; signing in", zap.Error(err))
 	if env.Events != nil {
 		env.Events.Failed(k.policy.Name, err, howRefresh)
 	}
-	// Whoever else sent the same refresh token may have stored what it gave.
-	return k.checkStore(ctx, v, f)
+	// Another instance that sent the same refresh token may have stored its result.
+	return k.checkStore(ctx, f)
 }
 
-// busy ends a renewal that the endpoint has put off, instead of signing in on the
-// heels of it. It isn't done when that was tried before and no token is held.
-func (k *Keeper) stopWhenBusy(ctx context.Context, v *store, err error) (outcome, bool) {
-	fail, ok := errors.AsType[*token.Failure](err)
-	if !ok || fail.Kind != token.Busy {
-		return outcome{}, false
-	}
-	k.mu.Lock()
-	before, again := errors.AsType[*token.Failure](k.lastErr)
-	if fail.Status == http.StatusTooManyRequests {
-		k.record.Spent = time.Time{} // it was turned away unread
-	}
-	c := k.record
-	k.mu.Unlock()
-	if err := k.saveRecord(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
-		k.env.Load().Logger.Debug("token record not stored", zap.Error(err))
-	}
-	if again && before.Kind == token.Busy && k.Current() == nil && k.endpoint.CanObtain() {
-		return outcome{}, false
-	}
-	return outcome{how: howRefresh, err: err}, true
-}
-
-// obtain signs in.
-func (k *Keeper) obtain(ctx context.Context, v *store, f *inflight) outcome {
-	k.markCall(ctx, v, howObtain)
-	g, asked, err := k.fetch(ctx, howObtain)
-	o, err := k.accept(ctx, v, g, asked, howObtain, err)
+// call marks, makes and evaluates one call of the endpoint.
+func (k *Keeper) call(ctx context.Context, f *inflight, how string) (outcome, error) {
+	k.markCall(ctx, f.store, how)
+	g, asked, err := k.fetch(ctx, how)
 	if err != nil {
-		return k.stopRefused(ctx, v, f, err, howObtain)
+		return outcome{}, err
 	}
-	return o
+	return k.accept(ctx, f.store, g, asked, how)
 }
 
-// mark writes down, in memory and in the vault, that this instance is about to
+// markCall writes down, in memory and in the store, that this instance is about to
 // make a call. A refresh token counts as spent from then on, so a process that
-// finds the mark after a crash doesn't send it again. It tells whether the
-// mark is in the vault.
-func (k *Keeper) markCall(ctx context.Context, v *store, how string) bool {
-	k.mu.Lock()
-	r := &k.record
-	r.CallAt, r.CallBy = k.now(), k.id
-	if how == howRefresh {
-		r.Refresh = cmp.Or(r.Refresh, k.policy.Seed)
-		r.Spent = r.CallAt
-	}
-	c := *r
-	k.mu.Unlock()
-	err := k.saveRecord(ctx, v, c)
-	if err != nil && !errors.Is(err, errNoStorage) {
-		k.env.Load().Logger.Debug("token call not marked", zap.Error(err))
-	}
-	return err == nil
+// finds the mark after a crash doesn't send it again. It reports whether the
+// mark is stored.
+func (k *Keeper) markCall(ctx context.Context, st *store, how string) bool {
+	return k.updateRecord(ctx, st, "token call not marked", func(r *record) {
+		r.CallAt, r.CallBy = k.now(), k.id
+		if how == howRefresh {
+			r.Refresh = cmp.Or(r.Refresh, k.policy.Seed)
+			r.Spent = r.CallAt
+		}
+	})
 }
 
-// ask makes one call, or two when the first was refused and the endpoint's
+// fetch makes one call, or two when the first was refused and the endpoint's
 // clock differs from what was assumed: then the second is signed by its clock.
 // The difference is kept only if that helped. A refresh is not repeated where
 // signing in follows anyway.
@@ -218,34 +166,31 @@ func (k *Keeper) fetch(ctx context.Context, how string) (g token.Grant, asked ti
 	return g, asked, err
 }
 
+// callOnce calls the endpoint, bounded in time, and remembers the exchange for people
+// to look at.
 func (k *Keeper) callOnce(ctx context.Context, how string, r *record, skew time.Duration) (g token.Grant, asked time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.policy.Timeout)
 	defer cancel()
 	asked = k.now()
 	err = storage.Recover(func() (err error) {
-		in := token.Params{Access: r.Access, Refresh: r.Refresh, Skew: skew, Refused: r.Dead || r.Suspect}
+		p := token.Params{Access: r.Access, Refresh: r.Refresh, Skew: skew, Refused: r.Dead || r.Suspect}
 		if how == howRefresh {
-			g, err = k.endpoint.Refresh(ctx, in)
+			g, err = k.endpoint.Refresh(ctx, p)
 		} else {
-			g, err = k.endpoint.Obtain(ctx, in)
+			g, err = k.endpoint.Obtain(ctx, p)
 		}
 		return err
 	})
-	k.keepExchange(g.Exchange, err)
-	return g, asked, err
-}
-
-// remember keeps the last call of the endpoint, for people to look at.
-func (k *Keeper) keepExchange(e *token.Exchange, err error) {
+	exchange := g.Exchange
 	if fail, ok := errors.AsType[*token.Failure](err); ok {
-		e = fail.Exchange
+		exchange = fail.Exchange
 	}
-	if e == nil {
-		return // nothing was sent
+	if exchange != nil { // something was sent
+		k.mu.Lock()
+		k.exchange = exchange
+		k.mu.Unlock()
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.exchange = e
+	return g, asked, err
 }
 
 var (
@@ -255,11 +200,8 @@ var (
 	errShort error = &token.Failure{Kind: token.Invalid, Reason: "expires_in is below 30 s for the second time in a row; its unit may be wrong"}
 )
 
-// take judges what the endpoint gave and makes it the current token.
-func (k *Keeper) accept(ctx context.Context, v *store, g token.Grant, asked time.Time, how string, err error) (outcome, error) {
-	if err != nil {
-		return outcome{}, err
-	}
+// accept evaluates what the endpoint gave and makes it the current token.
+func (k *Keeper) accept(ctx context.Context, st *store, g token.Grant, asked time.Time, how string) (outcome, error) {
 	for _, warning := range g.Warnings {
 		k.env.Load().Logger.Warn("the token endpoint's answer is odd", zap.String("warning", warning))
 	}
@@ -271,69 +213,77 @@ func (k *Keeper) accept(ctx context.Context, v *store, g token.Grant, asked time
 	case same && k.policy.MustDiffer:
 		return outcome{}, errSame
 	case same && !prev.Dead && (g.Ended || r.Expires.Sub(prev.Expires).Abs() <= extension):
-		k.acceptUnchanged(ctx, v, &r)
+		k.acceptUnchanged(ctx, st, r.Refresh)
 		return outcome{how: how, err: errUnchanged}, nil
 	case !k.now().Before(r.Expires):
 		return outcome{}, &token.Failure{Kind: token.Invalid, Reason: "the endpoint gave a token that has expired"}
 	case !same && r.short() && prev.short():
 		return outcome{}, errShort
 	}
-	return k.storeAndPublish(ctx, v, prev, r, how), nil
+	return k.storeAndPublish(ctx, st, prev, r, how), nil
 }
 
-// unchanged notes a successful call that moved nothing: the generation stays,
-// and so does its expiry, but the refresh token counts as what came back.
-func (k *Keeper) acceptUnchanged(ctx context.Context, v *store, r *record) {
-	k.mu.Lock()
-	if r.Refresh != "" {
-		k.record.Refresh = r.Refresh
-		k.record.Spent = time.Time{}
-	}
-	k.record.RefusedUntil, k.record.RefusedCount = time.Time{}, 0
-	c := k.record
-	k.mu.Unlock()
-	if err := k.saveRecord(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
-		k.env.Load().Logger.Debug("token record not stored", zap.Error(err))
-	}
+// acceptUnchanged notes a successful call that changed nothing: the generation stays,
+// and so does its expiry, but the refresh token is the one that came back.
+func (k *Keeper) acceptUnchanged(ctx context.Context, st *store, refresh string) {
+	k.updateRecord(ctx, st, "token record not stored", func(r *record) {
+		if refresh != "" {
+			r.Refresh, r.Spent = refresh, time.Time{}
+		}
+		r.RefusedUntil, r.RefusedCount = time.Time{}, 0
+	})
 }
 
-// conclude ends a renewal that got no token. A refusal is remembered in the
-// vault, so neither a restart nor another instance asks again too soon: until the
+// endBusy ends a renewal that the endpoint has put off, instead of signing in right
+// after it. It isn't done when that was tried before and no token is held.
+func (k *Keeper) endBusy(ctx context.Context, f *inflight, err error) (outcome, bool) {
+	fail, ok := errors.AsType[*token.Failure](err)
+	if !ok || fail.Kind != token.Busy {
+		return outcome{}, false
+	}
+	again := false
+	k.updateRecord(ctx, f.store, "token record not stored", func(r *record) {
+		before, ok := errors.AsType[*token.Failure](k.lastErr)
+		again = ok && before.Kind == token.Busy
+		if fail.Status == http.StatusTooManyRequests {
+			r.Spent = time.Time{} // it was turned away unread
+		}
+	})
+	if again && k.Current() == nil && k.endpoint.CanObtain() {
+		return outcome{}, false
+	}
+	return outcome{how: howRefresh, err: err}, true
+}
+
+// endFailed ends a renewal that got no token. A refusal is remembered in the
+// store, so neither a restart nor another instance asks again too soon: until the
 // end of a token that is held at the latest, and right after it at once. What an
 // operator tried by hand is not.
-func (k *Keeper) stopRefused(ctx context.Context, v *store, f *inflight, err error, how string) outcome {
+func (k *Keeper) endFailed(ctx context.Context, f *inflight, err error, how string) outcome {
 	o := outcome{how: how, err: err}
 	if fail, ok := errors.AsType[*token.Failure](err); !ok || fail.Kind != token.Refused || f.forced {
 		return o
 	}
-	if adopted := k.loadStored(ctx, v); adopted != nil {
+	if adopted := k.loadStored(ctx, f.store); adopted != nil {
 		return outcome{how: howAdopt, token: adopted}
 	}
 	k.mu.Lock()
 	now := k.now()
 	held := k.current.Load().Valid(now)
-	if !held && k.quickRetries > 0 {
-		k.mu.Unlock()
+	quick := !held && k.quickRetries > 0
+	k.mu.Unlock()
+	if quick {
 		return o
 	}
-	r := &k.record
-	r.RefusedCount++
-	r.RefusedUntil = now.Add(refusalWait(r.RefusedCount, k.policy.RetryRefused))
-	if held {
-		r.RefusedUntil = earlier(r.RefusedUntil, r.Expires)
-	}
-	c := *r
-	k.mu.Unlock()
-	log := k.env.Load().Logger
-	log.Error("the token endpoint refused us; not trying again before", zap.Time("until", c.RefusedUntil), zap.Error(err))
-	if err := k.saveRecord(ctx, v, c); err != nil && !errors.Is(err, errNoStorage) {
-		log.Debug("refusal not stored", zap.Error(err))
-	}
+	var until time.Time
+	k.updateRecord(ctx, f.store, "refusal not stored", func(r *record) {
+		r.RefusedCount++
+		until = now.Add(refusalWait(r.RefusedCount, k.policy.RetryRefused))
+		if held {
+			until = earlier(until, r.Expires)
+		}
+		r.RefusedUntil = until
+	})
+	k.env.Load().Logger.Error("the token endpoint refused us; not trying again before", zap.Time("until", until), zap.Error(err))
 	return o
-}
-
-func (k *Keeper) snapshot() record {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.record
 }
