@@ -86,7 +86,7 @@ func TestParseRefuses(t *testing.T) {
 		{"no accept", block("accept"), "write `header NAME [TEMPLATE]` or `query NAME`"},
 		{"accept too much", block("accept header a {token} b"), "write `header NAME"},
 		{"accept cookie", block("accept cookie a"), "use `header` or `query`"},
-		{"accept template", block("accept header a b"), "holds {token} once"},
+		{"accept template", block("accept header a b"), "must hold {token} once"},
 		{"nested block", block("errors 401 {\n x\n }"), "errors takes no block"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func (i *Issuer) Admit(r *http.Request) (principal string, ok bool) {
 }
 
 // CredentialName is the header or query parameter that carries an access token.
-func (i *Issuer) CredentialName() string { return i.accept.name() }
+func (i *Issuer) CredentialName() string { return i.accept.Name }
 
 func (i *Issuer) check(ctx context.Context, raw string) (*client, error) {
 	t, c, _, err := i.verify(raw, accessToken)
@@ -62,7 +62,7 @@ func (i *Issuer) check(ctx context.Context, raw string) (*client, error) {
 
 // verify tells all that a token tells by itself: whether it is one of ours, and
 // whose, and with which secret's key it was made.
-func (i *Issuer) verify(raw string, want kind) (t token, c *client, with *secret, err error) {
+func (i *Issuer) verify(raw string, want kind) (t issued, c *client, with *secret, err error) {
 	t, ok := parseToken(raw)
 	if !ok {
 		return t, nil, nil, errMalformed

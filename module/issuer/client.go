@@ -161,7 +161,7 @@ func (s *secret) mac(body []byte) [sha256.Size]byte {
 }
 
 // maker tells with which secret's key a token was made; nil for none.
-func (c *client) secretOf(t *token) *secret {
+func (c *client) secretOf(t *issued) *secret {
 	body := t.body()
 	for _, s := range c.secrets {
 		if code := s.mac(body); hmac.Equal(code[:], t.code()) {

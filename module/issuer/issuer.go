@@ -10,12 +10,13 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
 // Issuer is the configuration of an issuer: who may ask it for tokens, and how
@@ -45,10 +46,9 @@ type Issuer struct {
 	clients clients
 	accept  finder
 	storage func() certmagic.Storage
+	held    *pool.Held[*state]
 	state   *state
 	logger  *zap.Logger
-	pooled  bool // a reference in states
-	release sync.Once
 }
 
 const (
@@ -62,7 +62,7 @@ var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // states outlive a reload, so that a storage that fails during one doesn't turn
 // away those who hold a token. An issuer's name is all that gives its state a
 // meaning: the keys that tokens are checked with are not in it.
-var states = caddy.NewUsagePool()
+var states = pool.New[*state]()
 
 // Provision resolves the clients' placeholders and derives their keys. It does
 // nothing else: the storage is used when the first request comes.
@@ -72,11 +72,11 @@ func (i *Issuer) Provision(ctx caddy.Context, name string) error {
 	if err := i.prepare(name); err != nil {
 		return err
 	}
-	value, _, err := states.LoadOrNew(name, func() (caddy.Destructor, error) { return newState(), nil })
+	held, err := states.Hold(name, func() (*state, error) { return newState(), nil })
 	if err != nil {
 		return err
 	}
-	i.state, i.pooled = value.(*state), true
+	i.held, i.state = held, held.Value
 	return nil
 }
 
@@ -124,18 +124,13 @@ func (i *Issuer) Name() string { return i.name }
 // RefusalStatus is the HTTP status of a refusal at the token endpoints.
 func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauthorized) }
 
-// Cleanup lets go of what the issuer shares with the configurations before and
+// Cleanup releases what the issuer shares with the configurations before and
 // after. Requests in flight may still use the issuer. It may be called again,
 // after a failed Provision, and on nil.
 func (i *Issuer) Cleanup() error {
-	if i == nil {
-		return nil
+	if i != nil {
+		i.held.Release()
 	}
-	i.release.Do(func() {
-		if i.pooled {
-			_, _ = states.Delete(i.name)
-		}
-	})
 	return nil
 }
 

@@ -140,7 +140,7 @@ func (i *Issuer) refresh(ctx context.Context, params map[string]any) (*Pair, *cl
 // so in this process, and, where the storage has a lock, in the fleet. Without
 // one, two instances may both make the next generation; it is the same one, so
 // both pairs work.
-func (i *Issuer) renew(ctx context.Context, t *token, c *client, with *secret) (*Pair, error) {
+func (i *Issuer) renew(ctx context.Context, t *issued, c *client, with *secret) (*Pair, error) {
 	st, of := i.store(), t.lineage()
 	f := i.state.family(of)
 	select {

@@ -69,7 +69,7 @@ func (r *record) revoked() *record {
 
 // admits tells whether an access token works, and why not. A nil record is one
 // that isn't in the storage.
-func (r *record) admits(t *token, now time.Time) error {
+func (r *record) admits(t *issued, now time.Time) error {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
@@ -98,7 +98,7 @@ const (
 )
 
 // judge tells what a refresh token is good for, and why not.
-func (r *record) decide(t *token, now time.Time) (decision, error) {
+func (r *record) decide(t *issued, now time.Time) (decision, error) {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:

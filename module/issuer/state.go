@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/switchboard-ivr/switchboard/module/storage"
@@ -82,10 +81,6 @@ func newState() *state {
 	}
 }
 
-// Destruct implements caddy.Destructor. Nothing has to be closed, so that
-// requests in flight may go on.
-func (s *state) Destruct() error { return nil }
-
 // family gives the entry of a family, a new one if need be.
 func (s *state) family(of lineage) *family {
 	s.mu.RLock()
@@ -123,9 +118,6 @@ func (s *state) evict() {
 		delete(s.families, of)
 	}
 }
-
-// Interface guards
-var _ caddy.Destructor = (*state)(nil)
 
 const (
 	// window is how far a timestamp may be off, either way.

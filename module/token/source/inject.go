@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -63,38 +62,22 @@ func (in *Inject) resolve() (token.Injection, error) {
 		}
 		return token.Injection{Where: token.InNone}, nil
 	default:
-		return token.Injection{}, fmt.Errorf("%q is no place for a token; write header, query, body or none", in.In)
+		return token.Injection{}, fmt.Errorf("%q is not a place for a token; write header, query, body or none", in.In)
 	}
 }
 
 func (in *Inject) header() (token.Injection, error) {
-	name := in.Name
-	if name == "" {
-		name = "Authorization"
-	}
-	if !httpguts.ValidHeaderFieldName(name) {
-		return token.Injection{}, fmt.Errorf("%q is not the name of a header", name)
-	}
-	name = http.CanonicalHeaderKey(name)
-	if slices.Contains(notInjectable, name) {
-		return token.Injection{}, fmt.Errorf("the header %s can't carry a token; the API's documentation names the one that does", name)
-	}
-	template := in.Template
+	header, err := token.HeaderInjection(in.Name, in.Template)
 	switch {
-	case template != "":
-	case name == "Authorization":
-		template = "Bearer {token}"
+	case err != nil:
+		return header, err
+	case slices.Contains(notInjectable, header.Name):
+		return header, fmt.Errorf("the header %s can't carry a token; the API's documentation names the one that does", header.Name)
+	case !httpguts.ValidHeaderFieldValue(in.Template):
+		return header, fmt.Errorf("the template of %s holds a control character", header.Name)
 	default:
-		template = "{token}"
+		return header, nil
 	}
-	if strings.Count(template, "{token}") != 1 {
-		return token.Injection{}, fmt.Errorf("the template %q must hold {token} once, as \"Bearer {token}\" does", template)
-	}
-	prefix, suffix, _ := strings.Cut(template, "{token}")
-	if !httpguts.ValidHeaderFieldValue(template) {
-		return token.Injection{}, fmt.Errorf("the template of %s holds a control character", name)
-	}
-	return token.Injection{Where: token.InHeader, Name: name, Prefix: prefix, Suffix: suffix}, nil
 }
 
 // injectionWarnings returns what is legal and still likely to hurt.
