@@ -66,7 +66,7 @@ func (f *finder) consume(r *http.Request) {
 }
 
 // find returns what the request carries where the token should be. What is
-// there twice is not there: nobody could tell which one counts.
+// there twice is not there: it is unclear which one counts.
 func (f *finder) find(r *http.Request) (raw string, ok bool) {
 	if f.Where == token.InQuery {
 		values, err := url.ParseQuery(r.URL.RawQuery)

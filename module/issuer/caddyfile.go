@@ -48,7 +48,7 @@ func (i *Issuer) parseBlock(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
 		if line, ok := lines[word]; ok && word != "client" {
-			return d.Errf("%s is already written in line %d", word, line)
+			return d.Errf("%s is already set in line %d", word, line)
 		}
 		lines[word] = d.Line()
 		if err := i.subdirective(d, word); err != nil {

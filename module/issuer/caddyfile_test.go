@@ -75,7 +75,7 @@ func TestParseRefuses(t *testing.T) {
 		{"client without secret", "issuer p {\n client a\n}", "client takes a key and a secret"},
 		{"client with more", "issuer p {\n client a b c\n}", "client takes a key and a secret"},
 		{"unknown", block("secret x"), "unrecognized subdirective 'secret' of issuer; known are"},
-		{"lifetime twice", block("lifetime 1h", "lifetime 2h"), "lifetime is already written in line 3"},
+		{"lifetime twice", block("lifetime 1h", "lifetime 2h"), "lifetime is already set in line 3"},
 		{"no lifetime", block("lifetime"), "wrong argument count"},
 		{"lifetime of nothing", block("lifetime 0s"), "lifetime 0s: use 30s to 400d"},
 		{"lifetime no duration", block("lifetime soon"), "lifetime soon: use 30s to 400d"},

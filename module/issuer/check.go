@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Authenticate checks the access token of a request and tells whose it is: the
+// Authenticate checks the access token of a request and returns whose it is: the
 // principal is the client's app_key. It doesn't ask the storage, except for a
 // token that this instance hasn't seen for the last 5 s.
 func (i *Issuer) Authenticate(r *http.Request) (principal string, ok bool) {
@@ -27,8 +27,8 @@ func (i *Issuer) Authenticate(r *http.Request) (principal string, ok bool) {
 	return c.key, true
 }
 
-// Admit is Authenticate, and takes the token out of the request when it opens, for
-// it is nobody else's business. The same issuer admits the same request again.
+// Admit is Authenticate, and takes the token out of the request when it opens, so
+// that it doesn't reach the handlers behind. The same issuer admits the same request again.
 func (i *Issuer) Admit(r *http.Request) (principal string, ok bool) {
 	const key = "switchboard.issuer."
 	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
@@ -60,7 +60,7 @@ func (i *Issuer) check(ctx context.Context, raw string) (*client, error) {
 	return c, rec.admits(&t, time.Now())
 }
 
-// verify tells all that a token tells by itself: whether it is one of ours, and
+// verify checks all that a token says by itself: whether it is one of ours, and
 // whose, and with which secret's key it was made.
 func (i *Issuer) verify(raw string, want kind) (t issued, c *client, with *secret, err error) {
 	t, ok := parseToken(raw)
@@ -92,7 +92,7 @@ const (
 	// readWait is how long a check waits for the storage, readPause how long a storage that failed is left alone.
 	readWait  = time.Second
 	readPause = time.Second
-	// mostReads bounds the goroutines of a storage that hangs.
+	// maxReads bounds the goroutines of a storage that hangs.
 	maxReads = 1024
 )
 
@@ -120,7 +120,7 @@ type reading struct {
 	began time.Time
 }
 
-// look gives a family's record, nil when there is none. A token of a later
+// familyRecord returns a family's record, nil when there is none. A token of a later
 // generation than the record that is known asks for the storage's word at once.
 // While the storage fails, what was known last counts.
 func (s *state) familyRecord(ctx context.Context, st store, of lineage, generation uint32) (*record, error) {
@@ -157,7 +157,7 @@ func (s *state) familyRecord(ctx context.Context, st store, of lineage, generati
 	}
 }
 
-// read gives the read that is under way, or starts one. It gives nil when the
+// read returns the read that is under way, or starts one. It returns nil when the
 // storage is to be left alone.
 func (f *family) read(s *state, st store, of lineage) *reading {
 	f.mu.Lock()
@@ -172,7 +172,7 @@ func (f *family) read(s *state, st store, of lineage) *reading {
 	f.reading = r
 	s.reads.Add(1)
 	go func() {
-		rec, err := st.load(context.Background(), of) // nobody's end ends it
+		rec, err := st.load(context.Background(), of) // it goes on when a caller leaves
 		s.reads.Add(-1)
 		f.failing.Store(err != nil)
 		f.mu.Lock()
@@ -188,22 +188,20 @@ func (f *family) read(s *state, st store, of lineage) *reading {
 	return r
 }
 
-// wait waits for a read, but never longer than readPatience after its begin: of
+// wait waits for a read, but never longer than readWait after its start: of
 // a storage that hangs, the first few who ask wait, and nobody after them.
 func (r *reading) wait(ctx context.Context) {
 	if r == nil {
 		return
 	}
-	timer := time.NewTimer(time.Until(r.began.Add(readWait)))
-	defer timer.Stop()
 	select {
 	case <-r.done:
-	case <-timer.C:
+	case <-time.After(time.Until(r.began.Add(readWait))):
 	case <-ctx.Done():
 	}
 }
 
-// learn takes over what the storage held at a time, and gives what is known
+// update takes over what the storage held at a time, and returns what is known
 // then.
 func (f *family) update(rec *record, at time.Time) *record {
 	f.mu.Lock()
@@ -212,7 +210,7 @@ func (f *family) update(rec *record, at time.Time) *record {
 	return f.known.Load().record
 }
 
-// learnLocked never goes back: neither to an earlier generation, as a storage
+// updateLocked never goes back: neither to an earlier generation, as a storage
 // may that lost its last write, nor behind a revocation that couldn't be stored.
 func (f *family) updateLocked(rec *record, at time.Time) {
 	if k := f.known.Load(); k != nil {

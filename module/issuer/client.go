@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Client is somebody who may sign in. Both fields may hold the placeholders
+// Client may sign in. Both fields may hold the placeholders
 // `{env.*}` and `{file.*}`, which are resolved once, when the configuration is
 // loaded.
 type Client struct {
@@ -30,12 +30,12 @@ type Client struct {
 }
 
 const (
-	// mostSecrets of one client: the one that comes and the one that goes.
+	// maxSecrets of one client: the new one and the old one.
 	maxSecrets = 2
 	// shortSecret is below 128 bits even if it is random hex. Whoever sees one
 	// sign-in can try out short secrets at leisure.
 	shortSecret = 16
-	// nobodysSecret is that of the dummy. Nobody gets in with it.
+	// dummySecret is that of the client that stands in for unknown ones. It opens nothing.
 	dummySecret = "nobody's secret, as long as most"
 )
 
@@ -160,7 +160,7 @@ func (s *secret) mac(body []byte) [sha256.Size]byte {
 	return m.out
 }
 
-// maker tells with which secret's key a token was made; nil for none.
+// secretOf returns the secret with whose key a token was made; nil for none.
 func (c *client) secretOf(t *issued) *secret {
 	body := t.body()
 	for _, s := range c.secrets {
@@ -190,7 +190,7 @@ func resolve(repl *caddy.Replacer, value string) (string, error) {
 	}
 }
 
-// signer tells whose sign-in it is, and with which secret it is signed: nil for
+// verifySign returns whose sign-in it is, and with which secret it is signed: nil for
 // no client of that key, nil for none of its secrets.
 //
 // What it does is the same for every request, so that its time tells nothing: a
@@ -225,7 +225,7 @@ func parseSign(sign string) (digest [md5.Size]byte, ok bool) {
 	return digest, err == nil && hex.EncodeToString(digest[:]) == sign
 }
 
-// md5Allowed tells whether MD5 works at all: GODEBUG=fips140=only makes it
+// md5Allowed reports whether MD5 works at all: GODEBUG=fips140=only makes it
 // panic.
 func md5Allowed() (ok bool) {
 	defer func() { ok = recover() == nil }()

@@ -80,7 +80,7 @@ func (i *Issuer) Provision(ctx caddy.Context, name string) error {
 	return nil
 }
 
-// prepare checks the configuration and makes of it what requests need.
+// prepare checks the configuration and prepares what requests need.
 func (i *Issuer) prepare(name string) error {
 	i.name = name
 	if !md5Allowed() {
@@ -134,8 +134,8 @@ func (i *Issuer) Cleanup() error {
 	return nil
 }
 
-// Find gives a handler the issuer of that name, out of the app `switchboard`.
-// The error says which exist.
+// Find returns the issuer of that name, from the app `switchboard`. The error lists
+// those that exist.
 func Find(ctx caddy.Context, name string) (*Issuer, error) {
 	app, err := ctx.App("switchboard")
 	if err != nil {

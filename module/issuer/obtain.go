@@ -113,9 +113,9 @@ func parseTimestamp(v any) (digits string, at time.Time, ok bool) {
 	}
 }
 
-// Refresh gives a new pair for {refresh_token}, once. The same refresh token
+// Refresh returns a new pair for {refresh_token}, once. The same refresh token
 // gives the same new pair for 30 s more, to a client that lost the answer. Used
-// after that, it ends the whole family: two have it, and nobody knows which of
+// after that, it ends the whole family: two have it, and it is unknown which of
 // them stole it (RFC 9700, section 4.14.2).
 //
 // The error is ErrRefused, ErrUnavailable, or the context's.
@@ -158,7 +158,7 @@ func (i *Issuer) renew(ctx context.Context, t *issued, c *client, with *secret) 
 	}
 	rec = f.update(rec, began)
 	now := time.Now()
-	switch verdict, why := rec.decide(t, now); verdict {
+	switch decision, why := rec.decide(t, now); decision {
 	case rotate:
 		rec = rec.next(now, i.lifetime())
 		if err := st.save(ctx, of, rec); err != nil {
@@ -181,18 +181,18 @@ func (i *Issuer) renew(ctx context.Context, t *issued, c *client, with *secret) 
 	}
 }
 
-// Pair is what obtain and refresh give.
+// Pair is what Obtain and Refresh return.
 type Pair struct {
 	AccessToken  string
 	RefreshToken string
 	ExpiresIn    int64 // seconds that the access token is good
 }
 
-// ErrRefused is every refusal. Why, only the log tells: one answer for all
-// keeps somebody who tries from learning what was right already.
+// ErrRefused is every refusal. Only the log says why: one answer for all
+// keeps an attacker from learning which part was right.
 var ErrRefused = errors.New("refused")
 
-// ErrUnavailable says that the storage doesn't answer, so nobody can tell. The
+// ErrUnavailable says that the storage doesn't answer, so nothing can be decided. The
 // client may come again a moment later.
 var ErrUnavailable = errors.New("the storage of tokens doesn't answer")
 
@@ -218,7 +218,7 @@ const (
 
 func (r refusedError) Error() string { return "refused: " + string(r) }
 
-// outcome logs how an obtain or a refresh ended, and gives the error that the
+// logResult logs how an obtain or a refresh ended, and returns the error that the
 // caller may see. A client is named only when it is one of ours.
 func (i *Issuer) logResult(ctx context.Context, what string, c *client, err error) error {
 	log := i.logger

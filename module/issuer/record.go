@@ -11,7 +11,7 @@ const (
 	// overlap is how long the access token before still works after a refresh:
 	// calls that are under way, and phone flows that hold it, end in peace.
 	overlap = time.Minute
-	// grace is how long the same refresh token gives the same new pair again: its
+	// grace is how long the same refresh token returns the same new pair again: its
 	// answer may be lost.
 	grace = 30 * time.Second
 	// refreshExtra is how much longer than the access token a refresh token is
@@ -67,7 +67,7 @@ func (r *record) revoked() *record {
 	return &c
 }
 
-// admits tells whether an access token works, and why not. A nil record is one
+// admits returns why an access token doesn't work, or nil. A nil record is one
 // that isn't in the storage.
 func (r *record) admits(t *issued, now time.Time) error {
 	at := now.UnixMilli()
@@ -87,7 +87,7 @@ func (r *record) admits(t *issued, now time.Time) error {
 	}
 }
 
-// verdict is what a refresh token is good for.
+// decision is what a refresh token is good for.
 type decision int
 
 const (
@@ -97,7 +97,7 @@ const (
 	revoke          // the end of the family
 )
 
-// judge tells what a refresh token is good for, and why not.
+// decide returns what a refresh token is good for, and why not.
 func (r *record) decide(t *issued, now time.Time) (decision, error) {
 	at := now.UnixMilli()
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
-// mostFamilies bounds the families that are remembered. One that was forgotten
+// maxFamilies bounds the families that are remembered. One that was forgotten
 // is read from the storage again.
 const maxFamilies = 10_000
 
@@ -81,7 +81,7 @@ func newState() *state {
 	}
 }
 
-// family gives the entry of a family, a new one if need be.
+// family returns the entry of a family, a new one if need be.
 func (s *state) family(of lineage) *family {
 	s.mu.RLock()
 	f := s.families[of]
@@ -102,7 +102,7 @@ func (s *state) family(of lineage) *family {
 	return f
 }
 
-// forgetSome drops an eighth of the families, first those that are over. The
+// evict drops an eighth of the families, first those that are over. The
 // caller holds mu.
 func (s *state) evict() {
 	now := time.Now().UnixMilli()
@@ -122,7 +122,7 @@ func (s *state) evict() {
 const (
 	// window is how far a timestamp may be off, either way.
 	window = 300 * time.Second
-	// mostSigns bounds each half of a guard's memory. Beyond it the oldest are
+	// maxSigns bounds each half of a guard's memory. Beyond it the oldest are
 	// forgotten, and the storage alone remembers them.
 	maxSigns = 50_000
 )
@@ -139,7 +139,7 @@ type guard struct {
 	rotated           time.Time
 }
 
-// first tells whether a sign-in is made for the first time.
+// first reports whether a sign-in is made for the first time.
 func (g *guard) first(of lineage) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -101,11 +101,9 @@ func (s store) lock(ctx context.Context, of lineage) (unlock func()) {
 			defer close(freed)
 			_ = lease.Release() // a lock is a hint: the next one waits, and goes on
 		}()
-		timer := time.NewTimer(unlockWait)
-		defer timer.Stop()
 		select {
 		case <-freed:
-		case <-timer.C:
+		case <-time.After(unlockWait):
 		}
 	}
 }
@@ -113,7 +111,7 @@ func (s store) lock(ctx context.Context, of lineage) (unlock func()) {
 const (
 	sweepEvery = 15 * time.Minute
 	sweepLimit = time.Minute
-	// mostSwept bounds the records that one sweep reads.
+	// maxSwept bounds the records that one sweep reads.
 	maxSwept = 1000
 )
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// kind tells an access token from a refresh token. A format that differs gets
+// kind distinguishes access tokens from refresh tokens. A format that differs gets
 // kinds of its own.
 type kind byte
 
@@ -38,7 +38,7 @@ func (id familyID) hour() uint32 { return binary.BigEndian.Uint32(id[:4]) }
 // family, until when, and the code over all that.
 type issued [tokenSize]byte
 
-// parseToken decodes a token. Whether it is ours, only its code tells.
+// parseToken decodes a token. Only its code shows whether it is ours.
 func parseToken(raw string) (t issued, ok bool) {
 	if len(raw) != tokenLength {
 		return t, false
@@ -49,8 +49,8 @@ func parseToken(raw string) (t issued, ok bool) {
 	return t, err == nil && n == tokenSize && (t.kind() == accessToken || t.kind() == refreshToken)
 }
 
-// mint makes a token. The same parts give the same token: what an answer said
-// can be said again, though nobody has kept it.
+// mint makes a token. The same parts give the same token: an answer can be
+// repeated although it wasn't kept.
 func mint(k kind, of lineage, generation uint32, expires time.Time, with *secret) string {
 	var t issued
 	t[0] = byte(k)

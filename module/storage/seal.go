@@ -12,8 +12,8 @@ import (
 )
 
 // envelope is what lies in the storage: the record under AES-256-GCM. Whoever
-// can read the storage learns nothing but the key's fingerprint, which tells a
-// record of other credentials from a damaged one.
+// can read the storage learns nothing but the key's fingerprint, which distinguishes
+// a record of other credentials from a damaged one.
 type envelope struct {
 	Version int    `json:"version"`
 	Key     string `json:"key"`
@@ -23,7 +23,7 @@ type envelope struct {
 // envelopeVersion is written into every envelope; another version is not read.
 const envelopeVersion = 1
 
-// ErrForeignKey says that a record was made by somebody with other credentials.
+// ErrForeignKey says that a record was made with other credentials.
 var ErrForeignKey = errors.New("the record is sealed with another key")
 
 // Sealer seals and opens records. The storage key is authenticated with them,

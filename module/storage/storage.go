@@ -1,3 +1,6 @@
+// Package storage makes Caddy's storage safe to use for what must go on while the storage
+// hangs, panics or loses its locks: operations are bounded in time (storage.go), locks are
+// leases that can be abandoned (lock.go), and records can be sealed (seal.go).
 package storage
 
 import (
@@ -154,7 +157,7 @@ func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T,
 	return none, ErrDown
 }
 
-// PanicError is a panic of somebody else's code.
+// PanicError is a panic of code that is not ours.
 type PanicError struct {
 	value string
 	Stack []byte

@@ -24,26 +24,26 @@ type Grant struct {
 	Exchange *Exchange
 }
 
-// circumstances are what a token call depends on beside the credentials.
+// Params are what a token call depends on besides the configuration.
 type Params struct {
-	// access and refresh are the tokens that are held, which a renewal may send; ""
+	// Access and Refresh are the tokens that are held, which a renewal may send; ""
 	// for none.
 	Access, Refresh string
-	// skew is added to the clock for $timestamp; the keeper learns it from a
+	// Skew is added to the clock for $timestamp; the keeper learns it from a
 	// refusal's Date.
 	Skew time.Duration
-	// refused is $refused: an API has refused the token that is held.
+	// Refused is $refused: an API has refused the token that is held.
 	Refused bool
 }
 
-// FailureKind tells what a failed token call means for the next one.
+// FailureKind is what a failed token call means for the next one.
 type FailureKind uint8
 
 const (
 	// Refused says that the endpoint understood and said no. The token that was sent, if
 	// any, was not used up by an unseen success.
 	Refused FailureKind = iota + 1
-	// Ambiguous says that nobody knows what the endpoint did (transport error, time-out,
+	// Ambiguous says that it is unknown what the endpoint did (transport error, time-out,
 	// truncated or unreadable answer, 5xx). A refresh token may be spent.
 	Ambiguous
 	// Invalid says that the endpoint said yes, but what it gave can't be used.
@@ -52,21 +52,10 @@ const (
 	Busy
 )
 
-// String gives the kind as one lower-case word, for logs and metrics.
-func (k FailureKind) String() string {
-	switch k {
-	case Refused:
-		return "refused"
-	case Ambiguous:
-		return "ambiguous"
-	case Invalid:
-		return "invalid"
-	case Busy:
-		return "busy"
-	default:
-		return "unknown"
-	}
-}
+var kinds = [...]string{"unknown", Refused: "refused", Ambiguous: "ambiguous", Invalid: "invalid", Busy: "busy"}
+
+// String returns the kind as one lower-case word, for logs and metrics.
+func (k FailureKind) String() string { return kinds[k] }
 
 // Failure is why a token call gave no token. Nothing in it is secret.
 type Failure struct { //nolint:errname // what it is called in logs and documentation
@@ -136,31 +125,31 @@ type ExchangedRequest struct {
 	Body any `json:"body,omitempty"`
 }
 
-// policy is what the keeper needs to know of a source besides its endpoint.
+// Policy is what the keeper needs to know of a source besides its endpoint.
 type Policy struct {
-	// name is the source's name in the configuration.
+	// Name is the source's name in the configuration.
 	Name string
-	// lifetime counts when an answer states none; 0 = not configured.
+	// Lifetime counts when an answer states none; 0 = not configured.
 	Lifetime time.Duration
-	// refreshBefore is the window before the expiry; 0 = use refreshFraction.
+	// RefreshBefore is the window before the expiry; 0 = use RefreshFraction.
 	RefreshBefore time.Duration
-	// refreshFraction is the window as a part of the lifetime, in (0, 0.5].
+	// RefreshFraction is the window as a part of the lifetime, in (0, 0.5].
 	RefreshFraction float64
-	// mustDiffer: an unchanged token is a failed refresh.
+	// MustDiffer: an unchanged token is a failed refresh.
 	MustDiffer bool
-	// warm: obtain at start.
+	// Warm: obtain at start.
 	Warm bool
-	// retryRefused is the wait after a refused sign-in.
+	// RetryRefused is the wait after a refused sign-in.
 	RetryRefused time.Duration
-	// timeout bounds one call of the endpoint.
+	// Timeout bounds one call of the endpoint.
 	Timeout time.Duration
-	// identity is the hex SHA-256 of what determines the token: endpoint URLs,
-	// credentials, programs. The keys of pool and vault derive from it.
+	// Identity is the hex SHA-256 of what determines the token: endpoint URLs,
+	// credentials, programs. The keys of the pool and the storage derive from it.
 	Identity string
-	// sealKey seals records in the vault; derived from the credentials.
+	// SealKey seals the stored records; derived from the credentials.
 	SealKey [32]byte
-	// seed is the configured refresh token of a source that can't obtain.
+	// Seed is the configured refresh token of a source that can't obtain.
 	Seed string
-	// static is a fixed token; such a source has no endpoint.
+	// Static is a fixed token; such a source has no endpoint.
 	Static string
 }

@@ -1,5 +1,6 @@
-// Package token holds a token's life: where it comes from (Source), who keeps
-// it fresh (Keeper) and where it survives a restart (vault).
+// Package token holds what the two halves of a token's life share: source, where tokens
+// come from (configuration, requests to the token endpoint), and keeper, which holds them
+// (when to renew, whom to share a token with, where to store it).
 package token
 
 import (
@@ -36,7 +37,7 @@ type Token struct {
 	accepted atomic.Bool // since the last refusal
 }
 
-// Accept notes that the API has accepted the token. It tells a dead token from a
+// Accept notes that the API has accepted the token. It separates a dead token from a
 // request that the API refuses whatever the token.
 func (t *Token) Accept() {
 	if !t.accepted.Load() { // many calls share it
@@ -51,7 +52,7 @@ func (t *Token) Accepted() bool { return t.accepted.Load() }
 // accepted it since the refusal before.
 func (t *Token) Refuse() (accepted bool) { return t.accepted.Swap(false) }
 
-// Valid tells whether the token may be sent at the given time.
+// Valid reports whether the token may be sent at the given time.
 func (t *Token) Valid(now time.Time) bool {
 	return t != nil && t.Access != "" && (t.Expires.IsZero() || now.Before(t.Expires))
 }
@@ -75,10 +76,10 @@ func (e *NoTokenError) Error() string {
 	return fmt.Sprintf("no token from %s: %v", e.Source, e.Cause)
 }
 
-// Unwrap gives the cause: a *Failure, the context's error, …
+// Unwrap returns the cause: a *Failure, the context's error, …
 func (e *NoTokenError) Unwrap() error { return e.Cause }
 
-// Observer hears what becomes of tokens, for metrics and events. It is called
+// Observer is notified of renewals and failures, for metrics and events. It is called
 // outside of locks, one call at a time per renewal, and must not block.
 type Observer interface {
 	// Renewed: a new token is served. how is "refresh", "obtain", or "adopt"
@@ -89,7 +90,7 @@ type Observer interface {
 	Failed(name string, err error, how string)
 }
 
-// State is what can be told of a keeper: for the admin API, metrics and the
+// State is what can be said of a keeper: for the admin API, metrics and the
 // readiness matcher. It holds no secret.
 type State struct {
 	Name string

@@ -19,8 +19,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// judge reads what a token endpoint has answered. The values
-// that were sent are kept out of a Failure; the skew says how far the endpoint's
+// readGrant makes a grant or a failure of a token endpoint's answer. The values
+// that were sent are kept out of a Failure; the skew is how far the endpoint's
 // clock is ahead of ours.
 func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, skew time.Duration) (token.Grant, *token.Failure) {
 	doc, other, failure := r.decode()
@@ -36,7 +36,7 @@ func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, sk
 	}
 	a := answerDoc{ctx, doc, []any{r.status, program.Headers(r.header)}}
 	no := func(why string) *token.Failure {
-		if other != "" { // nothing that could say no
+		if other != "" { // such an answer can't refuse anything
 			return fail(token.Ambiguous, "the endpoint answered with "+other+" where a token was expected")
 		}
 		return fail(token.Refused, why)
@@ -78,7 +78,7 @@ func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, sk
 	return grant, nil
 }
 
-// lifetime finds out how long a granted token lives. now is the time at the
+// lifetime determines how long a granted token lives. now is the time at the
 // endpoint.
 func (e *Endpoint) lifetime(grant *token.Grant, a answerDoc, now time.Time) error {
 	if e.plan.expiresIn != nil {
@@ -102,7 +102,7 @@ func (e *Endpoint) lifetime(grant *token.Grant, a answerDoc, now time.Time) erro
 	return nil
 }
 
-// answer is what the programs see of a readable answer.
+// answerDoc is what the programs see of a readable answer.
 type answerDoc struct {
 	ctx  context.Context
 	doc  any
@@ -111,7 +111,7 @@ type answerDoc struct {
 
 func (a answerDoc) run(p *jq.Program) (any, error) { return p.Run(a.ctx, a.doc, a.vars...) }
 
-// token runs a program for an access or refresh token. Null is none, a number is
+// tokenAt runs a program for an access or refresh token. Null is none, a number is
 // its text.
 func (a answerDoc) tokenAt(p *jq.Program) (string, error) {
 	if p == nil {
@@ -175,7 +175,7 @@ const (
 	unitAt           = "at" // a point in time, not a duration
 )
 
-// epochMilliseconds tells Unix time in milliseconds from Unix time in seconds:
+// epochMilliseconds separates Unix time in seconds from Unix time in milliseconds:
 // in seconds it is the year 5138, in milliseconds March 1973.
 const epochMilliseconds = 1e11
 
@@ -189,7 +189,7 @@ type stated struct {
 	at       time.Time
 	// ended: the stated life is over. It counts as not stated.
 	ended bool
-	// warning tells how a value was taken that can't be meant; "" for a good one.
+	// warning says how an implausible value was interpreted; "" for a good one.
 	warning string
 }
 

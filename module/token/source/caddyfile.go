@@ -112,7 +112,7 @@ func (p *parser) mark(setting string) {
 // once marks a setting and refuses a second one.
 func (p *parser) once(setting string) error {
 	if before, ok := p.at[setting]; ok {
-		return p.d.Errf("%s is already written in line %d", setting, before.Line())
+		return p.d.Errf("%s is already set in line %d", setting, before.Line())
 	}
 	p.mark(setting)
 	return nil
@@ -130,7 +130,11 @@ func (p *parser) block() error {
 		if err := p.once(word); err != nil {
 			return err
 		}
-		if err := p.subdirective(word); err != nil {
+		read, ok := subdirectives[word]
+		if !ok {
+			return p.d.Errf("unrecognized subdirective '%s' of a token source", word)
+		}
+		if err := read(p); err != nil {
 			return err
 		}
 	}
@@ -160,7 +164,7 @@ func (p *parser) locate(err error) error {
 	return where.WrapErr(err)
 }
 
-// argument gives the text of the program that the current argument is or names.
+// argument returns the text of the program that the current argument is or names.
 func (p *parser) argument() (string, error) {
 	raw := p.d.Val()
 	text, err := program.Arg(p.d, raw)
@@ -185,56 +189,31 @@ func (p *parser) credential() error {
 	return nil
 }
 
-func (p *parser) subdirective(word string) error {
-	s := p.s
-	switch word {
-	case "dialect":
-		return p.word(&s.Dialect)
-	case "define":
-		return p.program(&s.Define)
-	case "optional":
-		return p.words(&s.Optional)
-	case "obtain":
-		return p.request(word, &s.Obtain)
-	case "refresh":
-		return p.request(word, &s.Refresh)
-	case "static":
-		return p.word(&s.Static)
-	case "success":
-		return p.program(&s.Success)
-	case "access_token":
-		return p.program(&s.AccessToken)
-	case "refresh_token":
-		return p.program(&s.RefreshToken)
-	case "expires_in":
-		return p.programAnd(&s.ExpiresIn, &s.ExpiresInUnit)
-	case "timestamp":
-		return p.wordAnd(&s.Timestamp, &s.TimestampZone)
-	case "lifetime":
-		return p.duration(&s.Lifetime)
-	case "refresh_before":
-		return p.refreshBefore()
-	case "must_differ":
-		return p.onOff(&s.MustDiffer)
-	case "inject":
-		return p.inject()
-	case "token_expired":
-		return p.tokenExpired()
-	case "api_success":
-		return p.program(&s.AnswerSuccess)
-	case "keep":
-		return p.keep()
-	case "retry_refused":
-		return p.duration(&s.RetryRefused)
-	case "timeout":
-		return p.duration(&s.Timeout)
-	case "transport":
-		return p.transport()
-	case "warm":
-		return p.onOff(&s.Warm)
-	default:
-		return p.d.Errf("unrecognized subdirective '%s' of a token source", word)
-	}
+// subdirectives read what follows their names. `credential` is not among them, as it
+// may come again.
+var subdirectives = map[string]func(*parser) error{
+	"dialect":        func(p *parser) error { return p.word(&p.s.Dialect) },
+	"define":         func(p *parser) error { return p.program(&p.s.Define) },
+	"optional":       func(p *parser) error { return p.words(&p.s.Optional) },
+	"obtain":         func(p *parser) error { return p.request("obtain", &p.s.Obtain) },
+	"refresh":        func(p *parser) error { return p.request("refresh", &p.s.Refresh) },
+	"static":         func(p *parser) error { return p.word(&p.s.Static) },
+	"success":        func(p *parser) error { return p.program(&p.s.Success) },
+	"access_token":   func(p *parser) error { return p.program(&p.s.AccessToken) },
+	"refresh_token":  func(p *parser) error { return p.program(&p.s.RefreshToken) },
+	"expires_in":     func(p *parser) error { return p.programAnd(&p.s.ExpiresIn, &p.s.ExpiresInUnit) },
+	"timestamp":      func(p *parser) error { return p.wordAnd(&p.s.Timestamp, &p.s.TimestampZone) },
+	"lifetime":       func(p *parser) error { return p.duration(&p.s.Lifetime) },
+	"refresh_before": (*parser).refreshBefore,
+	"must_differ":    func(p *parser) error { return p.onOff(&p.s.MustDiffer) },
+	"inject":         (*parser).inject,
+	"token_expired":  (*parser).tokenExpired,
+	"api_success":    func(p *parser) error { return p.program(&p.s.AnswerSuccess) },
+	"keep":           (*parser).keep,
+	"retry_refused":  func(p *parser) error { return p.duration(&p.s.RetryRefused) },
+	"timeout":        func(p *parser) error { return p.duration(&p.s.Timeout) },
+	"transport":      (*parser).transport,
+	"warm":           func(p *parser) error { return p.onOff(&p.s.Warm) },
 }
 
 func (p *parser) refreshBefore() error {

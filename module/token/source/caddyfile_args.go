@@ -72,10 +72,10 @@ func (p *parser) duration(to *caddy.Duration) error {
 func (p *parser) parseDuration(raw string, to *caddy.Duration) error {
 	d, err := caddy.ParseDuration(raw)
 	if err != nil {
-		return p.d.Errf("%q is no duration; write it like 30s, 10m, 2h or 7d", raw)
+		return p.d.Errf("%q is not a valid duration; write it like 30s, 10m, 2h or 7d", raw)
 	}
 	if d <= 0 {
-		return p.d.Errf("%s is no duration that makes sense here; it must be above 0", d)
+		return p.d.Errf("%s is not a valid duration here; it must be above 0", d)
 	}
 	*to = caddy.Duration(d)
 	return nil
@@ -204,14 +204,4 @@ func ParseExpired(d *caddyfile.Dispenser) (*Expired, error) {
 		return nil, d.ArgErr()
 	}
 	return rule, nil
-}
-
-// CredentialNames are the names of all credentials that programs may use, before
-// the source is provisioned; nil for a source that can't be.
-func (s *Source) CredentialNames(define string) []string {
-	p, err := s.newPlan(define)
-	if err != nil {
-		return nil
-	}
-	return p.names
 }

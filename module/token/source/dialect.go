@@ -11,8 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// Dialects are data: each file is the body of a `token` block, and gives the
-// settings that a source does not write itself.
+// Dialects are data: each file is the body of a `token` block, with the settings
+// that a source does not have itself.
 //
 //go:embed dialects/*.caddyfile
 var dialectFiles embed.FS
@@ -45,7 +45,7 @@ func Dialects() []Dialect {
 	return all
 }
 
-// dialect gives the settings of a dialect.
+// dialect returns the settings of a dialect.
 func dialect(name string) (*Source, error) {
 	if name == "" {
 		name = defaultDialect

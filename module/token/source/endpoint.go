@@ -25,7 +25,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// tokenEndpoint calls the URLs of one source. It has no state besides the
+// Endpoint calls the URLs of one source. It has no state besides the
 // transport's: the keeper decides when to call.
 type Endpoint struct {
 	source *Source
@@ -33,8 +33,8 @@ type Endpoint struct {
 	values []any // of plan.names
 }
 
-// Endpoint gives the endpoint of a provisioned source; of one without URLs
-// neither obtain nor refresh may be called.
+// Endpoint returns the endpoint of a provisioned source; of one without URLs
+// neither Obtain nor Refresh may be called.
 func (s *Source) Endpoint() *Endpoint {
 	_, values := s.Credentials()
 	return &Endpoint{source: s, plan: s.plan, values: values}
@@ -43,13 +43,13 @@ func (s *Source) Endpoint() *Endpoint {
 func (e *Endpoint) CanObtain() bool  { return e.plan.obtainCall != nil }
 func (e *Endpoint) CanRefresh() bool { return e.plan.refreshCall != nil }
 
-// obtain signs in with the credentials.
+// Obtain signs in with the credentials.
 func (e *Endpoint) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
 	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in)
 }
 
-// refresh renews prev, or begins with the configured refresh token when prev has
-// none. The old refresh token stays where the answer brings no new one (RFC 6749,
+// Refresh renews the token that is held, or begins with the configured refresh token
+// when there is none. The old refresh token stays where the answer brings no new one (RFC 6749,
 // section 6).
 func (e *Endpoint) Refresh(ctx context.Context, in token.Params) (token.Grant, error) {
 	var access, refresh any
@@ -103,7 +103,7 @@ func (e *Endpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, acc
 // read, compressed and not.
 const maxAnswer = 64 << 10
 
-// reply is an answer of a token endpoint.
+// response is an answer of a token endpoint.
 type response struct {
 	status int
 	header http.Header
@@ -161,7 +161,7 @@ func readBody(ctx context.Context, resp *http.Response) (body []byte, broken str
 	case "gzip", "x-gzip":
 		unzipped, err := gzip.NewReader(from)
 		if err != nil {
-			return nil, "the answer says that it is gzip and is not"
+			return nil, "the answer claims to be gzip and is not"
 		}
 		from = io.LimitReader(unzipped, maxAnswer+1)
 	default:
@@ -180,10 +180,10 @@ func readBody(ctx context.Context, resp *http.Response) (body []byte, broken str
 	}
 }
 
-// reason says in our own words why a call has failed.
+// reason describes in our own words why a call has failed.
 func reason(ctx context.Context, err error) string {
 	if errors.Is(ctx.Err(), context.Canceled) {
-		return "the call was given up"
+		return "the call was canceled"
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return "no whole answer in time"
@@ -200,7 +200,7 @@ func reason(ctx context.Context, err error) string {
 	return "the connection broke before a whole answer"
 }
 
-// read decodes the body and sorts out what needs no program. The document is
+// decode decodes the body and handles what needs no program. The document is
 // also returned with a failure, when there is one, for its code and message.
 // other is what the body is when it is neither JSON nor a form, in words: such an
 // answer may hold a token, but can't refuse one.

@@ -21,7 +21,7 @@ import (
 // maxMessage is how much of an endpoint's own words is shown, in characters.
 const maxMessage = 200
 
-// secrets are the values of one token call that nobody may see.
+// secrets are the values of one token call that must not be shown.
 type secrets struct {
 	sent []any    // the variables of the request programs
 	text []string // all that is to be hidden in a text
@@ -97,7 +97,7 @@ func hideRandom(doc any, s *secrets) any {
 	return doc
 }
 
-// exchange describes a request before it is sent.
+// describe describes a request before it is sent.
 func (s *secrets) describe(how string, req *http.Request) *token.Exchange {
 	headers := make(map[string]string, len(req.Header))
 	for name, values := range req.Header {
@@ -123,7 +123,7 @@ func (s *secrets) describe(how string, req *http.Request) *token.Exchange {
 	}}
 }
 
-// answered completes an exchange with the answer. The tokens that it gave are
+// addAnswer completes an exchange with the answer. The tokens that it gave are
 // hidden under whatever name.
 func (s *secrets) addAnswer(e *token.Exchange, r *response, tokens ...string) {
 	for _, token := range tokens {
@@ -167,7 +167,7 @@ func bodyOf(req *http.Request) any {
 	return form
 }
 
-// message is what the endpoint says for people to read: the texts of its answer,
+// message is what the endpoint says to people: the texts of its answer,
 // masked and cut. A business code is shown elsewhere.
 func (s *secrets) message(doc any) string {
 	var parts []string

@@ -114,7 +114,7 @@ func TestBodies(t *testing.T) {
 		"gzip over the limit":    {"gzip", zip(padded(maxAnswer + 1)), "larger than 64 KiB"},
 		"a gzip bomb":            {"gzip", zip(strings.Repeat("0", 4<<20)), "larger than 64 KiB"},
 		"half a gzip":            {"gzip", zip(goodAnswer)[:20], "cut off"},
-		"no gzip":                {"gzip", goodAnswer, "is gzip and is not"},
+		"no gzip":                {"gzip", goodAnswer, "to be gzip and is not"},
 		"another encoding":       {"br", goodAnswer, "not asked for"},
 		"two encodings":          {"gzip, gzip", goodAnswer, "not asked for"},
 		"gzip, broken in itself": {"gzip", zip(goodAnswer)[:10] + "xxxxxxxxxxxxxx", "cut off"},
@@ -232,11 +232,11 @@ func TestTimeout(t *testing.T) {
 			return hang(req)
 		}))
 		_, err := e.Obtain(ctx, token.Params{})
-		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "given up") {
+		if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "canceled") {
 			t.Errorf("got %v", failure)
 		}
 		_, err = e.Obtain(ctx, token.Params{})
-		if failure := failureOf(t, err); failure.Kind != token.Invalid || !strings.Contains(failure.Reason, "given up; nothing was sent") {
+		if failure := failureOf(t, err); failure.Kind != token.Invalid || !strings.Contains(failure.Reason, "canceled; nothing was sent") {
 			t.Errorf("before it was sent: got %v", failure)
 		}
 	})

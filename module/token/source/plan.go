@@ -35,7 +35,7 @@ type plan struct {
 	isExpired    *jq.Program
 }
 
-// settingError tells which setting is wrong: "obtain", "obtain json".
+// settingError says which setting is wrong: "obtain", "obtain json".
 type settingError struct {
 	setting string
 	err     error
@@ -61,8 +61,7 @@ func wrongf(setting, format string, args ...any) error {
 	return &settingError{setting, fmt.Errorf(format, args...)}
 }
 
-// reserved are the variables of programs, which no credential may hide. The
-// value says what each holds.
+// reserved are the variables of programs, which no credential may shadow.
 var reserved = []string{
 	"access_token", "body", "headers", "nonce", "params", "query", "refresh_token",
 	"refused", "request", "status", "timestamp", "token", "url", "ENV", "__loc__", "__prog_args",
@@ -108,6 +107,16 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	return p, p.compile()
 }
 
+// CredentialNames are the names of all credentials that programs may use, before
+// the source is provisioned; nil for a source that can't be.
+func (s *Source) CredentialNames(define string) []string {
+	p, err := s.newPlan(define)
+	if err != nil {
+		return nil
+	}
+	return p.names
+}
+
 // checkCredentials collects the names of all credentials.
 func (p *plan) checkCredentials() error {
 	for _, name := range slices.Sorted(maps.Keys(p.CredentialValues)) {
@@ -150,7 +159,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkKind tells the four kinds of source apart: one with an endpoint, a static
+// checkKind checks a source by its kind, of which there are four: one with an endpoint, a static
 // one, one with credentials only, and none at all.
 func (s *Source) checkKind() error {
 	switch {
@@ -197,8 +206,8 @@ func (s *Source) checkKind() error {
 	return nil
 }
 
-// Expired is the configuration of which answer of an API tells that the token is
-// dead. Either part is enough; a part that is not written says nothing.
+// Expired configures which answers of an API mean that the token is dead. Either part
+// is enough; a part that is not set is not considered.
 type Expired struct {
 	// Statuses from 300 to 599.
 	Status []int `json:"status,omitempty"`
@@ -244,7 +253,7 @@ func (p *plan) checkTimes() error {
 	switch p.ExpiresInUnit {
 	case "", unitSeconds, unitMilliseconds, unitAt:
 	default:
-		return wrongf("expires_in", "%q is no unit; write s, ms or at", p.ExpiresInUnit)
+		return wrongf("expires_in", "%q is not a valid unit; write s, ms or at", p.ExpiresInUnit)
 	}
 	if p.ExpiresInUnit != "" && p.ExpiresIn == "" {
 		return wrongf("expires_in", "there is a unit, but no program")
@@ -261,7 +270,7 @@ func (s *Source) checkWindow() error {
 	case window != 0 && s.RefreshFraction != 0:
 		return wrongf(setting, "a duration and a fraction are two windows; write one of them")
 	case window < 0:
-		return wrongf(setting, "%s is below 0; the window lies before the token's end, so write it without a sign", window)
+		return wrongf(setting, "durations must not be negative: %s; the window lies before the token's end, so write it without a sign", window)
 	case s.RefreshFraction != 0 && !(s.RefreshFraction > 0 && s.RefreshFraction <= maxRefreshFraction): // NaN, too
 		return wrongf(setting, "%g is out of 0 to 0.5; the window is at most half of the lifetime", s.RefreshFraction)
 	case lifetime > 0 && window > lifetime/2:
@@ -287,7 +296,7 @@ func (p *plan) checkKeep() error {
 	}
 	for _, host := range p.Keep.Hosts {
 		if !hostPattern.MatchString(host) {
-			return wrongf("keep", "%q is no host; write it like api.example.com or *.example.com, in lower case and without scheme, port and path", host)
+			return wrongf("keep", "%q is not a valid host; write it like api.example.com or *.example.com, in lower case and without scheme, port and path", host)
 		}
 	}
 	return nil

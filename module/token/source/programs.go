@@ -28,7 +28,7 @@ type requestPrograms struct {
 	json    *jq.Program
 }
 
-// uses tells whether a program of the request mentions a variable.
+// uses reports whether a program of the request mentions a variable.
 func (r *requestPrograms) uses(variable string) bool {
 	return slices.ContainsFunc([]*jq.Program{r.headers, r.query, r.form, r.json}, func(p *jq.Program) bool {
 		return p != nil && p.Uses(variable)

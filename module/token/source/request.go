@@ -55,7 +55,7 @@ func (r *Request) over(dialect *Request) *Request {
 	return &m
 }
 
-// check tells what is wrong with r before anything is resolved.
+// check reports what is wrong with r before anything is resolved.
 func (r *Request) check() error {
 	if !slices.Contains(methods, r.Method) {
 		return fmt.Errorf("the method %q can't ask for a token; use one of %s", r.Method, strings.Join(methods, ", "))
@@ -97,11 +97,25 @@ func parseURL(raw string) (*url.URL, error) {
 // build runs the programs and makes the request. What fails here has not been
 // sent, and will fail again until the configuration is changed.
 func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*http.Request, *token.Failure) {
-	fail := func(program, why string) (*http.Request, *token.Failure) {
+	var failure *token.Failure
+	fail := func(part, why string) {
 		if ctx.Err() != nil {
 			why = reason(ctx, ctx.Err())
 		}
-		return nil, &token.Failure{Kind: token.Invalid, Reason: r.setting + " " + program + ": " + without(why, vars) + "; nothing was sent"}
+		failure = &token.Failure{Kind: token.Invalid, Reason: r.setting + " " + part + ": " + without(why, vars) + "; nothing was sent"}
+	}
+	// part uses the object that a program makes, if there is one.
+	part := func(name string, p *jq.Program, use func(object map[string]any) error) {
+		if p == nil || failure != nil {
+			return
+		}
+		object, err := p.Run(ctx, nil, vars...)
+		if err == nil {
+			err = use(object.(map[string]any))
+		}
+		if err != nil {
+			fail(name, plain(err))
+		}
 	}
 	header := http.Header{
 		"Accept":     {"application/json"},
@@ -109,61 +123,37 @@ func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*h
 		// compressed, an answer that small gains nothing
 		"Accept-Encoding": {"identity"},
 	}
-	var body string
-	switch {
-	case r.json != nil:
-		object, err := r.json.Run(ctx, nil, vars...)
-		if err != nil {
-			return fail("json", plain(err))
-		}
-		data, err := jqhttp.JSON(object)
-		if err != nil {
-			return fail("json", plain(err))
-		}
-		body = string(data)
+	target, body := *u, ""
+	part("json", r.json, func(object map[string]any) error {
 		header.Set("Content-Type", "application/json")
-	case r.form != nil:
-		encoded, err := encodeParameters(ctx, r.form, vars)
-		if err != nil {
-			return fail("form", plain(err))
-		}
-		body = encoded
+		data, err := jqhttp.JSON(object)
+		body = string(data)
+		return err
+	})
+	part("form", r.form, func(object map[string]any) (err error) {
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	target := *u
-	if r.query != nil {
-		encoded, err := encodeParameters(ctx, r.query, vars)
-		if err != nil {
-			return fail("query", plain(err))
-		}
-		target.RawQuery = strings.Trim(target.RawQuery+"&"+encoded, "&")
+		body, err = jqhttp.Values(object)
+		return err
+	})
+	part("query", r.query, func(object map[string]any) error {
+		query, err := jqhttp.Values(object)
+		target.RawQuery = strings.Trim(target.RawQuery+"&"+query, "&")
+		return err
+	})
+	if failure != nil {
+		return nil, failure
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), strings.NewReader(body))
 	if err != nil {
-		return fail("url", "it can't be requested")
+		fail("url", "it can't be requested")
+		return nil, failure
 	}
 	if body == "" {
 		req.Body, req.GetBody = nil, nil
 	}
 	req.Header = header
-	if r.headers != nil {
-		object, err := r.headers.Run(ctx, nil, vars...)
-		if err != nil {
-			return fail("headers", plain(err))
-		}
-		if err := setHeaders(req, object.(map[string]any)); err != nil {
-			return fail("headers", plain(err))
-		}
-	}
-	return req, nil
-}
-
-func encodeParameters(ctx context.Context, p *jq.Program, vars []any) (string, error) {
-	object, err := p.Run(ctx, nil, vars...)
-	if err != nil {
-		return "", err
-	}
-	return jqhttp.Values(object.(map[string]any))
+	part("headers", r.headers, func(object map[string]any) error { return setHeaders(req, object) })
+	return req, failure
 }
 
 // setHeaders sets the members of an object as header fields; null takes one away.
@@ -211,7 +201,7 @@ type stamp struct {
 	zone   *time.Location
 }
 
-// newStamp reads the arguments of `timestamp`. Blank ones mean ms and UTC.
+// newStamp parses the arguments of `timestamp`. Blank ones mean ms and UTC.
 func newStamp(layout, zone string) (stamp, error) {
 	s := stamp{layout: layout, zone: time.UTC}
 	if zone != "" {
@@ -236,8 +226,8 @@ func newStamp(layout, zone string) (stamp, error) {
 	return s, nil
 }
 
-// isLayout tells a Go layout from what other languages call one, which Go would
-// send as it stands: "yyyy-MM-dd" or "%Y-%m-%d".
+// isLayout reports whether a text is a Go layout, and not what other languages call
+// one, which Go would send as it stands: "yyyy-MM-dd" or "%Y-%m-%d".
 func isLayout(layout string) bool {
 	for _, foreign := range []string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"} {
 		if strings.Contains(layout, foreign) {
@@ -265,7 +255,7 @@ func location(zone string) (*time.Location, error) {
 	return loc, nil
 }
 
-// at gives $timestamp: a number for ms and s, a string for a layout.
+// at returns $timestamp: a number for ms and s, a string for a layout.
 func (s stamp) at(now time.Time) any {
 	switch s.layout {
 	case "ms":

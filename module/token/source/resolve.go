@@ -86,10 +86,10 @@ var (
 	errTokenEmpty = errors.New("the token is blank")
 	errTokenLarge = errors.New("the token is larger than 16 KiB")
 	errTokenText  = errors.New("the token holds blanks at its ends, or what a header can't carry")
-	errTokenType  = errors.New("the token is no text")
+	errTokenType  = errors.New("the token is not a text")
 )
 
-// checkToken tells whether an access or refresh token can travel.
+// checkToken reports what keeps an access or refresh token from being sent.
 func checkToken(token string) error {
 	switch {
 	case token == "":
@@ -158,7 +158,7 @@ func text(u *url.URL) string {
 	return u.String()
 }
 
-// deriveSealKey makes the key of the vault's records. It depends on the
+// deriveSealKey derives the key that seals the keeper's records. It depends on the
 // credentials alone: whoever has them could sign in anyway.
 func (s *Source) deriveSealKey() (key [32]byte, err error) {
 	secret, err := json.Marshal(s.values)
@@ -173,7 +173,7 @@ func (s *Source) deriveSealKey() (key [32]byte, err error) {
 	return key, nil
 }
 
-// Warnings tells what is legal in a provisioned source and still likely to hurt.
+// Warnings returns what is legal in a provisioned source and still likely to hurt.
 // None holds a secret.
 func (s *Source) Warnings() []string {
 	p := s.plan
@@ -214,7 +214,7 @@ func (s *Source) Warnings() []string {
 	return all
 }
 
-// invisible reports whether nobody sees a character at the end of a text.
+// invisible reports whether a character can't be seen at the end of a text.
 func invisible(r rune) bool {
 	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 }

@@ -1,3 +1,8 @@
+// Package source holds the configuration of token sources and calls their endpoints.
+//
+// Configuration: source.go (settings), caddyfile.go, dialect.go, plan.go (checks),
+// programs.go (compiles), resolve.go (secrets). A call: endpoint.go, request.go, answer.go,
+// and exchange.go for what is shown of it.
 package source
 
 import (
@@ -95,7 +100,7 @@ type Source struct {
 	// How the token travels to the API. Default: `Authorization: Bearer …`.
 	Inject *Inject `json:"inject,omitempty"`
 
-	// Which answer of the API tells that the token is dead. Default: status 401.
+	// Which answers of the API mean that the token is dead. Default: status 401.
 	TokenExpired *Expired `json:"token_expired,omitempty"`
 
 	// A predicate on an API's answer: `success` of every route that names this
@@ -161,7 +166,7 @@ func (s *Source) loadTransport(ctx caddy.Context) error {
 	}
 	rt, ok := mod.(http.RoundTripper)
 	if !ok {
-		return fmt.Errorf("%T is no HTTP transport", mod)
+		return fmt.Errorf("%T is not an HTTP transport", mod)
 	}
 	if t, ok := mod.(*reverseproxy.HTTPTransport); ok {
 		connerr.KeepCause(t.Transport)
@@ -174,25 +179,25 @@ func (s *Source) loadTransport(ctx caddy.Context) error {
 // URLs, the credentials and the programs. Secrets can't be read from it.
 func (s *Source) Identity() string { return s.identity }
 
-// HasToken tells whether there is a token at all: false for a source that holds
+// HasToken reports whether there is a token at all: false for a source that holds
 // credentials only.
 func (s *Source) HasToken() bool { return s.plan.hasEndpoint || s.token != "" }
 
-// IsWarm tells whether the source signs in at start: a source with a token
+// IsWarm reports whether the source signs in at start: a source with a token
 // endpoint, unless `warm off` is written.
 func (s *Source) IsWarm() bool { return s.plan.hasEndpoint && isOn(s.plan.Warm, true) }
 
-// Injection tells how the token travels to the API.
+// Injection returns how the token travels to the API.
 func (s *Source) Injection() token.Injection { return s.plan.injection }
 
-// ExpiredRule tells which answer of an API means that the token is dead: one of
+// ExpiredRule returns which answers of an API mean that the token is dead: one of
 // the statuses, or one of which the program is true. The program may be nil; its
 // variables are status, headers, params and request, in this order.
 func (s *Source) ExpiredRule() (statuses []int, program *jq.Program) {
 	return s.plan.expired.Status, s.plan.isExpired
 }
 
-// APISuccess is the text of the program that tells whether an API's answer is a
+// APISuccess is the text of the program that decides whether an API's answer is a
 // success, with the source's own definitions before it, or "". Its variables are
 // those of ExpiredRule.
 func (s *Source) APISuccess() string {
@@ -202,7 +207,7 @@ func (s *Source) APISuccess() string {
 	return s.plan.Define + s.plan.AnswerSuccess
 }
 
-// Credentials gives the resolved credentials for programs, sorted by name. An
+// Credentials returns the resolved credentials for programs, sorted by name. An
 // optional one that is not given is nil.
 func (s *Source) Credentials() (names []string, values []any) {
 	names = slices.Clone(s.plan.names)
@@ -224,7 +229,7 @@ func (s *Source) KeepHosts() []string {
 	return slices.Clone(s.plan.Keep.Hosts)
 }
 
-// Stamp gives $timestamp in the source's format: a number for ms and s, a string
+// Stamp returns $timestamp in the source's format: a number for ms and s, a string
 // for a layout.
 func (s *Source) Stamp(now time.Time) any { return s.plan.stamp.at(now) }
 

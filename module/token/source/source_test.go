@@ -78,7 +78,7 @@ func TestProvisionErrors(t *testing.T) {
 		"a wrong program":     {`{"static": "a", "api_success": ".a ++"}`, []string{"api_success: line 1"}},
 		"wrong definitions":   {`{"static": "a", "define": "def f: ;"}`, []string{"define: line 1"}},
 		"two windows":         {`{"static": "a", "refresh_before": 1, "refresh_fraction": 0.5}`, []string{"refresh_before"}},
-		"a window below zero": {`{"credentials": {"app_key": "a", "app_secret": "b"}, "obtain": {"url": "https://a.example"}, "refresh_before": -1}`, []string{"refresh_before", "below 0"}},
+		"a window below zero": {`{"credentials": {"app_key": "a", "app_secret": "b"}, "obtain": {"url": "https://a.example"}, "refresh_before": -1}`, []string{"refresh_before", "must not be negative"}},
 		"both windows":        {`{"credentials": {"app_key": "a", "app_secret": "b"}, "obtain": {"url": "https://a.example"}, "refresh_before": "5m", "refresh_fraction": 0.2}`, []string{"refresh_before", "one of them"}},
 		"a lifetime below 0":  {`{"credentials": {"app_key": "a", "app_secret": "b"}, "obtain": {"url": "https://a.example"}, "lifetime": -1}`, []string{"lifetime"}},
 		"a unit of nothing":   {`{"dialect": "none", "access_token": ".a", "obtain": {"url": "https://a.example"}, "expires_in_unit": "ms"}`, []string{"expires_in", "no program"}},
