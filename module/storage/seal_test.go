@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 )
 
@@ -20,7 +21,7 @@ func TestSeal(t *testing.T) {
 	if _, err := s.Open(b, "another key"); err == nil {
 		t.Error("a record that was moved opens")
 	}
-	if _, err := NewSealer([32]byte{2}).Open(b, "key"); err != ErrForeignKey {
+	if _, err := NewSealer([32]byte{2}).Open(b, "key"); !errors.Is(err, ErrForeignKey) {
 		t.Errorf("another key gives %v", err)
 	}
 }

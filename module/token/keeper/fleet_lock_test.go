@@ -2,12 +2,8 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/switchboard-ivr/switchboard/module/storage"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -37,39 +33,7 @@ func TestGhostLock(t *testing.T) {
 	})
 }
 
-// A lock that is gained after nobody waits any more is given back.
-func TestAbandonedLockIsFreed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newMemory()
-		release := make(chan struct{})
-		s.hook = func(_ context.Context, op string) error {
-			if op == "Lock" {
-				<-release
-			}
-			return nil
-		}
-		p := testPolicy()
-		v := newStore(s, &p)
-		l := v.Lock(v.lockName)
-		l.Abandon()
-		if err := <-v.Lock(v.lockName).Got(); !errors.Is(err, storage.ErrQueueing) {
-			t.Errorf("queueing: %v", err)
-		}
-		close(release)
-		synctest.Wait()
-		if s.held() != 0 || v.Health.AbandonedLocks() != 0 {
-			t.Errorf("%d locks held", s.held())
-		}
-		again := v.Lock(v.lockName)
-		synctest.Wait()
-		again.Abandon() // it had come already
-		if s.held() != 0 {
-			t.Error("not freed")
-		}
-	})
-}
-
-// A lock that is none is told, once.
+// A lock that excludes nobody is reported, once.
 func TestLockSelfTest(t *testing.T) {
 	tests := map[string]struct {
 		spoil func(s *memory)

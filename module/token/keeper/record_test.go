@@ -91,3 +91,24 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 	})
 }
+
+// A record that an earlier version has stored is found and read: neither its key nor
+// its format nor the lock's name may change.
+func TestRecordOfAnEarlierVersion(t *testing.T) {
+	const (
+		key    = "oauth/784650c07907b8510b4de55634b8b24558083ac0c2fa9fc49438d695b8b8eca8"
+		lock   = "oauth/3f6a2e142095a8562bdca73f3c1ccb3d402e2ec28adb59b9adb4d4b44edfbd58"
+		stored = `{"version":1,"key":"93c03f9f","sealed":"S+bUOJQxph8hJahg8PWHycr9zPtH7reh6zNYsQ9TgQRQBxhClUATPveIv4KpL900Lg8S0dZc+uhWkG0irM0YY0UuJs6igV9RM4NmgfpUk8a9uphwG18BVJAY8LTkzgfZDUPzC33zcZ//7UM2rdAfxZUqr/N51RV6Ca5O9Oyfe6YC3RTt9XhrkTkqJk8pfVcgS4jYjXij69aotRU+aRM4gDUJ3hOpv7ZF7qvd5qp9wM11kBFZqpe5+bgPvpJ2drPELORA/ESKAS3yxXZiI8JSO6mBMu88oKVeZUjfg5skBKds8YLb1bzMf9iA0vrQXpTF6fbtXs39lBsCONjW/mpxag=="}`
+	)
+	s, p := newMemory(), testPolicy()
+	s.data[key] = []byte(stored)
+	st := newStore(s, &p)
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	want := &record{
+		Version: 1, Generation: 7, Obtained: at, Expires: at.Add(2 * time.Hour), Access: "access-7", Refresh: "refresh-7",
+		Keep: map[string]any{"base": "https://eu.example.com"}, CallAt: at, CallBy: "another",
+	}
+	if r, err := st.load(t.Context()); err != nil || !reflect.DeepEqual(r, want) || st.lockName != lock {
+		t.Errorf("lock %s, got %+v, %v\nwant %+v", st.lockName, r, err, want)
+	}
+}
