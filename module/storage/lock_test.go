@@ -12,11 +12,11 @@ func TestLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		s := on(m)
-		first, second := s.Lock("a"), s.Lock("a")
+		first := s.Lock("a")
 		if err := first.Wait(t.Context(), time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := second.Wait(t.Context(), time.Second); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.Lock("a").Wait(t.Context(), time.Second); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a lock that is held: %v", err)
 		}
 		if err := first.Release(); err != nil {

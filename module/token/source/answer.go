@@ -133,6 +133,35 @@ func (a answerDoc) tokenAt(p *jq.Program) (string, error) {
 	}
 }
 
+// maxToken is the size in bytes up to which tokens are taken; Feishu asks for 4
+// KiB, and HTTP servers rarely take more than 16 in all headers.
+const maxToken = 16 << 10
+
+var (
+	errTokenEmpty = errors.New("the token is blank")
+	errTokenLarge = errors.New("the token is larger than 16 KiB")
+	errTokenText  = errors.New("the token holds blanks at its ends, or what a header can't carry")
+	errTokenType  = errors.New("the token is not a text")
+)
+
+// checkToken reports what keeps an access or refresh token from being sent.
+func checkToken(token string) error {
+	switch {
+	case token == "":
+		return errTokenEmpty
+	case len(token) > maxToken:
+		return errTokenLarge
+	case token[0] == ' ', token[len(token)-1] == ' ':
+		return errTokenText
+	}
+	for i := range len(token) {
+		if token[i] < ' ' || token[i] > '~' {
+			return errTokenText
+		}
+	}
+	return nil
+}
+
 // codeNames are the members that hold a business code, of the answers known to
 // us, in the order in which they are looked for.
 var codeNames = []string{

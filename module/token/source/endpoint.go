@@ -43,7 +43,7 @@ func (s *Source) Endpoint() *Endpoint {
 func (e *Endpoint) CanObtain() bool  { return e.plan.obtainCall != nil }
 func (e *Endpoint) CanRefresh() bool { return e.plan.refreshCall != nil }
 
-// Obtain signs in with the credentials.
+// Obtain signs in with the credentials. Its time is bounded by ctx alone, see Policy.
 func (e *Endpoint) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
 	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in)
 }
@@ -70,8 +70,6 @@ func (e *Endpoint) Refresh(ctx context.Context, in token.Params) (token.Grant, e
 }
 
 func (e *Endpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, in token.Params) (token.Grant, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.source.timeout())
-	defer cancel()
 	// one timestamp and one nonce for all programs, so that a signature agrees
 	// with the parameters that it signs
 	vars := slices.Concat(

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/module/token"
-	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -55,7 +54,7 @@ func load(t *testing.T, s *Source) error {
 }
 
 // endpointOf loads a source whose endpoint is rt.
-func endpointOf(t *testing.T, body string, rt http.RoundTripper) keeper.Endpoint {
+func endpointOf(t *testing.T, body string, rt http.RoundTripper) *Endpoint {
 	t.Helper()
 	s := provision(t, body)
 	s.roundTripper = rt

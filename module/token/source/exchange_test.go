@@ -20,13 +20,12 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/module/token"
-	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 )
 
 const goodAnswer = `{"code":"000000","data":{"access_token":"a"}}`
 
 // live gives the endpoint of a source that calls url as in production.
-func live(t *testing.T, url, more string) keeper.Endpoint {
+func live(t *testing.T, url, more string) *Endpoint {
 	t.Helper()
 	s := provision(t, "credential app_key ak\ncredential app_secret canary\nobtain "+url+" {\nquery `{secret: $app_secret}`\n}\n"+more)
 	t.Cleanup(func() {
@@ -215,7 +214,9 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := endpointOf(t, signedSource+"\n"+test.more, test.rt)
 				start := time.Now()
-				_, err := e.Obtain(t.Context(), token.Params{})
+				ctx, cancel := context.WithTimeout(t.Context(), e.source.Policy().Timeout) // as the keeper does
+				defer cancel()
+				_, err := e.Obtain(ctx, token.Params{})
 				if failure := failureOf(t, err); failure.Kind != token.Ambiguous || !strings.Contains(failure.Reason, "in time") {
 					t.Errorf("got %v", failure)
 				}

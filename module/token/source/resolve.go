@@ -78,35 +78,6 @@ func replace(repl *caddy.Replacer, value string) (string, error) {
 	}
 }
 
-// maxToken is the size in bytes up to which tokens are taken; Feishu asks for 4
-// KiB, and HTTP servers rarely take more than 16 in all headers.
-const maxToken = 16 << 10
-
-var (
-	errTokenEmpty = errors.New("the token is blank")
-	errTokenLarge = errors.New("the token is larger than 16 KiB")
-	errTokenText  = errors.New("the token holds blanks at its ends, or what a header can't carry")
-	errTokenType  = errors.New("the token is not a text")
-)
-
-// checkToken reports what keeps an access or refresh token from being sent.
-func checkToken(token string) error {
-	switch {
-	case token == "":
-		return errTokenEmpty
-	case len(token) > maxToken:
-		return errTokenLarge
-	case token[0] == ' ', token[len(token)-1] == ' ':
-		return errTokenText
-	}
-	for i := range len(token) {
-		if token[i] < ' ' || token[i] > '~' {
-			return errTokenText
-		}
-	}
-	return nil
-}
-
 // Policy returns what the keeper needs to know of a provisioned source.
 func (s *Source) Policy() token.Policy {
 	p := s.plan
@@ -118,7 +89,7 @@ func (s *Source) Policy() token.Policy {
 		MustDiffer:      isOn(p.MustDiffer, false),
 		Warm:            s.IsWarm(),
 		RetryRefused:    cmp.Or(time.Duration(p.RetryRefused), refusedPause),
-		Timeout:         s.timeout(),
+		Timeout:         cmp.Or(time.Duration(p.Timeout), callTimeout),
 		Identity:        s.identity,
 		SealKey:         s.sealKey,
 		Seed:            s.values[seedName],
@@ -128,10 +99,6 @@ func (s *Source) Policy() token.Policy {
 		policy.RefreshBefore = defaultRefreshBefore
 	}
 	return policy
-}
-
-func (s *Source) timeout() time.Duration {
-	return cmp.Or(time.Duration(s.plan.Timeout), callTimeout)
 }
 
 // identify digests what determines the token. Settings that only say when to
