@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Parse reads one `issuer` block. The current token of d is the word `issuer`;
@@ -25,8 +27,8 @@ func Parse(d *caddyfile.Dispenser) (name string, i *Issuer, err error) {
 		return "", nil, d.Err("an issuer needs a name: issuer NAME { … }")
 	}
 	name = d.Val()
-	if !issuerName.MatchString(name) {
-		return "", nil, d.Errf("%q can't be the name of an issuer; use up to 64 letters, digits, `-`, `_` and `.`", name)
+	if err := token.CheckName("an issuer", name); err != nil {
+		return "", nil, d.WrapErr(err)
 	}
 	if d.NextArg() {
 		return "", nil, d.ArgErr()

@@ -16,6 +16,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Client may sign in. Both fields may hold the placeholders
@@ -171,23 +173,13 @@ func (c *client) secretOf(t *issued) *secret {
 	return nil
 }
 
-// onePlaceholder is a value that is nothing but a placeholder.
-var onePlaceholder = regexp.MustCompile(`^\{[a-z_]+\.[^{}]*\}$`)
-
-// resolve replaces the placeholders of a value. Its errors quote a value only
-// where it is a placeholder as a whole: a secret may have braces in it.
+// resolve replaces the placeholders of a value, which must not be empty.
 func resolve(repl *caddy.Replacer, value string) (string, error) {
-	resolved, err := repl.ReplaceOrErr(value, true, true)
-	switch {
-	case err == nil && resolved != "":
-		return resolved, nil
-	case err == nil:
-		return "", errors.New("it is empty")
-	case onePlaceholder.MatchString(value):
-		return "", fmt.Errorf("%s is not set, or is empty", value)
-	default:
-		return "", errors.New("it holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
+	resolved, err := token.Resolve(repl, value)
+	if err == nil && resolved == "" {
+		err = errors.New("it is empty")
 	}
+	return resolved, err
 }
 
 // verifySign returns whose sign-in it is, and with which secret it is signed: nil for
@@ -223,12 +215,4 @@ func parseSign(sign string) (digest [md5.Size]byte, ok bool) {
 	}
 	_, err := hex.Decode(digest[:], []byte(sign))
 	return digest, err == nil && hex.EncodeToString(digest[:]) == sign
-}
-
-// md5Allowed reports whether MD5 works at all: GODEBUG=fips140=only makes it
-// panic.
-func md5Allowed() (ok bool) {
-	defer func() { ok = recover() == nil }()
-	md5.Sum(nil) //nolint:gosec // see above
-	return true
 }

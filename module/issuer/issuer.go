@@ -6,10 +6,10 @@ package issuer
 
 import (
 	"cmp"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/module/pool"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Issuer is the configuration of an issuer: who may ask it for tokens, and how
@@ -57,8 +58,6 @@ const (
 	longestLifetime  = 400 * 24 * time.Hour
 )
 
-var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-
 // states outlive a reload, so that a storage that fails during one doesn't turn
 // away those who hold a token. An issuer's name is all that gives its state a
 // meaning: the keys that tokens are checked with are not in it.
@@ -83,7 +82,7 @@ func (i *Issuer) Provision(ctx caddy.Context, name string) error {
 // prepare checks the configuration and prepares what requests need.
 func (i *Issuer) prepare(name string) error {
 	i.name = name
-	if !md5Allowed() {
+	if fips140.Enforced() {
 		return errors.New("the token protocol signs with MD5, which GODEBUG=fips140=only forbids; use fips140=on, or leave the issuer out")
 	}
 	if err := i.validate(); err != nil {
@@ -98,10 +97,10 @@ func (i *Issuer) prepare(name string) error {
 }
 
 func (i *Issuer) validate() error {
-	switch {
-	case !issuerName.MatchString(i.name):
-		return fmt.Errorf("%q can't be the name of an issuer; use up to 64 letters, digits, `-`, `_` and `.`", i.name)
-	case i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized:
+	if err := token.CheckName("an issuer", i.name); err != nil {
+		return err
+	}
+	if i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized {
 		return fmt.Errorf("errors: status %d; use 401 or 200", i.Errors)
 	}
 	return checkLifetime(time.Duration(i.Lifetime))

@@ -1,7 +1,6 @@
 package issuer
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/module/storage"
@@ -129,8 +128,8 @@ func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
 
 func decodeRecord(b []byte) (*record, error) {
 	r := new(record)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, storage.ErrDamaged
+	if err := storage.Decode(b, r); err != nil {
+		return nil, err
 	}
 	if r.Version != recordVersion {
 		return nil, storage.ErrVersion

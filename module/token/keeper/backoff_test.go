@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func refuse(context.Context, tokenCall) error {

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestLifetime(t *testing.T) {

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestTokenIsObtainedOnceForAHundredRequests(t *testing.T) {

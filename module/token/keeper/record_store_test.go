@@ -10,11 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/storage"
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // A restart costs no token call, and the token is as it was.

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/storage"
-
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 // What a token call gave is stored although the renewal's time is over.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/caddyserver/certmagic"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // storage is a certmagic.Storage in memory with a real lock.

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"go.uber.org/zap/zapcore"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // must_differ off: WeCom and others give the same token until shortly before

@@ -23,32 +23,31 @@ import (
 // that were sent are kept out of a Failure; the skew is how far the endpoint's
 // clock is ahead of ours.
 func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, skew time.Duration) (token.Grant, *token.Failure) {
-	doc, other, failure := r.decode()
 	fail := func(kind token.FailureKind, why string) *token.Failure {
 		date, _ := http.ParseTime(r.header.Get("Date"))
 		return &token.Failure{
-			Kind: kind, Status: r.status, Code: code(doc, sent.sent), Date: date, Reason: why,
-			Message: sent.message(doc), RetryAfter: r.retryAfter(date),
+			Kind: kind, Status: r.status, Code: code(r.doc, sent.sent), Date: date, Reason: why,
+			Message: sent.message(r.doc), RetryAfter: r.retryAfter(date),
 		}
 	}
-	if failure != nil {
-		return token.Grant{}, fail(failure.Kind, failure.Reason)
+	if kind, why := r.failure(); kind != 0 {
+		return token.Grant{}, fail(kind, why)
 	}
-	a := answerDoc{ctx, doc, []any{r.status, program.Headers(r.header)}}
+	a := answerDoc{ctx, r.doc, []any{r.status, program.Headers(r.header)}}
 	no := func(why string) *token.Failure {
-		if other != "" { // such an answer can't refuse anything
-			return fail(token.Ambiguous, "the endpoint answered with "+other+" where a token was expected")
+		if r.other != "" { // such an answer can't refuse anything
+			return fail(token.Ambiguous, "the endpoint answered with "+r.other+" where a token was expected")
 		}
 		return fail(token.Refused, why)
 	}
 	if e.plan.success != nil {
-		if success, _ := e.plan.success.Test(ctx, doc, a.vars...); !success {
+		if success, _ := e.plan.success.Test(ctx, r.doc, a.vars...); !success {
 			return token.Grant{}, no("the endpoint said no")
 		}
 	}
 	access, err := a.tokenAt(e.plan.accessToken)
 	switch {
-	case other != "" && strings.Contains(access, " "):
+	case r.other != "" && strings.Contains(access, " "):
 		return token.Grant{}, no("") // a sentence, not a token
 	case e.plan.success == nil && (errors.Is(err, errTokenEmpty) || errors.Is(err, jq.ErrFailed)):
 		return token.Grant{}, no("the answer holds no token")

@@ -2,17 +2,14 @@ package source
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
-
-// sourceName keeps names usable in URLs, metrics and storage keys.
-var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // ParseSource reads one `token` block. The current token of d is the word
 // `token`; afterwards it is the end of the block. Programs are compiled, so that
@@ -53,8 +50,8 @@ func ParseSource(d *caddyfile.Dispenser) (string, *Source, error) {
 		return "", nil, d.Err("a token source needs a name: token NAME { … }")
 	}
 	name := d.Val()
-	if !sourceName.MatchString(name) {
-		return "", nil, d.Errf("%q can't be the name of a token source; use up to 64 letters, digits, `-`, `_` and `.`", name)
+	if err := token.CheckName("a token source", name); err != nil {
+		return "", nil, d.WrapErr(err)
 	}
 	s := new(Source)
 	p := newParser(d, s)

@@ -105,9 +105,12 @@ const maxAnswer = 64 << 10
 type response struct {
 	status int
 	header http.Header
-	body   []byte
-	// broken is why the body is not whole; "" when it is.
-	broken string
+	body   []byte // nil when it is not whole
+	// doc is the body, decoded, unless broken says why it can't be. other is what the
+	// body is when it is neither JSON nor a form, in words: such an answer may hold a
+	// token, but can't refuse one.
+	doc           any
+	other, broken string
 }
 
 // newTransport makes the connection to a token endpoint that has no `transport`.
@@ -148,8 +151,11 @@ func send(rt http.RoundTripper, req *http.Request) (*response, *token.Failure) {
 		return nil, &token.Failure{Kind: token.Ambiguous, Reason: reason(req.Context(), err)}
 	}
 	defer resp.Body.Close()
-	body, broken := readBody(req.Context(), resp)
-	return &response{resp.StatusCode, resp.Header, body, broken}, nil
+	r := &response{status: resp.StatusCode, header: resp.Header}
+	if r.body, r.broken = readBody(req.Context(), resp); r.broken == "" {
+		r.doc, r.other, r.broken = r.document()
+	}
+	return r, nil
 }
 
 func readBody(ctx context.Context, resp *http.Response) (body []byte, broken string) {
@@ -198,34 +204,25 @@ func reason(ctx context.Context, err error) string {
 	return "the connection broke before a whole answer"
 }
 
-// decode decodes the body and handles what needs no program. The document is
-// also returned with a failure, when there is one, for its code and message.
-// other is what the body is when it is neither JSON nor a form, in words: such an
-// answer may hold a token, but can't refuse one.
-func (r *response) decode() (doc any, other string, failure *token.Failure) {
-	broken := r.broken
-	if broken == "" {
-		doc, other, broken = r.document()
-	}
-	with := func(reason string) string {
-		if r.broken == "" && broken != "" {
-			return reason + " and answered with " + document.Name(r.header.Get("Content-Type"), r.body)
-		}
-		return reason
-	}
+// failure evaluates what needs no program: the status, and whether the body can be read.
+// The kind is 0 for an answer that may hold a token.
+func (r *response) failure() (kind token.FailureKind, why string) {
 	switch {
 	case r.status == http.StatusTooManyRequests, r.status == http.StatusServiceUnavailable:
-		failure = &token.Failure{Kind: token.Busy, Reason: with("the endpoint asks to come again later")}
+		kind, why = token.Busy, "the endpoint asks to come again later"
 	case r.status >= 500, r.status == http.StatusRequestTimeout:
-		failure = &token.Failure{Kind: token.Ambiguous, Reason: with("the endpoint failed")}
+		kind, why = token.Ambiguous, "the endpoint failed"
 	case r.status >= 400:
-		failure = &token.Failure{Kind: token.Refused, Reason: with("the endpoint said no")}
+		kind, why = token.Refused, "the endpoint said no"
 	case r.status >= 300:
-		failure = &token.Failure{Kind: token.Refused, Reason: "a redirect, which is not followed; write the final URL"}
-	case broken != "":
-		failure = &token.Failure{Kind: token.Ambiguous, Reason: broken}
+		return token.Refused, "a redirect, which is not followed; write the final URL"
+	case r.broken != "":
+		return token.Ambiguous, r.broken
 	}
-	return doc, other, failure
+	if kind != 0 && r.broken != "" && r.body != nil {
+		why += " and answered with " + document.Name(r.header.Get("Content-Type"), r.body)
+	}
+	return kind, why
 }
 
 // bareToken is a text that may be a token or a short message: one line.

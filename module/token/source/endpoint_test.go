@@ -15,9 +15,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // trip is a token endpoint in memory.

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -11,11 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // maxMessage is how much of an endpoint's own words is shown, in characters.
@@ -48,7 +46,7 @@ func newSecrets(vars []any, req *http.Request) *secrets {
 	for _, values := range req.Header {
 		s.addRandom(values...)
 	}
-	walk(bodyOf(req), func(_, text string) { s.addRandom(text) })
+	walk("", bodyOf(req), func(_, text string) { s.addRandom(text) })
 	return s
 }
 
@@ -97,12 +95,18 @@ func hideRandom(doc any, s *secrets) any {
 	return doc
 }
 
+// hide masks a value of a name.
+func (s *secrets) hide(name, value string) string {
+	hidden, _ := hideRandom(mask.Hide(name, value, s.text), s).(string)
+	return hidden
+}
+
 // describe describes a request before it is sent.
 func (s *secrets) describe(how string, req *http.Request) *token.Exchange {
 	headers := make(map[string]string, len(req.Header))
 	for name, values := range req.Header {
 		if text := strings.Join(values, ", "); text != "" {
-			headers[name], _ = hideRandom(mask.Hide(name, text, s.text), s).(string)
+			headers[name] = s.hide(name, text)
 		}
 	}
 	u := *req.URL
@@ -112,8 +116,7 @@ func (s *secrets) describe(how string, req *http.Request) *token.Exchange {
 		parts := make([]string, 0, len(query))
 		for _, name := range slices.Sorted(maps.Keys(query)) {
 			for _, value := range query[name] {
-				hidden, _ := hideRandom(mask.Hide(name, value, s.text), s).(string)
-				parts = append(parts, name+"="+hidden)
+				parts = append(parts, name+"="+s.hide(name, value))
 			}
 		}
 		shown += "?" + strings.Join(parts, "&")
@@ -130,17 +133,13 @@ func (s *secrets) addAnswer(e *token.Exchange, r *response, tokens ...string) {
 		s.add(token)
 	}
 	e.Status = r.status
-	doc, other, broken := any(nil), "", r.broken
-	if broken == "" {
-		doc, other, broken = r.document()
-	}
 	switch {
-	case broken != "":
+	case r.broken != "":
 		e.Answer = document.Name(r.header.Get("Content-Type"), r.body)
-	case other != "" && doc == nil:
-		e.Answer = other
+	case r.other != "" && r.doc == nil:
+		e.Answer = r.other
 	default:
-		e.Answer = s.masked(doc)
+		e.Answer = s.masked(r.doc)
 	}
 }
 
@@ -172,7 +171,7 @@ func bodyOf(req *http.Request) any {
 func (s *secrets) message(doc any) string {
 	var parts []string
 	known := code(doc, s.sent)
-	walk(s.masked(doc), func(name, text string) {
+	walk("", s.masked(doc), func(name, text string) {
 		text = strings.Join(strings.Fields(text), " ")
 		if text == "" || text == known || strings.Contains(text, mask.Hidden) && len(text) <= len(mask.Hidden) {
 			return
@@ -193,21 +192,18 @@ func (s *secrets) message(doc any) string {
 // messageNames are the members that usually hold an endpoint's words.
 var messageNames = []string{"msg", "message", "errmsg", "err_msg", "error_description", "errorMessage", "error_msg", "detail"}
 
-// walk calls f with every text of a document, the members of objects in order.
-func walk(doc any, f func(name, text string)) { walkNamed("", doc, f) }
-
-func walkNamed(name string, doc any, f func(name, text string)) {
+// walk calls f with every text of a document of a name, the members of objects in order.
+func walk(name string, doc any, f func(name, text string)) {
 	switch v := doc.(type) {
 	case string:
 		f(name, v)
-	case json.Number:
 	case []any:
 		for _, item := range v {
-			walkNamed(name, item, f)
+			walk(name, item, f)
 		}
 	case map[string]any:
 		for _, member := range slices.Sorted(maps.Keys(v)) {
-			walkNamed(member, v[member], f)
+			walk(member, v[member], f)
 		}
 	}
 }

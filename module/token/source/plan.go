@@ -227,13 +227,12 @@ type Keep struct {
 
 // The bounds of what can be configured, and the defaults.
 const (
-	callTimeout          = 10 * time.Second
-	maxCallTimeout       = time.Minute
-	refusedPause         = 5 * time.Minute
-	minRetryRefused      = time.Second
-	maxRetryRefused      = time.Hour
-	defaultRefreshBefore = 10 * time.Minute
-	maxRefreshFraction   = 0.5
+	callTimeout        = 10 * time.Second
+	maxCallTimeout     = time.Minute
+	refusedPause       = 5 * time.Minute
+	minRetryRefused    = time.Second
+	maxRetryRefused    = time.Hour
+	maxRefreshFraction = 0.5
 )
 
 func (p *plan) checkTimes() error {

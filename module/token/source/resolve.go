@@ -7,12 +7,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +26,7 @@ func (s *Source) resolve() error {
 	repl := caddy.NewReplacer()
 	s.values = make(map[string]string, len(s.CredentialValues))
 	for _, name := range slices.Sorted(maps.Keys(s.CredentialValues)) {
-		value, err := replace(repl, s.CredentialValues[name])
+		value, err := token.Resolve(repl, s.CredentialValues[name])
 		if err != nil {
 			return wrong("credential "+name, err)
 		}
@@ -44,7 +42,7 @@ func (s *Source) resolve() error {
 	if s.Static == "" {
 		return nil
 	}
-	if s.token, err = replace(repl, s.Static); err != nil {
+	if s.token, err = token.Resolve(repl, s.Static); err != nil {
 		return wrong("static", err)
 	}
 	return wrong("static", checkToken(s.token))
@@ -54,34 +52,17 @@ func (r *Request) resolve(repl *caddy.Replacer) (*url.URL, error) {
 	if r == nil {
 		return nil, nil
 	}
-	raw, err := replace(repl, r.URL)
+	raw, err := token.Resolve(repl, r.URL)
 	if err != nil {
 		return nil, err
 	}
 	return parseURL(raw)
 }
 
-// onePlaceholder is a value that is nothing but a placeholder.
-var onePlaceholder = regexp.MustCompile(`^\{[a-z_]+\.[^{}]*\}$`)
-
-// replace resolves the placeholders of value. Its errors quote a value only when
-// it is a placeholder as a whole; else a password with braces would be shown.
-func replace(repl *caddy.Replacer, value string) (string, error) {
-	resolved, err := repl.ReplaceOrErr(value, true, true)
-	switch {
-	case err == nil:
-		return resolved, nil
-	case onePlaceholder.MatchString(value):
-		return "", fmt.Errorf("%s is not set, or is empty", value)
-	default:
-		return "", errors.New("the value holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
-	}
-}
-
 // Policy returns what the keeper needs to know of a provisioned source.
 func (s *Source) Policy() token.Policy {
 	p := s.plan
-	policy := token.Policy{
+	return token.Policy{
 		Name:            s.name,
 		Lifetime:        time.Duration(p.Lifetime),
 		RefreshBefore:   time.Duration(p.RefreshBefore),
@@ -95,10 +76,6 @@ func (s *Source) Policy() token.Policy {
 		Seed:            s.values[seedName],
 		Static:          s.token,
 	}
-	if policy.RefreshBefore == 0 && policy.RefreshFraction == 0 {
-		policy.RefreshBefore = defaultRefreshBefore
-	}
-	return policy
 }
 
 // identify digests what determines the token. Settings that only say when to

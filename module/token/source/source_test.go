@@ -15,11 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
-
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestSecretsAreResolvedOnce(t *testing.T) {
@@ -180,7 +179,7 @@ func TestPolicy(t *testing.T) {
 	if p.Name != "crm" || p.Lifetime != 0 || p.RefreshBefore != 10*time.Minute || !p.MustDiffer || !p.Warm ||
 		p.Timeout != 10*time.Second || p.RetryRefused != 5*time.Minute || p.Seed != "" || p.Static != "" ||
 		p.Identity != s.Identity() || p.SealKey == [32]byte{} {
-		t.Errorf("the document's: %+v", p)
+		t.Errorf("signed: %+v", p)
 	}
 	p = provision(t, signedSource+"\nlifetime 2h\nrefresh_before 0.25\nmust_differ off\nwarm off\ntimeout 3s\nretry_refused 1m").Policy()
 	if p.Lifetime != 2*time.Hour || p.RefreshBefore != 0 || p.RefreshFraction != 0.25 || p.MustDiffer || p.Warm ||
@@ -188,7 +187,7 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("as written: %+v", p)
 	}
 	p = provision(t, none).Policy()
-	if p.MustDiffer || p.RefreshBefore != 10*time.Minute {
+	if p.MustDiffer || p.RefreshBefore != 0 {
 		t.Errorf("none: %+v", p)
 	}
 	if p = provision(t, "static t").Policy(); p.Static != "t" || p.Warm {
