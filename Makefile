@@ -25,9 +25,9 @@ REGISTERED := switchboard http.handlers.api http.handlers.customer_lookup http.h
 
 # What bin/caddy is made of.
 SOURCES := $(shell find go.mod go.sum xcaddy.json plugin.go module handlers internal build \
-	-type f ! -name '*_test.go' ! -path '*/testdata/*' ! -path 'build/report/*')
+	-type f ! -name '*_test.go' ! -path '*/testdata/*')
 
-.PHONY: help build run test lint vet examples bench fuzz tools clean force
+.PHONY: help build run test lint vet examples files bench fuzz tools clean force
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -67,6 +67,9 @@ vet:
 
 examples: bin/caddy ## check that every example is formatted and valid
 	@integration/tools/examples.sh bin/caddy
+
+files: ## list the files that one request runs through, which are to be few
+	@integration/tools/files.sh $(TAGS)
 
 bench: bin/caddy ## run the benchmarks, then compare with Caddy alone
 	$(GO) test -tags=$(TAGS) -run='^$$' -bench=. -benchmem -benchtime=$(BENCHTIME) ./internal/... ./module/... ./handlers/...

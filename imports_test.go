@@ -52,7 +52,9 @@ func TestImportsGoOneWay(t *testing.T) {
 			{"internal", []string{self + "/integration"}, false, "only tests use the test API"},
 			{"module", []string{self + "/integration"}, false, "only tests use the test API"},
 			{"handlers", []string{self + "/integration"}, false, "only tests use the test API"},
-			{"", []string{self + "$"}, false, "the root only links"},
+			{"internal", []string{self + "$"}, false, "the root only links"},
+			{"module", []string{self + "$"}, false, "the root only links"},
+			{"handlers", []string{self + "$"}, false, "the root only links"},
 		} {
 			if !within(p.ImportPath, self+"/"+rule.layer) {
 				continue

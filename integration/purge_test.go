@@ -68,7 +68,7 @@ func TestPurging(t *testing.T) {
 	purge(`{"api":"nope"}`, "there is no api nope; there are: order, other", 404)
 	purge(`{"params":{"tel":"1"}}`, "params need an api", 400)
 	purge(`[`, "write for example", 400)
-	purge(`{"api":"order","params":[1]}`, "params are no object", 400)
+	purge(`{"api":"order","params":[1]}`, "params must be an object", 400)
 
 	numbers := harness.Get(t, "http://"+caddy.Admin+"/switchboard/cache")
 	if numbers.Status != 200 || !strings.Contains(numbers.Body, `"size":67108864`) || !strings.Contains(numbers.Body, `"hits":`) {

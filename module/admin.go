@@ -53,33 +53,44 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 
 // Routes returns the routes of Switchboard's admin API.
 func (Admin) Routes() []caddy.AdminRoute {
+	named := func(r *http.Request) string { return r.PathValue("name") }
 	return []caddy.AdminRoute{
-		{Pattern: "/switchboard/apis", Handler: route(methods{http.MethodGet: (*App).listAPIs})},
-		{Pattern: "/switchboard/apis/{name}", Handler: route(methods{http.MethodGet: (*App).getAPI})},
-		{Pattern: "/switchboard/apis/{name}/hold", Handler: route(methods{http.MethodPost: (*App).holdAPI})},
-		{Pattern: "/switchboard/apis/{name}/release", Handler: route(methods{http.MethodPost: (*App).releaseAPI})},
-		{Pattern: "/switchboard/apis/{name}/hour", Handler: route(methods{http.MethodGet: (*App).hourOfAPI})},
-		{Pattern: "/switchboard/tokens", Handler: route(methods{http.MethodGet: (*App).listTokens})},
-		{Pattern: "/switchboard/tokens/{name}", Handler: route(methods{http.MethodGet: (*App).getToken})},
-		{Pattern: "/switchboard/tokens/{name}/renew", Handler: route(methods{http.MethodPost: (*App).renewToken})},
-		{Pattern: "/switchboard/apis/{name}/test", Handler: route(methods{http.MethodPost: (*App).testAPI})},
-		{Pattern: "/switchboard/apis/{name}/failures", Handler: route(methods{http.MethodGet: (*App).listFailures})},
-		{Pattern: "/switchboard/cache", Handler: route(methods{http.MethodGet: (*App).cacheNumbers})},
-		{Pattern: "/switchboard/cache/purge", Handler: route(methods{http.MethodPost: (*App).purgeCache})},
-		{Pattern: "/switchboard/customers", Handler: route(methods{http.MethodGet: directory})},
-		{Pattern: "/switchboard/customers/{id}", Handler: route(methods{
-			http.MethodGet:    getCustomer,
-			http.MethodPut:    putCustomer,
-			http.MethodDelete: deleteCustomer,
-		})},
+		get("/switchboard/apis", func(o Operator, _ *http.Request) (any, error) { return o.APIs(), nil }),
+		get("/switchboard/apis/{name}", func(o Operator, r *http.Request) (any, error) { return o.API(named(r)) }),
+		post("/switchboard/apis/{name}/hold", func(o Operator, r *http.Request) (any, error) { return o.Hold(named(r), true) }),
+		post("/switchboard/apis/{name}/release", func(o Operator, r *http.Request) (any, error) { return o.Hold(named(r), false) }),
+		get("/switchboard/apis/{name}/hour", func(o Operator, r *http.Request) (any, error) { return o.Hour(named(r)) }),
+		post("/switchboard/apis/{name}/test", func(o Operator, r *http.Request) (any, error) { return o.testAPI(r, named(r)) }),
+		get("/switchboard/apis/{name}/failures", func(o Operator, r *http.Request) (any, error) {
+			return o.Failures(named(r), r.URL.Query().Get("call_id"))
+		}),
+		get("/switchboard/tokens", func(o Operator, _ *http.Request) (any, error) { return o.Tokens(), nil }),
+		get("/switchboard/tokens/{name}", func(o Operator, r *http.Request) (any, error) { return o.Token(named(r)) }),
+		post("/switchboard/tokens/{name}/renew", func(o Operator, r *http.Request) (any, error) { return o.Renew(r.Context(), named(r)) }),
+		get("/switchboard/cache", func(o Operator, _ *http.Request) (any, error) { return o.Cache(), nil }),
+		post("/switchboard/cache/purge", Operator.purgeCache),
+		get("/switchboard/customers", func(o Operator, r *http.Request) (any, error) { return o.Directory(r.Context()) }),
+		route("/switchboard/customers/{id}", methods{
+			http.MethodGet: Operator.getCustomer, http.MethodPut: Operator.putCustomer, http.MethodDelete: Operator.deleteCustomer,
+		}),
 	}
 }
 
 // methods are what can be done at a path. The result is answered as JSON.
-type methods map[string]func(a *App, r *http.Request) (any, error)
+type methods map[string]func(o Operator, r *http.Request) (any, error)
 
-func route(m methods) caddy.AdminHandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) error {
+func get(pattern string, do func(Operator, *http.Request) (any, error)) caddy.AdminRoute {
+	return route(pattern, methods{http.MethodGet: do})
+}
+
+func post(pattern string, do func(Operator, *http.Request) (any, error)) caddy.AdminRoute {
+	return route(pattern, methods{http.MethodPost: do})
+}
+
+// route resolves the app at each request: Caddy creates the routers of a new
+// configuration before its apps, and keeps them when these fail.
+func route(pattern string, m methods) caddy.AdminRoute {
+	return caddy.AdminRoute{Pattern: pattern, Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		do, ok := m[r.Method]
 		if !ok {
 			return apiError(http.StatusMethodNotAllowed, errors.New("method not allowed"))
@@ -88,18 +99,31 @@ func route(m methods) caddy.AdminHandlerFunc {
 		if err != nil {
 			return err
 		}
-		answer, err := do(a, r)
+		answer, err := do(a.Operator(), r)
 		if err != nil {
 			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
 		out := json.NewEncoder(w)
-		out.SetEscapeHTML(false) // an answer is told to the letter
+		out.SetEscapeHTML(false) // an API's answer must be shown as it is
 		return out.Encode(answer)
-	}
+	})}
 }
 
-// maxBody is how long the body of a request may be: a customer, or a test.
+// running returns the app of the configuration that runs now.
+func running() (*App, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("switchboard")
+	if err != nil {
+		return nil, apiError(http.StatusNotFound, errors.New("the running configuration has no switchboard"))
+	}
+	a, ok := app.(*App)
+	if !ok {
+		return nil, apiError(http.StatusInternalServerError, fmt.Errorf("the app switchboard is a %T", app))
+	}
+	return a, nil
+}
+
+// maxBody is how long the body of a request may be: a customer, a test or a purge.
 const maxBody = 1 << 20
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -113,36 +137,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// running is the app of the configuration that runs now. A router must not keep
-// it: Caddy makes the routers of a new configuration before its apps, and keeps
-// them when these fail.
-func running() (*App, error) {
-	app, err := caddy.ActiveContext().AppIfConfigured("switchboard")
-	if err != nil {
-		return nil, apiError(http.StatusNotFound, errors.New("the running configuration has no switchboard"))
-	}
-	a, ok := app.(*App)
-	if !ok {
-		return nil, apiError(http.StatusInternalServerError, fmt.Errorf("the app switchboard is a %T", app))
-	}
-	return a, nil
-}
-
 func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
-
-func (a *App) listAPIs(*http.Request) (any, error) { return a.Operator().APIs(), nil }
-
-func (a *App) getAPI(r *http.Request) (any, error) { return a.Operator().API(r.PathValue("name")) }
-
-func (a *App) hourOfAPI(r *http.Request) (any, error) { return a.Operator().Hour(r.PathValue("name")) }
-
-func (a *App) holdAPI(r *http.Request) (any, error) {
-	return a.Operator().Hold(r.PathValue("name"), true)
-}
-
-func (a *App) releaseAPI(r *http.Request) (any, error) {
-	return a.Operator().Hold(r.PathValue("name"), false)
-}
 
 func (a *App) describe(name string) adminapi.API {
 	s := a.apiStates.find(name)
@@ -161,59 +156,34 @@ func (a *App) describe(name string) adminapi.API {
 	return told
 }
 
-// maxPurge is how long the body of a purge may be.
-const maxPurge = 64 << 10
-
-func (a *App) cacheNumbers(*http.Request) (any, error) { return a.Operator().Cache(), nil }
-
-func (a *App) purgeCache(r *http.Request) (any, error) {
-	what, err := readPurge(r)
+// purgeCache purges what the body names; an empty body is everything.
+func (o Operator) purgeCache(r *http.Request) (any, error) {
+	body, err := readBody(r)
 	if err != nil {
-		return nil, apiError(http.StatusBadRequest, err)
+		return nil, err
 	}
-	return a.Operator().Purge(r.Context(), what)
-}
-
-// readPurge reads what to purge; an empty body is everything.
-func readPurge(r *http.Request) (what adminapi.Purge, err error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxPurge+1))
-	switch {
-	case err != nil:
-		return what, errors.New("the body could not be read")
-	case len(body) > maxPurge:
-		return what, errors.New("the body is longer than 64 KiB")
-	case len(body) == 0:
-		return what, nil
+	var what adminapi.Purge
+	if len(body) > 0 && json.Unmarshal(body, &what) != nil {
+		return nil, apiError(http.StatusBadRequest, errors.New(`the body doesn't say what to purge; write e.g. {"api":"order","params":{"tel":"13800138000"}}`))
 	}
-	if err := json.Unmarshal(body, &what); err != nil {
-		return what, errors.New(`the body is not what to purge; write for example {"api":"order","params":{"tel":"13800138000"}}`)
-	}
-	return what, nil
+	return o.Purge(r.Context(), what)
 }
 
 // paramsOf decodes params as a phone system's are: without blank ones.
 func paramsOf(raw json.RawMessage) (map[string]any, error) {
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxPurge})
+	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxBody})
 	if err != nil {
 		return nil, errors.New("params can't be read")
 	}
 	object, ok := doc.(map[string]any)
 	if !ok {
-		return nil, errors.New("params are no object")
+		return nil, errors.New("params must be an object")
 	}
 	return call.Given(object), nil
 }
 
 // renewTime is how long an operator waits for a renewal. It goes on behind.
 const renewTime = 30 * time.Second
-
-func (a *App) listTokens(*http.Request) (any, error) { return a.Operator().Tokens(), nil }
-
-func (a *App) getToken(r *http.Request) (any, error) { return a.Operator().Token(r.PathValue("name")) }
-
-func (a *App) renewToken(r *http.Request) (any, error) {
-	return a.Operator().Renew(r.Context(), r.PathValue("name"))
-}
 
 // Tokens tells how all token sources do, by name, and never a token. Those that
 // hold credentials only are left out.
@@ -275,7 +245,7 @@ func described(s token.State) adminapi.Token {
 	}
 }
 
-func (a *App) testAPI(r *http.Request) (any, error) {
+func (o Operator) testAPI(r *http.Request, name string) (any, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
@@ -284,7 +254,7 @@ func (a *App) testAPI(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	return a.Operator().Test(r.Context(), r.PathValue("name"), t)
+	return o.Test(r.Context(), name, t)
 }
 
 // Test makes a call of an API, or of a customer lookup, as a phone system would, and
@@ -322,16 +292,12 @@ func ParseTest(body []byte) (t adminapi.Test, err error) {
 		return t, errors.New("the body is not one JSON document")
 	}
 	if err := json.Unmarshal(body, &t); err != nil {
-		return t, errors.New(`the body is no test; write for example {"params":{"tel":"13800138000"}}`)
+		return t, errors.New(`the body is not a valid test; write e.g. {"params":{"tel":"13800138000"}}`)
 	}
 	if object, ok := doc.(map[string]any); ok {
 		t.Params, _ = object["params"].(map[string]any)
 	}
 	return t, nil
-}
-
-func (a *App) listFailures(r *http.Request) (any, error) {
-	return a.Operator().Failures(r.PathValue("name"), r.URL.Query().Get("call_id"))
 }
 
 // Interface guards

@@ -11,14 +11,12 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
-func directory(a *App, r *http.Request) (any, error) { return a.Operator().Directory(r.Context()) }
-
-func getCustomer(a *App, r *http.Request) (any, error) {
+func (o Operator) getCustomer(r *http.Request) (any, error) {
 	id, err := idOf(r)
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.held()
+	d, err := o.app.held()
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +30,7 @@ func getCustomer(a *App, r *http.Request) (any, error) {
 	return json.RawMessage(exchange.AppendJSON(nil, found[0])), nil
 }
 
-func putCustomer(a *App, r *http.Request) (any, error) {
+func (o Operator) putCustomer(r *http.Request) (any, error) {
 	id, err := idOf(r)
 	if err != nil {
 		return nil, err
@@ -45,25 +43,25 @@ func putCustomer(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	w, err := a.writer()
+	w, err := o.app.writer()
 	if err != nil {
 		return nil, err
 	}
 	if err := w.Put(r.Context(), []*customer.Record{record}, nil); err != nil {
 		return nil, storeError(err)
 	}
-	a.customerWritten()
+	o.app.customerWritten()
 	return adminapi.Changed{ID: id, Store: w.Location()}, nil
 }
 
 // deleteCustomer drops the cached answers in any case: they may know a customer
 // whom the store has lost already.
-func deleteCustomer(a *App, r *http.Request) (any, error) {
+func (o Operator) deleteCustomer(r *http.Request) (any, error) {
 	id, err := idOf(r)
 	if err != nil {
 		return nil, err
 	}
-	w, err := a.writer()
+	w, err := o.app.writer()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +69,7 @@ func deleteCustomer(a *App, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, storeError(err)
 	}
-	a.customerErased()
+	o.app.customerErased()
 	return adminapi.Changed{ID: id, Existed: existed, Store: w.Location()}, nil
 }
 

@@ -355,15 +355,15 @@ func TestValidateCallsNobody(t *testing.T) {
 func TestTheOptionRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"switchboard extra":                                                                              "wrong argument count",
-		"switchboard {\n tokn crm\n}":                                                                    "unrecognized subdirective 'tokn' of switchboard; known are token, issuer, customers, region, cache_size, phone_system and define",
+		"switchboard {\n tokn crm\n}":                                                                    "unrecognized subdirective 'tokn' of switchboard; known are cache_size, customers, define, issuer, phone_system, region and token",
 		"switchboard {\n define `def f: .;` more\n}":                                                     "wrong argument count",
 		"switchboard {\n define `def f: ;`\n}":                                                           "define",
 		"switchboard {\n define .\n}":                                                                    "define",
-		"switchboard {\n define `def f: 1;`\n define `def g: 1;`\n}":                                     "define is already written",
+		"switchboard {\n define `def f: 1;`\n define `def g: 1;`\n}":                                     "define is already set",
 		"switchboard {\n token a {\n static x\n}\n token a {\n static y\n}\n}":                           "token a is already defined",
 		"switchboard {\n issuer a {\n client k s\n}\n issuer a {\n client k s\n}\n}":                     "issuer a is already defined",
 		"switchboard {\n issuer a {\n nonsense\n}\n}":                                                    "nonsense",
-		"switchboard {\n token a {\n static x\n}\n}\nswitchboard {\n token b {\n static x\n}\n}":         "switchboard is already written",
+		"switchboard {\n token a {\n static x\n}\n}\nswitchboard {\n token b {\n static x\n}\n}":         "switchboard is already set",
 		"switchboard {\n token define {\n static x\n}\n define `def g: 1;`\n token t {\n nonsense\n}\n}": "nonsense",
 	} {
 		_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\n"+text+"\n}\n"), map[string]any{"filename": "Caddyfile"})

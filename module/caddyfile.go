@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
@@ -24,7 +25,7 @@ func init() {
 
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
-		return nil, d.Err("switchboard is already written; put everything into one block")
+		return nil, d.Err("switchboard is already set; put everything into one block")
 	}
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -59,62 +60,38 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	program.SetDefine(d, a.Define)
-	for d.NextBlock(0) {
-		switch d.Val() {
-		case "token":
-			name, src, err := source.ParseSource(d)
-			if err != nil {
-				return err
-			}
-			if _, ok := a.Tokens[name]; ok {
-				return d.Errf("token %s is already defined; each token source has a name of its own", name)
-			}
-			if a.Tokens == nil {
-				a.Tokens = make(map[string]*source.Source)
-			}
-			a.Tokens[name] = src
-		case "issuer":
-			name, i, err := issuer.Parse(d)
-			if err != nil {
-				return err
-			}
-			if _, ok := a.Issuers[name]; ok {
-				return d.Errf("issuer %s is already defined; each issuer has a name of its own", name)
-			}
-			if a.Issuers == nil {
-				a.Issuers = make(map[string]*issuer.Issuer)
-			}
-			a.Issuers[name] = i
-		case "customers":
-			if err := a.parseCustomers(d); err != nil {
-				return err
-			}
-		case "region":
-			if err := a.parseRegion(d); err != nil {
-				return err
-			}
-		case "cache_size":
-			if err := a.parseCacheSize(d); err != nil {
-				return err
-			}
-		case "phone_system":
-			if err := a.parsePhoneSystem(d); err != nil {
-				return err
-			}
-		case "define":
-			d.RemainingArgs() // read already
-		default:
-			return d.Errf("unrecognized subdirective '%s' of switchboard; known are token, issuer, customers, region, cache_size, phone_system and define", d.Val())
+	return blocks.New(d, "switchboard").Read(blocks.Lines{
+		"token":        named(d, &a.Tokens, source.ParseSource),
+		"issuer":       named(d, &a.Issuers, issuer.Parse),
+		"phone_system": named(d, &a.PhoneSystems, ParsePhoneSystem),
+		"customers":    func() error { return a.parseCustomers(d) },
+		"region":       func() error { return a.parseRegion(d) },
+		"cache_size":   func() error { return a.parseCacheSize(d) },
+		"define":       func() error { d.RemainingArgs(); return nil }, // findDefine has read it
+	}, "token", "issuer", "phone_system")
+}
+
+// named returns a function that parses a block with a name, and adds it to all.
+func named[T any](d *caddyfile.Dispenser, all *map[string]*T, parse func(*caddyfile.Dispenser) (string, *T, error)) func() error {
+	return func() error {
+		word := d.Val()
+		name, made, err := parse(d)
+		if err != nil {
+			return err
 		}
+		if _, ok := (*all)[name]; ok {
+			return d.Errf("%s %s is already defined; each has a name of its own", word, name)
+		}
+		if *all == nil {
+			*all = make(map[string]*T)
+		}
+		(*all)[name] = made
+		return nil
 	}
-	return nil
 }
 
 // parseCustomers reads which store it is. The store reads the rest.
 func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
-	if a.CustomersRaw != nil {
-		return d.Err("customers is already written; there is one directory")
-	}
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -145,9 +122,6 @@ func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
 }
 
 func (a *App) parseRegion(d *caddyfile.Dispenser) error {
-	if a.Region != "" {
-		return d.Err("region is already written")
-	}
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.ArgErr()
@@ -183,7 +157,7 @@ func (a *App) findDefine(d caddyfile.Dispenser) error {
 			continue
 		}
 		if a.Define != "" {
-			return d.Err("define is already written; put all definitions into one")
+			return d.Err("define is already set; put all definitions into one")
 		}
 		var raw string
 		if !d.AllArgs(&raw) {

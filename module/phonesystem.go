@@ -10,9 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
 // maxAnswer is the most that a phone system's limit can be: answers aren't
@@ -87,103 +87,27 @@ func ParsePhoneSystem(d *caddyfile.Dispenser) (string, *PhoneSystem, error) {
 		return "", nil, d.ArgErr()
 	}
 	p := new(PhoneSystem)
-	written := map[string]bool{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		if written[word] {
-			return "", nil, d.Errf("%s is already written", word)
-		}
-		written[word] = true
-		if err := p.parse(d, word); err != nil {
-			return "", nil, err
-		}
+	r := blocks.New(d, "phone_system")
+	if err := r.Read(blocks.Lines{
+		"format": r.Text(&p.Format), "on_failure": r.Text(&p.OnFailure), "budget": r.Duration(&p.Budget),
+		"limit": blocks.Size(r, &p.Limit, maxAnswer), "field_limit": blocks.Size(r, &p.FieldLimit, maxAnswer),
+		"no_null": r.Flag(&p.NoNull), "object": r.Flag(&p.Object),
+		"filter": func() error {
+			if p.Filter = d.RemainingArgs(); len(p.Filter) == 0 {
+				return d.Errf("filter names what it does: %s", strings.Join(answer.Filters(), ", "))
+			}
+			return nil
+		},
+	}); err != nil {
+		return "", nil, err
 	}
-	if len(written) == 0 {
+	if r.Empty() {
 		return "", nil, d.Errf("phone_system %s says nothing; write at least one setting, for example `format flat`", name)
 	}
 	if _, err := p.System(name); err != nil {
 		return "", nil, d.WrapErr(err)
 	}
 	return name, p, nil
-}
-
-func (p *PhoneSystem) parse(d *caddyfile.Dispenser, word string) error {
-	switch word {
-	case "format":
-		return oneWord(d, &p.Format)
-	case "on_failure":
-		return oneWord(d, &p.OnFailure)
-	case "limit":
-		return answerSize(d, &p.Limit)
-	case "field_limit":
-		return answerSize(d, &p.FieldLimit)
-	case "budget":
-		var raw string
-		if !d.AllArgs(&raw) {
-			return d.ArgErr()
-		}
-		budget, err := caddy.ParseDuration(raw)
-		if err != nil || budget <= 0 {
-			return d.Errf("%q is not a duration above 0; write for example 2s or 500ms", raw)
-		}
-		p.Budget = caddy.Duration(budget)
-	case "filter":
-		if p.Filter = d.RemainingArgs(); len(p.Filter) == 0 {
-			return d.Errf("filter names what it does: %s", strings.Join(answer.Filters(), ", "))
-		}
-	case "no_null":
-		p.NoNull = true
-		return noMore(d)
-	case "object":
-		p.Object = true
-		return noMore(d)
-	default:
-		return d.Errf("unrecognized subdirective '%s' of phone_system; known are format, limit, field_limit, budget, on_failure, filter, no_null and object", word)
-	}
-	return nil
-}
-
-func oneWord(d *caddyfile.Dispenser, into *string) error {
-	if !d.AllArgs(into) || *into == "" {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func noMore(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func answerSize(d *caddyfile.Dispenser, into *int) error {
-	var raw string
-	if !d.AllArgs(&raw) {
-		return d.ArgErr()
-	}
-	n, err := humanize.ParseBytes(raw)
-	if err != nil || n == 0 || n > maxAnswer {
-		return d.Errf("%q is not a size from 1B to 64MiB; write for example 4095B", raw)
-	}
-	*into = int(n)
-	return nil
-}
-
-// parsePhoneSystem reads one of the user's own.
-func (a *App) parsePhoneSystem(d *caddyfile.Dispenser) error {
-	name, p, err := ParsePhoneSystem(d)
-	if err != nil {
-		return err
-	}
-	if _, ok := a.PhoneSystems[name]; ok {
-		return d.Errf("phone_system %s is already defined; each has a name of its own", name)
-	}
-	if a.PhoneSystems == nil {
-		a.PhoneSystems = make(map[string]*PhoneSystem)
-	}
-	a.PhoneSystems[name] = p
-	return nil
 }
 
 // provisionPhoneSystems checks the user's own phone systems.

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
@@ -59,8 +60,8 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{Parser: endpoint.Parser{Helper: h, Repeatable: map[string]bool{"headers": true, "pass": true, "param": true, "require": true}}, api: new(API)}
-	if err := p.parse(); err != nil {
+	p := parser{api: new(API)}
+	if err := p.parse(h); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(matchers, p.api), nil
@@ -69,105 +70,51 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 // parser reads one `api` block.
 type parser struct {
 	endpoint.Parser
-	api   *API
-	proxy caddyfile.Segment
+	api        *API
+	proxy      caddyfile.Segment
+	keepAnswer *bool
 }
 
-func (p *parser) parse() error {
-	if !p.NextArg() {
-		return p.Err("the api's name is missing; write `api NAME { … }`")
+func (p *parser) parse(h httpcaddyfile.Helper) error {
+	a := p.api
+	if !h.NextArg() {
+		return h.Err("the api's name is missing; write `api NAME { … }`")
 	}
-	p.api.Name = p.Val()
-	if !validName(p.api.Name) {
-		return p.Errf("api name %q: use letters, digits, `_`, `-` and `.`", p.api.Name)
+	a.Name = h.Val()
+	if !validName(a.Name) {
+		return h.Errf("api name %q: use letters, digits, `_`, `-` and `.`", a.Name)
 	}
-	if p.NextArg() {
-		return p.Errf("unexpected %q after the api's name; a matcher stands before it", p.Val())
+	if h.NextArg() {
+		return h.Errf("unexpected %q after the api's name; a matcher stands before it", h.Val())
 	}
-	p.What = "api " + p.api.Name
-	head := p.Token()
-	for p.NextBlock(0) {
-		if err := p.subdirective(); err != nil {
-			return err
-		}
+	head := h.Token()
+	p.Parser = endpoint.NewParser(h, "api "+a.Name)
+	if err := p.Read(p.Lines(&a.Settings, blocks.Lines{
+		"describe": p.Text(&a.Description), "param": p.param, "require": p.require,
+		"to": p.Text(&a.To), "method": p.Text(&a.Method), "token": p.Text(&a.Token),
+		"path": p.Program(&a.Path), "query": p.Program(&a.Query), "body": p.body, "headers": p.headers, "pass": p.pass,
+		"token_expired": p.tokenExpired, "success": p.Program(&a.Success), "not_found": p.Program(&a.NotFound),
+		"unhealthy": p.Program(&a.Unhealthy), "output": p.Program(&a.Output), "default": p.Program(&a.Default),
+		"breaker": p.breaker, "replay": p.OnOff(&a.Replay), "keep_answer": p.OnOff(&p.keepAnswer),
+		"max_size": blocks.Size(p.Reader, &a.MaxSize, maxSize), "max_header": blocks.Size(p.Reader, &a.MaxHeader, maxSize),
+		"reverse_proxy": func() error { p.proxy = p.NextSegment(); return nil },
+	}), "headers", "pass", "param", "require"); err != nil {
+		return err
 	}
+	a.Method, a.KeepAnswer = strings.ToUpper(a.Method), p.keepAnswer != nil && *p.keepAnswer
 	if err := p.finish(); err != nil {
 		return err
 	}
 	return p.unique(head)
 }
 
-func (p *parser) subdirective() error {
-	name, err := p.Subdirective()
-	if err != nil {
-		return err
-	}
-	if known, err := p.Setting(name, &p.api.Settings); known || err != nil {
-		return err
-	}
-	a := p.api
-	switch name {
-	case "describe":
-		return p.Text(&a.Description)
-	case "param":
-		return p.param()
-	case "require":
-		return p.require()
-	case "to":
-		return p.Text(&a.To)
-	case "method":
-		if err := p.Text(&a.Method); err != nil {
-			return err
-		}
-		a.Method = strings.ToUpper(a.Method)
-		return nil
-	case "token":
-		return p.Text(&a.Token)
-	case "path":
-		return p.Program(&a.Path)
-	case "query":
-		return p.Program(&a.Query)
-	case "body":
-		return p.body()
-	case "headers":
-		return p.headers()
-	case "pass":
-		return p.pass()
-	case "success":
-		return p.Program(&a.Success)
-	case "not_found":
-		return p.Program(&a.NotFound)
-	case "token_expired":
-		a.TokenExpired, err = source.ParseExpired(p.Dispenser)
-		return err
-	case "unhealthy":
-		return p.Program(&a.Unhealthy)
-	case "output":
-		return p.Program(&a.Output)
-	case "default":
-		return p.Program(&a.Default)
-	case "breaker":
-		return p.breaker()
-	case "replay":
-		return p.OnOff(&a.Replay)
-	case "keep_answer":
-		var keep *bool
-		if err := p.OnOff(&keep); err != nil {
-			return err
-		}
-		a.KeepAnswer = *keep
-		return nil
-	case "max_size":
-		return p.Size(&a.MaxSize)
-	case "max_header":
-		return p.Size(&a.MaxHeader)
-	case "reverse_proxy":
-		p.proxy = p.NextSegment()
-		return nil
-	default:
-		return p.Errf("unrecognized subdirective '%s' of api", name)
-	}
+func (p *parser) tokenExpired() (err error) {
+	p.api.TokenExpired, err = source.ParseExpired(p.Dispenser)
+	return err
 }
+
+// maxSize is what sizes in a block may be at most.
+const maxSize = 64 << 20
 
 func validName(name string) bool {
 	return strings.IndexFunc(name, func(r rune) bool {

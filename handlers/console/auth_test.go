@@ -114,7 +114,7 @@ func TestDirectiveRefuses(t *testing.T) {
 		"api_console {\n}":                                 "auth is missing",
 		"api_console {\nauth\n}":                           "auth takes",
 		"api_console {\nauth maybe\n}":                     "auth takes",
-		"api_console {\nauth none\nauth user\n}":           "auth is already written",
+		"api_console {\nauth none\nauth user\n}":           "auth is already set",
 		"api_console {\nauth none\ntheme dark\n}":          "unrecognized subdirective 'theme'",
 		"api_console a b {\nauth none\n}":                  `unexpected "a"`,
 		"api_console /x* {\nauth key {env.CONSOLE_KEY}\n}": "",

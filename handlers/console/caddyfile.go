@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
 // Parse sets up the directive:
@@ -16,22 +17,13 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := endpoint.Parser{Helper: h, What: "api_console"}
+	p := endpoint.NewParser(h, "api_console")
 	if p.NextArg() {
 		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
 	}
 	c := new(Console)
-	for p.NextBlock(0) {
-		name, err := p.Subdirective()
-		if err != nil {
-			return nil, err
-		}
-		if name != "auth" {
-			return nil, p.Errf("unrecognized subdirective '%s' of api_console; it takes auth", name)
-		}
-		if err := p.Auth(&c.Auth); err != nil {
-			return nil, err
-		}
+	if err := p.Read(blocks.Lines{"auth": func() error { return p.Auth(&c.Auth) }}); err != nil {
+		return nil, err
 	}
 	if err := c.check(); err != nil {
 		return nil, p.WrapErr(err)

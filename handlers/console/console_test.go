@@ -352,7 +352,7 @@ func TestActions(t *testing.T) {
 		{"search", `{"tel":["13800138000"]}`, 400, "not what this takes"},
 		{"search", `{"tel":"` + strings.Repeat("1", 1<<20) + `"}`, 413, "1 MiB"},
 		{"test", `{"api":"nope"}`, 404, "there are: order"},
-		{"test", `{"api":"order","params":[]}`, 400, "no test"},
+		{"test", `{"api":"order","params":[]}`, 400, "not a valid test"},
 		{"failures", `{"api":"nope"}`, 404, "there are: order"},
 		{"nope", `{}`, 404, ""},
 	} {

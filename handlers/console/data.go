@@ -25,20 +25,101 @@ var views = map[string]func(context.Context, switchboard.Operator) (any, error){
 
 // actions are what it does, by POST. What is acted on is in the body, as URLs are
 // logged.
-var actions = map[string]func(context.Context, switchboard.Operator, []byte) (done any, on string, err error){
-	"hold": func(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-		return hold(o, body, true)
-	},
-	"release": func(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-		return hold(o, body, false)
-	},
-	"renew":    renew,
-	"purge":    purge,
-	"search":   search,
-	"test":     test,
-	"failures": failures,
-	"bench":    bench,
-	"try":      try,
+var actions = map[string]action{
+	"hold": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
+		api, err := o.Hold(it.API, true)
+		return api, it.API, err
+	}),
+	"release": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
+		api, err := o.Hold(it.API, false)
+		return api, it.API, err
+	}),
+	"renew": on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
+		t, err := o.Renew(ctx, it.Token)
+		return t, it.Token, err
+	}),
+	"purge": on(func(ctx context.Context, o switchboard.Operator, what adminapi.Purge) (any, string, error) {
+		purged, err := o.Purge(ctx, what)
+		return purged, purged.Purged, err
+	}),
+	"search": on(search),
+	"test":   test,
+	// the last calls of an API without an answer of its own
+	"failures": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
+		found, err := o.Failures(it.API, "")
+		return found, it.API, err
+	}),
+	"bench": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
+		found, err := o.Playground(it.API)
+		return found, it.API, err
+	}),
+	"try": on(func(ctx context.Context, o switchboard.Operator, it attempt) (any, string, error) {
+		done, err := o.RunPlayground(ctx, it.API, it.PlaygroundInput)
+		return done, it.API, err
+	}),
+}
+
+// action does what a body asks for. The name of what it was done to is logged, unless
+// there is an error: then nobody knows that the name is one.
+type action func(ctx context.Context, o switchboard.Operator, body []byte) (done any, name string, err error)
+
+// named is what most actions take.
+type named struct {
+	API   string `json:"api"`
+	Token string `json:"token"`
+}
+
+// attempt is an output program that somebody has typed, for an API.
+type attempt struct {
+	named
+	switchboard.PlaygroundInput
+}
+
+// on is an action whose body is a T.
+func on[T any](act func(context.Context, switchboard.Operator, T) (any, string, error)) action {
+	return func(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
+		it, err := parse[T](body)
+		if err != nil {
+			return nil, "", err
+		}
+		return act(ctx, o, it)
+	}
+}
+
+func parse[T any](body []byte) (v T, err error) {
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, refused(http.StatusBadRequest, "the body is not what this takes")
+	}
+	return v, nil
+}
+
+// test makes a call as a phone system would. Its body is that of the admin API, with
+// the API's name.
+func test(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
+	return on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
+		call, err := switchboard.ParseTest(body)
+		if err != nil {
+			return nil, "", refused(http.StatusBadRequest, err.Error())
+		}
+		trace, err := o.Test(ctx, it.API, call)
+		return trace, it.API, err
+	})(ctx, o, body)
+}
+
+func search(ctx context.Context, o switchboard.Operator, params map[string]string) (any, string, error) {
+	query := make(map[string]any, len(params))
+	for name, value := range params {
+		query[name] = value
+	}
+	found, err := o.Search(ctx, query)
+	if err != nil {
+		return nil, "", err
+	}
+	list := make([]json.RawMessage, 0, len(found))
+	for _, record := range found {
+		list = append(list, exchange.AppendJSON(nil, record))
+	}
+	return list, "", nil
 }
 
 // data answers what the page asks for.
@@ -65,12 +146,15 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 	if err != nil {
 		return refusal(w, err)
 	}
-	done, on, err := act(r.Context(), c.operator, body)
+	done, to, err := act(r.Context(), c.operator, body)
+	if err != nil {
+		to = ""
+	}
 	level := zapcore.InfoLevel
 	if name == "try" { // with every key, and it changes nothing
 		level = zapcore.DebugLevel
 	}
-	c.logger.Log(level, "the console was used", zap.String("for", name), zap.String("of", on), zap.String("by", mask.Text(who)), zap.Bool("done", err == nil))
+	c.logger.Log(level, "the console was used", zap.String("for", name), zap.String("of", to), zap.String("by", mask.Text(who)), zap.Bool("done", err == nil))
 	if err != nil {
 		return refusal(w, err)
 	}
@@ -126,121 +210,4 @@ func customers(ctx context.Context, o switchboard.Operator) (any, error) {
 		return directory{Store: where, Error: err.Error()}, nil
 	}
 	return directory{Store: where, Count: &counted.Count}, nil
-}
-
-// named is an action's body: what it acts on.
-type named struct {
-	API   string `json:"api"`
-	Token string `json:"token"`
-}
-
-func parse[T any](body []byte) (v T, err error) {
-	if err := json.Unmarshal(body, &v); err != nil {
-		return v, refused(http.StatusBadRequest, "the body is not what this takes")
-	}
-	return v, nil
-}
-
-func hold(o switchboard.Operator, body []byte, held bool) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	api, err := o.Hold(what.API, held)
-	return api, known(what.API, err), err
-}
-
-func renew(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	t, err := o.Renew(ctx, what.Token)
-	return t, known(what.Token, err), err
-}
-
-// known is a name that the configuration knows: others aren't logged.
-func known(name string, err error) string {
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
-func purge(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[adminapi.Purge](body)
-	if err != nil {
-		return nil, "", err
-	}
-	purged, err := o.Purge(ctx, what)
-	return purged, purged.Purged, err
-}
-
-func search(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	params, err := parse[map[string]string](body)
-	if err != nil {
-		return nil, "", err
-	}
-	query := make(map[string]any, len(params))
-	for name, value := range params {
-		query[name] = value
-	}
-	found, err := o.Search(ctx, query)
-	if err != nil {
-		return nil, "", err
-	}
-	list := make([]json.RawMessage, 0, len(found))
-	for _, record := range found {
-		list = append(list, exchange.AppendJSON(nil, record))
-	}
-	return list, "", nil
-}
-
-// test makes a call as a phone system would. Its body is that of the admin API, with
-// the API's name.
-func test(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	call, err := switchboard.ParseTest(body)
-	if err != nil {
-		return nil, "", refused(http.StatusBadRequest, err.Error())
-	}
-	trace, err := o.Test(ctx, what.API, call)
-	return trace, known(what.API, err), err
-}
-
-// failures are the last calls of an API without an answer of its own.
-func failures(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	found, err := o.Failures(what.API, "")
-	return found, known(what.API, err), err
-}
-
-// bench is where the work on an API's output begins.
-func bench(_ context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	found, err := o.Playground(what.API)
-	return found, known(what.API, err), err
-}
-
-// try runs an output program that somebody has typed.
-func try(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	what, err := parse[named](body)
-	if err != nil {
-		return nil, "", err
-	}
-	draft, err := parse[switchboard.PlaygroundInput](body)
-	if err != nil {
-		return nil, "", err
-	}
-	done, err := o.RunPlayground(ctx, what.API, draft)
-	return done, known(what.API, err), err
 }

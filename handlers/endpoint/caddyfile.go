@@ -3,31 +3,21 @@ package endpoint
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/dustin/go-humanize"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
-	"github.com/switchboard-ivr/switchboard/module/program"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
-// Parser reads the block of an answering handler: the subdirectives of
-// [Settings], and the kinds of arguments that others take.
+// Parser reads the block of an answering handler: the lines of [Settings], and those of
+// the handler's own.
 type Parser struct {
 	httpcaddyfile.Helper
-	// What the block is, for messages: "api order".
-	What string
-	// Repeatable subdirectives add up; all others stand once.
-	Repeatable map[string]bool
-
-	lines map[string]position // where each subdirective stands
-}
-
-type position struct {
-	file string
-	line int
+	*blocks.Reader
 }
 
 // Matchers consumes the directive's name and matcher, and leaves the dispenser
@@ -39,60 +29,21 @@ func Matchers(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
 	return matchers, err
 }
 
-// Subdirective notes where the current subdirective stands, and refuses a
-// second one.
-func (p *Parser) Subdirective() (name string, err error) {
-	name = p.Val()
-	if p.lines == nil {
-		p.lines = make(map[string]position)
-	}
-	_, seen := p.lines[name]
-	if seen && !p.Repeatable[name] {
-		return name, p.Errf("%s is already written in %s", name, p.What)
-	}
-	if !seen {
-		p.lines[name] = position{p.File(), p.Line()}
-	}
-	return name, nil
+// NewParser returns a parser of the block that follows. What names it in errors.
+func NewParser(h httpcaddyfile.Helper, what string) Parser {
+	return Parser{h, blocks.New(h.Dispenser, what)}
 }
 
-// At adds to an error where the subdirective stands that caused it.
-func (p *Parser) At(subdirective string, err error) error {
-	where, ok := p.lines[subdirective]
-	if !ok {
-		return p.WrapErr(fmt.Errorf("%s: %w", p.What, err))
+// Lines are the lines that every answering handler takes, which go into s, and the
+// handler's own.
+func (p *Parser) Lines(s *Settings, own blocks.Lines) blocks.Lines {
+	lines := blocks.Lines{
+		"auth": func() error { return p.Auth(&s.Auth) }, "cache": func() error { return p.cache(&s.Cache) },
+		"for": p.Text(&s.For), "format": p.Text(&s.Format), "on_failure": p.Word(&s.OnFailure, "default", "error"),
+		"budget": p.Duration(&s.Budget), "call_id": p.Program(&s.CallID), "status_field": p.Text(&s.StatusField),
 	}
-	return fmt.Errorf("%s: %w, at %s:%d", p.What, err, where.file, where.line)
-}
-
-// Setting reads a subdirective that every answering handler knows.
-func (p *Parser) Setting(name string, s *Settings) (known bool, err error) {
-	switch name {
-	case "auth":
-		return true, p.Auth(&s.Auth)
-	case "for":
-		return true, p.Text(&s.For)
-	case "format":
-		return true, p.Text(&s.Format)
-	case "on_failure":
-		if err := p.Text(&s.OnFailure); err != nil {
-			return true, err
-		}
-		if s.OnFailure != "default" && s.OnFailure != "error" {
-			return true, p.Errf("on_failure %q is unknown; write default or error", s.OnFailure)
-		}
-		return true, nil
-	case "cache":
-		return true, p.cache(&s.Cache)
-	case "budget":
-		return true, p.Duration(&s.Budget)
-	case "call_id":
-		return true, p.Program(&s.CallID)
-	case "status_field":
-		return true, p.Text(&s.StatusField)
-	default:
-		return false, nil
-	}
+	maps.Copy(lines, own)
+	return lines
 }
 
 // Check looks into the settings and compiles their programs, so that the message tells the line.
@@ -149,64 +100,6 @@ func (p *Parser) App() (*switchboard.App, error) {
 	return app, nil
 }
 
-// Text reads one argument.
-func (p *Parser) Text(into *string) error {
-	if !p.AllArgs(into) || *into == "" {
-		return p.ArgErr()
-	}
-	return nil
-}
-
-// Program reads a jq program, or the file that holds it.
-func (p *Parser) Program(into *string) error {
-	name, raw := p.Val(), ""
-	if !p.AllArgs(&raw) {
-		return p.Errf("%s takes one jq program; put it in backquotes", name)
-	}
-	var err error
-	*into, err = program.Arg(p.Dispenser, raw)
-	return err
-}
-
-// Duration reads a duration above 0.
-func (p *Parser) Duration(into *caddy.Duration) error {
-	var raw string
-	if !p.AllArgs(&raw) {
-		return p.ArgErr()
-	}
-	d, err := caddy.ParseDuration(raw)
-	if err != nil || d <= 0 {
-		return p.Errf("%q is not a duration above 0; write for example 2s or 500ms", raw)
-	}
-	*into = caddy.Duration(d)
-	return nil
-}
-
-// Size reads a number of bytes.
-func (p *Parser) Size(into *int64) error {
-	var raw string
-	if !p.AllArgs(&raw) {
-		return p.ArgErr()
-	}
-	n, err := humanize.ParseBytes(raw)
-	if err != nil || n == 0 || n > 64<<20 {
-		return p.Errf("%q is not a size from 1B to 64MiB; write for example 1MiB", raw)
-	}
-	*into = int64(n)
-	return nil
-}
-
-// OnOff reads on or off.
-func (p *Parser) OnOff(into **bool) error {
-	var raw string
-	if !p.AllArgs(&raw) || (raw != "on" && raw != "off") {
-		return p.Errf("%s takes on or off", p.Val())
-	}
-	on := raw == "on"
-	*into = &on
-	return nil
-}
-
 // Auth reads who may call.
 func (p *Parser) Auth(into **Auth) error {
 	args := p.RemainingArgs()
@@ -235,35 +128,15 @@ func (p *Parser) Auth(into **Auth) error {
 //	}
 func (p *Parser) cache(into **Cache) error {
 	c := new(Cache)
-	if err := p.Duration(&c.Fresh); err != nil {
+	if err := p.Duration(&c.Fresh)(); err != nil {
 		return err
 	}
-	seen := make(map[string]bool)
-	for nesting := p.Nesting(); p.NextBlock(nesting); {
-		name := p.Val()
-		if seen[name] {
-			return p.Errf("%s is already written in cache", name)
-		}
-		seen[name] = true
-		var err error
-		switch name {
-		case "stale":
-			err = p.stale(c)
-		case "not_found":
-			err = p.Duration(&c.NotFound)
-		case "key":
-			err = p.Program(&c.Key)
-		case "scope":
-			err = p.Text(&c.Scope)
-		default:
-			err = p.Errf("unrecognized subdirective '%s' of cache; known are stale, not_found, key and scope", name)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	*into = c
-	return nil
+	r := blocks.New(p.Dispenser, "cache")
+	return r.Read(blocks.Lines{
+		"stale": func() error { return p.stale(c) }, "not_found": r.Duration(&c.NotFound),
+		"key": r.Program(&c.Key), "scope": r.Text(&c.Scope),
+	})
 }
 
 func (p *Parser) stale(c *Cache) error {
@@ -271,15 +144,12 @@ func (p *Parser) stale(c *Cache) error {
 	if !p.AllArgs(&while, &failing) {
 		return p.Err("stale takes two durations: how much longer an answer is served while it is renewed, and how much longer when the API fails; for example `stale 1m 24h`")
 	}
-	for _, it := range []struct {
-		raw  string
-		into *caddy.Duration
-	}{{while, &c.StaleWhileRevalidate}, {failing, &c.StaleIfError}} {
-		d, err := caddy.ParseDuration(it.raw)
-		if err != nil || d < 0 {
-			return p.Errf("%q is not a duration; write for example 1m, or 0s for none", it.raw)
-		}
-		*it.into = caddy.Duration(d)
+	var err error
+	if c.StaleWhileRevalidate, err = blocks.ParseDuration(while); err == nil {
+		c.StaleIfError, err = blocks.ParseDuration(failing)
+	}
+	if err != nil {
+		return p.WrapErr(err)
 	}
 	return nil
 }

@@ -102,67 +102,6 @@ func (r *Route) shown(text []byte, secrets []string) any {
 	return mask.Hide("", string(text), secrets)
 }
 
-// keepFailure keeps a call that had no answer of the API's own, for those who look
-// into it later.
-func (c *Call) keepFailure(steps []adminapi.Step) {
-	c.Route.State.Failed(adminapi.Trace{
-		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.started)), CallID: c.ID,
-		Time: c.started, Reason: mask.Text(c.Reason), Check: c.check(), Steps: steps,
-	})
-}
-
-// Finish answers a call, and keeps it when it has failed. A dry run that got as far
-// as it should has no answer. Steps returns those before the answer.
-func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
-	if c.Outcome == call.DryRun {
-		return nil
-	}
-	failed := c.Failed()
-	c.KeepFailure(steps)
-	err := c.Answer(room)
-	if !failed && c.Failed() && c.Test == nil { // the answer could not be written
-		c.keepFailure(append(steps(), c.unwritten()))
-	}
-	return err
-}
-
-// KeepFailure keeps the steps of a call that failed, unless it is a test.
-func (c *Call) KeepFailure(steps func() []adminapi.Step) {
-	if c.Failed() && c.Test == nil {
-		c.keepFailure(steps())
-	}
-}
-
-// unwritten returns the step of an answer that could not be written under the
-// contract or in the format.
-func (c *Call) unwritten() adminapi.Step {
-	return adminapi.Step{Step: "contract", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}
-}
-
-// Failed reports whether a call ended without an answer of the API's own, though
-// its caller did nothing wrong.
-func (c *Call) Failed() bool {
-	switch c.Outcome {
-	case call.Incomplete: // a mistake in a program looks like this, too
-		return true
-	case call.Stale:
-		return !c.cached.isHit
-	default:
-		return !c.Outcome.Answered() && !c.Outcome.CausedByCaller()
-	}
-}
-
-// Began returns when the call began, or the test that it is a part of.
-func (c *Call) StartTime() time.Time {
-	if c.Test != nil {
-		return c.Test.began
-	}
-	return c.started
-}
-
-// Asked reports whether the cache had no answer to give, so that the work was done.
-func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
-
 // isJSON reports whether the answers of a route are JSON.
 func (r *Route) isJSON() bool { return r.Style.Format == answer.JSON || r.Style.Format == answer.Flat }
 

@@ -4,6 +4,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
 // Parse sets up the directive:
@@ -34,67 +35,32 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := parser{Parser: endpoint.Parser{Helper: h, What: "customer_lookup"}, lookup: new(Lookup)}
+	l := new(Lookup)
+	p := endpoint.NewParser(h, "customer_lookup")
 	if p.NextArg() {
 		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
 	}
-	for p.NextBlock(0) {
-		if err := p.subdirective(); err != nil {
-			return nil, err
-		}
-	}
-	if err := p.Check(&p.lookup.Settings); err != nil {
+	if err := p.Read(p.Lines(&l.Settings, blocks.Lines{
+		"fields": p.Words(&l.Fields), "empty": p.Text(&l.Empty), "not_found": p.Text(&l.NotFound), "multiple": p.Text(&l.Multiple),
+		"envelope": p.Flag(&l.Envelope),
+		"audit": func() error {
+			l.Audit = new(Audit)
+			if p.NextArg() {
+				l.Audit.Key = p.Val()
+			}
+			if p.NextArg() {
+				return p.ArgErr()
+			}
+			return nil
+		},
+	})); err != nil {
 		return nil, err
 	}
-	if err := p.lookup.check(); err != nil {
+	if err := p.Check(&l.Settings); err != nil {
+		return nil, err
+	}
+	if err := l.check(); err != nil {
 		return nil, p.WrapErr(err)
 	}
-	return h.NewRoute(matchers, p.lookup), nil
-}
-
-// parser reads one `customer_lookup` block.
-type parser struct {
-	endpoint.Parser
-	lookup *Lookup
-}
-
-func (p *parser) subdirective() error {
-	name, err := p.Subdirective()
-	if err != nil {
-		return err
-	}
-	l := p.lookup
-	if known, err := p.Setting(name, &l.Settings); known || err != nil {
-		return err
-	}
-	switch name {
-	case "fields":
-		l.Fields = p.RemainingArgs()
-		if len(l.Fields) == 0 {
-			return p.Err("fields takes the names of fields, for example `fields id nick isVip`")
-		}
-		return nil
-	case "empty":
-		return p.Text(&l.Empty)
-	case "not_found":
-		return p.Text(&l.NotFound)
-	case "multiple":
-		return p.Text(&l.Multiple)
-	case "envelope":
-		if p.NextArg() {
-			return p.ArgErr()
-		}
-		l.Envelope = true
-		return nil
-	case "audit":
-		l.Audit = new(Audit)
-		if args := p.RemainingArgs(); len(args) == 1 {
-			l.Audit.Key = args[0]
-		} else if len(args) > 1 {
-			return p.ArgErr()
-		}
-		return nil
-	default:
-		return p.Errf("unrecognized subdirective '%s' of customer_lookup", name)
-	}
+	return h.NewRoute(matchers, l), nil
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
@@ -182,25 +182,23 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
+	r := blocks.New(d, "transport")
+	lines := blocks.Lines{
+		"token": r.Text(&t.Token), "keep_host": r.Flag(&t.KeepHost), "max_size": blocks.Size(r, &t.MaxSize, maxMaxSize),
+		"token_expired": func() error { return t.unmarshalExpired(d) },
+	}
 	rest := []caddyfile.Token{name, brace(name, "{")}
-	seen := make(map[string]bool)
 	for d.NextBlock(0) {
 		word := d.Val()
-		parse, ours := map[string]func(*caddyfile.Dispenser) error{
-			"token":         t.unmarshalToken,
-			"token_expired": t.unmarshalExpired,
-			"max_size":      t.unmarshalMaxSize,
-			"keep_host":     t.unmarshalKeepHost,
-		}[word]
+		read, ours := lines[word]
 		if !ours {
 			rest = append(rest, d.NextSegment()...)
 			continue
 		}
-		if seen[word] {
-			return d.Errf("%s is already written", word)
+		if err := r.Once(word); err != nil {
+			return err
 		}
-		seen[word] = true
-		if err := parse(d); err != nil {
+		if err := read(); err != nil {
 			return err
 		}
 	}
@@ -215,34 +213,6 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func brace(at caddyfile.Token, text string) caddyfile.Token {
 	at.Text = text
 	return at
-}
-
-func (t *Transport) unmarshalToken(d *caddyfile.Dispenser) error {
-	if !d.AllArgs(&t.Token) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func (t *Transport) unmarshalKeepHost(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	t.KeepHost = true
-	return nil
-}
-
-func (t *Transport) unmarshalMaxSize(d *caddyfile.Dispenser) error {
-	var raw string
-	if !d.AllArgs(&raw) {
-		return d.ArgErr()
-	}
-	size, err := humanize.ParseBytes(raw)
-	if err != nil || size == 0 || size > maxMaxSize {
-		return d.Errf("max_size: %q is no size that makes sense here; write it like 512KiB or 1MiB, up to 64MiB", raw)
-	}
-	t.MaxSize = int64(size)
-	return nil
 }
 
 func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {

@@ -84,14 +84,8 @@ func (m *MySQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&m.DSN) {
 		return d.Err("customers mysql takes one DSN; write customers mysql {env.CRM_DSN}")
 	}
-	for d.NextBlock(0) {
-		ok, err := m.UnmarshalLine(d, usertables.MySQL)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return d.Errf("unrecognized subdirective '%s' of customers mysql; known are find and record", d.Val())
-		}
+	if err := m.UnmarshalBlock(d, usertables.MySQL); err != nil {
+		return err
 	}
 	if !m.Written() {
 		return d.Err("customers mysql has no find: Switchboard keeps no customers in MySQL, it reads tables of your own; " +

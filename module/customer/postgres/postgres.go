@@ -108,14 +108,8 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&p.DSN) {
 		return d.Err("customers postgres takes one DSN; write `customers postgres {env.CRM_DSN}`")
 	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		known, err := p.UnmarshalLine(d, usertables.Postgres)
-		if err != nil {
-			return err
-		}
-		if !known {
-			return d.Errf("unrecognized subdirective '%s' of customers postgres; known are find and record", d.Val())
-		}
+	if err := p.UnmarshalBlock(d, usertables.Postgres); err != nil {
+		return err
 	}
 	if p.Record != "" && !p.Written() {
 		return d.Err("record makes customers of the rows that find finds; write a find, too")

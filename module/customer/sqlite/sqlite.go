@@ -113,16 +113,7 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for d.NextBlock(0) {
-		ok, err := s.UnmarshalLine(d, usertables.SQLite)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return d.Errf("unrecognized subdirective '%s' of customers sqlite; known are find and record, for tables of your own", d.Val())
-		}
-	}
-	return nil
+	return s.UnmarshalBlock(d, usertables.SQLite)
 }
 
 // busy is how long a lookup waits for a file that is locked, which in WAL mode

@@ -5,24 +5,19 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// UnmarshalLine reads the current line of a store's block, and tells whether it
-// is one of these:
+// UnmarshalBlock reads the block of a store, for tables of a kind of database:
 //
 //	find   <param> <sql>
 //	record <jq>
-func (t *Tables) UnmarshalLine(d *caddyfile.Dispenser, kind Kind) (bool, error) {
-	switch d.Val() {
-	case "find":
-		return true, t.unmarshalFind(d, kind)
-	case "record":
-		return true, t.unmarshalRecord(d)
-	default:
-		return false, nil
-	}
+func (t *Tables) UnmarshalBlock(d *caddyfile.Dispenser, kind Kind) error {
+	return blocks.New(d, "customers").Read(blocks.Lines{
+		"find": func() error { return t.unmarshalFind(d, kind) }, "record": func() error { return t.unmarshalRecord(d) },
+	}, "find", "record")
 }
 
 func (t *Tables) unmarshalFind(d *caddyfile.Dispenser, kind Kind) error {
@@ -35,7 +30,7 @@ func (t *Tables) unmarshalFind(d *caddyfile.Dispenser, kind Kind) error {
 		return d.Errf("find: %v", unknownParam(param))
 	}
 	if _, ok := t.Find[param]; ok {
-		return d.Errf("find %s is already written; each parameter has one query", param)
+		return d.Errf("find %s is already set; each parameter has one query", param)
 	}
 	if _, err := parse(kind, param, sql); err != nil {
 		return d.Errf("find %s: %v", param, err)
@@ -49,7 +44,7 @@ func (t *Tables) unmarshalFind(d *caddyfile.Dispenser, kind Kind) error {
 
 func (t *Tables) unmarshalRecord(d *caddyfile.Dispenser) error {
 	if t.Record != "" {
-		return d.Err("record is already written; one program makes the customers of all queries")
+		return d.Err("record is already set; one program makes the customers of all queries")
 	}
 	var raw string
 	if !d.AllArgs(&raw) {

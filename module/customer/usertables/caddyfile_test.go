@@ -1,7 +1,6 @@
 package usertables
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -20,19 +19,13 @@ func unmarshal(text, define string) (*Tables, error) {
 	}
 	d.Next()
 	tables := new(Tables)
-	for d.NextBlock(0) {
-		ok, err := tables.UnmarshalLine(d, Postgres)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, errors.New("not ours: " + d.Val())
-		}
+	if err := tables.UnmarshalBlock(d, Postgres); err != nil {
+		return nil, err
 	}
 	return tables, nil
 }
 
-func TestUnmarshalLine(t *testing.T) {
+func TestUnmarshalBlock(t *testing.T) {
 	tables, err := unmarshal("find tel `SELECT * FROM c\nWHERE phone IN (:variants)`\nfind id `SELECT * FROM c WHERE a = :raw`\nrecord `{id: .a | f}`", "def f: tostring;")
 	if err != nil {
 		t.Fatal(err)
@@ -54,9 +47,9 @@ func TestUnmarshalLine(t *testing.T) {
 		"record `{`":                       "record: line 1",
 		"record `[.]`":                     "an object",
 		"record @missing.jq":               "missing.jq",
-		"record .\nrecord .":               "record is already written",
-		"find id `SELECT :raw`\nfind id x": "find id is already written",
-		"other":                            "not ours: other",
+		"record .\nrecord .":               "record is already set",
+		"find id `SELECT :raw`\nfind id x": "find id is already set",
+		"other":                            "unrecognized subdirective 'other' of customers; known are find and record",
 	} {
 		if _, err := unmarshal(text, ""); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, not %q", text, err, says)

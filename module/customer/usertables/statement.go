@@ -1,3 +1,5 @@
+// Package usertables finds customers in tables of the user's own, in PostgreSQL,
+// MySQL, MariaDB or SQLite. It only reads.
 package usertables
 
 import (
