@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -53,18 +54,17 @@ func ParseSource(d *caddyfile.Dispenser) (string, *Source, error) {
 	if err := token.CheckName("a token source", name); err != nil {
 		return "", nil, d.WrapErr(err)
 	}
-	s := new(Source)
-	p := newParser(d, s)
 	if d.NextArg() {
 		return "", nil, d.ArgErr()
 	}
-	if err := p.block(); err != nil {
+	p := newParser(d, "token "+name, new(Source))
+	if err := p.read(); err != nil {
 		return "", nil, err
 	}
-	if len(p.at) == 1 {
-		return "", nil, p.at[""].Errf("token %s is empty; write at least `obtain URL`, `static VALUE` or a `credential`", name)
+	if p.Empty() {
+		return "", nil, p.At("", errors.New("the block is empty; write at least `obtain URL`, `static VALUE` or a `credential`"))
 	}
-	return name, s, p.check()
+	return name, p.s, p.check()
 }
 
 // UnmarshalCaddyfile reads one whole `token` block, its name included; the name
@@ -81,94 +81,110 @@ func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // parser reads the lines of one source or dialect.
 type parser struct {
+	*blocks.Reader
 	d *caddyfile.Dispenser
 	s *Source
 	// dialect: requests have no URL, and nothing is compiled.
 	dialect bool
-	// at remembers where each setting is written; "" is the block itself.
-	at map[string]*caddyfile.Dispenser
-	// setting is the one that is being read, and file remembers the program file
-	// that each names.
-	setting string
-	file    map[string]string
+	// file is the program file that each setting names.
+	file map[string]string
 }
 
-func newParser(d *caddyfile.Dispenser, s *Source) *parser {
-	p := &parser{d: d, s: s, at: make(map[string]*caddyfile.Dispenser), file: make(map[string]string)}
-	p.mark("")
-	return p
+func newParser(d *caddyfile.Dispenser, what string, s *Source) *parser {
+	return &parser{Reader: blocks.New(d, what), d: d, s: s, file: make(map[string]string)}
 }
 
-// mark remembers the current token as the place of a setting.
-func (p *parser) mark(setting string) {
-	here := caddyfile.NewDispenser([]caddyfile.Token{p.d.Token()})
-	here.Next()
-	p.at[setting], p.setting = here, setting
-}
-
-// once marks a setting and refuses a second one.
-func (p *parser) once(setting string) error {
-	if before, ok := p.at[setting]; ok {
-		return p.d.Errf("%s is already set in line %d", setting, before.Line())
-	}
-	p.mark(setting)
-	return nil
-}
-
-func (p *parser) block() error {
-	for nesting := p.d.Nesting(); p.d.NextBlock(nesting); {
-		word := p.d.Val()
-		if word == "credential" { // the one that may come again, with another name
-			if err := p.credential(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := p.once(word); err != nil {
-			return err
-		}
-		read, ok := subdirectives[word]
-		if !ok {
-			return p.d.Errf("unrecognized subdirective '%s' of a token source", word)
-		}
-		if err := read(p); err != nil {
-			return err
-		}
-	}
-	return nil
+func (p *parser) read() error {
+	s := p.s
+	return p.Read(blocks.Lines{
+		"dialect":        p.Text(&s.Dialect),
+		"define":         p.program("define", &s.Define),
+		"credential":     p.credential,
+		"optional":       p.Words(&s.Optional),
+		"obtain":         func() error { return p.request("obtain", &s.Obtain) },
+		"refresh":        func() error { return p.request("refresh", &s.Refresh) },
+		"static":         p.Text(&s.Static),
+		"success":        p.program("success", &s.Success),
+		"access_token":   p.program("access_token", &s.AccessToken),
+		"refresh_token":  p.program("refresh_token", &s.RefreshToken),
+		"expires_in":     p.program("expires_in", &s.ExpiresIn, &s.ExpiresInUnit),
+		"timestamp":      p.words(1, &s.Timestamp, &s.TimestampZone),
+		"lifetime":       p.Duration(&s.Lifetime),
+		"refresh_before": p.refreshBefore,
+		"must_differ":    p.OnOff(&s.MustDiffer),
+		"inject":         p.inject,
+		"token_expired":  p.tokenExpired,
+		"api_success":    p.program("api_success", &s.AnswerSuccess),
+		"keep":           p.keep,
+		"retry_refused":  p.Duration(&s.RetryRefused),
+		"timeout":        p.Duration(&s.Timeout),
+		"transport":      p.transport,
+		"warm":           p.OnOff(&s.Warm),
+	}, "credential")
 }
 
 // check merges and compiles what was read, and names the line of what is wrong.
 func (p *parser) check() error {
-	if _, err := p.s.newPlan(program.Define(p.d)); err != nil {
-		return p.locate(err)
+	_, err := p.s.newPlan(program.Define(p.d))
+	if err == nil {
+		return nil
 	}
-	return nil
-}
-
-func (p *parser) locate(err error) error {
-	where := p.at[""]
+	at := ""
 	if wrong, ok := errors.AsType[*settingError](err); ok {
-		if at, ok := p.at[wrong.setting]; ok {
-			where = at
-		} else if at, ok := p.at[wrong.parent()]; ok {
-			where = at
+		if at = wrong.setting; !p.Has(at) {
+			at = wrong.parent()
 		}
 		if file, ok := p.file[wrong.setting]; ok {
 			err = wrongf(wrong.setting, "%s, %w", file, wrong.err)
 		}
 	}
-	return where.WrapErr(err)
+	return p.At(at, err)
 }
 
 // argument returns the text of the program that the current argument is or names.
-func (p *parser) argument() (string, error) {
+func (p *parser) argument(setting string) (string, error) {
 	raw := p.d.Val()
 	text, err := program.Arg(p.d, raw)
 	if err == nil && program.IsFile(raw) {
-		p.file[p.setting] = raw[1:]
+		p.file[setting] = raw[1:]
 	}
 	return text, err
+}
+
+// program reads a program and perhaps a word after it.
+func (p *parser) program(setting string, to *string, word ...*string) func() error {
+	return func() error {
+		if !p.d.NextArg() {
+			return p.d.ArgErr()
+		}
+		text, err := p.argument(setting)
+		if err != nil {
+			return err
+		}
+		if text == "" {
+			return p.d.Err("the program is empty; did Caddy replace a `{$…}` in it? Write a blank after the brace: `{ $name }`")
+		}
+		*to = text
+		return p.words(0, word...)()
+	}
+}
+
+// words reads the rest of a line: as many words as there are variables, but not less
+// than least.
+func (p *parser) words(least int, to ...*string) func() error {
+	return func() error {
+		args := p.d.RemainingArgs()
+		if len(args) < least {
+			return p.d.ArgErr()
+		}
+		if len(args) > len(to) {
+			return p.d.Errf("unexpected argument '%s'; quote a value that holds blanks", args[len(to)])
+		}
+		for i, arg := range args {
+			*to[i] = arg
+		}
+		return nil
+	}
 }
 
 func (p *parser) credential() error {
@@ -176,7 +192,7 @@ func (p *parser) credential() error {
 	if !p.d.AllArgs(&name, &value) {
 		return p.d.Err("write `credential NAME VALUE`; quote a value that holds blanks")
 	}
-	if err := p.once("credential " + name); err != nil {
+	if err := p.Once("credential " + name); err != nil {
 		return err
 	}
 	if p.s.CredentialValues == nil {
@@ -186,46 +202,82 @@ func (p *parser) credential() error {
 	return nil
 }
 
-// subdirectives read what follows their names. `credential` is not among them, as it
-// may come again.
-var subdirectives = map[string]func(*parser) error{
-	"dialect":        func(p *parser) error { return p.word(&p.s.Dialect) },
-	"define":         func(p *parser) error { return p.program(&p.s.Define) },
-	"optional":       func(p *parser) error { return p.words(&p.s.Optional) },
-	"obtain":         func(p *parser) error { return p.request("obtain", &p.s.Obtain) },
-	"refresh":        func(p *parser) error { return p.request("refresh", &p.s.Refresh) },
-	"static":         func(p *parser) error { return p.word(&p.s.Static) },
-	"success":        func(p *parser) error { return p.program(&p.s.Success) },
-	"access_token":   func(p *parser) error { return p.program(&p.s.AccessToken) },
-	"refresh_token":  func(p *parser) error { return p.program(&p.s.RefreshToken) },
-	"expires_in":     func(p *parser) error { return p.programAnd(&p.s.ExpiresIn, &p.s.ExpiresInUnit) },
-	"timestamp":      func(p *parser) error { return p.wordAnd(&p.s.Timestamp, &p.s.TimestampZone) },
-	"lifetime":       func(p *parser) error { return p.duration(&p.s.Lifetime) },
-	"refresh_before": (*parser).refreshBefore,
-	"must_differ":    func(p *parser) error { return p.onOff(&p.s.MustDiffer) },
-	"inject":         (*parser).inject,
-	"token_expired":  (*parser).tokenExpired,
-	"api_success":    func(p *parser) error { return p.program(&p.s.AnswerSuccess) },
-	"keep":           (*parser).keep,
-	"retry_refused":  func(p *parser) error { return p.duration(&p.s.RetryRefused) },
-	"timeout":        func(p *parser) error { return p.duration(&p.s.Timeout) },
-	"transport":      (*parser).transport,
-	"warm":           func(p *parser) error { return p.onOff(&p.s.Warm) },
+// request reads `[METHOD] URL { … }`, or in a dialect `[METHOD] { … }`.
+func (p *parser) request(setting string, to **Request) error {
+	r := new(Request)
+	args := p.d.RemainingArgs()
+	switch {
+	case p.dialect && len(args) == 1:
+		r.Method = args[0]
+	case len(args) == 1:
+		r.URL = args[0]
+	case len(args) == 2:
+		r.Method, r.URL = args[0], args[1]
+	case !p.dialect || len(args) > 0:
+		return p.d.Errf("write `%s [METHOD] URL`", setting)
+	}
+	*to = r
+	part := func(name string, to *string) func() error {
+		setting := setting + " " + name
+		return func() error {
+			_ = p.Once(setting) // for errors; the block of the request refuses a second one
+			return p.program(setting, to)()
+		}
+	}
+	return blocks.New(p.d, setting).Read(blocks.Lines{
+		"headers": part("headers", &r.Headers),
+		"query":   part("query", &r.Query),
+		"form":    part("form", &r.Form),
+		"json":    part("json", &r.JSON),
+	})
 }
 
 func (p *parser) refreshBefore() error {
 	var raw string
-	if err := p.word(&raw); err != nil {
+	if err := p.Text(&raw)(); err != nil {
 		return err
 	}
-	if fraction, err := strconv.ParseFloat(raw, 64); err == nil {
-		if fraction == 0 {
-			return p.d.Err("refresh_before 0 would renew a token after its end; write a duration such as 10m or a fraction such as 0.5")
+	fraction, err := strconv.ParseFloat(raw, 64)
+	if err != nil {
+		p.s.RefreshBefore, err = blocks.ParseDuration(raw)
+		if err != nil {
+			return p.d.Errf("refresh_before: %v", err)
 		}
-		p.s.RefreshFraction = fraction
-		return nil
 	}
-	return p.parseDuration(raw, &p.s.RefreshBefore)
+	if fraction == 0 && p.s.RefreshBefore == 0 {
+		return p.d.Err("refresh_before 0 would renew a token after its end; write a duration such as 10m or a fraction such as 0.5")
+	}
+	p.s.RefreshFraction = fraction
+	return nil
+}
+
+func (p *parser) inject() error {
+	in := new(Inject)
+	p.s.Inject = in
+	return p.words(1, &in.In, &in.Name, &in.Template)()
+}
+
+func (p *parser) tokenExpired() (err error) {
+	p.s.TokenExpired, err = ParseExpired(p.d)
+	return err
+}
+
+func (p *parser) keep() error {
+	if !p.d.NextArg() {
+		return p.d.ArgErr()
+	}
+	text, err := p.argument("keep")
+	if err != nil {
+		return err
+	}
+	p.s.Keep = &Keep{Program: text}
+	if p.d.NextArg() {
+		if p.d.Val() != "hosts" {
+			return p.d.Errf("unexpected argument '%s'; write `keep <jq> hosts HOST…`", p.d.Val())
+		}
+		p.s.Keep.Hosts = p.d.RemainingArgs()
+	}
+	return nil
 }
 
 func (p *parser) transport() error {
@@ -238,4 +290,29 @@ func (p *parser) transport() error {
 	}
 	p.s.TransportRaw = caddyconfig.JSONModuleObject(unm, "protocol", "http", nil)
 	return nil
+}
+
+// ParseExpired reads the arguments of a `token_expired` line: statuses, then a
+// program.
+func ParseExpired(d *caddyfile.Dispenser) (*Expired, error) {
+	rule := new(Expired)
+	args := 0
+	for ; d.NextArg(); args++ {
+		if rule.Program != "" {
+			return nil, d.Errf("unexpected argument '%s'; the program comes last, quoted", d.Val())
+		}
+		if status, err := strconv.Atoi(d.Val()); err == nil {
+			rule.Status = append(rule.Status, status)
+			continue
+		}
+		text, err := program.Arg(d, d.Val())
+		if err != nil {
+			return nil, err
+		}
+		rule.Program = text
+	}
+	if args == 0 {
+		return nil, d.ArgErr()
+	}
+	return rule, nil
 }

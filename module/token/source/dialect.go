@@ -70,9 +70,9 @@ func (dialect Dialect) parse() (*Source, error) {
 	d := caddyfile.NewDispenser(tokens)
 	d.Next()
 	s := new(Source)
-	p := newParser(d, s)
+	p := newParser(d, "dialect "+dialect.Name, s)
 	p.dialect = true
-	return s, p.block()
+	return s, p.read()
 }
 
 // over returns the settings of s, and where they are missing those of the
