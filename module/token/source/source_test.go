@@ -5,6 +5,7 @@ import (
 	"crypto/fips140"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -199,6 +200,10 @@ func TestIdentity(t *testing.T) {
 	base := provision(t, signedSource)
 	if len(base.Identity()) != 64 {
 		t.Errorf("identity %q", base.Identity())
+	}
+	// Another key would not open what earlier versions have stored.
+	if key := fmt.Sprintf("%x", base.Policy().SealKey); key != "fbe454262bea27799786e1557ae24f2274529060204f620178156af876b2dcc2" {
+		t.Errorf("the seal key is %s now", key)
 	}
 	for name, test := range map[string]struct {
 		body               string
