@@ -22,6 +22,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func init() {
@@ -53,7 +55,7 @@ func init() {
 // `switchboard_token_generation` and `switchboard_token_renewals_total`.
 type App struct {
 	// The token sources by name.
-	Tokens map[string]*token.Source `json:"tokens,omitempty"`
+	Tokens map[string]*source.Source `json:"tokens,omitempty"`
 
 	// The issuers by name: those who call us sign in with them.
 	Issuers map[string]*issuer.Issuer `json:"issuers,omitempty"`
@@ -244,8 +246,8 @@ func find[T any](all map[string]T, kind, name string) (T, error) {
 // Metrics returns the counters of this configuration.
 func (a *App) Metrics() *Metrics { return a.metrics }
 
-func (a *App) tokenEnv() token.Env {
-	return token.Env{
+func (a *App) tokenEnv() keeper.Env {
+	return keeper.Env{
 		Storage: a.ctx.Storage(),
 		Logger:  a.logger,
 		Events:  observer{a.metrics, a.events},

@@ -16,7 +16,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/issuer"
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func init() {
@@ -61,7 +61,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	program.SetDefine(d, a.Define)
 	return blocks.New(d, "switchboard").Read(blocks.Lines{
-		"token":        named(d, &a.Tokens, token.ParseSource),
+		"token":        named(d, &a.Tokens, source.ParseSource),
 		"issuer":       named(d, &a.Issuers, issuer.Parse),
 		"phone_system": named(d, &a.PhoneSystems, ParsePhoneSystem),
 		"customers":    func() error { return a.parseCustomers(d) },

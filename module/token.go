@@ -9,24 +9,25 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // keepers keeps the tokens over a reload.
-var keepers = pool.New[*token.Keeper]()
+var keepers = pool.New[*keeper.Keeper]()
 
 // TokenSource is a token source at work: its configuration, and the keeper
 // that holds its token.
 type TokenSource struct {
-	*token.Source
-	*token.Keeper
+	*source.Source
+	*keeper.Keeper
 
-	held *pool.Held[*token.Keeper]
+	held *pool.Held[*keeper.Keeper]
 }
 
 // acquire provisions src and finds its keeper, the one of the configuration
 // before when nothing that matters has changed.
-func acquire(ctx caddy.Context, name string, src *token.Source, define string) (*TokenSource, error) {
+func acquire(ctx caddy.Context, name string, src *source.Source, define string) (*TokenSource, error) {
 	asWritten, err := json.Marshal(src) // before Provision: loading a guest empties its field
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
@@ -36,7 +37,7 @@ func acquire(ctx caddy.Context, name string, src *token.Source, define string) (
 		return nil, err
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s", name, src.Identity(), define, asWritten))
-	held, err := keepers.Hold(sum, func() (*token.Keeper, error) { return token.NewKeeper(src), nil })
+	held, err := keepers.Hold(sum, func() (*keeper.Keeper, error) { return keeper.New(src.Policy(), src.Endpoint()), nil })
 	if err != nil {
 		return nil, err
 	}

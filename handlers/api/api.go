@@ -13,7 +13,7 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/span"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func init() {
@@ -105,7 +105,7 @@ type API struct {
 	NotFound string `json:"not_found,omitempty"`
 
 	// When an answer means that the token is dead. Default: the source's.
-	TokenExpired *token.Expired `json:"token_expired,omitempty"`
+	TokenExpired *source.Expired `json:"token_expired,omitempty"`
 
 	// jq predicate: does the answer show an ailing API? Then the outcome is
 	// `failed`. Default: `$status >= 500 or $status == 429`.

@@ -13,7 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 )
 
 // AppendSubject implements [endpoint.Question]: the params, and all else that the
@@ -71,7 +71,7 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 // Fork implements [endpoint.Question].
 func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	if end, ok := c.call.Ctx.Deadline(); ok {
-		ctx = token.WithPatience(ctx, end)
+		ctx = keeper.WithPatience(ctx, end)
 	}
 	f := &run{api: c.api, call: c.call.Detach(ctx, c.api.placeholders)}
 	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.call.Room

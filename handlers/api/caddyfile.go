@@ -12,7 +12,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // Parse sets up the directive:
@@ -109,7 +109,7 @@ func (p *parser) parse(h httpcaddyfile.Helper) error {
 }
 
 func (p *parser) tokenExpired() (err error) {
-	p.api.TokenExpired, err = token.ParseExpired(p.Dispenser)
+	p.api.TokenExpired, err = source.ParseExpired(p.Dispenser)
 	return err
 }
 

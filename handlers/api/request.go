@@ -15,6 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/module/span"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
@@ -137,7 +138,7 @@ func (c *run) variables() ([]any, bool) {
 		vars[1] = held.Access
 	}
 	if a.programs.signs {
-		vars[2], vars[3] = a.source.Stamp(time.Now()), token.Nonce()
+		vars[2], vars[3] = a.source.Stamp(time.Now()), source.Nonce()
 	}
 	return append(vars, a.programs.credentials...), true
 }

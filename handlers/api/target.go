@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // target is where an API lives: `to`, taken apart.
@@ -101,7 +101,7 @@ func targetOf(u *url.URL) (*target, error) {
 // kept resolves the base of a target from what is kept with a token, on the
 // hosts that the token source allows.
 func (t *target) fromToken(keep map[string]any, hosts []string) (*target, error) {
-	u, err := token.KeptURL(keep[t.keep], hosts)
+	u, err := source.KeptURL(keep[t.keep], hosts)
 	if err != nil {
 		return nil, fmt.Errorf("the token's %s is %w", t.keep, err)
 	}

@@ -18,7 +18,8 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/tokenauth"
 	"github.com/switchboard-ivr/switchboard/integration/issuersite"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/keeper"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func TestMain(m *testing.M) {
@@ -82,21 +83,21 @@ func TestBothHalves(t *testing.T) {
 	defer front.Close()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	src := &token.Source{
+	src := &source.Source{
 		CredentialValues: map[string]string{"app_key": issuersite.Key, "app_secret": issuersite.Secret},
-		Obtain:           &token.Request{URL: front.URL + "/token/obtain"},
-		Refresh:          &token.Request{URL: front.URL + "/token/refresh"},
+		Obtain:           &source.Request{URL: front.URL + "/token/obtain"},
+		Refresh:          &source.Request{URL: front.URL + "/token/refresh"},
 	}
 	if err := src.Provision(ctx, "provider"); err != nil {
 		t.Fatal(err)
 	}
-	keeper := token.NewKeeper(src)
-	defer func() { _ = keeper.Destruct() }()
-	keeper.Attach(token.Env{})
+	k := keeper.New(src.Policy(), src.Endpoint())
+	defer func() { _ = k.Destruct() }()
+	k.Attach(keeper.Env{})
 
 	old := ""
 	for range 3 {
-		tok, err := keeper.Token(t.Context())
+		tok, err := k.Token(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestBothHalves(t *testing.T) {
 		if resp, body := site.Get("/api/x", "Authorization", "Bearer "+tok.Access); resp.StatusCode != http.StatusOK {
 			t.Errorf("%d %s", resp.StatusCode, body)
 		}
-		if err := keeper.Renew(t.Context()); err != nil {
+		if err := k.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func apis() *cobra.Command {
@@ -271,7 +271,7 @@ phone call are shown step by step.`,
 
 func dialects() *cobra.Command {
 	var names []string
-	for _, d := range token.Dialects() {
+	for _, d := range source.Dialects() {
 		names = append(names, d.Name)
 	}
 	return &cobra.Command{
@@ -281,7 +281,7 @@ func dialects() *cobra.Command {
 		Short: "Lists the token dialects, or prints one",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, d := range token.Dialects() {
+			for _, d := range source.Dialects() {
 				switch {
 				case len(args) == 0:
 					fmt.Fprintln(cmd.OutOrStdout(), d.Name)

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Accept says where a request carries its access token.
@@ -24,71 +24,40 @@ type Accept struct {
 	Template string `json:"template,omitempty"`
 }
 
-const (
-	inHeader = "header"
-	inQuery  = "query"
-	hole     = "{token}"
-)
-
-// headerName is a token of RFC 9110, section 5.6.2.
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
-
-// finder is an Accept at work.
-type finder struct {
-	header, query  string
-	before, behind string
-}
+// finder finds access tokens in requests, where an Accept says.
+type finder struct{ token.Injection }
 
 func newFinder(a *Accept) (finder, error) {
 	if a == nil {
-		a = &Accept{In: inHeader}
+		a = &Accept{In: token.InHeader}
 	}
 	switch a.In {
-	case inHeader:
-		return newHeaderFinder(a.Name, a.Template)
-	case inQuery:
+	case token.InHeader:
+		in, err := token.HeaderInjection(a.Name, a.Template)
+		// no HTTP client or server keeps blanks around a value
+		in.Prefix, in.Suffix = strings.TrimLeft(in.Prefix, " \t"), strings.TrimRight(in.Suffix, " \t")
+		return finder{in}, err
+	case token.InQuery:
 		if a.Name == "" || a.Template != "" {
 			return finder{}, errors.New("query takes the name of the parameter, and nothing else")
 		}
-		return finder{query: a.Name}, nil
+		return finder{token.Injection{Where: token.InQuery, Name: a.Name}}, nil
 	default:
 		return finder{}, fmt.Errorf("%q is unknown; use `header` or `query`", a.In)
 	}
 }
 
-func newHeaderFinder(name, template string) (f finder, err error) {
-	if name == "" {
-		name = "Authorization"
-	}
-	if !headerName.MatchString(name) {
-		return f, fmt.Errorf("%q can't be the name of a header", name)
-	}
-	f.header = textproto.CanonicalMIMEHeaderKey(name)
-	if template == "" {
-		template = hole
-		if f.header == "Authorization" {
-			template = "Bearer " + hole
-		}
-	}
-	if strings.Count(template, hole) != 1 {
-		return f, errors.New("the template holds {token} once")
-	}
-	f.before, f.behind, _ = strings.Cut(template, hole)
-	f.before, f.behind = strings.TrimLeft(f.before, " \t"), strings.TrimRight(f.behind, " \t")
-	return f, nil
-}
-
 // consume takes out of the request what find has found, so that it doesn't reach
 // whoever handles the request next.
 func (f *finder) consume(r *http.Request) {
-	if f.query == "" {
-		r.Header.Del(f.header)
+	if f.Where == token.InHeader {
+		r.Header.Del(f.Name)
 		return
 	}
 	var kept []string
 	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
 		name, _, _ := strings.Cut(part, "=")
-		if decoded, err := url.QueryUnescape(name); err != nil || decoded != f.query {
+		if decoded, err := url.QueryUnescape(name); err != nil || decoded != f.Name {
 			kept = append(kept, part)
 		}
 	}
@@ -96,27 +65,24 @@ func (f *finder) consume(r *http.Request) {
 	r.RequestURI = r.URL.RequestURI()
 }
 
-// name is that of the header or parameter.
-func (f *finder) name() string { return f.header + f.query }
-
 // find returns what the request carries where the token should be. What is
-// there twice is not there: nobody could tell which one counts.
+// there twice is not there: it is unclear which one counts.
 func (f *finder) find(r *http.Request) (raw string, ok bool) {
-	if f.query != "" {
+	if f.Where == token.InQuery {
 		values, err := url.ParseQuery(r.URL.RawQuery)
-		if err != nil || len(values[f.query]) != 1 {
+		if err != nil || len(values[f.Name]) != 1 {
 			return "", false
 		}
-		return values[f.query][0], true
+		return values[f.Name][0], true
 	}
-	values := r.Header[f.header]
+	values := r.Header[f.Name]
 	if len(values) != 1 {
 		return "", false
 	}
 	raw = values[0]
-	inner := len(raw) - len(f.behind)
-	if inner < len(f.before) || !strings.EqualFold(raw[:len(f.before)], f.before) || !strings.EqualFold(raw[inner:], f.behind) {
+	inner := len(raw) - len(f.Suffix)
+	if inner < len(f.Prefix) || !strings.EqualFold(raw[:len(f.Prefix)], f.Prefix) || !strings.EqualFold(raw[inner:], f.Suffix) {
 		return "", false
 	}
-	return raw[len(f.before):inner], true
+	return raw[len(f.Prefix):inner], true
 }

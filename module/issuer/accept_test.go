@@ -22,21 +22,21 @@ func FuzzAccept(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in, name, template, token, other string) {
 		find, err := newFinder(&Accept{In: in, Name: name, Template: template})
 		if err != nil {
-			if in == inHeader && name == "" && template == "" || in == inQuery && name != "" && template == "" {
+			if in == "header" && name == "" && template == "" || in == "query" && name != "" && template == "" {
 				t.Fatalf("refused: %v", err)
 			}
 			return
 		}
 		request := func(values ...string) *http.Request {
 			r := &http.Request{Header: http.Header{}, URL: &url.URL{}}
-			if find.query != "" {
-				r.URL.RawQuery = url.Values{find.query: values}.Encode()
+			if find.Where == "query" {
+				r.URL.RawQuery = url.Values{find.Name: values}.Encode()
 			} else {
-				r.Header[find.header] = values
+				r.Header[find.Name] = values
 			}
 			return r
 		}
-		whole := find.before + token + find.behind
+		whole := find.Prefix + token + find.Suffix
 		if raw, ok := find.find(request(whole)); !ok || raw != token {
 			t.Fatalf("%q: found %q, %v; want %q", whole, raw, ok, token)
 		}
@@ -45,12 +45,12 @@ func FuzzAccept(f *testing.F) {
 				t.Fatalf("found %q in %d values", raw, len(values))
 			}
 		}
-		if raw, ok := find.find(request(other)); ok && (!strings.Contains(other, raw) || len(raw) != len(other)-len(find.before+find.behind)) {
+		if raw, ok := find.find(request(other)); ok && (!strings.Contains(other, raw) || len(raw) != len(other)-len(find.Prefix+find.Suffix)) {
 			t.Fatalf("found %q in %q", raw, other)
 		}
 		r := request()
 		r.URL.RawQuery = other
-		if raw, ok := find.find(r); find.query != "" && ok && url.Values.Get(r.URL.Query(), find.query) != raw {
+		if raw, ok := find.find(r); find.Where == "query" && ok && url.Values.Get(r.URL.Query(), find.Name) != raw {
 			t.Fatalf("found %q in the query %q", raw, other)
 		}
 	})

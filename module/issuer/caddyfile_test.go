@@ -70,12 +70,12 @@ func TestParseRefuses(t *testing.T) {
 		{"no name", "issuer", "issuer NAME"},
 		{"bad name", "issuer a/b {\n client a b\n}", "name of an issuer"},
 		{"two names", "issuer a b {\n client a b\n}", "wrong argument count"},
-		{"no block", "issuer p", "has no client"},
-		{"no client", "issuer p {\n errors 401\n}", "issuer p has no client; write `client KEY SECRET`"},
+		{"no block", "issuer p", "there is no client"},
+		{"no client", "issuer p {\n errors 401\n}", "issuer p: there is no client; write `client KEY SECRET`"},
 		{"client without secret", "issuer p {\n client a\n}", "client takes a key and a secret"},
 		{"client with more", "issuer p {\n client a b c\n}", "client takes a key and a secret"},
 		{"unknown", block("secret x"), "unrecognized subdirective 'secret' of issuer; known are"},
-		{"lifetime twice", block("lifetime 1h", "lifetime 2h"), "lifetime is already written in line 3"},
+		{"lifetime twice", block("lifetime 1h", "lifetime 2h"), "lifetime is already set in line 3"},
 		{"no lifetime", block("lifetime"), "wrong argument count"},
 		{"lifetime of nothing", block("lifetime 0s"), "lifetime 0s: use 30s to 400d"},
 		{"lifetime no duration", block("lifetime soon"), "lifetime soon: use 30s to 400d"},
@@ -86,8 +86,8 @@ func TestParseRefuses(t *testing.T) {
 		{"no accept", block("accept"), "write `header NAME [TEMPLATE]` or `query NAME`"},
 		{"accept too much", block("accept header a {token} b"), "write `header NAME"},
 		{"accept cookie", block("accept cookie a"), "use `header` or `query`"},
-		{"accept template", block("accept header a b"), "holds {token} once"},
-		{"nested block", block("errors 401 {\n x\n }"), "errors takes no block"},
+		{"accept template", block("accept header a b"), "must hold {token} once"},
+		{"nested block", block("errors 401 {\n x\n }"), "unrecognized subdirective '{' of issuer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, i, err := parse(t, c.text)

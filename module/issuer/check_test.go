@@ -192,14 +192,14 @@ func TestAuthenticateWithoutStorage(t *testing.T) {
 					slowest, waited = max(slowest, took), waited+took
 					time.Sleep(100 * time.Millisecond)
 				}
-				if slowest > readPatience || waited > readPatience {
+				if slowest > readWait || waited > readWait {
 					t.Errorf("slowest check %s, all waits %s", slowest, waited)
 				}
 				began := time.Now()
 				if in.takes(unseen.AccessToken) {
 					t.Error("a token that nobody here has seen opens")
 				}
-				if took := time.Since(began); took > 2*readPatience {
+				if took := time.Since(began); took > 2*readWait {
 					t.Errorf("the refusal took %s", took)
 				}
 				storage.fault(nil)
@@ -333,13 +333,13 @@ func TestFamiliesAreBounded(t *testing.T) {
 	in := start(t, storage)
 	token := in.obtain().AccessToken
 	over := in.state.family(lineage{})
-	over.learn(nil, time.Now())
-	for n := range 2 * mostFamilies {
+	over.update(nil, time.Now())
+	for n := range 2 * maxFamilies {
 		var of lineage
 		of.family[0], of.family[1], of.family[2] = 1, byte(n), byte(n>>8)
 		in.state.family(of)
 	}
-	if n := len(in.state.families); n > mostFamilies {
+	if n := len(in.state.families); n > maxFamilies {
 		t.Errorf("%d families kept", n)
 	}
 	if !in.takes(token) {
@@ -364,8 +364,8 @@ func TestLearnNeverGoesBack(t *testing.T) {
 		{"a later generation", &record{Generation: 3}, time.Second, &record{Generation: 3}},
 	} {
 		f := new(family)
-		f.learn(second, now)
-		got := f.learn(c.rec, now.Add(c.after))
+		f.update(second, now)
+		got := f.update(c.rec, now.Add(c.after))
 		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}

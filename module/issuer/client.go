@@ -3,7 +3,9 @@ package issuer
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/md5" //nolint:gosec // the protocol's signature
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -14,9 +16,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// Client is somebody who may sign in. Both fields may hold the placeholders
+// Client may sign in. Both fields may hold the placeholders
 // `{env.*}` and `{file.*}`, which are resolved once, when the configuration is
 // loaded.
 type Client struct {
@@ -28,13 +32,13 @@ type Client struct {
 }
 
 const (
-	// mostSecrets of one client: the one that comes and the one that goes.
-	mostSecrets = 2
+	// maxSecrets of one client: the new one and the old one.
+	maxSecrets = 2
 	// shortSecret is below 128 bits even if it is random hex. Whoever sees one
 	// sign-in can try out short secrets at leisure.
 	shortSecret = 16
-	// nobodysSecret is that of the dummy. Nobody gets in with it.
-	nobodysSecret = "nobody's secret, as long as most"
+	// dummySecret is that of the client that stands in for unknown ones. It opens nothing.
+	dummySecret = "nobody's secret, as long as most"
 )
 
 // appKey is what a key consists of. With a fixed charset, and a timestamp of 10
@@ -103,7 +107,7 @@ func newClients(issuer string, configured []Client, repl *caddy.Replacer, logger
 			logger.Warn("a client's secret stands in the configuration; use {env.*} or {file.*}", zap.String("client", key))
 		}
 	}
-	stranger, err := newSecret(issuer, "", nobodysSecret)
+	stranger, err := newSecret(issuer, "", dummySecret)
 	if err != nil {
 		return all, err
 	}
@@ -124,7 +128,7 @@ func (all *clients) add(issuer, key, value string) error {
 	switch {
 	case slices.ContainsFunc(c.secrets, func(old *secret) bool { return old.value == value }):
 		return errors.New("the same key with the same secret stands above; a second line is for another secret")
-	case len(c.secrets) == mostSecrets:
+	case len(c.secrets) == maxSecrets:
 		return errors.New("a third secret for the same key; remove the one that is no longer used")
 	}
 	c.secrets = append(c.secrets, s)
@@ -158,8 +162,8 @@ func (s *secret) mac(body []byte) [sha256.Size]byte {
 	return m.out
 }
 
-// maker tells with which secret's key a token was made; nil for none.
-func (c *client) maker(t *token) *secret {
+// secretOf returns the secret with whose key a token was made; nil for none.
+func (c *client) secretOf(t *issued) *secret {
 	body := t.body()
 	for _, s := range c.secrets {
 		if code := s.mac(body); hmac.Equal(code[:], t.code()) {
@@ -169,21 +173,46 @@ func (c *client) maker(t *token) *secret {
 	return nil
 }
 
-// onePlaceholder is a value that is nothing but a placeholder.
-var onePlaceholder = regexp.MustCompile(`^\{[a-z_]+\.[^{}]*\}$`)
-
-// resolve replaces the placeholders of a value. Its errors quote a value only
-// where it is a placeholder as a whole: a secret may have braces in it.
+// resolve replaces the placeholders of a value, which must not be empty.
 func resolve(repl *caddy.Replacer, value string) (string, error) {
-	resolved, err := repl.ReplaceOrErr(value, true, true)
-	switch {
-	case err == nil && resolved != "":
-		return resolved, nil
-	case err == nil:
-		return "", errors.New("it is empty")
-	case onePlaceholder.MatchString(value):
-		return "", fmt.Errorf("%s is not set, or is empty", value)
-	default:
-		return "", errors.New("it holds a placeholder that is unknown or empty; write a brace that is meant as one as \\{ or \\}")
+	resolved, err := token.Resolve(repl, value)
+	if err == nil && resolved == "" {
+		err = errors.New("it is empty")
 	}
+	return resolved, err
+}
+
+// verifySign returns whose sign-in it is, and with which secret it is signed: nil for
+// no client of that key, nil for none of its secrets.
+//
+// What it does is the same for every request, so that its time tells nothing: a
+// key that nobody has is compared with the dummy's secret, a client with one
+// secret twice, and a sign of another form than 32 digits as one that is wrong.
+func (all *clients) verifySign(key, timestamp, sign string) (c *client, with *secret) {
+	c, known := all.byKey[key]
+	if !known {
+		c = all.dummy
+	}
+	got, formed := parseSign(sign)
+	for n := range maxSecrets {
+		s := c.secrets[n%len(c.secrets)]
+		want := md5.Sum([]byte(key + timestamp + s.value)) //nolint:gosec // the protocol's signature
+		if all.equal(got[:], want[:]) && formed {
+			with = s
+		}
+	}
+	if !known {
+		return nil, nil
+	}
+	return c, with
+}
+
+// parseSign decodes a sign, which has one spelling: 32 digits of lower-case hex.
+// The digest has its length whatever came.
+func parseSign(sign string) (digest [md5.Size]byte, ok bool) {
+	if len(sign) != hex.EncodedLen(len(digest)) {
+		return digest, false
+	}
+	_, err := hex.Decode(digest[:], []byte(sign))
+	return digest, err == nil && hex.EncodeToString(digest[:]) == sign
 }

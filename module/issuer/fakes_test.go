@@ -21,6 +21,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 func TestMain(m *testing.M) {
@@ -348,3 +350,11 @@ func inOurDays(t *testing.T) {
 
 // Interface guards
 var _ certmagic.Storage = (*memory)(nil)
+
+// storeOn is the store of an issuer on a storage that is well.
+func storeOn(backend certmagic.Storage) store {
+	return store{storage.Storage{Backend: backend, Health: new(storage.Health)}, "partners"}
+}
+
+// readLimit is how long a read of a record may take.
+const readLimit = storage.Limit

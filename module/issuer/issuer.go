@@ -6,16 +6,18 @@ package issuer
 
 import (
 	"cmp"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/pool"
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 // Issuer is the configuration of an issuer: who may ask it for tokens, and how
@@ -45,10 +47,9 @@ type Issuer struct {
 	clients clients
 	accept  finder
 	storage func() certmagic.Storage
+	held    *pool.Held[*state]
 	state   *state
 	logger  *zap.Logger
-	holds   bool // a reference in states
-	letGo   sync.Once
 }
 
 const (
@@ -57,12 +58,10 @@ const (
 	longestLifetime  = 400 * 24 * time.Hour
 )
 
-var issuerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
-
 // states outlive a reload, so that a storage that fails during one doesn't turn
 // away those who hold a token. An issuer's name is all that gives its state a
 // meaning: the keys that tokens are checked with are not in it.
-var states = caddy.NewUsagePool()
+var states = pool.New[*state]()
 
 // Provision resolves the clients' placeholders and derives their keys. It does
 // nothing else: the storage is used when the first request comes.
@@ -72,18 +71,18 @@ func (i *Issuer) Provision(ctx caddy.Context, name string) error {
 	if err := i.prepare(name); err != nil {
 		return err
 	}
-	value, _, err := states.LoadOrNew(name, func() (caddy.Destructor, error) { return newState(), nil })
+	held, err := states.Hold(name, func() (*state, error) { return newState(), nil })
 	if err != nil {
 		return err
 	}
-	i.state, i.holds = value.(*state), true
+	i.held, i.state = held, held.Value
 	return nil
 }
 
-// prepare checks the configuration and makes of it what requests need.
+// prepare checks the configuration and prepares what requests need.
 func (i *Issuer) prepare(name string) error {
 	i.name = name
-	if !md5Allowed() {
+	if fips140.Enforced() {
 		return errors.New("the token protocol signs with MD5, which GODEBUG=fips140=only forbids; use fips140=on, or leave the issuer out")
 	}
 	if err := i.validate(); err != nil {
@@ -98,10 +97,10 @@ func (i *Issuer) prepare(name string) error {
 }
 
 func (i *Issuer) validate() error {
-	switch {
-	case !issuerName.MatchString(i.name):
-		return fmt.Errorf("%q can't be the name of an issuer; use up to 64 letters, digits, `-`, `_` and `.`", i.name)
-	case i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized:
+	if err := token.CheckName("an issuer", i.name); err != nil {
+		return err
+	}
+	if i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized {
 		return fmt.Errorf("errors: status %d; use 401 or 200", i.Errors)
 	}
 	return checkLifetime(time.Duration(i.Lifetime))
@@ -124,17 +123,28 @@ func (i *Issuer) Name() string { return i.name }
 // RefusalStatus is the HTTP status of a refusal at the token endpoints.
 func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauthorized) }
 
-// Cleanup lets go of what the issuer shares with the configurations before and
+// Cleanup releases what the issuer shares with the configurations before and
 // after. Requests in flight may still use the issuer. It may be called again,
 // after a failed Provision, and on nil.
 func (i *Issuer) Cleanup() error {
-	if i == nil {
-		return nil
+	if i != nil {
+		i.held.Release()
 	}
-	i.letGo.Do(func() {
-		if i.holds {
-			_, _ = states.Delete(i.name)
-		}
-	})
 	return nil
+}
+
+// Find returns the issuer of that name, from the app `switchboard`. The error lists
+// those that exist.
+func Find(ctx caddy.Context, name string) (*Issuer, error) {
+	app, err := ctx.App("switchboard")
+	if err != nil {
+		return nil, fmt.Errorf("loading the app switchboard: %w", err)
+	}
+	holder, ok := app.(interface {
+		Issuer(name string) (*Issuer, error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("the app switchboard (%T) has no issuers", app)
+	}
+	return holder.Issuer(name)
 }

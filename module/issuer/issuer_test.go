@@ -47,9 +47,20 @@ func TestProvision(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n, ok := states.References("pooled"); ok {
-		t.Errorf("%d references left", n)
+	if held(t, "pooled") {
+		t.Error("a reference is left")
 	}
+}
+
+// held reports whether somebody holds an issuer's state.
+func held(t *testing.T, name string) bool {
+	t.Helper()
+	held, err := states.Hold(name, func() (*state, error) { return newState(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	held.Release()
+	return !held.New
 }
 
 func TestProvisionRefuses(t *testing.T) {
@@ -80,8 +91,8 @@ func TestProvisionRefuses(t *testing.T) {
 		{"accept", "p", &Issuer{Clients: fine, Accept: &Accept{In: "cookie"}}, "use `header` or `query`"},
 		{"accept nothing", "p", &Issuer{Clients: fine, Accept: &Accept{}}, "use `header` or `query`"},
 		{"accept a header with a blank", "p", &Issuer{Clients: fine, Accept: &Accept{In: "header", Name: "X T"}}, "name of a header"},
-		{"accept without a hole", "p", &Issuer{Clients: fine, Accept: &Accept{In: "header", Template: "Bearer"}}, "holds {token} once"},
-		{"accept with two holes", "p", &Issuer{Clients: fine, Accept: &Accept{In: "header", Template: "{token}{token}"}}, "holds {token} once"},
+		{"accept without a hole", "p", &Issuer{Clients: fine, Accept: &Accept{In: "header", Template: "Bearer"}}, "must hold {token} once"},
+		{"accept with two holes", "p", &Issuer{Clients: fine, Accept: &Accept{In: "header", Template: "{token}{token}"}}, "must hold {token} once"},
 		{"accept a query without name", "p", &Issuer{Clients: fine, Accept: &Accept{In: "query"}}, "name of the parameter"},
 		{"accept a query with template", "p", &Issuer{Clients: fine, Accept: &Accept{In: "query", Name: "t", Template: "{token}"}}, "and nothing else"},
 	} {
@@ -98,7 +109,7 @@ func TestProvisionRefuses(t *testing.T) {
 			if err := i.Cleanup(); err != nil {
 				t.Error(err)
 			}
-			if _, ok := states.References(c.issuer); ok {
+			if held(t, c.issuer) {
 				t.Error("a reference is left")
 			}
 		})

@@ -40,8 +40,8 @@ func TestLockThatNeverComes(t *testing.T) {
 		}
 		began := time.Now()
 		in.refreshed(p.RefreshToken)
-		if took := time.Since(began); took != lockPatience {
-			t.Errorf("took %s, want %s", took, lockPatience)
+		if took := time.Since(began); took != lockWait {
+			t.Errorf("took %s, want %s", took, lockWait)
 		}
 		for _, name := range storage.names() {
 			if err := storage.Unlock(t.Context(), name); err != nil {
@@ -49,7 +49,7 @@ func TestLockThatNeverComes(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if n := in.state.loose.Load(); n != 0 {
+		if n := in.state.health.AbandonedLocks(); n != 0 {
 			t.Errorf("%d waits are left", n)
 		}
 	})
@@ -65,12 +65,12 @@ func TestLockThatComesLate(t *testing.T) {
 		storage.fault(func(context.Context) error { time.Sleep(time.Minute); return nil }, "lock")
 		in.refreshed(p.RefreshToken)
 		synctest.Wait()
-		if n := in.state.loose.Load(); n != 1 {
+		if n := in.state.health.AbandonedLocks(); n != 1 {
 			t.Errorf("%d waits, want 1", n)
 		}
 		time.Sleep(time.Hour)
-		if storage.heldLocks() != 0 || in.state.loose.Load() != 0 {
-			t.Errorf("%d locks held, %d waits", storage.heldLocks(), in.state.loose.Load())
+		if storage.heldLocks() != 0 || in.state.health.AbandonedLocks() != 0 {
+			t.Errorf("%d locks held, %d waits", storage.heldLocks(), in.state.health.AbandonedLocks())
 		}
 	})
 }
@@ -93,7 +93,7 @@ func TestUnlockThatHangs(t *testing.T) {
 		storage.fault(hangs, "unlock")
 		began := time.Now()
 		in.obtain()
-		if took := time.Since(began); took > unlockPatience {
+		if took := time.Since(began); took > unlockWait {
 			t.Errorf("the answer waited %s for the unlock", took)
 		}
 	})
@@ -129,12 +129,12 @@ func TestLooseLocksAreBounded(t *testing.T) {
 		storage.fault(func(context.Context) error { <-free; return nil }, "lock")
 		for range 3 {
 			var wg sync.WaitGroup
-			for range mostLoose {
+			for range maxLooseLocks {
 				wg.Go(func() { in.obtain() })
 			}
 			wg.Wait()
 		}
-		if n := storage.count("lock"); n > 2*mostLoose {
+		if n := storage.count("lock"); n > 2*maxLooseLocks {
 			t.Errorf("%d goroutines wait for locks", n)
 		}
 		close(free)

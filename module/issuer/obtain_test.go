@@ -340,7 +340,7 @@ func TestObtainIsBounded(t *testing.T) {
 		storage.fault(func(context.Context) error { <-free; return errDisk }, "load")
 		var wg sync.WaitGroup
 		var busy atomic.Int32
-		for range mostFlights + 10 {
+		for range maxRunning + 10 {
 			wg.Go(func() {
 				if _, err := in.Obtain(t.Context(), signedNow(testSecret)); !errors.Is(err, ErrUnavailable) {
 					busy.Add(1)
@@ -351,8 +351,8 @@ func TestObtainIsBounded(t *testing.T) {
 		if busy.Load() > 0 {
 			t.Errorf("%d got another answer than ErrUnavailable", busy.Load())
 		}
-		if n := storage.count("load"); n != mostFlights {
-			t.Errorf("%d goroutines hang in the storage, want %d", n, mostFlights)
+		if n := storage.count("load"); n != maxRunning {
+			t.Errorf("%d goroutines hang in the storage, want %d", n, maxRunning)
 		}
 		close(free)
 	})
@@ -366,21 +366,21 @@ func TestGuardForgetsTheOldest(t *testing.T) {
 			l.family = newFamily(time.Now(), strconv.Itoa(n))
 			return l
 		}
-		for n := range mostSigns + 10 {
+		for n := range maxSigns + 10 {
 			if !g.first(sign(n)) {
 				t.Fatalf("sign-in %d is taken for a replay", n)
 			}
 		}
-		if g.first(sign(0)) || g.first(sign(mostSigns+5)) {
+		if g.first(sign(0)) || g.first(sign(maxSigns+5)) {
 			t.Error("a replay is taken for a sign-in")
 		}
-		if len(g.now)+len(g.then) > 2*mostSigns {
-			t.Errorf("%d signs kept", len(g.now)+len(g.then))
+		if len(g.current)+len(g.previous) > 2*maxSigns {
+			t.Errorf("%d signs kept", len(g.current)+len(g.previous))
 		}
 		time.Sleep(4 * window)
 		g.first(sign(-1))
-		if len(g.now)+len(g.then) != 1 {
-			t.Errorf("%d signs kept after their time", len(g.now)+len(g.then))
+		if len(g.current)+len(g.previous) != 1 {
+			t.Errorf("%d signs kept after their time", len(g.current)+len(g.previous))
 		}
 	})
 }

@@ -1,16 +1,16 @@
 package issuer
 
 import (
-	"encoding/json"
-	"errors"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 const (
 	// overlap is how long the access token before still works after a refresh:
 	// calls that are under way, and phone flows that hold it, end in peace.
 	overlap = time.Minute
-	// grace is how long the same refresh token gives the same new pair again: its
+	// grace is how long the same refresh token returns the same new pair again: its
 	// answer may be lost.
 	grace = 30 * time.Second
 	// refreshExtra is how much longer than the access token a refresh token is
@@ -43,11 +43,6 @@ type record struct {
 
 const recordVersion = 1
 
-var (
-	errDamaged = errors.New("the record is damaged")
-	errVersion = errors.New("the record has another version")
-)
-
 func firstRecord(now time.Time, lifetime time.Duration) *record {
 	return (&record{}).next(now, lifetime)
 }
@@ -71,9 +66,9 @@ func (r *record) revoked() *record {
 	return &c
 }
 
-// admits tells whether an access token works, and why not. A nil record is one
+// admits returns why an access token doesn't work, or nil. A nil record is one
 // that isn't in the storage.
-func (r *record) admits(t *token, now time.Time) error {
+func (r *record) admits(t *issued, now time.Time) error {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
@@ -91,18 +86,18 @@ func (r *record) admits(t *token, now time.Time) error {
 	}
 }
 
-// verdict is what a refresh token is good for.
-type verdict int
+// decision is what a refresh token is good for.
+type decision int
 
 const (
-	refuse verdict = iota
-	rotate         // a new pair
-	repeat         // the current pair, once more
-	revoke         // the end of the family
+	refuse decision = iota
+	rotate          // a new pair
+	repeat          // the current pair, once more
+	revoke          // the end of the family
 )
 
-// judge tells what a refresh token is good for, and why not.
-func (r *record) judge(t *token, now time.Time) (verdict, error) {
+// decide returns what a refresh token is good for, and why not.
+func (r *record) decide(t *issued, now time.Time) (decision, error) {
 	at := now.UnixMilli()
 	switch {
 	case r == nil:
@@ -131,18 +126,16 @@ func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
 	}
 }
 
-func (r *record) encode() ([]byte, error) { return json.Marshal(r) }
-
 func decodeRecord(b []byte) (*record, error) {
 	r := new(record)
-	if err := json.Unmarshal(b, r); err != nil {
-		return nil, errDamaged
+	if err := storage.Decode(b, r); err != nil {
+		return nil, err
 	}
 	if r.Version != recordVersion {
-		return nil, errVersion
+		return nil, storage.ErrVersion
 	}
 	if r.Generation == 0 {
-		return nil, errDamaged
+		return nil, storage.ErrDamaged
 	}
 	return r, nil
 }

@@ -29,7 +29,7 @@ func TestEverySignInIsComparedAlike(t *testing.T) {
 		{"a wrong secret", signed(testKey, now, "wrong"), "wrong_sign"},
 		{"a client with one secret", signed(otherKey, now, "wrong"), "wrong_sign"},
 		{"a key that nobody has", signed("stranger", now, testSecret), "unknown_client"},
-		{"the secret that is nobody's", signed("stranger", now, nobodysSecret), "unknown_client"},
+		{"the secret that is nobody's", signed("stranger", now, dummySecret), "unknown_client"},
 		{"a short sign", with("00"), "wrong_sign"},
 		{"a long sign", with(strings.Repeat("0", 64)), "wrong_sign"},
 		{"no sign", with(""), "wrong_sign"},

@@ -70,17 +70,17 @@ func TestSweepIsRare(t *testing.T) {
 
 func TestSweepIsBounded(t *testing.T) {
 	storage := newMemory()
-	st := store{storage: storage, issuer: "partners"}
-	const records = 2*mostSwept + 10
+	st := storeOn(storage)
+	const records = 2*maxSwept + 10
 	for n := range records {
 		of := lineage{family: familyID{5: byte(n), 6: byte(n >> 8)}}
 		if err := st.save(t.Context(), of, &record{Version: 1, Generation: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for left := records; left > 0; left -= mostSwept {
+	for left := records; left > 0; left -= maxSwept {
 		gone, err := st.sweep(t.Context(), time.Now())
-		if err != nil || gone != min(left, mostSwept) {
+		if err != nil || gone != min(left, maxSwept) {
 			t.Fatalf("%d deleted of %d, %v", gone, left, err)
 		}
 	}

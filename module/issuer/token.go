@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// kind tells an access token from a refresh token. A format that differs gets
+// kind distinguishes access tokens from refresh tokens. A format that differs gets
 // kinds of its own.
 type kind byte
 
@@ -34,12 +34,12 @@ type familyID [16]byte
 
 func (id familyID) hour() uint32 { return binary.BigEndian.Uint32(id[:4]) }
 
-// token is a token, decoded: what it is, whose, of which generation of which
+// issued is a token of ours, decoded: what it is, whose, of which generation of which
 // family, until when, and the code over all that.
-type token [tokenSize]byte
+type issued [tokenSize]byte
 
-// parseToken decodes a token. Whether it is ours, only its code tells.
-func parseToken(raw string) (t token, ok bool) {
+// parseToken decodes a token. Only its code shows whether it is ours.
+func parseToken(raw string) (t issued, ok bool) {
 	if len(raw) != tokenLength {
 		return t, false
 	}
@@ -49,10 +49,10 @@ func parseToken(raw string) (t token, ok bool) {
 	return t, err == nil && n == tokenSize && (t.kind() == accessToken || t.kind() == refreshToken)
 }
 
-// mint makes a token. The same parts give the same token: what an answer said
-// can be said again, though nobody has kept it.
+// mint makes a token. The same parts give the same token: an answer can be
+// repeated although it wasn't kept.
 func mint(k kind, of lineage, generation uint32, expires time.Time, with *secret) string {
-	var t token
+	var t issued
 	t[0] = byte(k)
 	copy(t[atClient:], of.client[:])
 	copy(t[atFamily:], of.family[:])
@@ -70,18 +70,18 @@ type lineage struct {
 	family familyID
 }
 
-func (t *token) kind() kind         { return kind(t[0]) }
-func (t *token) body() []byte       { return t[:atCode] }
-func (t *token) code() []byte       { return t[atCode:] }
-func (t *token) generation() uint32 { return binary.BigEndian.Uint32(t[atGeneration:]) }
+func (t *issued) kind() kind         { return kind(t[0]) }
+func (t *issued) body() []byte       { return t[:atCode] }
+func (t *issued) code() []byte       { return t[atCode:] }
+func (t *issued) generation() uint32 { return binary.BigEndian.Uint32(t[atGeneration:]) }
 
-func (t *token) lineage() (l lineage) {
+func (t *issued) lineage() (l lineage) {
 	copy(l.client[:], t[atClient:])
 	copy(l.family[:], t[atFamily:])
 	return l
 }
 
-func (t *token) expires() time.Time {
+func (t *issued) expires() time.Time {
 	var ms int64
 	for _, b := range t[atExpires:atCode] {
 		ms = ms<<8 | int64(b)

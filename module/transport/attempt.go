@@ -11,6 +11,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // Attempt is what a handler and the transport below it share about one call
@@ -124,7 +125,7 @@ type rule struct {
 }
 
 // compile makes a rule of its configuration.
-func compile(written *token.Expired, define string) (rule, error) {
+func compile(written *source.Expired, define string) (rule, error) {
 	r := rule{statuses: slices.Clone(written.Status)}
 	for _, status := range r.statuses {
 		if status < 300 || status > 599 {

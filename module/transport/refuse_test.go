@@ -40,7 +40,7 @@ func TestNoToken(t *testing.T) {
 			} else {
 				h.fail(lack)
 			}
-			body := &source{Reader: strings.NewReader("x")}
+			body := &trackedBody{Reader: strings.NewReader("x")}
 			req, a := watch(request(t, test.method, url, nil))
 			if test.method == "POST" {
 				req.Body, req.ContentLength = body, 1
@@ -141,7 +141,7 @@ func TestBadBody(t *testing.T) {
 // reverse_proxy retries after errors of dialing, so these must arrive as such,
 // and leave the body to the next try.
 func TestErrorsPass(t *testing.T) {
-	body := &source{Reader: strings.NewReader("x")}
+	body := &trackedBody{Reader: strings.NewReader("x")}
 	req, a := watch(request(t, "POST", "http://127.0.0.1:1/", nil))
 	req.Body, req.ContentLength = body, 1
 	resp, err := newTransport(t, newHolder()).RoundTrip(req)

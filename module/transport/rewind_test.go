@@ -10,13 +10,13 @@ import (
 	"testing/iotest"
 )
 
-// source is a body that tells whether it was closed.
-type source struct {
+// trackedBody is a body that reports whether it was closed.
+type trackedBody struct {
 	io.Reader
 	closed int
 }
 
-func (s *source) Close() error { s.closed++; return nil }
+func (s *trackedBody) Close() error { s.closed++; return nil }
 
 func mustView(t *testing.T, r *rewinder) io.ReadCloser {
 	t.Helper()
@@ -29,7 +29,7 @@ func mustView(t *testing.T, r *rewinder) io.ReadCloser {
 
 func TestRewindAfterPart(t *testing.T) {
 	for _, read := range []int{0, 1, 5, 10} {
-		src := &source{Reader: iotest.OneByteReader(strings.NewReader("0123456789"))}
+		src := &trackedBody{Reader: iotest.OneByteReader(strings.NewReader("0123456789"))}
 		r := newRewinder(src, 10, 100, nil)
 		first := mustView(t, r)
 		if _, err := io.CopyN(io.Discard, first, int64(read)); err != nil {
@@ -58,7 +58,7 @@ func TestRewindAfterPart(t *testing.T) {
 }
 
 func TestRewindTooLarge(t *testing.T) {
-	r := newRewinder(&source{Reader: iotest.HalfReader(strings.NewReader("0123456789"))}, -1, 9, nil)
+	r := newRewinder(&trackedBody{Reader: iotest.HalfReader(strings.NewReader("0123456789"))}, -1, 9, nil)
 	first := mustView(t, r)
 	if got, err := io.ReadAll(first); err != nil || string(got) != "0123456789" {
 		t.Fatalf("%q, %v", got, err)
@@ -76,7 +76,7 @@ func TestRewindTooLarge(t *testing.T) {
 func TestRewindDuringRead(t *testing.T) {
 	pr, pw := io.Pipe()
 	begun := make(chan struct{}, 100)
-	r := newRewinder(&source{Reader: signalReader{pr, begun}}, -1, 4, nil)
+	r := newRewinder(&trackedBody{Reader: signalReader{pr, begun}}, -1, 4, nil)
 	first := mustView(t, r)
 	reading := make(chan error, 1)
 	go func() {
@@ -109,7 +109,7 @@ func TestRewindDuringRead(t *testing.T) {
 
 func TestRewindErrorStays(t *testing.T) {
 	broken := errors.New("connection reset")
-	r := newRewinder(&source{Reader: io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken))}, -1, 9, nil)
+	r := newRewinder(&trackedBody{Reader: io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken))}, -1, 9, nil)
 	_, _ = io.ReadAll(mustView(t, r))
 	if got, err := io.ReadAll(mustView(t, r)); string(got) != "ab" || !errors.Is(err, broken) {
 		t.Errorf("%q, %v", got, err)
@@ -117,7 +117,7 @@ func TestRewindErrorStays(t *testing.T) {
 }
 
 func TestRewindSettledLate(t *testing.T) {
-	src := &source{Reader: strings.NewReader("x")}
+	src := &trackedBody{Reader: strings.NewReader("x")}
 	r := newRewinder(src, 1, 9, nil)
 	v := mustView(t, r)
 	if err := v.Close(); err != nil || src.closed != 0 {
@@ -132,7 +132,7 @@ func TestRewindSettledLate(t *testing.T) {
 // A trailer arrives with the end of the body, for each try anew.
 func TestRewindTrailer(t *testing.T) {
 	theirs := http.Header{"Digest": nil}
-	src := &source{Reader: io.MultiReader(strings.NewReader("x"), readerFunc(func() { theirs["Digest"] = []string{"d"} }))}
+	src := &trackedBody{Reader: io.MultiReader(strings.NewReader("x"), readerFunc(func() { theirs["Digest"] = []string{"d"} }))}
 	r := newRewinder(src, -1, 9, func() http.Header { return theirs })
 	for range 2 {
 		trailer := http.Header{"Digest": nil}

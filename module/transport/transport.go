@@ -19,6 +19,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // How much of an answer a token_expired program sees, at most.
@@ -67,7 +68,7 @@ type Transport struct {
 
 	// Which answers mean that the token is dead. Default: what the token source
 	// says.
-	TokenExpired *token.Expired `json:"token_expired,omitempty"`
+	TokenExpired *source.Expired `json:"token_expired,omitempty"`
 
 	// How many bytes of an answer, decompressed, the program of token_expired may
 	// see. A larger answer goes on unseen. Default: 1 MiB; at most 64 MiB.
@@ -215,7 +216,7 @@ func brace(at caddyfile.Token, text string) caddyfile.Token {
 }
 
 func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {
-	rule, err := token.ParseExpired(d)
+	rule, err := source.ParseExpired(d)
 	if err != nil {
 		return err
 	}

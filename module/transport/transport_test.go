@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
-	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 const moduleID = "http.reverse_proxy.transport.switchboard"
@@ -82,18 +82,18 @@ func TestDefaults(t *testing.T) {
 func TestOwnRule(t *testing.T) {
 	h := newHolder()
 	h.predicate(t, "true")
-	tr := &Transport{TokenExpired: &token.Expired{Status: []int{403}, Program: "dead"}}
+	tr := &Transport{TokenExpired: &source.Expired{Status: []int{403}, Program: "dead"}}
 	if err := tr.use(h, "def dead: .dead;"); err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(tr.rule.statuses, []int{403}) || tr.rule.program.String() != "dead" {
 		t.Errorf("%+v", tr.rule)
 	}
-	tr = &Transport{TokenExpired: &token.Expired{Status: []int{403}}}
+	tr = &Transport{TokenExpired: &source.Expired{Status: []int{403}}}
 	if err := tr.use(h, ""); err != nil || tr.rule.program != nil {
 		t.Errorf("%+v, %v", tr.rule, err)
 	}
-	for _, wrong := range []*token.Expired{{Status: []int{200}}, {Program: "." + "{"}, {Program: "$token"}} {
+	for _, wrong := range []*source.Expired{{Status: []int{200}}, {Program: "." + "{"}, {Program: "$token"}} {
 		if err := (&Transport{TokenExpired: wrong}).use(h, ""); err == nil || !strings.HasPrefix(err.Error(), "token_expired: ") {
 			t.Errorf("%+v: %v", wrong, err)
 		}

@@ -1,0 +1,262 @@
+// Package storage makes Caddy's storage safe to use for what must go on while the storage
+// hangs, panics or loses its locks: operations are bounded in time, records can be sealed
+// (storage.go), and locks are leases that can be abandoned (lock.go).
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// Limit bounds one operation of a storage.
+const Limit = 5 * time.Second
+
+var (
+	// ErrDown says that the storage hung a moment ago, or hangs now.
+	ErrDown = errors.New("the storage doesn't answer")
+	// ErrDamaged says that a record can't be read.
+	ErrDamaged = errors.New("the record is damaged")
+	// ErrVersion says that a record was written by a version that isn't known here.
+	ErrVersion = errors.New("the record has another version")
+)
+
+// Storage is a backend, a storage module of Caddy, made safe for callers that must
+// neither hang nor panic with it.
+//
+// Storage modules are other people's code over a network or a disk: each
+// operation runs in a goroutine of its own, bounded and recovered, and a
+// storage that hangs is left alone.
+type Storage struct {
+	Backend certmagic.Storage
+	Health  *Health
+}
+
+// Health counts what a storage has not finished. It may outlive the Storage: after
+// a reload with the same backend, what hung before hangs still.
+type Health struct {
+	// MaxHanging operations may have outlived their limit before no other is begun,
+	// MaxAbandoned waits for locks, and unlocks, before no other lock is tried. It is
+	// one at least: each is a goroutine that may never end.
+	MaxHanging, MaxAbandoned int32
+	// Pause is how long a storage that ran into the limit is left alone.
+	Pause time.Duration
+
+	downUntil atomic.Int64 // Unix nanoseconds
+	hanging   atomic.Int32
+	abandoned atomic.Int32
+}
+
+// AbandonedLocks is the number of locks that the storage is still busy with although
+// nobody waits for them.
+func (h *Health) AbandonedLocks() int { return int(h.abandoned.Load()) }
+
+// Down reports whether the storage is left alone because it hung.
+func (h *Health) Down() bool {
+	return h.hanging.Load() >= max(1, h.MaxHanging) || time.Now().UnixNano() < h.downUntil.Load()
+}
+
+func (h *Health) pause() { h.downUntil.Store(time.Now().Add(h.Pause).UnixNano()) }
+
+// Load returns the record of a key, nil when there is none. One of more than
+// maxSize bytes can't be one of ours.
+func (s Storage) Load(ctx context.Context, key string, maxSize int) ([]byte, error) {
+	if s.Health.Down() {
+		return nil, fmt.Errorf("loading the record: %w", ErrDown)
+	}
+	b, err := bounded(ctx, s.Health, func(ctx context.Context) ([]byte, error) { return s.Backend.Load(ctx, key) })
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("loading the record: %w", err)
+	case len(b) == 0:
+		return nil, nil // what a no-op storage gives
+	case len(b) > maxSize:
+		return nil, fmt.Errorf("reading the record: %w", ErrDamaged)
+	default:
+		return b, nil
+	}
+}
+
+// Store stores the record of a key.
+func (s Storage) Store(ctx context.Context, key string, b []byte) error {
+	if s.Health.Down() {
+		return fmt.Errorf("storing the record: %w", ErrDown)
+	}
+	_, err := bounded(ctx, s.Health, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.Backend.Store(ctx, key, b)
+	})
+	if err != nil {
+		return fmt.Errorf("storing the record: %w", err)
+	}
+	return nil
+}
+
+const (
+	opRunning int32 = iota
+	opFinished
+	opAbandoned
+)
+
+// bounded runs one operation for at most Limit, whether the backend honours its
+// context or not. What outlives that counts as hanging, and in the other counters.
+func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T, error), counters ...*atomic.Int32) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	count := func(n int32) {
+		h.hanging.Add(n)
+		for _, c := range counters {
+			c.Add(n)
+		}
+	}
+	var none T
+	limited, cancel := context.WithTimeout(ctx, Limit)
+	defer cancel()
+
+	var state atomic.Int32
+	done := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = Recover(func() (err error) {
+			r.value, err = op(limited)
+			return err
+		})
+		done <- r
+		if !state.CompareAndSwap(opRunning, opFinished) {
+			count(-1)
+		}
+	}()
+
+	select {
+	case r := <-done:
+		if r.err != nil && ctx.Err() == nil && limited.Err() != nil {
+			h.pause()
+		}
+		return r.value, r.err
+	case <-limited.Done():
+	}
+	if ctx.Err() == nil {
+		h.pause()
+	}
+	count(1)
+	if !state.CompareAndSwap(opRunning, opAbandoned) {
+		count(-1) // it ended just now
+	}
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	return none, ErrDown
+}
+
+// PanicError is a panic of code that is not ours.
+type PanicError struct {
+	value string
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return "panic (" + e.value + ")" }
+
+// Recover runs f and turns a panic into a *PanicError. The panic's text is left out:
+// it could quote what the code was working on.
+func Recover(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{value: fmt.Sprintf("%T", p), Stack: debug.Stack()}
+		}
+	}()
+	return f()
+}
+
+// envelope is what lies in the storage: the record under AES-256-GCM. Whoever
+// can read the storage learns nothing but the key's fingerprint, which distinguishes
+// a record of other credentials from a damaged one.
+type envelope struct {
+	Version int    `json:"version"`
+	Key     string `json:"key"`
+	Sealed  []byte `json:"sealed"`
+}
+
+// envelopeVersion is written into every envelope; another version is not read.
+const envelopeVersion = 1
+
+// ErrForeignKey says that a record was made with other credentials.
+var ErrForeignKey = errors.New("the record is sealed with another key")
+
+// Sealer seals and opens records. The storage key is authenticated with them,
+// so a record that was moved to another key doesn't open.
+type Sealer struct {
+	aead        cipher.AEAD
+	fingerprint string
+}
+
+// NewSealer makes the sealer of a key.
+func NewSealer(key [32]byte) *Sealer {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // impossible: 32 bytes are AES-256
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // impossible: AES has the block size that GCM wants
+	}
+	sum := sha256.Sum256(append([]byte("key fingerprint\x00"), key[:]...))
+	return &Sealer{aead: aead, fingerprint: hex.EncodeToString(sum[:4])}
+}
+
+// Seal encrypts a record that will be stored under the key.
+func (s *Sealer) Seal(record []byte, key string) ([]byte, error) {
+	return json.Marshal(envelope{
+		Version: envelopeVersion,
+		Key:     s.fingerprint,
+		Sealed:  s.aead.Seal(nil, nil, record, []byte(key)), //nolint:gosec // this AEAD makes the nonce itself, and wants none
+	})
+}
+
+// Open decrypts what Seal has made for the same key.
+func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
+	var e envelope
+	if err := Decode(b, &e); err != nil {
+		return nil, ErrDamaged
+	}
+	if e.Version != envelopeVersion {
+		return nil, ErrVersion
+	}
+	if e.Key != s.fingerprint {
+		return nil, ErrForeignKey
+	}
+	record, err := s.aead.Open(nil, nil, e.Sealed, []byte(key))
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	return record, nil
+}
+
+// Decode decodes exactly one JSON value and keeps numbers as written. Its error is
+// ErrDamaged: the decoder's own words could quote a token.
+func Decode(b []byte, to any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	if dec.Decode(to) != nil {
+		return ErrDamaged
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return ErrDamaged
+	}
+	return nil
+}

@@ -1,0 +1,310 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/switchboard-ivr/switchboard/internal/connerr"
+	"github.com/switchboard-ivr/switchboard/internal/document"
+	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/module/token"
+)
+
+// Endpoint calls the URLs of one source. It has no state besides the
+// transport's: the keeper decides when to call.
+type Endpoint struct {
+	source *Source
+	plan   *plan
+	values []any // of plan.names
+}
+
+// Endpoint returns the endpoint of a provisioned source; of one without URLs
+// neither Obtain nor Refresh may be called.
+func (s *Source) Endpoint() *Endpoint {
+	_, values := s.Credentials()
+	return &Endpoint{source: s, plan: s.plan, values: values}
+}
+
+func (e *Endpoint) CanObtain() bool  { return e.plan.obtainCall != nil }
+func (e *Endpoint) CanRefresh() bool { return e.plan.refreshCall != nil }
+
+// Obtain signs in with the credentials. Its time is bounded by ctx alone, see Policy.
+func (e *Endpoint) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
+	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in)
+}
+
+// Refresh renews the token that is held, or begins with the configured refresh token
+// when there is none. The old refresh token stays where the answer brings no new one (RFC 6749,
+// section 6).
+func (e *Endpoint) Refresh(ctx context.Context, in token.Params) (token.Grant, error) {
+	var access, refresh any
+	if in.Access != "" {
+		access = in.Access
+	}
+	spent := cmp.Or(in.Refresh, e.source.values[seedName])
+	if spent != "" {
+		refresh = spent
+	} else if e.plan.refreshCall.uses("refresh_token") {
+		return token.Grant{}, &token.Failure{Kind: token.Refused, Reason: "there is no refresh token to send"}
+	}
+	grant, err := e.call(ctx, e.plan.refreshCall, e.source.refreshURL, access, refresh, in)
+	if err == nil {
+		grant.Refresh = cmp.Or(grant.Refresh, spent)
+	}
+	return grant, err
+}
+
+func (e *Endpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, in token.Params) (token.Grant, error) {
+	// one timestamp and one nonce for all programs, so that a signature agrees
+	// with the parameters that it signs
+	vars := slices.Concat(
+		[]any{e.plan.stamp.at(time.Now().Add(in.Skew)), Nonce(), access, refresh, in.Refused},
+		e.values,
+	)
+	req, failure := r.build(ctx, u, vars)
+	if failure != nil {
+		return token.Grant{}, failure
+	}
+	known := newSecrets(vars, req)
+	made := known.describe(r.setting, req)
+	answer, failure := send(e.source.roundTripper, req)
+	if failure == nil {
+		var grant token.Grant
+		if grant, failure = e.readGrant(ctx, answer, known, in.Skew); failure == nil {
+			known.addAnswer(made, answer, grant.Access, grant.Refresh)
+			grant.Exchange = made
+			return grant, nil
+		}
+		known.addAnswer(made, answer)
+	}
+	made.Error = failure.Error()
+	failure.Exchange = made
+	return token.Grant{}, failure
+}
+
+// maxAnswer is the size in bytes up to which an answer of a token endpoint is
+// read, compressed and not.
+const maxAnswer = 64 << 10
+
+// response is an answer of a token endpoint.
+type response struct {
+	status int
+	header http.Header
+	body   []byte // nil when it is not whole
+	// doc is the body, decoded, unless broken says why it can't be. other is what the
+	// body is when it is neither JSON nor a form, in words: such an answer may hold a
+	// token, but can't refuse one.
+	doc           any
+	other, broken string
+}
+
+// newTransport makes the connection to a token endpoint that has no `transport`.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxResponseHeaderBytes: maxAnswer,
+	}
+}
+
+// caddyTransport is Caddy's transport outside of a Caddy request: it expects a
+// replacer in the context for a server name with placeholders.
+type caddyTransport struct{ http.RoundTripper }
+
+func (t caddyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := context.WithValue(req.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer())
+	return t.RoundTripper.RoundTrip(req.WithContext(ctx))
+}
+
+// send makes one attempt of req and reads the answer. An error is a *Failure
+// without any text that came from outside: an *url.Error shows the URL with its
+// signature, and other errors of net/http show what the endpoint wrote.
+func send(rt http.RoundTripper, req *http.Request) (*response, *token.Failure) {
+	client := http.Client{
+		Transport: rt,
+		// the next host has no business with our credentials
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	// A connection that the endpoint has closed in the meantime fails like one
+	// that broke within the call, which costs a refresh token. So each call has
+	// its own.
+	req.Close = true
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, &token.Failure{Kind: token.Ambiguous, Reason: reason(req.Context(), err)}
+	}
+	defer resp.Body.Close()
+	r := &response{status: resp.StatusCode, header: resp.Header}
+	if r.body, r.broken = readBody(req.Context(), resp); r.broken == "" {
+		r.doc, r.other, r.broken = r.document()
+	}
+	return r, nil
+}
+
+func readBody(ctx context.Context, resp *http.Response) (body []byte, broken string) {
+	from := io.LimitReader(resp.Body, maxAnswer+1)
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unzipped, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, "the answer claims to be gzip and is not"
+		}
+		from = io.LimitReader(unzipped, maxAnswer+1)
+	default:
+		return nil, "the answer has an encoding that was not asked for"
+	}
+	body, err := io.ReadAll(from)
+	switch {
+	case len(body) > maxAnswer:
+		return nil, "the answer is larger than 64 KiB"
+	case err != nil && ctx.Err() != nil:
+		return nil, reason(ctx, err)
+	case err != nil:
+		return nil, "the answer was cut off"
+	default:
+		return body, ""
+	}
+}
+
+// reason describes in our own words why a call has failed.
+func reason(ctx context.Context, err error) string {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return "the call was canceled"
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "no whole answer in time"
+	}
+	if why := connerr.Reason(err); why != "" {
+		return why
+	}
+	if _, ok := errors.AsType[reverseproxy.DialError](err); ok {
+		return "can't connect"
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return "no whole answer in time"
+	}
+	return "the connection broke before a whole answer"
+}
+
+// failure evaluates what needs no program: the status, and whether the body can be read.
+// The kind is 0 for an answer that may hold a token.
+func (r *response) failure() (kind token.FailureKind, why string) {
+	switch {
+	case r.status == http.StatusTooManyRequests, r.status == http.StatusServiceUnavailable:
+		kind, why = token.Busy, "the endpoint asks to come again later"
+	case r.status >= 500, r.status == http.StatusRequestTimeout:
+		kind, why = token.Ambiguous, "the endpoint failed"
+	case r.status >= 400:
+		kind, why = token.Refused, "the endpoint said no"
+	case r.status >= 300:
+		return token.Refused, "a redirect, which is not followed; write the final URL"
+	case r.broken != "":
+		return token.Ambiguous, r.broken
+	}
+	if kind != 0 && r.broken != "" && r.body != nil {
+		why += " and answered with " + document.Name(r.header.Get("Content-Type"), r.body)
+	}
+	return kind, why
+}
+
+// bareToken is a text that may be a token or a short message: one line.
+var bareToken = regexp.MustCompile(`^[\x20-\x7E]+$`)
+
+// formBody is a text that is a form, whatever its Content-Type says. Base64 has
+// nothing after its padding.
+var formBody = regexp.MustCompile(`^[\w.%+-]+=[^\s&=][^\s&]*(&[\w.%+-]+=[^\s&]*)*$`)
+
+// document reads the body by what it is: JSON, a form (an object of strings, and
+// of arrays of them for names that repeat), bare text (a string), or nothing
+// (null). broken says why it is none of these.
+func (r *response) document() (doc any, other, broken string) {
+	contentType := r.header.Get("Content-Type")
+	body, err := document.UTF8(contentType, r.body, 3*maxAnswer, nil)
+	if err != nil {
+		return nil, "", "the answer is unreadable: " + err.Error()
+	}
+	body = bytes.TrimSpace(body)
+	if len(body) == 0 {
+		return nil, "an empty body", ""
+	}
+	doc, err = jq.Decode(body, jq.Limits{Bytes: 3 * maxAnswer})
+	if err == nil {
+		return doc, "", ""
+	}
+	if errors.Is(err, jq.ErrTooLarge) {
+		return nil, "", "the answer is unreadable: " + plain(err)
+	}
+	what := document.Name(contentType, body)
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	switch {
+	case strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded"), formBody.Match(body):
+		form, ok := decodeForm(string(body))
+		if !ok {
+			return nil, "", "the answer is unreadable: a form that is broken"
+		}
+		return form, "", ""
+	case (what == "text" || what == "a form") && bareToken.Match(body):
+		return string(body), "text", ""
+	default:
+		return nil, "", "the answer is unreadable: " + what + " instead of JSON"
+	}
+}
+
+// decodeForm reads a form body.
+func decodeForm(body string) (map[string]any, bool) {
+	values, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, false
+	}
+	form := make(map[string]any, len(values))
+	for name, all := range values {
+		if len(all) == 1 {
+			form[name] = all[0]
+			continue
+		}
+		list := make([]any, len(all))
+		for i, value := range all {
+			list[i] = value
+		}
+		form[name] = list
+	}
+	return form, true
+}
+
+// retryAfter is how long a busy endpoint asks to wait, in seconds or until a
+// time by its own clock (RFC 9110, section 10.2.3); 0 when it doesn't say.
+func (r *response) retryAfter(date time.Time) time.Duration {
+	text := strings.TrimSpace(r.header.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, token.MaxWait)
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	if date.IsZero() {
+		date = time.Now()
+	}
+	return min(max(at.Sub(date), 0), token.MaxWait)
+}
