@@ -8,7 +8,7 @@ import (
 	"net/http"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -50,7 +50,7 @@ func readPurge(r *http.Request) (what adminapi.Purge, err error) {
 
 // paramsOf decodes params as a phone system's are: without blank ones.
 func paramsOf(raw json.RawMessage) (map[string]any, error) {
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxPurge})
+	doc, err := jsonval.Decode(raw, jsonval.Limits{Bytes: maxPurge})
 	if err != nil {
 		return nil, errors.New("params can't be read")
 	}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -59,7 +59,7 @@ func ParseTest(body []byte) (t adminapi.Test, err error) {
 	if len(body) == 0 {
 		return t, nil
 	}
-	doc, err := jq.Decode(body, jq.Limits{Bytes: maxBody})
+	doc, err := jsonval.Decode(body, jsonval.Limits{Bytes: maxBody})
 	if err != nil {
 		return t, errors.New("the body is not one JSON document")
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
@@ -132,7 +132,7 @@ func (o Operator) RunPlayground(ctx context.Context, name string, d PlaygroundIn
 	case result.Error != "":
 		return PlaygroundResult{Error: result.Error}, nil
 	}
-	v, err := jq.Decode(result.Value, jq.Limits{})
+	v, err := jsonval.Decode(result.Value, jsonval.Limits{})
 	if err != nil {
 		return PlaygroundResult{Error: err.Error()}, nil
 	}

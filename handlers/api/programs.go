@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // programs are an API's jq programs, compiled. A nil one is not written.
@@ -16,7 +17,7 @@ type programs struct {
 	unhealthy, output, expired *jq.Program
 
 	// part is what of an answer they look at; nil is everything.
-	part *jq.Projection
+	part *jsonval.Part
 
 	// notFoundBySign tells that not_found looks for a sign, and not only for
 	// something to be there: it is false for null.

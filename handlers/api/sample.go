@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -36,7 +36,7 @@ func (c *run) keepSample() {
 	if err != nil || len(text) > maxShown {
 		return
 	}
-	doc, err := jq.Decode(text, jq.Limits{})
+	doc, err := jsonval.Decode(text, jsonval.Limits{})
 	if err != nil {
 		return
 	}

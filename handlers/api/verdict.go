@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
@@ -160,7 +161,7 @@ func (c *run) test(name string, p *jq.Program, vars []any) bool {
 	if err == nil {
 		return yes
 	}
-	c.trace.deadline = c.trace.deadline || errors.Is(err, jq.ErrDeadline)
+	c.trace.deadline = c.trace.deadline || errors.Is(err, jsonval.ErrDeadline)
 	c.trace.notes = append(c.trace.notes, name+" "+err.Error())
 	return false
 }
@@ -200,16 +201,16 @@ func (c *run) read() bool {
 	}
 	if err == nil {
 		body = c.withoutToken(body)
-		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize), Room: &c.Room}, c.api.programs.part)
+		c.doc, err = jsonval.DecodePart(body, jsonval.Limits{Bytes: int(c.api.MaxSize), Room: &c.Room}, c.api.programs.part)
 	}
 	switch {
-	case err == nil, errors.Is(err, jq.ErrEmpty):
+	case err == nil, errors.Is(err, jsonval.ErrEmpty):
 		return true
-	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
+	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jsonval.ErrDeadline):
 		return c.Overloaded()
-	case errors.Is(err, jq.ErrTooLarge) && rec.status < http.StatusBadRequest:
+	case errors.Is(err, jsonval.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.Fail(call.TooLarge, err.Error())
-	case errors.Is(err, jq.ErrSyntax):
+	case errors.Is(err, jsonval.ErrSyntax):
 		c.trace.unreadable = document.Name(kind, body)
 	default:
 		c.trace.unreadable = err.Error()

@@ -13,7 +13,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // rooms are for answers before they are sent.
@@ -149,7 +149,7 @@ func (r *Route) defaults() any {
 }
 
 func outcomeOfFormat(err error) call.Outcome {
-	if errors.Is(err, jq.ErrTooLarge) {
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		return call.TooLarge
 	}
 	return call.BadAnswer

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // ErrNoCache says that a route keeps no answers.
@@ -31,7 +31,7 @@ func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll 
 		}
 		subject = v
 	}
-	text, err := jq.Encode(nil, subject, jq.Limits{})
+	text, err := jsonval.Encode(nil, subject, jsonval.Limits{})
 	if err != nil {
 		return err
 	}

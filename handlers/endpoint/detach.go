@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
@@ -61,9 +61,9 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 
 	clock := c.Route.cache.behind.Start(r.Context())
 	return Call{
-		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jq.Room{Context: clock},
+		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jsonval.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		started: time.Now(), waitedBefore: jq.Crowded(), detached: true, Test: testOf(ctx),
+		started: time.Now(), waitedBefore: jsonval.Crowded(), detached: true, Test: testOf(ctx),
 	}
 }
 
@@ -93,7 +93,7 @@ func (c *Call) Result() Result {
 	if c.Outcome.Answered() {
 		var err error
 		if text, err = c.Render(nil); err == nil && c.Route.cache.servesStale() {
-			source, err = jq.Encode(nil, c.Output, jq.Limits{})
+			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
 		}
 		if err != nil {
 			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller

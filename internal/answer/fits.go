@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // longestOutcome is one of the longest words of package call.
@@ -23,7 +23,7 @@ func (s *Style) Fits(contract *Contract, statusField string) error {
 		return fmt.Errorf("the key %q has a character that %s replaces with another; give it a name of letters and digits", key, s.whose())
 	}
 	_, err := s.Append(nil, doc)
-	if !errors.Is(err, jq.ErrTooLarge) {
+	if !errors.Is(err, jsonval.ErrTooLarge) {
 		return err
 	}
 	free := *s

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // ErrCollision says that two values of a document have the same flat key, as
@@ -55,7 +55,7 @@ func (f *flattener) add(key string, v any, depth int) {
 		return
 	}
 	if f.bytes += len(key) + 1; f.bytes > maxFlat || depth > maxDepth {
-		f.err = jq.ErrTooLarge
+		f.err = jsonval.ErrTooLarge
 		return
 	}
 	switch v := v.(type) {
@@ -74,7 +74,7 @@ func (f *flattener) add(key string, v any, depth int) {
 	default:
 		s, ok := scalar(v)
 		if !ok {
-			f.err = jq.ErrFailed
+			f.err = jsonval.ErrNotJSON
 			return
 		}
 		f.put(key, s)
@@ -92,7 +92,7 @@ func (f *flattener) put(key, value string) {
 	f.bytes += len(value)
 	f.written += len(key) + len(value)
 	if f.bytes > maxFlat || f.written > f.style.limit(maxFlat) {
-		f.err = jq.ErrTooLarge
+		f.err = jsonval.ErrTooLarge
 		return
 	}
 	f.pairs = append(f.pairs, pair{key, value})

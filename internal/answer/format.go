@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Bounds of what is written. Handlers have tighter ones of their own: max_size
@@ -65,7 +65,7 @@ func (f Format) ContentType() string { return formats[f].contentType }
 
 // Append appends doc to dst in the format. doc is of the types that jq works
 // with. Errors are ErrCollision (flat and form), ErrNotOneValue (text),
-// jq.ErrTooLarge and jq.ErrFailed (a value of another type); dst then comes
+// jsonval.ErrTooLarge and jsonval.ErrNotJSON (a value of another type); dst then comes
 // back as it was.
 func (f Format) Append(dst []byte, doc any) ([]byte, error) {
 	return plain[f].Append(dst, doc)
@@ -84,11 +84,11 @@ func (s *Style) appendFlat(dst []byte, doc any) ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if out, err = jq.Encode(out, p.key, jq.Limits{Bytes: maxBytes}); err != nil {
+		if out, err = jsonval.Encode(out, p.key, jsonval.Limits{Bytes: maxBytes}); err != nil {
 			return dst, err
 		}
 		out = append(out, ':')
-		if out, err = jq.Encode(out, p.value, jq.Limits{Bytes: maxBytes}); err != nil {
+		if out, err = jsonval.Encode(out, p.value, jsonval.Limits{Bytes: maxBytes}); err != nil {
 			return dst, err
 		}
 	}
@@ -136,7 +136,7 @@ func (s *Style) appendText(dst []byte, doc any) ([]byte, error) {
 		return dst, ErrNotOneValue
 	}
 	if len(value) > maxBytes {
-		return dst, jq.ErrTooLarge
+		return dst, jsonval.ErrTooLarge
 	}
 	value, err := s.text(oneLine.Replace(value))
 	if err != nil {

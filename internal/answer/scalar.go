@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // isNull tells whether v is null. Programs can compute a NaN, which JSON
@@ -37,7 +37,7 @@ func scalar(v any) (s string, ok bool) {
 		if isNull(v) {
 			return "", true
 		}
-		b, err := jq.Encode(nil, v, jq.Limits{}) // as JSON answers have it
+		b, err := jsonval.Encode(nil, v, jsonval.Limits{}) // as JSON answers have it
 		return string(b), err == nil
 	}
 	return "", false

@@ -1,11 +1,11 @@
 package answer
 
 import (
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // maxValues is the most values of a JSON answer that is shaped, as many as
-// jq.Encode would write.
+// jsonval.Encode would write.
 const maxValues = 1_000_000
 
 // shape returns doc as a JSON answer has it: filtered, without null, an object.
@@ -30,7 +30,7 @@ type shaper struct {
 
 func (h *shaper) value(v any, depth int) (any, error) {
 	if h.left--; h.left < 0 || depth > maxDepth {
-		return nil, jq.ErrTooLarge
+		return nil, jsonval.ErrTooLarge
 	}
 	switch v := v.(type) {
 	case string:

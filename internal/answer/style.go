@@ -3,7 +3,7 @@ package answer
 import (
 	"cmp"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Style is how the answers of one route are written: a format, and what a
@@ -17,7 +17,7 @@ type Style struct {
 	Limit int
 
 	// FieldLimit is the most bytes of one string after the filter, 0 for none.
-	// A longer one makes the whole answer jq.ErrTooLarge: half of a value would
+	// A longer one makes the whole answer jsonval.ErrTooLarge: half of a value would
 	// be another value.
 	FieldLimit int
 
@@ -52,7 +52,7 @@ func (s *Style) Errors() Style {
 func (s *Style) ContentType() string { return s.Format.ContentType() }
 
 // Append appends doc to dst. Strings and keys pass the filter first. Errors are
-// those of [Format.Append]; over a limit it is jq.ErrTooLarge, never a cut
+// those of [Format.Append]; over a limit it is jsonval.ErrTooLarge, never a cut
 // answer. dst then comes back as it was.
 func (s *Style) Append(dst []byte, doc any) ([]byte, error) {
 	out, err := s.write(dst, doc)
@@ -60,7 +60,7 @@ func (s *Style) Append(dst []byte, doc any) ([]byte, error) {
 		return dst, err
 	}
 	if s.Limit > 0 && len(out)-len(dst) > s.Limit {
-		return dst, jq.ErrTooLarge
+		return dst, jsonval.ErrTooLarge
 	}
 	return out, nil
 }
@@ -78,7 +78,7 @@ func (s *Style) write(dst []byte, doc any) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		return jq.Encode(dst, doc, jq.Limits{Bytes: s.limit(maxBytes), Depth: maxDepth})
+		return jsonval.Encode(dst, doc, jsonval.Limits{Bytes: s.limit(maxBytes), Depth: maxDepth})
 	}
 }
 
@@ -89,7 +89,7 @@ func (s *Style) limit(general int) int { return min(cmp.Or(s.Limit, general), ge
 func (s *Style) text(value string) (string, error) {
 	value = s.filter.apply(value)
 	if s.FieldLimit > 0 && len(value) > s.FieldLimit {
-		return "", jq.ErrTooLarge
+		return "", jsonval.ErrTooLarge
 	}
 	return value, nil
 }

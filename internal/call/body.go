@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // The kinds of bodies that are understood.
@@ -74,7 +74,7 @@ func readAll(r *http.Request, l Limits) ([]byte, error) {
 	if expected < 0 {
 		expected = limit
 	}
-	if err := l.reserve(jq.ForBody, int(expected)); err != nil {
+	if err := l.reserve(jsonval.ForBody, int(expected)); err != nil {
 		return nil, err
 	}
 	size := int64(512)
@@ -104,7 +104,7 @@ func readAll(r *http.Request, l Limits) ([]byte, error) {
 	if r.ContentLength >= 0 && int64(len(b)) != r.ContentLength {
 		return nil, refuse(http.StatusBadRequest, "body: not as long as Content-Length says")
 	}
-	l.Room.Return(jq.ForBody, expected-int64(len(b)))
+	l.Room.Return(jsonval.ForBody, expected-int64(len(b)))
 	return b, nil
 }
 

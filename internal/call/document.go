@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // decodeObject decodes a JSON body.
@@ -17,13 +17,13 @@ func decodeObject(raw []byte, l Limits) (map[string]any, error) {
 	if !utf8.Valid(raw) { // the decoder would replace it silently
 		return nil, refuse(http.StatusBadRequest, "json: not UTF-8")
 	}
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: len(raw), Depth: l.Depth, Room: l.Room, Purpose: jq.ForRequest})
+	doc, err := jsonval.Decode(raw, jsonval.Limits{Bytes: len(raw), Depth: l.Depth, Room: l.Room, Purpose: jsonval.ForRequest})
 	switch {
-	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrTooMuch):
+	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jsonval.ErrTooMuch):
 		return nil, refuseMemory(err)
-	case errors.Is(err, jq.ErrDeadline):
+	case errors.Is(err, jsonval.ErrDeadline):
 		return nil, refuse(http.StatusServiceUnavailable, "json: took too long to read")
-	case errors.Is(err, jq.ErrTooLarge):
+	case errors.Is(err, jsonval.ErrTooLarge):
 		return nil, refuse(http.StatusBadRequest, "json: too deep, or a number is too long")
 	case err != nil:
 		return nil, refuse(http.StatusBadRequest, "json: not one JSON document")

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"net/http"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Input is what a phone system sent, checked and decoded. All of it is valid
@@ -42,7 +42,7 @@ func ReadInput(r *http.Request, l Limits) (*Input, error) {
 	if len(r.URL.RawQuery) > l.Query {
 		return nil, refuse(http.StatusRequestURITooLong, "query: more than %d bytes", l.Query)
 	}
-	if err := l.reserve(jq.ForRequest, len(r.URL.RawQuery)); err != nil {
+	if err := l.reserve(jsonval.ForRequest, len(r.URL.RawQuery)); err != nil {
 		return nil, err
 	}
 	query, err := parsePairs("query", r.URL.RawQuery, l)
@@ -89,7 +89,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.merge(Given(doc))
 		return nil
 	case mediaMultipart:
-		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
+		if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
 			return err
 		}
 		form, err := parseMultipart(raw, kind.boundary, l)
@@ -100,7 +100,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.merge(form.given())
 		return nil
 	default:
-		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
+		if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
 			return err
 		}
 		form, err := parseForm(raw, l)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Limits bound what a phone system may send. Zero fields take the defaults,
@@ -18,7 +18,7 @@ type Limits struct {
 	Depth  int   // of a JSON body; default 100
 
 	// Room is what the memory of large bodies is reserved in. Default: none.
-	Room *jq.Room
+	Room *jsonval.Room
 }
 
 func (l Limits) orDefaults() Limits {
@@ -48,15 +48,15 @@ func refuse(status int, format string, args ...any) *InputError {
 }
 
 // reserve reserves memory for what was sent.
-func (l Limits) reserve(purpose jq.Purpose, n int) error {
+func (l Limits) reserve(purpose jsonval.Purpose, n int) error {
 	return refuseMemory(l.Room.Reserve(purpose, int64(n)))
 }
 
 func refuseMemory(err error) error {
 	switch {
-	case errors.Is(err, jq.ErrNoRoom):
+	case errors.Is(err, jsonval.ErrNoRoom):
 		return refuse(http.StatusServiceUnavailable, "too many large requests at once")
-	case errors.Is(err, jq.ErrTooMuch):
+	case errors.Is(err, jsonval.ErrTooMuch):
 		return refuse(http.StatusRequestEntityTooLarge, "body: takes too much memory")
 	default:
 		return err

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // maxSource is how long a program and its definitions can be, in bytes each.
@@ -39,10 +41,10 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	if s.Want != Predicate && !yields.canBe(s.Want) {
 		w.mistake("", mismatch(yields, s.Want), hintForKind(src))
 	}
-	reads := new(Projection)
+	reads := new(jsonval.Part)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, uses: map[string]bool{}, reads: reads, direct: newDirect(written, s.Vars, len(defs) > 0), patterns: *w.patterns}
 	if len(defs) > 0 {
 		p.define = w.parse(s.Define).FuncDefs
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // The corpus of reliability 1.1 and 1.2, and what else was found: programs that
@@ -232,7 +234,7 @@ func runCorpus(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.program, err)
 		}
-		in, err := Decode(corpusInputs(c.input), Limits{})
+		in, err := jsonval.Decode(corpusInputs(c.input), jsonval.Limits{})
 		if err != nil {
 			t.Fatalf("%s: %v", c.input, err)
 		}

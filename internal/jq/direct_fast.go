@@ -1,3 +1,5 @@
+//go:build !noswitchboardfast
+
 package jq
 
 import (
@@ -8,21 +10,22 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// A direct is a program, or a part of one, that needs no machine: names after
-// `.`, variables, literals, objects of these, comparisons with literals, and
-// what puts them together. Most programs of a flow are nothing else, and for
-// them a machine costs more than the work.
+// Fast path of Program.run for programs that need no machine: names after `.`,
+// variables, literals, objects of these, comparisons with literals, and what puts
+// them together. Most programs of a flow are nothing else, and for them a machine
+// costs more than the work.
 //
-// It gives a value, or leaves the run to the machine: whatever is an error, or
-// rare, is not its business. So there is one place that says what jq means.
-type direct func(in any, vars []any) (v any, ok bool)
+// It yields a value, or leaves the run to the machine: errors and rare cases are not
+// its business, so one place says what jq means. FuzzDirect holds it to the machine.
 
-// director makes directs of a program as it is written.
+func newDirect(q *gojq.Query, vars []string, defined bool) direct {
+	return director{vars, defined}.query(q)
+}
+
+// A director makes a direct of a program as it is written.
 type director struct {
-	vars []string
-	// defined tells that definitions may have given a builtin's name to
-	// something else.
-	defined bool
+	vars    []string
+	defined bool // definitions may have given a builtin's name to something else
 }
 
 // query returns nil for what needs a machine.
@@ -285,23 +288,4 @@ func follow(path []string) direct {
 		}
 		return in, true
 	}
-}
-
-// names are those of a path, appended to before.
-func names(q *gojq.Query, before []string) []string {
-	if q.Term == nil {
-		return names(q.Right, names(q.Left, before))
-	}
-	switch t := q.Term; t.Type {
-	case gojq.TermTypeIndex:
-		before = append(before, name(t.Index))
-	case gojq.TermTypeQuery:
-		before = names(t.Query, before)
-	}
-	for _, suffix := range q.Term.SuffixList {
-		if suffix.Index != nil {
-			before = append(before, name(suffix.Index))
-		}
-	}
-	return before
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
@@ -132,7 +133,7 @@ func date(r *run, v any, args []any) any {
 
 // moment reads a time as date takes it.
 func moment(v any) (time.Time, bool) {
-	if s, ok := v.(string); ok && len(s) <= maxNumber {
+	if s, ok := v.(string); ok && len(s) <= jsonval.MaxNumber {
 		if when, err := time.Parse(time.RFC3339, strings.ToUpper(s)); err == nil {
 			return when, true
 		}

@@ -5,17 +5,19 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // What a run may use. gojq looks at its context once per instruction, and a
 // builtin is one instruction: without these limits a builtin can take seconds,
 // gigabytes, or the whole stack, which ends the process (reliability 1.1, 1.2).
 const (
-	maxText   = 8 << 20   // bytes of one string
-	maxItems  = 1_000_000 // elements of one array or object
-	maxNodes  = 1_000_000 // values in a tree, shared ones counted each time
-	maxDepth  = 1000      // levels of a tree, steps of a path
-	maxBits   = 4096      // of an integer
+	maxText   = 8 << 20          // bytes of one string
+	maxItems  = 1_000_000        // elements of one array or object
+	maxNodes  = jsonval.MaxNodes // values in a tree, shared ones counted each time
+	maxDepth  = jsonval.MaxDepth // levels of a tree, steps of a path
+	maxBits   = 4096             // of an integer
 	maxPairs  = 10_000_000
 	maxMade   = 128 << 20 // bytes that the functions of one run make in all
 	maxKey    = 64 << 10  // bytes of a key that is put together
@@ -209,7 +211,7 @@ func grid(r *run, v any, _ []any) any {
 
 // digits is put before tonumber: big numbers take quadratic time.
 func digits(_ *run, v any, _ []any) any {
-	if s, ok := v.(string); ok && len(s) > maxNumber {
+	if s, ok := v.(string); ok && len(s) > jsonval.MaxNumber {
 		return fault("tonumber takes at most 64 digits")
 	}
 	return v

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Deadline is the longest that one run of a program takes. The context of the
@@ -64,13 +66,16 @@ type Program struct {
 	define   []*gojq.FuncDef // the same of Spec.Define
 	vars     []string
 	uses     map[string]bool
-	reads    *Projection
+	reads    *jsonval.Part
 	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query
 	natives  []string
 	patterns []*pattern
 	machines sync.Pool
 }
+
+// A direct runs a program without a machine. When ok is false the machine must run it.
+type direct func(in any, vars []any) (v any, ok bool)
 
 // String is the program's source, without Spec.Define.
 func (p *Program) String() string { return p.src }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,7 +28,7 @@ func compile(t testing.TB, src string, s Spec) *Program {
 
 func decode(t testing.TB, doc string) any {
 	t.Helper()
-	v, err := Decode([]byte(doc), Limits{})
+	v, err := jsonval.Decode([]byte(doc), jsonval.Limits{})
 	if err != nil {
 		t.Fatalf("%s: %v", doc, err)
 	}
@@ -35,7 +37,7 @@ func decode(t testing.TB, doc string) any {
 
 func encode(t testing.TB, v any) string {
 	t.Helper()
-	b, err := Encode(nil, v, Limits{Bytes: 8 << 20})
+	b, err := jsonval.Encode(nil, v, jsonval.Limits{Bytes: 8 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,3 +138,85 @@ func literal(q *gojq.Query) bool {
 }
 
 func literalNumber(q *gojq.Query) bool { return literal(q) && q.Term.Type == gojq.TermTypeNumber }
+
+// isPath tells whether a query is names after `.` and nothing else.
+func isPath(q *gojq.Query) bool {
+	switch {
+	case q == nil, len(q.FuncDefs) > 0, len(q.Patterns) > 0:
+		return false
+	case q.Term == nil:
+		return q.Op == gojq.OpPipe && isPath(q.Left) && isPath(q.Right)
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIdentity:
+	case gojq.TermTypeIndex:
+		if !isName(t.Index) {
+			return false
+		}
+	case gojq.TermTypeQuery:
+		if !isPath(t.Query) {
+			return false
+		}
+	default:
+		return false
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Iter || (suffix.Index != nil && !isName(suffix.Index)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isName tells whether an index is a name that stands in the program: `.a`,
+// `."a"` or `["a"]`.
+func isName(i *gojq.Index) bool {
+	if i.Start != nil {
+		return i.End == nil && !i.IsSlice && isScalar(i.Start) && i.Start.Term.Type == gojq.TermTypeString
+	}
+	return !i.IsSlice && (i.Str == nil || len(i.Str.Queries) == 0)
+}
+
+func name(i *gojq.Index) string {
+	switch {
+	case i.Start != nil:
+		return i.Start.Term.Str.Str
+	case i.Str != nil:
+		return i.Str.Str
+	default:
+		return i.Name
+	}
+}
+
+func isScalar(q *gojq.Query) bool {
+	if q == nil || q.Term == nil || len(q.Term.SuffixList) > 0 || len(q.FuncDefs) > 0 {
+		return false
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNumber:
+		return true
+	case gojq.TermTypeString:
+		return len(t.Str.Queries) == 0
+	default:
+		return false
+	}
+}
+
+// names are those of a path, appended to before.
+func names(q *gojq.Query, before []string) []string {
+	if q.Term == nil {
+		return names(q.Right, names(q.Left, before))
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIndex:
+		before = append(before, name(t.Index))
+	case gojq.TermTypeQuery:
+		before = names(t.Query, before)
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Index != nil {
+			before = append(before, name(suffix.Index))
+		}
+	}
+	return before
+}

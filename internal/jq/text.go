@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Our own versions of the builtins that make text, or take it apart: gojq's
@@ -19,12 +21,26 @@ func (r *run) appendText(b []byte, v any) []byte {
 	case json.Number:
 		return append(b, v...)
 	}
-	e := encoder{Limits: Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, b: b, start: len(b), run: r}
-	if e.value(v, 0); e.err != nil {
-		panic(abort{e.err})
-	}
-	return e.b
+	return r.appendJSON(b, v)
 }
+
+// appendJSON appends v as JSON, under the run's clock.
+func (r *run) appendJSON(b []byte, v any) []byte {
+	b, err := jsonval.EncodeMetered(b, v, jsonval.Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, (*meter)(r))
+	switch {
+	case errors.Is(err, jsonval.ErrTooLarge):
+		panic(abort{ErrTooLarge})
+	case err != nil:
+		panic(abort{ErrFailed})
+	}
+	return b
+}
+
+// A meter is a run as the encoder sees it.
+type meter run
+
+// Step implements jsonval.Meter.
+func (m *meter) Step(n int) { (*run)(m).step(n) }
 
 // text is what tostring makes of v.
 func (r *run) text(v any) string {
@@ -34,21 +50,18 @@ func (r *run) text(v any) string {
 	case json.Number:
 		return string(v)
 	}
-	s := string(r.appendText(nil, v))
+	return r.json(v)
+}
+
+func (r *run) json(v any) string {
+	s := string(r.appendJSON(nil, v))
 	r.spend(len(s))
 	return s
 }
 
 func tostring(r *run, v any, _ []any) any { return r.text(v) }
 
-func tojson(r *run, v any, _ []any) any {
-	e := encoder{Limits: Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, run: r}
-	if e.value(v, 0); e.err != nil {
-		panic(abort{e.err})
-	}
-	r.spend(len(e.b))
-	return string(e.b)
-}
+func tojson(r *run, v any, _ []any) any { return r.json(v) }
 
 func fromjson(r *run, v any, _ []any) any {
 	s, ok := v.(string)
@@ -56,8 +69,8 @@ func fromjson(r *run, v any, _ []any) any {
 		return fault("fromjson needs a string")
 	}
 	r.spend(len(s))
-	out, err := Decode([]byte(s), Limits{})
-	if errors.Is(err, ErrTooLarge) {
+	out, err := jsonval.Decode([]byte(s), jsonval.Limits{})
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		panic(abort{ErrTooLarge})
 	}
 	if err != nil {

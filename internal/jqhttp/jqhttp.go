@@ -22,7 +22,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 var (
@@ -60,7 +60,7 @@ func Scalar(v any) (string, error) {
 	default:
 		return "", errors.New("is not a JSON value")
 	}
-	text, err := jq.Encode(nil, v, jq.Limits{})
+	text, err := jsonval.Encode(nil, v, jsonval.Limits{})
 	return string(text), err
 }
 
@@ -107,7 +107,7 @@ func add(b *strings.Builder, name string, v any) error {
 }
 
 // JSON encodes a value as a JSON body, up to 1 MiB. NaN and infinities are errors.
-func JSON(v any) ([]byte, error) { return jq.EncodeFinite(nil, v, jq.Limits{}) }
+func JSON(v any) ([]byte, error) { return jsonval.EncodeFinite(nil, v, jsonval.Limits{}) }
 
 // framing lists the header fields that the connection itself writes.
 var framing = []string{

@@ -1,6 +1,38 @@
-package jq
+// Package jsonval is the JSON values that programs work with: how documents are
+// decoded and encoded, and how much of them there may be.
+//
+// A value is nil, a bool, a string, a number (json.Number as it came, int, float64 or
+// *big.Int where something has computed it), []any or map[string]any. Values are
+// shared and never changed.
+//
+// Documents come from anybody. So each is bounded in bytes, depth and number of
+// values before memory is taken for it, and the large ones of all calls share a
+// bounded memory, a [Room] for each call. No error holds a part of a document.
+package jsonval
 
-import "cmp"
+import (
+	"cmp"
+	"errors"
+	"fmt"
+)
+
+// Why a document could not be decoded or encoded.
+var (
+	// ErrDeadline: the context ended while it was decoded.
+	ErrDeadline = errors.New("took too long")
+	// ErrTooLarge: it is over a limit.
+	ErrTooLarge = errors.New("too large")
+	// ErrTooMuch: it takes more memory than any may. It is an ErrTooLarge.
+	ErrTooMuch = fmt.Errorf("%w: it takes too much memory once it is decoded", ErrTooLarge)
+	// ErrNoRoom: the context ended before there was memory for it.
+	ErrNoRoom = errors.New("no memory was free in time")
+	// ErrSyntax: it is not JSON, or more than one document.
+	ErrSyntax = errors.New("not one JSON document")
+	// ErrEmpty: it is blank.
+	ErrEmpty = errors.New("empty document")
+	// ErrNotJSON: JSON can't write the value.
+	ErrNotJSON = errors.New("not JSON")
+)
 
 // Limits bound a JSON document. Zero fields take the defaults.
 type Limits struct {
@@ -14,14 +46,22 @@ type Limits struct {
 	Nodes int // values in the document; default 1,000,000
 }
 
-// maxNumber is the longest literal of a number. Longer ones take quadratic time
-// as soon as they are computed with (reliability 1.1).
-const maxNumber = 64
+// A Meter counts steps of work. It may panic to end it.
+type Meter interface{ Step(n int) }
+
+// Limits where none are given. MaxNumber always holds: a longer literal of a number
+// takes quadratic time as soon as something is computed with it.
+const (
+	MaxBytes  = 1 << 20
+	MaxDepth  = 1000      // of nested arrays and objects
+	MaxNodes  = 1_000_000 // values in a document, shared ones counted each time
+	MaxNumber = 64        // characters of a number
+)
 
 func (l Limits) orDefaults() Limits {
-	l.Bytes = cmp.Or(l.Bytes, 1<<20)
-	l.Depth = min(cmp.Or(l.Depth, maxDepth), 10_000) // both directions recurse
-	l.Nodes = cmp.Or(l.Nodes, maxNodes)
+	l.Bytes = cmp.Or(l.Bytes, MaxBytes)
+	l.Depth = min(cmp.Or(l.Depth, MaxDepth), 10_000) // both directions recurse
+	l.Nodes = cmp.Or(l.Nodes, MaxNodes)
 	return l
 }
 

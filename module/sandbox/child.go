@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Serve is what the process does: it bounds itself, reads a job, runs its program
@@ -44,13 +45,13 @@ func (j *Job) run() (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	input, err := jq.Decode(j.Input, jq.Limits{})
+	input, err := jsonval.Decode(j.Input, jsonval.Limits{})
 	if err != nil {
 		return nil, fmt.Errorf("the answer to work on: %w", err)
 	}
 	values := make([]any, 0, len(names))
 	for _, name := range names {
-		value, err := jq.Decode(j.Vars[name], jq.Limits{})
+		value, err := jsonval.Decode(j.Vars[name], jsonval.Limits{})
 		if err != nil {
 			return nil, fmt.Errorf("$%s: %w", name, err)
 		}
@@ -60,5 +61,5 @@ func (j *Job) run() (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jq.Encode(nil, result, jq.Limits{})
+	return jsonval.Encode(nil, result, jsonval.Limits{})
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // read decodes the body and sorts out what needs no program. The document is
@@ -64,11 +64,11 @@ func (r *reply) document() (doc any, other, broken string) {
 	if len(body) == 0 {
 		return nil, "an empty body", ""
 	}
-	doc, err = jq.Decode(body, jq.Limits{Bytes: 3 * maxAnswer})
+	doc, err = jsonval.Decode(body, jsonval.Limits{Bytes: 3 * maxAnswer})
 	if err == nil {
 		return doc, "", ""
 	}
-	if errors.Is(err, jq.ErrTooLarge) {
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		return nil, "", "the answer is unreadable: " + plain(err)
 	}
 	what := document.Name(contentType, body)

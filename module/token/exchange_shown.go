@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 )
 
@@ -179,7 +179,7 @@ func bodyOf(req *http.Request) any {
 	if err != nil {
 		return nil
 	}
-	if doc, err := jq.Decode(text, jq.Limits{}); err == nil {
+	if doc, err := jsonval.Decode(text, jsonval.Limits{}); err == nil {
 		return doc
 	}
 	form, ok := decodeForm(string(text))

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // jwtExpiry returns the `exp` of an access token that is a signed JWT (RFC 7519),
@@ -20,7 +20,7 @@ func jwtExpiry(access string, now time.Time) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	doc, err := jq.Decode(text, jq.Limits{Bytes: maxToken})
+	doc, err := jsonval.Decode(text, jsonval.Limits{Bytes: maxToken})
 	if err != nil {
 		return time.Time{}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	bodytext "github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -72,7 +72,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if err != nil {
 		return "", nil //nolint:nilerr // as of what is not JSON
 	}
-	doc, err := jq.DecodePart(text, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
+	doc, err := jsonval.DecodePart(text, jsonval.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
 	if err != nil {
 		return "", nil //nolint:nilerr // a predicate on what is not JSON is false
 	}
@@ -134,12 +134,12 @@ func IsStream(kind string) bool {
 
 // roomOf makes a room for one answer. A request that has all the time in the world
 // waits maxWait.
-func roomOf(ctx context.Context) (room *jq.Room, release func()) {
+func roomOf(ctx context.Context) (room *jsonval.Room, release func()) {
 	cancel := func() {}
 	if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, maxWait)
 	}
-	room = &jq.Room{Context: ctx}
+	room = &jsonval.Room{Context: ctx}
 	return room, func() {
 		cancel()
 		room.Release()
@@ -160,7 +160,7 @@ func (c *closing) Close() error {
 
 // read reads an answer's body and puts it back. It waits for the memory. It returns
 // nil when there is more of it than MaxSize, or no memory in time.
-func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err error) {
+func (t *Transport) read(resp *http.Response, room *jsonval.Room) (body []byte, err error) {
 	// one byte more than announced, for the end to be seen at once
 	known := min(max(resp.ContentLength, 1023), t.MaxSize) + 1
 	var reserved int64

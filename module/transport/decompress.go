@@ -10,10 +10,10 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// Why a body could not be decompressed, besides jq.ErrTooLarge.
+// Why a body could not be decompressed, besides jsonval.ErrTooLarge.
 var (
 	ErrEncoding = errors.New("the body has a content encoding that can't be read")
 	ErrCorrupt  = errors.New("the body is not what its content encoding says")
@@ -36,15 +36,15 @@ var (
 )
 
 // Decompress undoes a Content-Encoding: gzip, zstd, or none. The error is
-// jq.ErrTooLarge when the result is longer than limit bytes (reliability J1),
+// jsonval.ErrTooLarge when the result is longer than limit bytes (reliability J1),
 // ErrEncoding for any other encoding, and ErrCorrupt. Without an encoding the
 // result is body itself; else its memory is reserved in room, which may be nil, with
-// the errors of [jq.Room.Reserve].
-func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byte, error) {
+// the errors of [jsonval.Room.Reserve].
+func Decompress(body []byte, encoding string, limit int64, room *jsonval.Room) ([]byte, error) {
 	switch coding(encoding) {
 	case "", "identity":
 		if int64(len(body)) > limit {
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		}
 		return body, nil
 	case "gzip", "x-gzip":
@@ -63,7 +63,7 @@ func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byt
 	}
 }
 
-func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+func gunzip(z *gzip.Reader, body []byte, limit int64, room *jsonval.Room) (out []byte, err error) {
 	var reserved int64
 	for {
 		if out, reserved, err = room.AppendRoom(out, 1, min(4*int64(len(body)), limit+1), reserved); err != nil {
@@ -73,7 +73,7 @@ func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte
 		out = out[:len(out)+n]
 		switch {
 		case int64(len(out)) > limit:
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
@@ -84,7 +84,7 @@ func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte
 
 // unzstd decompresses in one go: the output is the window then, which would take
 // up to maxWindow else. Where the size isn't known, it tries larger and larger ones.
-func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jsonval.Room) (out []byte, err error) {
 	var reserved int64
 	for size := min(max(4*int64(len(body)), 4<<10), limit); ; size = min(4*size, limit) {
 		if out, reserved, err = room.AppendRoom(nil, int(size), 0, reserved); err != nil {
@@ -97,7 +97,7 @@ func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byt
 		case err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded):
 			return nil, ErrCorrupt
 		case size == limit:
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		}
 	}
 }

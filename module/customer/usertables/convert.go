@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // What columns hold becomes what jq knows: nil, bool, int, float64, json.Number,
@@ -66,7 +66,7 @@ func plain(s string) (any, error) {
 // document is JSON, with the digits of its numbers. What is no JSON, or too
 // large for a program, stays text.
 func document(data []byte) (any, error) {
-	if v, err := jq.Decode(data, jq.Limits{Bytes: maxColumn}); err == nil {
+	if v, err := jsonval.Decode(data, jsonval.Limits{Bytes: maxColumn}); err == nil {
 		return v, nil
 	}
 	return plain(string(data))

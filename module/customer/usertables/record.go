@@ -9,7 +9,7 @@ import (
 	"math/big"
 	"strconv"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
@@ -68,7 +68,7 @@ func text(v any) (string, error) {
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	default:
-		b, err := jq.Encode(nil, v, jq.Limits{})
+		b, err := jsonval.Encode(nil, v, jsonval.Limits{})
 		return string(b), err
 	}
 }
