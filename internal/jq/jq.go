@@ -18,8 +18,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// Deadline is the longest that one run of a program takes. The context of the
-// caller can end it earlier.
+// Deadline is how long a run may take, unless Spec.Time says otherwise. The context
+// of the caller can end it earlier.
 const Deadline = 250 * time.Millisecond
 
 // Kind is what a program yields.
@@ -55,12 +55,18 @@ type Spec struct {
 	// Define holds function definitions that are put before the program. Those
 	// that the program does not call may mention variables that it lacks.
 	Define string
+	// Time is how long a run may take, and Memory how many bytes its functions may
+	// make in all. Default: Deadline, 128 MiB.
+	Time   time.Duration
+	Memory int
 }
 
 // A Program is a compiled program. It is immutable and safe for concurrent use.
 type Program struct {
 	src      string
 	want     Kind
+	time     time.Duration // of a run
+	memory   int           // of a run, in bytes
 	warning  string
 	written  *gojq.Query     // as it was parsed
 	define   []*gojq.FuncDef // the same of Spec.Define

@@ -18,7 +18,7 @@ type machine struct {
 }
 
 func (p *Program) newMachine() (*machine, error) {
-	m := &machine{run: run{patterns: p.patterns}}
+	m := &machine{run: run{patterns: p.patterns, time: p.time, memory: p.memory}}
 	options := make([]gojq.CompilerOption, 0, len(p.natives)+1)
 	options = append(options, gojq.WithVariables(p.vars))
 	for _, name := range p.natives {
@@ -91,8 +91,10 @@ type run struct {
 	caller   context.Context
 	canceled <-chan struct{}
 	end      time.Time
-	left     int // instructions and steps until the next look at the clock
-	made     int // bytes that functions have made
+	left     int           // instructions and steps until the next look at the clock
+	made     int           // bytes that functions have made
+	memory   int           // bytes that they may make
+	time     time.Duration // that the run may take
 	why      error
 	patterns []*pattern
 }
@@ -105,7 +107,7 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 
 func (r *run) begin(ctx context.Context) {
 	r.caller, r.canceled = ctx, ctx.Done()
-	r.end = time.Now().Add(Deadline)
+	r.end = time.Now().Add(r.time)
 	if end, ok := ctx.Deadline(); ok && end.Before(r.end) {
 		r.end = end
 	}
@@ -143,7 +145,7 @@ func (r *run) step(n int) {
 
 // spend counts n bytes that a function makes, or is about to make.
 func (r *run) spend(n int) {
-	if r.made += n; r.made > maxMade {
+	if r.made += n; r.made > r.memory {
 		panic(abort{ErrTooLarge})
 	}
 }

@@ -28,7 +28,7 @@ func addCommands(cmd *cobra.Command) {
 }
 
 // commands are what stands below `caddy switchboard`.
-var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
+var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems}
 
 // group makes a command that only holds others refuse what it doesn't know.
 func group(cmd *cobra.Command) {
