@@ -18,8 +18,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// The corpus of reliability 1.1 and 1.2, and what else was found: programs that
-// take gojq seconds, gigabytes or the process. They run in a child, so that a
+// Programs that take gojq seconds, gigabytes or the process. They run in a child, so that a
 // process that dies is a failure of one case.
 var corpus = []struct {
 	program string
@@ -260,9 +259,11 @@ func runCorpus(t *testing.T) {
 	}
 }
 
-// within tells whether a case kept to its time and memory.
+// within reports whether a case kept to its time and memory. Most take less than a
+// tenth of it; but the interpreter's own stack grows for as long as a run may take, by
+// some 300 MiB under `def f: 1+f; f` on a fast machine.
 func (l corpusLine) within() bool {
-	return l.MS <= (Deadline+time.Second*slowdown).Milliseconds() && l.MiB <= 256*slowdown
+	return l.MS <= (Deadline+time.Second*slowdown).Milliseconds() && l.MiB <= 512*slowdown
 }
 
 func say(l corpusLine) {

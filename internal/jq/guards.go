@@ -9,9 +9,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// What a run may use. gojq looks at its context once per instruction, and a
-// builtin is one instruction: without these limits a builtin can take seconds,
-// gigabytes, or the whole stack, which ends the process (reliability 1.1, 1.2).
+// What a run may use.
 const (
 	maxText   = 8 << 20          // bytes of one string
 	maxItems  = 1_000_000        // elements of one array or object
@@ -25,7 +23,7 @@ const (
 	maxFind   = 16        // values in an array that .[…] looks for, itself included
 )
 
-// What is guarded, and how. "After" looks at a result that is at most the sum of
+// How each is guarded. "After" looks at a result that is at most the sum of
 // two values within limits; "before" looks at what comes in, because the result
 // can be anything or because the builtin recurses; "own" is our own function.
 //

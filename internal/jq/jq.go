@@ -1,9 +1,3 @@
-// Package jq runs the programs of a configuration over JSON values. It is the
-// only importer of gojq.
-//
-// A program is written by an operator, its input by anybody. So a run is
-// bounded in time, memory, stack and results, whatever the input is: see guard.go
-// for what is bounded and how.
 package jq
 
 import (
