@@ -154,8 +154,8 @@ func init() {
 		"drop": {args: 1, call: drop}, "done": {call: done},
 		"setpath": {args: 2, call: setpath}, "delpaths": {args: 1, call: delpaths},
 
-		"test": {args: 1, call: test}, "match": {args: 1, call: match}, "capture": {args: 1, call: capture},
-		"scan": {args: 1, call: scan}, "splits": {args: 1, call: splits}, "sub": {args: 1, call: sub},
+		"test": {args: 1, call: test}, "match": onMatches(false, match), "capture": onMatches(false, capture),
+		"scan": onMatches(true, scan), "splits": onMatches(true, splits), "sub": onMatches(false, sub),
 		"splice": {args: 2, call: splice},
 
 		"md5": digestOf("md5"), "sha1": digestOf("sha1"), "sha256": digestOf("sha256"), "sha512": digestOf("sha512"),

@@ -17,9 +17,7 @@ import (
 // compare is gojq.Compare.
 func (r *run) compare(a, b any, depth int) int {
 	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(depth, maxDepth)
 	switch a := a.(type) {
 	case string:
 		if b, ok := b.(string); ok {
@@ -67,9 +65,7 @@ func (r *run) equal(a, b any, depth int) bool {
 				return false
 			}
 			r.step(1)
-			if depth > maxDepth {
-				panic(abort{ErrTooLarge})
-			}
+			within(depth, maxDepth)
 			for i := range x {
 				if !r.equal(x[i], y[i], depth+1) {
 					return false
@@ -84,9 +80,7 @@ func (r *run) equal(a, b any, depth int) bool {
 		return false
 	}
 	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(depth, maxDepth)
 	for k, v := range x {
 		if w, ok := y[k]; !ok || !r.equal(v, w, depth+1) {
 			return false
@@ -233,9 +227,7 @@ func bsearch(r *run, v any, args []any) any {
 // contains tells whether b is in a; ok is false when they cannot be compared.
 func (r *run) contains(a, b any, depth int) (in, ok bool) {
 	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(depth, maxDepth)
 	switch a := a.(type) {
 	case string:
 		if b, ok := b.(string); ok {

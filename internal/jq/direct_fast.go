@@ -3,6 +3,7 @@
 package jq
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,9 +39,10 @@ func (c director) query(q *gojq.Query) direct {
 	case q.Term != nil:
 		return c.term(q.Term)
 	}
-	switch q.Op {
-	case gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe:
+	if _, ok := holds[q.Op]; ok {
 		return c.comparison(q)
+	}
+	switch q.Op {
 	case gojq.OpPipe, gojq.OpAnd, gojq.OpOr, gojq.OpAlt:
 		left, right := c.query(q.Left), c.query(q.Right)
 		if left == nil || right == nil {
@@ -203,9 +205,9 @@ func (c director) choice(f *gojq.If) direct {
 // comparison compares with a literal: a string, null or boolean for equality,
 // and small whole numbers with whole numbers of Go's, such as $status.
 func (c director) comparison(q *gojq.Query) direct {
-	left, literal, op := q.Left, q.Right, q.Op
+	left, literal, op, sign := q.Left, q.Right, q.Op, 1
 	if isScalar(left) && !isScalar(literal) {
-		left, literal, op = literal, left, mirrored(op)
+		left, literal, sign = literal, left, -1
 	}
 	value := c.query(left)
 	if value == nil || !isScalar(literal) {
@@ -216,13 +218,14 @@ func (c director) comparison(q *gojq.Query) direct {
 		if err != nil || strconv.Itoa(n) != literal.Term.Number {
 			return nil
 		}
+		is := holds[op]
 		return func(in any, vars []any) (any, bool) {
 			v, ok := value(in, vars)
 			i, whole := v.(int)
 			if !ok || !whole {
 				return nil, false
 			}
-			return ordered(op, i, n), true
+			return is[1+sign*cmp.Compare(i, n)], true
 		}
 	}
 	want := c.term(literal.Term)
@@ -241,36 +244,11 @@ func (c director) comparison(q *gojq.Query) direct {
 	}
 }
 
-func mirrored(op gojq.Operator) gojq.Operator {
-	switch op {
-	case gojq.OpLt:
-		return gojq.OpGt
-	case gojq.OpLe:
-		return gojq.OpGe
-	case gojq.OpGt:
-		return gojq.OpLt
-	case gojq.OpGe:
-		return gojq.OpLe
-	default:
-		return op
-	}
-}
-
-func ordered(op gojq.Operator, a, b int) bool {
-	switch op {
-	case gojq.OpEq:
-		return a == b
-	case gojq.OpNe:
-		return a != b
-	case gojq.OpLt:
-		return a < b
-	case gojq.OpLe:
-		return a <= b
-	case gojq.OpGt:
-		return a > b
-	default:
-		return a >= b
-	}
+// holds says of each operator whether it is true of a lesser, an equal and a greater
+// value.
+var holds = map[gojq.Operator][3]bool{
+	gojq.OpEq: {false, true, false}, gojq.OpNe: {true, false, true}, gojq.OpLt: {true, false, false},
+	gojq.OpLe: {true, true, false}, gojq.OpGt: {false, false, true}, gojq.OpGe: {false, true, true},
 }
 
 // follow goes from member to member. What is no object is left to the machine;

@@ -86,9 +86,7 @@ func (e *editor) set(r *run, path, x any) error {
 	if !ok {
 		return errPath
 	}
-	if len(steps) > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(steps), maxDepth)
 	root, err := r.update(e.root, steps, x)
 	if err != nil {
 		return err

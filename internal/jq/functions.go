@@ -200,18 +200,15 @@ func flat(r *run, v any, _ []any) any {
 		if _, ok := out[k]; ok {
 			return fault("flat has two values for one key")
 		}
-		if len(out) >= maxItems || len(k) > maxKey {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(out)+1, maxItems)
+		within(len(k), maxKey)
 		r.spend(64 + len(k) + len(s))
 		out[k] = s
 		return nil
 	}
 	add = func(prefix string, v any, depth int) any {
 		r.step(1)
-		if depth > maxDepth {
-			panic(abort{ErrTooLarge})
-		}
+		within(depth, maxDepth)
 		under := ""
 		if prefix != "" {
 			under = prefix + "_"

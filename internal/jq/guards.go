@@ -55,24 +55,16 @@ const (
 func post(r *run, v any, _ []any) any {
 	switch v := v.(type) {
 	case string:
-		if len(v) > maxText {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxText)
 		r.spend(len(v))
 	case []any:
-		if len(v) > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxItems)
 		r.spend(16 * len(v))
 	case map[string]any:
-		if len(v) > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxItems)
 		r.spend(48 * len(v))
 	case *big.Int:
-		if v.BitLen() > maxBits {
-			panic(abort{ErrTooLarge})
-		}
+		within(v.BitLen(), maxBits)
 	}
 	return v
 }
@@ -123,9 +115,7 @@ func minus(r *run, v any, args []any) any {
 		return v
 	}
 	if s, ok := args[0].([]any); ok && len(l) > 0 && len(s) > 0 {
-		if r.tree(l)*len(s) > maxPairs {
-			panic(abort{ErrTooLarge})
-		}
+		within(r.tree(l)*len(s), maxPairs)
 		r.tree(s)
 		r.spend(16 * len(l))
 	}
@@ -144,9 +134,7 @@ func over(r *run, v any, args []any) any {
 
 func parts(r *run, s, sep string) {
 	n := strings.Count(s, sep) + 1
-	if n > maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(n, maxItems)
 	r.spend(48 * n)
 }
 
@@ -162,9 +150,8 @@ func sum(r *run, v any, _ []any) any {
 		case map[string]any:
 			items += len(e)
 		}
-		if bytes > maxText || items > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(bytes, maxText)
+		within(items, maxItems)
 	})
 	r.step(items >> 6)
 	return v
@@ -200,9 +187,7 @@ func grid(r *run, v any, _ []any) any {
 			columns = max(columns, len(row))
 		}
 	}
-	if len(rows)*columns > maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(rows)*columns, maxItems)
 	r.spend(16*len(rows)*columns + 40*columns)
 	return v
 }
@@ -249,9 +234,7 @@ func fewer(v any, n int) int {
 // steps is put before the path of getpath.
 func steps(r *run, v any, _ []any) any {
 	path, _ := v.([]any)
-	if len(path) > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(path), maxDepth)
 	for _, step := range path {
 		if err, ok := subscript(r, step, nil).(fault); ok {
 			return err

@@ -84,6 +84,13 @@ func (p *Program) run(ctx context.Context, in any, vars []any) (out any, err err
 // program's try does not catch it.
 type abort struct{ why error }
 
+// within ends the run when there are more than most.
+func within(n, most int) {
+	if n > most {
+		panic(abort{ErrTooLarge})
+	}
+}
+
 // A run is the state of one run. It is the context that gojq asks once per
 // instruction, on the goroutine of the run: so it needs no timer, no lock and
 // looks at the clock only now and then.
@@ -145,9 +152,8 @@ func (r *run) step(n int) {
 
 // spend counts n bytes that a function makes, or is about to make.
 func (r *run) spend(n int) {
-	if r.made += n; r.made > r.memory {
-		panic(abort{ErrTooLarge})
-	}
+	r.made += n
+	within(r.made, r.memory)
 }
 
 // Done implements context.Context for gojq.

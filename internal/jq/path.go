@@ -262,9 +262,7 @@ func (r *run) updateSlice(v any, slice map[string]any, path []any, x any) (any, 
 		copy(n.items[start:], with)
 		return n, nil
 	}
-	if len(n.items)+len(with) > 2*maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(n.items)+len(with), 2*maxItems)
 	r.spend(16 * (len(n.items) + len(with)))
 	n.items = slices.Replace(slices.Clone(n.items), start, end, with...)
 	return n, nil

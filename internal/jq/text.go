@@ -112,9 +112,7 @@ func plain(r *run, v any, _ []any) any {
 // key is put behind a part of a key that is put together.
 func key(r *run, v any, _ []any) any {
 	s := r.text(v)
-	if len(s) > maxKey {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(s), maxKey)
 	return s
 }
 
@@ -169,9 +167,7 @@ func join(r *run, v any, args []any) any {
 			return fault("join needs strings, numbers and booleans")
 		}
 		r.step(1)
-		if len(b) > maxText {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(b), maxText)
 	}
 	return post(r, string(b), nil)
 }
@@ -182,9 +178,7 @@ func explode(r *run, v any, _ []any) any {
 		return fault("explode needs a string")
 	}
 	n := utf8.RuneCountInString(s)
-	if n > maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(n, maxItems)
 	r.spend(24 * n)
 	out := make([]any, 0, n)
 	for _, c := range s {

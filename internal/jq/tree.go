@@ -34,9 +34,8 @@ func (r *run) tree(v any) int {
 		default:
 			return
 		}
-		if n > maxNodes || len(stack) > maxDepth {
-			panic(abort{ErrTooLarge})
-		}
+		within(n, maxNodes)
+		within(len(stack), maxDepth)
 	}
 	push(v)
 	for len(stack) > 0 {
