@@ -38,14 +38,14 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	// What only looks at a program has it as it is written; by now it is known
 	// not to be nested too deeply.
 	written := w.parse(src)
-	yields := inference{own: ownNames(defs)}.query(written, kAny)
-	if s.Want != Predicate && !yields.canBe(s.Want) {
-		w.mistake("", mismatch(yields, s.Want), hintForKind(src))
+	yields := inference{own: ownNames(defs)}.query(written, of(kAny))
+	if s.Want != Predicate && !yields.kinds.canBe(s.Want) {
+		w.mistake("", mismatch(yields.kinds, s.Want), hintForKind(src))
 	}
 	reads := new(jsonval.Part)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade), warning: suspicion(src, s.Want, written, yields), written: written, uses: map[string]bool{}, reads: reads, direct: newDirect(written, s.Vars, len(defs) > 0), patterns: *w.patterns}
+	p = &Program{src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade), warning: suspicion(src, s.Want, written, yields.kinds), written: written, uses: map[string]bool{}, reads: reads, yields: yields, direct: newDirect(written, s.Vars, len(defs) > 0), patterns: *w.patterns}
 	if len(defs) > 0 {
 		p.define = w.parse(s.Define).FuncDefs
 	}

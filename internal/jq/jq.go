@@ -67,6 +67,7 @@ type Program struct {
 	vars     []string
 	uses     map[string]bool
 	reads    *jsonval.Part
+	yields   shape
 	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query
 	natives  []string

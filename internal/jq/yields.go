@@ -1,12 +1,14 @@
 package jq
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
 )
 
-// canBe tells whether a result can be of the wanted kind. A program that
+// canBe reports whether a result can be of the wanted kind. A program that
 // certainly yields nothing is left to Run.
 func (k kinds) canBe(want Kind) bool {
 	switch {
@@ -40,8 +42,40 @@ func (k kinds) String() string {
 	return strings.Join(list, " or ")
 }
 
-// An inference tells what a program yields, as far as its text shows: a superset
-// of the types of its results.
+// ObjectKeys are the names of all members that the program's result can have,
+// sorted, where its text shows them: because every way through it ends in an
+// object literal with written keys. Null counts as no member. Otherwise ok is
+// false.
+func (p *Program) ObjectKeys() (names []string, ok bool) {
+	if !p.yields.known || p.yields.names == nil {
+		return nil, false
+	}
+	return slices.Sorted(maps.Keys(p.yields.names)), true
+}
+
+// A shape is what is known of a value: a superset of the types that it can have, and
+// of its members' names.
+type shape struct {
+	kinds kinds
+	known bool            // whether the names are known
+	names map[string]bool // nil for a value without members: null, or none
+}
+
+func of(k kinds) shape { return shape{kinds: k} }
+
+func (s shape) or(t shape) shape {
+	either := shape{kinds: s.kinds | t.kinds, known: s.known && t.known}
+	if either.known && (s.names != nil || t.names != nil) {
+		either.names = maps.Clone(t.names)
+		if either.names == nil {
+			either.names = map[string]bool{}
+		}
+		maps.Copy(either.names, s.names)
+	}
+	return either
+}
+
+// An inference finds what a program yields, as far as its text shows.
 type inference struct {
 	own   map[string]bool // functions that the program defines, of whose results nothing is known
 	depth int
@@ -56,40 +90,57 @@ func ownNames(defs []*gojq.FuncDef) map[string]bool {
 	return own
 }
 
-// query gives what q yields from an input of the types in.
-func (f inference) query(q *gojq.Query, in kinds) kinds {
+// query gives what q yields from the input in.
+func (f inference) query(q *gojq.Query, in shape) shape {
 	if f.depth++; q == nil || f.depth > maxDepth {
-		return kAny
+		return of(kAny)
 	}
 	if len(q.FuncDefs) > 0 {
 		own := ownNames(q.FuncDefs)
-		for name := range f.own {
-			own[name] = true
-		}
+		maps.Copy(own, f.own)
 		f.own = own
 	}
-	if q.Term != nil {
+	switch {
+	case q.Term != nil:
 		return f.term(q.Term, in)
-	}
-	switch q.Op {
-	case gojq.OpPipe:
+	case q.Op == gojq.OpPipe:
 		left := in
 		if q.Patterns == nil {
 			left = f.query(q.Left, in)
 		}
 		return f.query(q.Right, left)
-	case gojq.OpComma:
-		return f.query(q.Left, in) | f.query(q.Right, in)
-	case gojq.OpAlt:
-		return f.query(q.Left, in)&^kNull | f.query(q.Right, in)
-	case gojq.OpAnd, gojq.OpOr, gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe:
-		return kBool
-	case gojq.OpMod:
-		return kNumber
-	case gojq.OpAdd, gojq.OpSub, gojq.OpMul, gojq.OpDiv:
-		return arithmetic(q.Op, f.query(q.Left, in), f.query(q.Right, in))
+	case assigns(q.Op):
+		return assigned(q, in)
 	}
-	return kAny // assignments yield what their input is, or becomes
+	left, right := f.query(q.Left, in), f.query(q.Right, in)
+	switch q.Op {
+	case gojq.OpComma:
+		return left.or(right)
+	case gojq.OpAlt:
+		left.kinds &^= kNull
+		return left.or(right)
+	case gojq.OpAdd, gojq.OpMul:
+		sum := left.or(right) // it has the members of both
+		sum.kinds = arithmetic(q.Op, left.kinds, right.kinds)
+		return sum
+	case gojq.OpSub, gojq.OpDiv:
+		return of(arithmetic(q.Op, left.kinds, right.kinds))
+	case gojq.OpMod:
+		return of(kNumber)
+	}
+	return of(kBool) // comparisons, and, or
+}
+
+// assigned is the input with a member more.
+func assigned(q *gojq.Query, in shape) shape {
+	out := of(kAny)
+	if isPath(q.Left) {
+		if path := names(q.Left, nil); len(path) > 0 {
+			out = in.or(shape{known: true, names: map[string]bool{path[0]: true}})
+			out.kinds = kAny
+		}
+	}
+	return out
 }
 
 // arithmetic gives the types of l op r.
@@ -120,80 +171,104 @@ func arithmetic(op gojq.Operator, l, r kinds) (out kinds) {
 	return out
 }
 
-func (f inference) term(t *gojq.Term, in kinds) kinds {
+func (f inference) term(t *gojq.Term, in shape) shape {
 	for _, s := range t.SuffixList {
 		if !s.Optional {
-			return kAny
+			return of(kAny)
 		}
 	}
 	switch t.Type {
 	case gojq.TermTypeIdentity:
 		return in
 	case gojq.TermTypeNull:
-		return kNull
+		return shape{kinds: kNull, known: true}
 	case gojq.TermTypeTrue, gojq.TermTypeFalse:
-		return kBool
+		return of(kBool)
 	case gojq.TermTypeObject:
-		return kObject
+		return literalKeys(t.Object)
 	case gojq.TermTypeArray:
-		return kArray
+		return of(kArray)
 	case gojq.TermTypeNumber, gojq.TermTypeUnary:
-		return kNumber
+		return of(kNumber)
 	case gojq.TermTypeFormat, gojq.TermTypeString:
-		return kString
+		return of(kString)
 	case gojq.TermTypeIf:
 		return f.branches(t.If, in)
 	case gojq.TermTypeTry:
 		if t.Try.Catch == nil {
 			return f.query(t.Try.Body, in)
 		}
-		return f.query(t.Try.Body, in) | f.query(t.Try.Catch, kAny)
+		return f.query(t.Try.Body, in).or(f.query(t.Try.Catch, of(kAny)))
 	case gojq.TermTypeReduce:
-		return f.query(t.Reduce.Start, in) | f.query(t.Reduce.Update, kAny)
+		return of(f.query(t.Reduce.Start, in).kinds | f.query(t.Reduce.Update, of(kAny)).kinds)
 	case gojq.TermTypeForeach:
 		if t.Foreach.Extract != nil {
-			return f.query(t.Foreach.Extract, kAny)
+			return of(f.query(t.Foreach.Extract, of(kAny)).kinds)
 		}
-		return f.query(t.Foreach.Update, kAny)
+		return of(f.query(t.Foreach.Update, of(kAny)).kinds)
 	case gojq.TermTypeLabel:
 		return f.query(t.Label.Body, in)
 	case gojq.TermTypeBreak:
-		return kNone
+		return of(kNone)
 	case gojq.TermTypeQuery:
 		return f.query(t.Query, in)
 	case gojq.TermTypeFunc:
 		return f.call(t.Func, in)
 	}
-	return kAny
+	return of(kAny)
 }
 
-func (f inference) branches(e *gojq.If, in kinds) kinds {
+func (f inference) branches(e *gojq.If, in shape) shape {
 	out := f.query(e.Then, in)
 	for _, elif := range e.Elif {
-		out |= f.query(elif.Then, in)
+		out = out.or(f.query(elif.Then, in))
 	}
 	if e.Else == nil {
-		return out | in
+		return out.or(in)
 	}
-	return out | f.query(e.Else, in)
+	return out.or(f.query(e.Else, in))
 }
 
-func (f inference) call(c *gojq.Func, in kinds) kinds {
+func (f inference) call(c *gojq.Func, in shape) shape {
 	name := arity(c.Name, len(c.Args))
-	if f.own[name] {
-		return kAny
+	b, ok := builtins[name]
+	if !ok || f.own[name] {
+		return of(kAny) // a variable, a closure, or a mistake that is found later
 	}
 	switch name {
-	case "select/1", "scalars/0", "values/0":
+	case "select/1", "values/0":
 		return in
+	case "scalars/0":
+		return of(in.kinds)
 	case "first/1", "last/1":
-		return f.query(c.Args[0], in)
+		return of(f.query(c.Args[0], in).kinds)
 	case "limit/2", "skip/2", "nth/2":
-		return f.query(c.Args[1], in)
+		return of(f.query(c.Args[1], in).kinds)
+	case "objects/0", "map_values/1", "del/1":
+		in.kinds = b.yields
+		return in
+	case "empty/0", "error/0", "error/1":
+		return shape{known: true}
 	}
-	b, ok := builtins[name]
-	if !ok {
-		return kAny // a variable, a closure, or a mistake that is found later
+	return of(b.yields)
+}
+
+// literalKeys are the keys of an object literal, if none is computed.
+func literalKeys(o *gojq.Object) shape {
+	keys := shape{kinds: kObject, known: true, names: map[string]bool{}}
+	for _, kv := range o.KeyVals {
+		key, ok := literalKey(kv.Key, kv.KeyString)
+		if !ok || kv.KeyQuery != nil {
+			return of(kObject)
+		}
+		keys.names[key] = true
 	}
-	return b.yields
+	return keys
+}
+
+func literalKey(key string, text *gojq.String) (string, bool) {
+	if text != nil {
+		return text.Str, len(text.Queries) == 0
+	}
+	return strings.TrimPrefix(key, "$"), key != ""
 }
