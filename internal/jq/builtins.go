@@ -112,6 +112,7 @@ var builtins = func() map[string]builtin {
 type native struct {
 	args, most int // arities; most is args when it is less
 	call       func(r *run, v any, args []any) any
+	valid      []func(string) fault // of arguments that are strings, for literals
 }
 
 // natives holds them by name. A program can call those that builtins names; the
@@ -159,11 +160,13 @@ func init() {
 		"splice": {args: 2, call: splice},
 
 		"md5": digestOf("md5"), "sha1": digestOf("sha1"), "sha256": digestOf("sha256"), "sha512": digestOf("sha512"),
-		"digest": {args: 2, call: digest}, "hmac": {args: 2, most: 4, call: mac},
-		"sign": {args: 3, call: signature}, "jwt": {args: 2, most: 3, call: jwt},
-		"hex": onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
+		"digest": onTexts("digest needs a string, and strings for its algorithm and encoding", 2, 2, digest, digestHash, encoding),
+		"hmac":   onTexts("hmac needs a string, and a string for its key", 2, 4, mac, macHash, nil, keyEncoding, encoding),
+		"sign":   onTexts("sign needs a string, and strings for its algorithm, key and encoding", 3, 3, signature, signing, nil, encoding),
+		"jwt":    {args: 2, most: 3, call: jwt, valid: []func(string) fault{tokenSigning}},
+		"hex":    onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
 		"urlencode": {call: urlencode}, "uuid": {call: uuid}, "mask": {call: mask}, "flat": {call: flat},
-		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date},
+		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date, valid: []func(string) fault{nil, zone}},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,23 +54,13 @@ func unhex(s string) any {
 // urlencode is application/x-www-form-urlencoded (WHATWG URL, 5.2): a blank
 // becomes +, and all but letters, digits and *-._ is percent-encoded.
 func urlencode(r *run, v any, _ []any) any {
-	const digits = "0123456789ABCDEF"
 	s := r.text(v)
 	r.step(len(s) >> 8)
-	b := make([]byte, 0, len(s)+len(s)/2)
-	for _, c := range []byte(s) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '*', c == '-', c == '.', c == '_':
-			b = append(b, c)
-		case c == ' ':
-			b = append(b, '+')
-		default:
-			b = append(b, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return post(r, string(b), nil)
+	return post(r, formStyle.Replace(url.QueryEscape(s)), nil)
 }
+
+// formStyle is what forms have otherwise than net/url.
+var formStyle = strings.NewReplacer("%2A", "*", "~", "%7E")
 
 // uuid is a random one: version 4 of RFC 9562.
 func uuid(*run, any, []any) any {
@@ -124,11 +115,11 @@ func date(r *run, v any, args []any) any {
 	if !ok {
 		return fault("date needs seconds or milliseconds since 1970, or a text such as 2026-01-02T03:04:05Z")
 	}
-	zone, err := location(name)
+	in, err := location(name)
 	if err != nil {
 		return errZone
 	}
-	return post(r, when.In(zone).Format(layout), nil)
+	return post(r, when.In(in).Format(layout), nil)
 }
 
 // moment reads a time as date takes it.
@@ -175,6 +166,13 @@ func isBlank(v any) bool {
 const errZone = fault("date does not know this time zone")
 
 var zones sync.Map // name → *time.Location: as many as there are
+
+func zone(name string) fault {
+	if _, err := location(name); err != nil {
+		return errZone
+	}
+	return ""
+}
 
 func location(name string) (*time.Location, error) {
 	if z, ok := zones.Load(name); ok {
