@@ -3,6 +3,8 @@ package answer
 import (
 	"errors"
 	"fmt"
+	"math"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -113,16 +115,7 @@ func (s *Style) appendForm(dst []byte, doc any) ([]byte, error) {
 
 // appendEscaped percent-encodes all but the unreserved of RFC 3986.
 func appendEscaped(dst []byte, s string) []byte {
-	const digits = "0123456789ABCDEF"
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
-			dst = append(dst, c)
-		default:
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return dst
+	return append(dst, strings.ReplaceAll(url.QueryEscape(s), "+", "%20")...)
 }
 
 func (s *Style) appendText(dst []byte, doc any) ([]byte, error) {
@@ -163,3 +156,22 @@ var aboutCall = []string{"_status", "_age"}
 
 // oneLine replaces what anything could take for the end of a line.
 var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\v", " ", "\f", " ", "\u0085", " ", "\u2028", " ", "\u2029", " ")
+
+// isNull reports whether v is null. Programs can compute a NaN, which JSON
+// writes as null.
+func isNull(v any) bool {
+	f, ok := v.(float64)
+	return v == nil || ok && math.IsNaN(f)
+}
+
+// scalar returns what is no array and no object as a string: numbers as they
+// are written, null as "". Invalid UTF-8 becomes U+FFFD.
+func scalar(v any) (s string, ok bool) {
+	if s, isString := v.(string); isString {
+		return strings.ToValidUTF8(s, "\uFFFD"), true
+	}
+	if isNull(v) {
+		return "", true
+	}
+	return jsonval.Text(v)
+}

@@ -11,47 +11,48 @@ import (
 // [FindSystem] and [ParseSystem] return must not be changed.
 type System struct {
 	// Name is the name in the configuration, Title what people call it.
-	Name, Title string
+	Name  string `json:"name"`
+	Title string `json:"title"`
 
-	Format     Format
-	Limit      int      // most bytes of an answer, 0 for none that is known
-	FieldLimit int      // most bytes of one string, 0 for none
-	NoNull     bool     // "" where JSON has null
-	Object     bool     // JSON that is no object becomes {"value": …}
-	Filter     []string // the filters that strings and keys pass
+	Format     Format   `json:"-"`
+	Limit      int      `json:"limit"`       // most bytes of an answer, 0 for none that is known
+	FieldLimit int      `json:"field_limit"` // most bytes of one string, 0 for none
+	NoNull     bool     `json:"no_null"`     // "" where JSON has null
+	Object     bool     `json:"object"`      // JSON that is no object becomes {"value": …}
+	Filter     []string `json:"filter"`      // the filters that strings and keys pass
 
 	// Wait is how long the phone system waits for an answer, the shortest that is
 	// documented or measured; 0 where none is.
-	Wait time.Duration
+	Wait time.Duration `json:"-"`
 
 	// Budget is the time for a whole call. 0 is the general default.
-	Budget time.Duration
+	Budget time.Duration `json:"-"`
 
-	// OnError tells that a call without an answer is an error, because the phone
+	// OnError reports that a call without an answer is an error, because the phone
 	// system has a branch of its own for it.
-	OnError bool
+	OnError bool `json:"-"`
 
-	// Voice tells that a caller is on the line: a lookup that finds nobody gives
+	// Voice reports that a caller is on the line: a lookup that finds nobody gives
 	// blank fields, and one that finds several gives none.
-	Voice bool
+	Voice bool `json:"voice"`
 
-	// Tested tells that the real phone system is in our tests. Test says in which
+	// Tested reports that the real phone system is in our tests. Test says in which
 	// ones, or that it isn't.
-	Tested bool
-	Test   string
+	Tested bool   `json:"tested"`
+	Test   string `json:"test"`
 
 	// Why gives reasons by setting: format, filter, budget, on_failure.
-	Why map[string]string
+	Why map[string]string `json:"why"`
 
 	// Notes are what else the one who writes a flow has to know.
-	Notes []string
+	Notes []string `json:"notes"`
 
 	// Unknown is what is neither documented nor measured: limit, wait. Where it
 	// is named, the field is 0.
-	Unknown []string
+	Unknown []string `json:"unknown"`
 
 	// Sources say where the facts come from.
-	Sources []Source
+	Sources []Source `json:"sources"`
 
 	filter *filter
 }

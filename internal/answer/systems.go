@@ -58,24 +58,11 @@ func FindSystem(name string) (*System, error) {
 
 // systemFile is a data file.
 type systemFile struct {
-	Name       string            `json:"name"`
-	Title      string            `json:"title"`
-	Format     string            `json:"format"`
-	Limit      int               `json:"limit"`
-	FieldLimit int               `json:"field_limit"`
-	NoNull     bool              `json:"no_null"`
-	Object     bool              `json:"object"`
-	Filter     []string          `json:"filter"`
-	Wait       string            `json:"wait"`
-	Budget     string            `json:"budget"`
-	OnFailure  string            `json:"on_failure"`
-	Voice      bool              `json:"voice"`
-	Tested     bool              `json:"tested"`
-	Test       string            `json:"test"`
-	Why        map[string]string `json:"why"`
-	Notes      []string          `json:"notes"`
-	Unknown    []string          `json:"unknown"`
-	Sources    []Source          `json:"sources"`
+	System
+	Format    string `json:"format"`
+	Wait      string `json:"wait"`
+	Budget    string `json:"budget"`
+	OnFailure string `json:"on_failure"`
 }
 
 // ParseSystem reads a data file. Fields that it doesn't know are errors.
@@ -89,28 +76,21 @@ func ParseSystem(text []byte) (*System, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something stands behind the object")
 	}
-	format, err := ParseFormat(f.Format)
-	if err != nil {
+	s := f.System
+	var err error
+	if s.Format, err = ParseFormat(f.Format); err != nil {
 		return nil, err
 	}
-	onError, err := ParseOnFailure(f.OnFailure)
-	if err != nil {
+	if s.OnError, err = ParseOnFailure(f.OnFailure); err != nil {
 		return nil, err
 	}
-	wait, err := parseDuration("wait", f.Wait)
-	if err != nil {
+	if s.Wait, err = parseDuration("wait", f.Wait); err != nil {
 		return nil, err
 	}
-	budget, err := parseDuration("budget", f.Budget)
-	if err != nil {
+	if s.Budget, err = parseDuration("budget", f.Budget); err != nil {
 		return nil, err
 	}
-	return NewSystem(System{
-		Name: f.Name, Title: f.Title,
-		Format: format, Limit: f.Limit, FieldLimit: f.FieldLimit, NoNull: f.NoNull, Object: f.Object, Filter: f.Filter,
-		Wait: wait, Budget: budget, OnError: onError, Voice: f.Voice, Tested: f.Tested, Test: f.Test,
-		Why: f.Why, Notes: f.Notes, Unknown: f.Unknown, Sources: f.Sources,
-	})
+	return NewSystem(s)
 }
 
 // ParseOnFailure reads what a call without an answer gives: `default`, which

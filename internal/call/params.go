@@ -2,6 +2,7 @@ package call
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 )
@@ -124,39 +125,6 @@ func checkText(from, s string) error {
 
 // unescape undoes form encoding. It returns s itself where nothing is encoded.
 func unescape(s string) (string, bool) {
-	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
-		return s, true
-	}
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; c {
-		case '%':
-			if i+2 >= len(s) {
-				return "", false
-			}
-			hi, lo := hex(s[i+1]), hex(s[i+2])
-			if hi > 15 || lo > 15 {
-				return "", false
-			}
-			out = append(out, hi<<4|lo)
-			i += 2
-		case '+':
-			out = append(out, ' ')
-		default:
-			out = append(out, c)
-		}
-	}
-	return string(out), true
-}
-
-func hex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 255
+	out, err := url.QueryUnescape(s)
+	return out, err == nil
 }

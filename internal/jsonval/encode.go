@@ -51,6 +51,27 @@ func encodeWith(dst []byte, v any, e encoder) ([]byte, error) {
 
 var errNotFinite = fmt.Errorf("%w: a number that JSON can't write (NaN or infinite)", ErrNotJSON)
 
+// Text returns a string as it is, and a number or a boolean as JSON writes it. ok is
+// false for everything else.
+func Text(v any) (s string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	case int:
+		return strconv.Itoa(v), true
+	case *big.Int:
+		return v.String(), true
+	case float64:
+		b, err := Encode(nil, v, Limits{})
+		return string(b), err == nil
+	}
+	return "", false
+}
+
 // keyLists are for the keys of the objects that are being written.
 var keyLists = sync.Pool{New: func() any {
 	keys := make([]string, 0, 32)
