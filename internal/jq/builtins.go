@@ -81,15 +81,15 @@ var builtins = func() map[string]builtin {
 		date/2 tostring/0 tojson/0 join/1`)
 	add(natively, kString|kNull, "e164/1")
 	add(natively, kObject, "flat/0")
-	add(natively, kAny, "fromjson/0 setpath/2 delpaths/1 min/0 max/0")
-	add(natively, kArray, "sort/0 unique/0 split/1 explode/0")
+	add(natively, kAny, "fromjson/0 setpath/2 delpaths/1")
+	add(natively, kArray, "split/1 explode/0")
 	add(natively, kArray|kNull, "indices/1")
 	add(natively, kNumber|kNull, "index/1 rindex/1")
 	add(natively, kNumber, "bsearch/1")
 	add(natively, kBool, "contains/1 inside/1 blank/0")
 
-	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min_by/1 max_by/1 JOIN/4`)
-	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort_by/1 group_by/1 unique_by/1
+	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min/0 max/0 min_by/1 max_by/1 JOIN/4`)
+	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort/0 sort_by/1 group_by/1 unique/0 unique_by/1
 		JOIN/2 JOIN/3`)
 	add(defined, kBool, "any/1 all/1 IN/1 IN/2")
 	add(defined, kNumber, "tonumber/0")
@@ -126,21 +126,16 @@ func init() {
 		"sum": {call: sum}, "row": {call: row}, "grid": {call: grid}, "digits": {call: digits}, "layout": {call: layout},
 		"tree": {call: checked},
 
-		"equal":    {args: 2, call: func(r *run, _ any, a []any) any { return r.equal(a[0], a[1], 0) }},
-		"unequal":  {args: 2, call: func(r *run, _ any, a []any) any { return !r.equal(a[0], a[1], 0) }},
+		"equal":    comparison(func(c int) bool { return c == 0 }),
+		"unequal":  comparison(func(c int) bool { return c != 0 }),
 		"less":     comparison(func(c int) bool { return c < 0 }),
 		"greater":  comparison(func(c int) bool { return c > 0 }),
 		"atmost":   comparison(func(c int) bool { return c <= 0 }),
 		"atleast":  comparison(func(c int) bool { return c >= 0 }),
 		"order":    {args: 1, call: order},
 		"groups":   {args: 1, call: groups},
-		"uniques":  {args: 1, call: uniques},
 		"least":    {args: 1, call: extreme(1)},
 		"greatest": {args: 1, call: extreme(-1)},
-		"sort":     itself(order),
-		"unique":   itself(uniques),
-		"min":      itself(extreme(1)),
-		"max":      itself(extreme(-1)),
 		"bsearch":  {args: 1, call: bsearch},
 		"contains": {args: 1, call: contains},
 		"inside":   {args: 1, call: inside},
@@ -149,7 +144,6 @@ func init() {
 		"tostring": {call: tostring}, "tojson": {call: tojson}, "fromjson": {call: fromjson},
 		"split": {args: 1, call: split}, "join": {args: 1, call: join}, "explode": {call: explode},
 		"indices": {args: 1, call: indices}, "index": {args: 1, call: index}, "rindex": {args: 1, call: rindex},
-		"pairs": {call: pairs},
 
 		"edit": {call: edit}, "get": {args: 1, call: get}, "put": {args: 2, call: put},
 		"drop": {args: 1, call: drop}, "done": {call: done},

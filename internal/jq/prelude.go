@@ -44,13 +44,17 @@ def combinations(n): [limit(n; repeat(.))] | _combinations;
 
 def sort_by(f): _order(_map([f]));
 def group_by(f): _groups(_map([f]));
-def unique_by(f): _uniques(_map([f]));
+def unique_by(f): _group_by(f) | map(.[0]);
 def min_by(f): _least(_map([f]));
 def max_by(f): _greatest(_map([f]));
+def sort: _order(.);
+def unique: _groups(.) | map(.[0]);
+def min: _least(.);
+def max: _greatest(.);
 
 def IN(s): any(_equal(s; .); .);
 def IN(src; s): any(_equal(src; s); .);
-def INDEX(stream; f): [stream as $row | ($row | f | _tostring) as $key | [$key, $row]] | _pairs;
+def INDEX(stream; f): [stream as $row | {key: ($row | f | _tostring), value: $row}] | from_entries;
 def INDEX(f): _INDEX(_iter[]; f);
 def JOIN($index; f): [_iter[] | [., $index[f | _subscript]]];
 def JOIN($index; stream; f): stream | [., $index[f | _subscript]];

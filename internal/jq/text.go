@@ -271,21 +271,3 @@ func rindex(r *run, v any, args []any) any {
 	}
 	return last
 }
-
-// pairs makes an object of [key, value] arrays, for INDEX.
-func pairs(r *run, v any, _ []any) any {
-	list, ok := v.([]any)
-	if !ok {
-		return fault("pairs needs an array")
-	}
-	r.spend(48 * len(list))
-	out := make(map[string]any, len(list))
-	for _, p := range list {
-		if p, ok := p.([]any); ok && len(p) == 2 {
-			if k, ok := p[0].(string); ok {
-				out[k] = p[1]
-			}
-		}
-	}
-	return out
-}

@@ -11,21 +11,8 @@ import (
 // canBe reports whether a result can be of the wanted kind. A program that
 // certainly yields nothing is left to Run.
 func (k kinds) canBe(want Kind) bool {
-	switch {
-	case k == kNone:
-		return true
-	case want == Object:
-		return k&kObject != 0
-	case want == Array:
-		return k&kArray != 0
-	case want == String:
-		return k&kString != 0
-	case want == Number:
-		return k&kNumber != 0
-	case want == Predicate:
-		return k&kBool != 0
-	}
-	return true
+	of := [...]kinds{Any: kAny, Object: kObject, Array: kArray, String: kString, Number: kNumber, Predicate: kBool}
+	return k == kNone || k&of[want] != 0
 }
 
 // String lists the types, for messages.
