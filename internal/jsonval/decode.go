@@ -326,37 +326,40 @@ func (d *decoder) escaped(start int) string {
 		switch {
 		case c == '"':
 			return string(b)
+		case c == '\\':
+			b = utf8.AppendRune(b, d.escape())
 		case c < ' ':
 			d.fail(ErrSyntax)
-			return ""
-		case c != '\\':
-			b = append(b, c)
-			continue
-		}
-		e := d.peek()
-		d.i++
-		switch e {
-		case '"', '\\', '/':
-			b = append(b, e)
-		case 'b':
-			b = append(b, '\b')
-		case 'f':
-			b = append(b, '\f')
-		case 'n':
-			b = append(b, '\n')
-		case 'r':
-			b = append(b, '\r')
-		case 't':
-			b = append(b, '\t')
-		case 'u':
-			b = utf8.AppendRune(b, d.unit())
 		default:
-			d.fail(ErrSyntax)
-			return ""
+			b = append(b, c)
 		}
 	}
 	d.fail(ErrSyntax)
 	return ""
+}
+
+// escape reads what stands behind a backslash.
+func (d *decoder) escape() rune {
+	e := d.peek()
+	d.i++
+	switch e {
+	case '"', '\\', '/':
+		return rune(e)
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'u':
+		return d.unit()
+	}
+	d.fail(ErrSyntax)
+	return 0
 }
 
 // unit reads the digits of \uHHHH, and the second half of a surrogate pair.
@@ -386,17 +389,11 @@ func (d *decoder) hex4(at int) rune {
 	}
 	u := rune(0)
 	for _, c := range []byte(d.s[at : at+4]) {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
+		digit := strings.IndexByte("0123456789abcdef", c|0x20)
+		if digit < 0 || c < '0' {
 			return -1
 		}
-		u = u<<4 | rune(c)
+		u = u<<4 | rune(digit) //nolint:gosec // of one digit
 	}
 	return u
 }

@@ -61,27 +61,28 @@ func (d *decoder) textCopy() string {
 		return strings.Clone(d.text())
 	}
 	start := d.i
-	d.skipText()
-	if d.err == nil {
-		d.err = d.reserve(d.s[start:d.i], true)
-	}
-	if d.err != nil {
-		d.fail(d.err)
+	if d.skipText(); !d.reserved(start) {
 		return ""
 	}
 	d.i = start
 	return strings.Clone(d.text())
 }
 
+// reserved reserves the memory of what stands since start.
+func (d *decoder) reserved(start int) bool {
+	if d.err == nil {
+		if err := d.reserve(d.s[start:d.i], true); err != nil {
+			d.fail(err)
+		}
+	}
+	return d.err == nil
+}
+
 // subtree makes values of all of an array or object, over a copy of its own.
 func (d *decoder) subtree() any {
 	start := d.i
-	d.skip()
-	if d.err == nil {
-		d.err = d.reserve(d.s[start:d.i], true)
-	}
-	if d.err != nil {
-		return d.fail(d.err)
+	if d.skip(); !d.reserved(start) {
+		return nil
 	}
 	of := newDecoder(d.Limits, strings.Clone(d.s[start:d.i]))
 	v := of.value()
@@ -159,23 +160,10 @@ func (d *decoder) skipText() {
 		case c == '"':
 			return
 		case c == '\\':
-			d.skipEscape()
+			d.escape()
 		case c < ' ':
 			d.fail(ErrSyntax)
-			return
 		}
 	}
 	d.fail(ErrSyntax)
-}
-
-func (d *decoder) skipEscape() {
-	e := d.peek()
-	d.i++
-	switch e {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-	case 'u':
-		d.unit()
-	default:
-		d.fail(ErrSyntax)
-	}
 }
