@@ -159,7 +159,7 @@ func clone(v any) any {
 // longestOutcome is one of the longest words of package call.
 const longestOutcome = "breaker_open"
 
-// Fits tells whether the defaults of a contract can be written at all, with the
+// Fits reports whether the defaults of a contract can be written at all, with the
 // longest outcome in statusField ("" for none): they are what remains when
 // everything else has failed. The error is for the one who wrote the contract.
 func (s *Style) Fits(contract *Contract, statusField string) error {

@@ -218,7 +218,7 @@ type flattener struct {
 }
 
 // add counts bytes and depth on the way: results of programs share parts, and
-// a small one can be long when written out (reliability J4).
+// a small one can be long when written out.
 func (f *flattener) add(key string, v any, depth int) {
 	if f.err != nil {
 		return

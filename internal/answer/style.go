@@ -113,7 +113,7 @@ func (s *Style) shape(doc any) (any, error) {
 		return doc, nil
 	}
 	// A value takes a byte at least. Results of programs share parts: counted,
-	// a small one can't become a long copy (reliability J4).
+	// a small one can't become a long copy.
 	h := shaper{style: s, left: s.limit(maxValues)}
 	return h.value(doc, 0)
 }

@@ -175,31 +175,35 @@ func (c director) object(o *gojq.Object) direct {
 	}
 }
 
-func (c director) choice(f *gojq.If) direct {
-	type branch struct{ cond, then direct }
-	branches := []branch{{c.query(f.Cond), c.query(f.Then)}}
-	for _, elif := range f.Elif {
-		branches = append(branches, branch{c.query(elif.Cond), c.query(elif.Then)})
-	}
-	otherwise := direct(func(in any, _ []any) (any, bool) { return in, true })
-	if f.Else != nil {
-		otherwise = c.query(f.Else)
-	}
-	if otherwise == nil || slices.ContainsFunc(branches, func(b branch) bool { return b.cond == nil || b.then == nil }) {
+func (c director) choice(e *gojq.If) direct {
+	conditions, branches := arms(e)
+	isTrue, then := c.all(conditions), c.all(branches)
+	if isTrue == nil || then == nil {
 		return nil
 	}
 	return func(in any, vars []any) (any, bool) {
-		for _, b := range branches {
-			v, ok := b.cond(in, vars)
+		for i, condition := range isTrue {
+			v, ok := condition(in, vars)
 			if !ok {
 				return nil, false
 			}
 			if truthy(v) {
-				return b.then(in, vars)
+				return then[i](in, vars)
 			}
 		}
-		return otherwise(in, vars)
+		return then[len(isTrue)](in, vars)
 	}
+}
+
+// all is nil when one of them needs a machine.
+func (c director) all(queries []*gojq.Query) []direct {
+	directs := make([]direct, len(queries))
+	for i, q := range queries {
+		if directs[i] = c.query(q); directs[i] == nil {
+			return nil
+		}
+	}
+	return directs
 }
 
 // comparison compares with a literal: a string, null or boolean for equality,

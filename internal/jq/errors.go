@@ -33,7 +33,7 @@ type SyntaxError struct {
 	// Line and Column count from 1 within the program, or within Spec.Define
 	// when InDefine is set. Columns are characters.
 	Line, Column int
-	// InDefine tells that the error is in Spec.Define.
+	// InDefine reports that the error is in Spec.Define.
 	InDefine bool
 	// Reason is what is wrong, Hint what to do about it; Hint may be empty.
 	Reason, Hint string

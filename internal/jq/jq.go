@@ -81,7 +81,7 @@ type direct func(in any, vars []any) (v any, ok bool)
 // String is the program's source, without Spec.Define.
 func (p *Program) String() string { return p.src }
 
-// Uses tells whether the program, or a definition that it calls, mentions
+// Uses reports whether the program, or a definition that it calls, mentions
 // $variable. A variable of that name that the program binds itself is another.
 func (p *Program) Uses(variable string) bool { return p.uses[variable] }
 

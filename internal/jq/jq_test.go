@@ -303,7 +303,7 @@ func TestRunContext(t *testing.T) {
 	}
 }
 
-// J8: each pattern is compiled once, with the program; none comes from data.
+// Each pattern is compiled once, with the program; none comes from data.
 func TestPatternsAreLiterals(t *testing.T) {
 	t.Parallel()
 	for _, src := range []string{

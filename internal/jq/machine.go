@@ -128,7 +128,7 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", ErrDeadline, ctx.Err())
 }
 
-// late tells whether the run must end now.
+// late reports whether the run must end now.
 func (r *run) late() bool {
 	r.left = pace
 	select {

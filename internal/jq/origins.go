@@ -182,17 +182,15 @@ func (t tracer) base(term *gojq.Term, in origin) (out origin) {
 	return origin{names: out.names}
 }
 
-func (t tracer) branches(e *gojq.If, in origin) origin {
-	t.query(e.Cond, in)
-	out := t.query(e.Then, in)
-	for _, elif := range e.Elif {
-		t.query(elif.Cond, in)
-		out = out.and(t.query(elif.Then, in))
+func (t tracer) branches(e *gojq.If, in origin) (out origin) {
+	conditions, branches := arms(e)
+	for _, condition := range conditions {
+		t.query(condition, in)
 	}
-	if e.Else == nil {
-		return out.and(in)
+	for _, branch := range branches {
+		out = out.and(t.query(branch, in))
 	}
-	return out.and(t.query(e.Else, in))
+	return out
 }
 
 // loop goes through reduce and foreach, whose bodies see their own value.

@@ -169,51 +169,24 @@ func (r reader) object(o *gojq.Object, p *jsonval.Part) {
 	}
 }
 
-func (r reader) choice(c *gojq.If, p *jsonval.Part, n need) {
-	r.query(c.Cond, p, glance)
-	r.query(c.Then, p, n)
-	for _, elif := range c.Elif {
-		r.query(elif.Cond, p, glance)
-		r.query(elif.Then, p, n)
+func (r reader) choice(e *gojq.If, p *jsonval.Part, n need) {
+	conditions, branches := arms(e)
+	for _, condition := range conditions {
+		r.query(condition, p, glance)
 	}
-	if c.Else == nil {
-		ask(p, n) // the input itself
-		return
+	for _, branch := range branches {
+		r.query(branch, p, n)
 	}
-	r.query(c.Else, p, n)
 }
 
 // path follows `.a.b`, in all its spellings, to the part of the input that it
 // leads to.
 func (r reader) path(q *gojq.Query, p *jsonval.Part) (*jsonval.Part, bool) {
-	if q == nil || len(q.FuncDefs) > 0 || len(q.Patterns) > 0 {
-		return nil, false
-	}
-	if q.Term == nil {
-		if q.Op != gojq.OpPipe {
-			return nil, false
-		}
-		// nothing may be marked before both sides are known to be paths
-		if !isPath(q.Left) || !isPath(q.Right) {
-			return nil, false
-		}
-		left, _ := r.path(q.Left, p)
-		return r.path(q.Right, left)
-	}
 	if !isPath(q) {
 		return nil, false
 	}
-	t := q.Term
-	switch t.Type {
-	case gojq.TermTypeIndex:
-		p = p.Member(name(t.Index))
-	case gojq.TermTypeQuery:
-		p, _ = r.path(t.Query, p)
-	}
-	for _, suffix := range t.SuffixList {
-		if suffix.Index != nil {
-			p = p.Member(name(suffix.Index))
-		}
+	for _, name := range names(q, nil) {
+		p = p.Member(name)
 	}
 	return p, true
 }

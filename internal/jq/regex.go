@@ -68,7 +68,7 @@ func newPattern(expr, flags string) (*pattern, error) {
 	return p, nil
 }
 
-// looksBack tells whether a match can depend on what is before it.
+// looksBack reports whether a match can depend on what is before it.
 func looksBack(tree *syntax.Regexp) bool {
 	switch tree.Op {
 	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:

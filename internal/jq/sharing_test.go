@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// J7: gojq's results share constants and input; nothing of ours may write them.
+// gojq's results share constants and input; nothing of ours may write them.
 func TestNothingIsMutated(t *testing.T) {
 	t.Parallel()
 	const doc = `{"a":{"b":[1,2,{"c":3}],"d":"x"},"e":[3,1,2],"f":{"g":null}}`
@@ -41,7 +41,7 @@ func TestNothingIsMutated(t *testing.T) {
 	}
 }
 
-// J7: gojq's del ends the process when two goroutines share an input.
+// gojq's del ends the process when two goroutines share an input.
 func TestConcurrentRuns(t *testing.T) {
 	t.Parallel()
 	in := decode(t, `{"a":1,"b":{"c":1,"d":[1,2,{"e":null}]},"s":"a1b2c3"}`)

@@ -206,14 +206,12 @@ func (f inference) term(t *gojq.Term, in shape) shape {
 }
 
 func (f inference) branches(e *gojq.If, in shape) shape {
-	out := f.query(e.Then, in)
-	for _, elif := range e.Elif {
-		out = out.or(f.query(elif.Then, in))
+	_, branches := arms(e)
+	out := f.query(branches[0], in)
+	for _, branch := range branches[1:] {
+		out = out.or(f.query(branch, in))
 	}
-	if e.Else == nil {
-		return out.or(in)
-	}
-	return out.or(f.query(e.Else, in))
+	return out
 }
 
 func (f inference) call(c *gojq.Func, in shape) shape {
