@@ -78,22 +78,21 @@ var builtins = func() map[string]builtin {
 	add(posted, kString, "implode/0 ascii_downcase/0 ascii_upcase/0")
 
 	add(natively, kString, `md5/0 sha1/0 sha256/0 sha512/0 hmac/2 hmac/3 hmac/4 digest/2 sign/3 jwt/2 jwt/3 hex/0 unhex/0 base64url/0 urlencode/0 uuid/0 mask/0
-		date/2 tostring/0 tojson/0 join/1`)
+		date/2 tostring/0 tojson/0`)
 	add(natively, kString|kNull, "e164/1")
 	add(natively, kObject, "flat/0")
 	add(natively, kAny, "fromjson/0 setpath/2 delpaths/1")
-	add(natively, kArray, "split/1 explode/0")
 	add(natively, kArray|kNull, "indices/1")
 	add(natively, kNumber|kNull, "index/1 rindex/1")
 	add(natively, kNumber, "bsearch/1")
 	add(natively, kBool, "contains/1 inside/1 blank/0")
 
 	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min/0 max/0 min_by/1 max_by/1 JOIN/4`)
-	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort/0 sort_by/1 group_by/1 unique/0 unique_by/1
+	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort/0 sort_by/1 group_by/1 unique/0 unique_by/1 split/1 explode/0
 		JOIN/2 JOIN/3`)
 	add(defined, kBool, "any/1 all/1 IN/1 IN/2")
 	add(defined, kNumber, "tonumber/0")
-	add(defined, kString, "strftime/1 strflocaltime/1")
+	add(defined, kString, "join/1 strftime/1 strflocaltime/1")
 	add(defined, kObject, "INDEX/1 INDEX/2")
 
 	add(specially, kAny, "getpath/1")
@@ -142,7 +141,7 @@ func init() {
 
 		"concat": {args: 1, most: maxParts, call: concat}, "plain": {call: plain}, "key": {call: key},
 		"tostring": {call: tostring}, "tojson": {call: tojson}, "fromjson": {call: fromjson},
-		"split": {args: 1, call: split}, "join": {args: 1, call: join}, "explode": {call: explode},
+		"joined": {args: 1, call: joined}, "chars": {call: chars},
 		"indices": {args: 1, call: indices}, "index": {args: 1, call: index}, "rindex": {args: 1, call: rindex},
 
 		"edit": {call: edit}, "get": {args: 1, call: get}, "put": {args: 2, call: put},

@@ -1,8 +1,10 @@
 package jq
 
 import (
+	"encoding/json"
 	"math/big"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
 
@@ -33,14 +35,14 @@ const (
 //	/                                               before: number of parts
 //	== != < <= > >= sort unique group min max …     own: depth and clock, compare.go
 //	contains inside indices index rindex bsearch    own: depth and clock, compare.go
-//	"\(…)" tojson tostring @json @text join         own: nodes, depth and bytes, text.go
+//	"\(…)" tojson tostring @json @text              own: nodes, depth and bytes, text.go
 //	@html @uri @base64 …                            before: an array or object becomes text by our own
-//	@csv @tsv @sh add/0                             before: sum of the elements' sizes
+//	@csv @tsv @sh add/0 join                        before: sum of the elements' sizes
 //	flatten                                         before: nodes and depth
 //	transpose                                       before: rows × columns
 //	tonumber fromjson                               before: digits; own: Decode
 //	strftime strflocaltime                          before: length of the layout
-//	explode split/1                                 own: number of parts
+//	explode split/1                                 before: number of parts
 //	.[] map any all …                               before: memory of the iteration
 //	.[…] getpath                                    before: an array that is looked for
 //	= |= += … setpath del delpaths map_values pick  own: edit.go
@@ -154,6 +156,38 @@ func sum(r *run, v any, _ []any) any {
 		within(items, maxItems)
 	})
 	r.step(items >> 6)
+	return v
+}
+
+// joined is put before join with args[0].
+func joined(r *run, v any, args []any) any {
+	sep, _ := args[0].(string)
+	bytes := 0
+	each(v, func(e any) {
+		bytes += len(sep)
+		switch e := e.(type) {
+		case string:
+			bytes += len(e)
+		case *big.Int:
+			bytes += e.BitLen() / 3
+		case json.Number:
+			bytes += len(e)
+		default: // short, or an error
+			bytes += 4
+		}
+		within(bytes, maxText)
+	})
+	r.step(bytes >> 8)
+	return v
+}
+
+// chars is put before explode.
+func chars(r *run, v any, _ []any) any {
+	if s, ok := v.(string); ok {
+		n := utf8.RuneCountInString(s)
+		within(n, maxItems)
+		r.spend(24 * n)
+	}
 	return v
 }
 

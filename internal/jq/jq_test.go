@@ -162,7 +162,7 @@ func TestErrorText(t *testing.T) {
 		{`has("x")`, "secret", "jq: program failed: has cannot be applied to: string"},
 		{`has(.)`, "secret) cannot be applied to: null", "jq: program failed: has cannot be applied to: string"},
 		{`startswith(.a)`, map[string]any{"a": "secret\n(secret)"}, "jq: program failed: startswith cannot be applied to: object"},
-		{`split(",")`, 1, "jq: program failed: split needs strings"},
+		{`split(",")`, 1, "jq: program failed: split cannot be applied to: number"},
 		{`error("secret")`, nil, "jq: program failed: it called error"},
 		{`error("expected an object but got: string (secret)")`, nil, "jq: program failed: it called error"},
 	}

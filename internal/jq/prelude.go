@@ -33,6 +33,9 @@ def fromstream(f):
       else {v: $v, whole: ($event[0] | length == 1)} end;
     if .whole then .v else empty end);
 
+def split($sep): _over($sep) | split($sep);
+def join($sep): _joined($sep) | join($sep) | _post;
+def explode: _chars | explode;
 def tonumber: _digits | tonumber;
 def strftime(f): strftime(f | _layout);
 def strflocaltime(f): strflocaltime(f | _layout);
