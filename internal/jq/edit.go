@@ -32,7 +32,8 @@ const (
 // gone marks what will be deleted.
 type gone struct{}
 
-// An editor is the state of one change; it is `.` within _modify and the like.
+// An editor is the state of one change; it is `.` within _modify and the like, and
+// no program gets hold of it.
 type editor struct {
 	root    any
 	owned   map[any]bool // containers that it may write: nobody else has them
@@ -75,11 +76,7 @@ func (e *editor) release(v any) {
 
 // get is getpath: the value as it is now, which the program may keep.
 func get(_ *run, v any, args []any) any {
-	e, ok := v.(*editor)
-	path, ok2 := args[0].([]any)
-	if !ok || !ok2 {
-		return errPath
-	}
+	e, path := v.(*editor), args[0].([]any) // of path(…)
 	at := e.root
 	for _, step := range path {
 		if _, slice := step.(map[string]any); slice {
@@ -96,10 +93,7 @@ func get(_ *run, v any, args []any) any {
 
 // put sets the value at a path.
 func put(r *run, v any, args []any) any {
-	e, ok := v.(*editor)
-	if !ok {
-		return errPath
-	}
+	e := v.(*editor)
 	if err := e.set(r, args[0], args[1]); err != nil {
 		return err
 	}
@@ -108,20 +102,14 @@ func put(r *run, v any, args []any) any {
 
 // drop notes a path for deletion: until it is done, paths mean the same.
 func drop(_ *run, v any, args []any) any {
-	e, ok := v.(*editor)
-	if !ok {
-		return errPath
-	}
+	e := v.(*editor)
 	e.deleted = append(e.deleted, args[0])
 	return e
 }
 
 // done is the changed value.
 func done(r *run, v any, _ []any) any {
-	e, ok := v.(*editor)
-	if !ok {
-		return errPath
-	}
+	e := v.(*editor)
 	if len(e.deleted) == 0 {
 		return e.root
 	}

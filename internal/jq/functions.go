@@ -24,17 +24,9 @@ import (
 
 // The functions that jq does not have and every program can call.
 
-// onText is a function of a string.
+// onText makes a function of a string.
 func onText(name string, f func(string) any) native {
-	complaint := fault(name + " needs a string")
-	return native{call: func(r *run, v any, _ []any) any {
-		s, ok := v.(string)
-		if !ok {
-			return complaint
-		}
-		r.step(len(s) >> 8)
-		return post(r, f(s), nil)
-	}}
+	return onTexts(fault(name+" needs a string"), 0, 0, func(r *run, s string, _ []string) any { return post(r, f(s), nil) })
 }
 
 func hexText(s string) any { return hex.EncodeToString([]byte(s)) }
