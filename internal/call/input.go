@@ -83,8 +83,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 	if err != nil {
 		return err
 	}
-	switch kind.media {
-	case mediaJSON:
+	if kind.media == mediaJSON {
 		doc, err := decodeObject(raw, l)
 		if err != nil {
 			return err
@@ -92,29 +91,22 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.Body = doc
 		in.merge(Given(doc))
 		return nil
-	case mediaMultipart:
-		if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
-			return err
-		}
-		form, err := parseMultipart(raw, kind.boundary, l)
-		if err != nil {
-			return err
-		}
-		in.Form = form.values
-		in.merge(form.given())
-		return nil
-	default:
-		if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
-			return err
-		}
-		form, err := parseForm(raw, l)
-		if err != nil {
-			return err
-		}
-		in.Form = form.values
-		in.merge(form.given())
-		return nil
 	}
+	if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
+		return err
+	}
+	var form pairs
+	if kind.media == mediaMultipart {
+		form, err = parseMultipart(raw, kind.boundary, l)
+	} else {
+		form, err = parseForm(raw, l)
+	}
+	if err != nil {
+		return err
+	}
+	in.Form = form.values
+	in.merge(form.given())
+	return nil
 }
 
 // merge puts later parameters over the ones there are.
