@@ -45,7 +45,11 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	reads := new(jsonval.Part)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade), warning: suspicion(src, s.Want, written, yields.kinds), written: written, uses: map[string]bool{}, reads: reads, yields: yields, direct: newDirect(written, s.Vars, len(defs) > 0), patterns: *w.patterns}
+	p = &Program{
+		src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade),
+		written: written, yields: yields, reads: reads, warning: suspicion(src, s.Want, written, yields.kinds),
+		direct: newDirect(written, s.Vars, len(defs) > 0), uses: map[string]bool{}, patterns: *w.patterns,
+	}
 	if len(defs) > 0 {
 		p.define = w.parse(s.Define).FuncDefs
 	}
