@@ -214,25 +214,12 @@ func (s *Style) withOutcome(doc map[string]any, statusField string) map[string]a
 
 // firstChanged returns a key of doc that the filter would change. A flow would
 // look for it in vain.
-func (s *Style) firstChanged(v any) (string, bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, value := range v {
-			if s.filter.apply(key) != key {
-				return strings.ToValidUTF8(key, "\uFFFD"), true
-			}
-			if key, ok := s.firstChanged(value); ok {
-				return key, true
-			}
-		}
-	case []any:
-		for _, value := range v {
-			if key, ok := s.firstChanged(value); ok {
-				return key, true
-			}
-		}
-	}
-	return "", false
+func (s *Style) firstChanged(doc any) (changed string, ok bool) {
+	ok = jsonval.Any(doc, func(key string, _ any) bool {
+		changed = strings.ToValidUTF8(key, "\uFFFD")
+		return s.filter.apply(key) != key
+	})
+	return changed, ok
 }
 
 // blank returns v with the same names, and values that take next to nothing.

@@ -183,19 +183,10 @@ func decodeObject(raw []byte, l Limits) (map[string]any, error) {
 }
 
 func hasNUL(doc any) bool {
-	switch v := doc.(type) {
-	case string:
-		return strings.IndexByte(v, 0) >= 0
-	case []any:
-		return slices.ContainsFunc(v, hasNUL)
-	case map[string]any:
-		for name, value := range v {
-			if hasNUL(name) || hasNUL(value) {
-				return true
-			}
-		}
-	}
-	return false
+	return jsonval.Any(doc, func(key string, v any) bool {
+		text, _ := v.(string)
+		return strings.IndexByte(key, 0) >= 0 || strings.IndexByte(text, 0) >= 0
+	})
 }
 
 // Given returns the members of an object that are not blank. What is
@@ -212,21 +203,13 @@ func Given(object map[string]any) map[string]any {
 // HasContent reports whether there is anything in a value that isn't null or
 // blank, at any depth.
 func HasContent(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return false
-	case string:
-		return !isBlank(v)
-	case []any:
-		return slices.ContainsFunc(v, HasContent)
-	case map[string]any:
-		for _, member := range v {
-			if HasContent(member) {
-				return true
-			}
+	return jsonval.Any(v, func(_ string, v any) bool {
+		switch v := v.(type) {
+		case nil, []any, map[string]any:
+			return false
+		case string:
+			return !isBlank(v)
 		}
-		return false
-	default:
 		return true
-	}
+	})
 }

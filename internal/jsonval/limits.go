@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Why a document could not be decoded or encoded.
@@ -87,4 +88,25 @@ func (l Limits) reserve(s string, copies bool) error {
 		size += int64(len(s))
 	}
 	return l.Room.Reserve(l.Purpose, size)
+}
+
+// Any reports whether f is true of any value in v, v itself included. It gives members
+// of objects with their key, and others with "".
+func Any(v any, f func(key string, v any) bool) bool { return anyIn("", v, f) }
+
+func anyIn(key string, v any, f func(key string, v any) bool) bool {
+	if f(key, v) {
+		return true
+	}
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return anyIn("", item, f) })
+	case map[string]any:
+		for key, member := range v {
+			if anyIn(key, member, f) {
+				return true
+			}
+		}
+	}
+	return false
 }
