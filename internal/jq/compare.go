@@ -2,9 +2,7 @@ package jq
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -187,15 +185,12 @@ func (r *run) contains(a, b any, depth int) (in, ok bool) {
 			}
 			return true, true
 		}
-	case int, float64, *big.Int, json.Number:
-		switch b.(type) {
-		case int, float64, *big.Int, json.Number:
+	case nil, bool:
+		return a == b, a == b
+	default:
+		if _, ok := gojq.ToFloat64(b); ok {
 			return gojq.Compare(a, b) == 0, true
 		}
-	case nil:
-		return b == nil, b == nil
-	case bool:
-		return a == b, a == b
 	}
 	return false, false
 }

@@ -40,12 +40,26 @@ func (o origin) member(name string) origin {
 type tracer struct {
 	function string
 	found    map[string]bool
-	defs     []*gojq.FuncDef   // in scope, the last ones first
-	vars     map[string]origin // and arguments of definitions, as "name/0"
-	left     *int              // steps until it gives up: definitions can call each other many times
+	defs     []*gojq.FuncDef // in scope, the last ones first
+	vars     *traced
+	left     *int // steps until it gives up: definitions can call each other many times
 }
 
 const maxTraced = 10_000
+
+// traced is a variable in scope, or an argument of a definition, as "name/0".
+type traced struct {
+	name string
+	origin
+	up *traced
+}
+
+func (v *traced) find(name string) *traced {
+	for ; v != nil && v.name != name; v = v.up {
+		continue
+	}
+	return v
+}
 
 func (t tracer) define(defs []*gojq.FuncDef) tracer {
 	for _, def := range defs {
@@ -54,28 +68,23 @@ func (t tracer) define(defs []*gojq.FuncDef) tracer {
 	return t
 }
 
+func (t tracer) bind(name string, o origin) tracer {
+	t.vars = &traced{name, o, t.vars}
+	return t
+}
+
 // with binds the variables of a pattern.
 func (t tracer) with(p *gojq.Pattern, o origin) tracer {
-	vars := maps.Clone(t.vars)
-	if vars == nil {
-		vars = map[string]origin{}
-	}
-	t.vars = vars
 	if p.Name != "" {
-		vars[p.Name] = o
+		t = t.bind(p.Name, o)
 	}
 	for _, e := range p.Object {
 		key, ok := literalKey(e.Key, e.KeyString)
-		if !ok {
-			continue
+		if ok && strings.HasPrefix(e.Key, "$") {
+			t = t.bind(e.Key, o.member(key))
 		}
-		member := o.member(key)
-		if strings.HasPrefix(e.Key, "$") {
-			vars[e.Key] = member
-		}
-		if e.Val != nil {
-			t = t.with(e.Val, member)
-			vars = t.vars
+		if ok && e.Val != nil {
+			t = t.with(e.Val, o.member(key))
 		}
 	}
 	return t
@@ -208,12 +217,14 @@ func (t tracer) loop(source *gojq.Query, patterns []*gojq.Pattern, in origin, st
 // call is a variable, a definition of the program's, or a builtin, whose result
 // is taken to come from its input.
 func (t tracer) call(f *gojq.Func, in origin) origin {
-	if strings.HasPrefix(f.Name, "$") {
-		return t.vars[f.Name]
-	}
 	called := arity(f.Name, len(f.Args))
-	if o, ok := t.vars[called]; ok {
-		return o
+	if strings.HasPrefix(f.Name, "$") {
+		called = f.Name
+	}
+	if v := t.vars.find(called); v != nil {
+		return v.origin
+	} else if called == f.Name {
+		return origin{}
 	}
 	args, all := make([]origin, len(f.Args)), origin{}
 	for i, arg := range f.Args {
@@ -225,13 +236,8 @@ func (t tracer) call(f *gojq.Func, in origin) origin {
 			continue
 		}
 		t.defs = t.defs[i:] // it sees itself and what is above it
-		t.vars = maps.Clone(t.vars)
 		for i, arg := range def.Args {
-			if t.vars == nil {
-				t.vars = map[string]origin{}
-			}
-			t.vars[arg] = args[i]
-			t.vars[arity(strings.TrimPrefix(arg, "$"), 0)] = args[i]
+			t = t.bind(arg, args[i]).bind(arity(strings.TrimPrefix(arg, "$"), 0), args[i])
 		}
 		return t.query(def.Body, in)
 	}
