@@ -38,7 +38,11 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	// What only looks at a program has it as it is written; by now it is known
 	// not to be nested too deeply.
 	written := w.parse(src)
-	yields := inference{own: ownNames(defs)}.query(written, of(kAny))
+	var define []*gojq.FuncDef
+	if len(defs) > 0 {
+		define = w.parse(s.Define).FuncDefs
+	}
+	yields, piped := analyze(written, define)
 	if s.Want != Predicate && !yields.kinds.canBe(s.Want) {
 		w.mistake("", mismatch(yields.kinds, s.Want), hintForKind(src))
 	}
@@ -47,11 +51,8 @@ func Compile(src string, s Spec) (p *Program, err error) {
 
 	p = &Program{
 		src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade),
-		written: written, yields: yields, reads: reads, warning: suspicion(src, s.Want, written, yields.kinds),
+		yields: yields, piped: piped, reads: reads, warning: suspicion(src, s.Want, written, yields.kinds),
 		direct: newDirect(written, s.Vars, len(defs) > 0), uses: map[string]bool{}, patterns: *w.patterns,
-	}
-	if len(defs) > 0 {
-		p.define = w.parse(s.Define).FuncDefs
 	}
 	used := map[*unit]bool{}
 	p.reach(main, used)

@@ -62,12 +62,11 @@ type Program struct {
 	time     time.Duration // of a run
 	memory   int           // of a run, in bytes
 	warning  string
-	written  *gojq.Query     // as it was parsed
-	define   []*gojq.FuncDef // the same of Spec.Define
 	vars     []string
 	uses     map[string]bool
 	reads    *jsonval.Part
 	yields   shape
+	piped    map[string]map[string]bool
 	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query
 	natives  []string
