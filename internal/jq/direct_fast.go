@@ -209,17 +209,17 @@ func (c director) all(queries []*gojq.Query) []direct {
 // comparison compares with a literal: a string, null or boolean for equality,
 // and small whole numbers with whole numbers of Go's, such as $status.
 func (c director) comparison(q *gojq.Query) direct {
-	left, literal, op, sign := q.Left, q.Right, q.Op, 1
-	if isScalar(left) && !isScalar(literal) {
-		left, literal, sign = literal, left, -1
+	left, fixed, op, sign := q.Left, q.Right, q.Op, 1
+	if literal(left) && !literal(fixed) {
+		left, fixed, sign = fixed, left, -1
 	}
 	value := c.query(left)
-	if value == nil || !isScalar(literal) {
+	if value == nil || !literal(fixed) {
 		return nil
 	}
-	if literal.Term.Type == gojq.TermTypeNumber {
-		n, err := strconv.Atoi(literal.Term.Number)
-		if err != nil || strconv.Itoa(n) != literal.Term.Number {
+	if fixed.Term.Type == gojq.TermTypeNumber {
+		n, err := strconv.Atoi(fixed.Term.Number)
+		if err != nil || strconv.Itoa(n) != fixed.Term.Number {
 			return nil
 		}
 		is := holds[op]
@@ -232,7 +232,7 @@ func (c director) comparison(q *gojq.Query) direct {
 			return is[1+sign*cmp.Compare(i, n)], true
 		}
 	}
-	want := c.term(literal.Term)
+	want := c.term(fixed.Term)
 	if want == nil || (op != gojq.OpEq && op != gojq.OpNe) {
 		return nil
 	}

@@ -84,7 +84,7 @@ func (r reader) operation(q *gojq.Query, p *jsonval.Part, n need) {
 	case gojq.OpEq, gojq.OpNe, gojq.OpGt, gojq.OpLt, gojq.OpGe, gojq.OpLe:
 		// values of different types compare by their types alone
 		n = all
-		if isScalar(q.Left) || isScalar(q.Right) {
+		if literal(q.Left) || literal(q.Right) {
 			n = glance
 		}
 		r.query(q.Left, p, n)

@@ -189,7 +189,7 @@ func isPath(q *gojq.Query) bool {
 // `."a"` or `["a"]`.
 func isName(i *gojq.Index) bool {
 	if i.Start != nil {
-		return i.End == nil && !i.IsSlice && isScalar(i.Start) && i.Start.Term.Type == gojq.TermTypeString
+		return i.End == nil && !i.IsSlice && literal(i.Start) && i.Start.Term.Type == gojq.TermTypeString
 	}
 	return !i.IsSlice && (i.Str == nil || len(i.Str.Queries) == 0)
 }
@@ -202,20 +202,6 @@ func name(i *gojq.Index) string {
 		return i.Str.Str
 	default:
 		return i.Name
-	}
-}
-
-func isScalar(q *gojq.Query) bool {
-	if q == nil || q.Term == nil || len(q.Term.SuffixList) > 0 || len(q.FuncDefs) > 0 {
-		return false
-	}
-	switch t := q.Term; t.Type {
-	case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNumber:
-		return true
-	case gojq.TermTypeString:
-		return len(t.Str.Queries) == 0
-	default:
-		return false
 	}
 }
 
