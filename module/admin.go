@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -171,7 +171,7 @@ func (o Operator) purgeCache(r *http.Request) (any, error) {
 
 // paramsOf decodes params as a phone system's are: without blank ones.
 func paramsOf(raw json.RawMessage) (map[string]any, error) {
-	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxBody})
+	doc, err := jsonval.Decode(raw, jsonval.Limits{Bytes: maxBody})
 	if err != nil {
 		return nil, errors.New("params can't be read")
 	}
@@ -287,7 +287,7 @@ func ParseTest(body []byte) (t adminapi.Test, err error) {
 	if len(body) == 0 {
 		return t, nil
 	}
-	doc, err := jq.Decode(body, jq.Limits{Bytes: maxBody})
+	doc, err := jsonval.Decode(body, jsonval.Limits{Bytes: maxBody})
 	if err != nil {
 		return t, errors.New("the body is not one JSON document")
 	}

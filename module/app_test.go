@@ -22,16 +22,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/integration/provider"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
-	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[2] == sandbox.Command { // a program's process
-		if err := sandbox.Serve(os.Stdin, os.Stdout); err != nil {
-			panic(err)
-		}
-		return
-	}
 	caddy.RegisterModule(spy{})
 	var err error
 	if storage, err = os.MkdirTemp("", "switchboard-"); err != nil {

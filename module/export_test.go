@@ -17,3 +17,15 @@ func (s *APIState) Silence() {
 	defer s.turning.Unlock()
 	s.silence.Reset(0)
 }
+
+// OccupyPlayground takes all turns of the playground, until end is called.
+func OccupyPlayground() (end func()) {
+	for range playgroundTurns {
+		playgroundBusy <- struct{}{}
+	}
+	return func() {
+		for range playgroundTurns {
+			<-playgroundBusy
+		}
+	}
+}

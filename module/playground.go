@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,11 +13,11 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/program"
-	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
-// Bench is where somebody works on an API's `output`: what to begin with.
+// Playground is what the work on an API's `output` begins with.
 type Playground struct {
 	Output      string  `json:"output"`          // the program as it is configured, "" for none
 	For         string  `json:"for,omitempty"`   // the route's phone system
@@ -35,7 +36,7 @@ type Sample struct {
 	Params  any       `json:"params"`
 }
 
-// Draft is an output program to try on an answer.
+// PlaygroundInput is an output program to try on an answer.
 type PlaygroundInput struct {
 	Output string          `json:"output"`
 	Answer json.RawMessage `json:"answer"` // of the API
@@ -44,7 +45,7 @@ type PlaygroundInput struct {
 	Vars map[string]json.RawMessage `json:"vars"`
 }
 
-// Drafted is what a draft gives.
+// PlaygroundResult is what the program yields.
 type PlaygroundResult struct {
 	Error  string          `json:"error,omitempty"` // what is wrong with the program or the answer
 	Result json.RawMessage `json:"result,omitempty"`
@@ -59,65 +60,113 @@ type PlaygroundResult struct {
 	File  string `json:"file,omitempty"`  // that the program has to go into, if it has to
 }
 
-// Bench tells what the work on an API's output begins with.
+// Playground returns what the work on an API's output begins with.
 func (o Operator) Playground(name string) (Playground, error) {
 	api, ok := o.app.registered(name)
 	if !ok {
 		return Playground{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
-	bench := api.Playground()
+	p := api.Playground()
 	for _, system := range answer.Systems() {
-		bench.Systems = append(bench.Systems, system.Name)
+		p.Systems = append(p.Systems, system.Name)
 	}
-	bench.Systems = slices.AppendSeq(bench.Systems, maps.Keys(o.app.PhoneSystems))
-	slices.Sort(bench.Systems)
-	bench.Systems = slices.Compact(bench.Systems)
-	return bench, nil
+	p.Systems = slices.AppendSeq(p.Systems, maps.Keys(o.app.PhoneSystems))
+	slices.Sort(p.Systems)
+	p.Systems = slices.Compact(p.Systems)
+	return p, nil
 }
 
-// outputVars are the variables of an output program, with their values where a
-// draft has none.
-var outputVars = map[string]json.RawMessage{"status": []byte("200"), "headers": []byte("{}"), "params": []byte("{}"), "request": []byte("null")}
+// A program that somebody types may be any, and comes with every key that is
+// pressed. It runs under the guards of all programs (package jq), within a smaller
+// budget, so that those who try something out leave the machine to the calls.
+const (
+	playgroundTime   = time.Second            // for all of it: a turn, the answer, the program
+	playgroundRun    = 100 * time.Millisecond // for the program
+	playgroundMemory = 32 << 20               // bytes that its functions make
+	playgroundBytes  = 256 << 10              // of the answer, and of each variable
+	playgroundTurns  = 2                      // programs at once
+)
 
-// Try runs an output program on an answer and writes its result. The program runs
-// in a process of its own.
-func (o Operator) RunPlayground(ctx context.Context, name string, d PlaygroundInput) (done PlaygroundResult, err error) {
+// outputVars are the variables of an output program, with their values where the
+// input has none.
+var outputVars = map[string]json.RawMessage{"headers": []byte("{}"), "params": []byte("{}"), "request": []byte("null"), "status": []byte("200")}
+
+var (
+	playgroundBusy = make(chan struct{}, playgroundTurns)
+
+	errPlaygroundBusy = errors.New("other programs are being tried; try again in a moment")
+	errPlaygroundVars = errors.New("an output program has the variables $status, $headers, $params and $request")
+)
+
+// RunPlayground runs an output program on an answer and writes its result. What is
+// wrong with the program or the answer is in the result.
+func (o Operator) RunPlayground(ctx context.Context, name string, in PlaygroundInput) (out PlaygroundResult, err error) {
 	api, ok := o.app.registered(name)
 	if !ok {
-		return done, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
+		return out, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
-	if d.For != "" {
-		if _, err := o.app.PhoneSystem(d.For); err != nil {
-			return done, apiError(http.StatusBadRequest, err)
+	if in.For != "" {
+		if _, err := o.app.PhoneSystem(in.For); err != nil {
+			return out, apiError(http.StatusBadRequest, err)
 		}
 	}
-	vars := maps.Clone(outputVars)
-	for variable, value := range d.Vars {
-		if _, ok := vars[variable]; !ok {
-			return done, apiError(http.StatusBadRequest, errors.New("an output program has the variables $status, $headers, $params and $request"))
+	for variable := range in.Vars {
+		if _, ok := outputVars[variable]; !ok {
+			return out, apiError(http.StatusBadRequest, errPlaygroundVars)
 		}
-		vars[variable] = value
 	}
-	result := sandbox.Result{Value: d.Answer}
-	if strings.TrimSpace(d.Output) != "" {
-		result, err = sandbox.Run(ctx, sandbox.Job{Program: d.Output, Define: o.app.Define, Input: d.Answer, Vars: vars})
+	ctx, cancel := context.WithTimeout(ctx, playgroundTime)
+	defer cancel()
+	select {
+	case playgroundBusy <- struct{}{}:
+		defer func() { <-playgroundBusy }()
+	case <-ctx.Done():
+		return out, apiError(http.StatusServiceUnavailable, errPlaygroundBusy)
 	}
-	switch {
-	case errors.Is(err, sandbox.ErrBusy):
-		return done, apiError(http.StatusServiceUnavailable, err)
-	case errors.Is(err, sandbox.ErrEnded):
-		return PlaygroundResult{Error: err.Error()}, nil
-	case err != nil:
-		return done, apiError(http.StatusInternalServerError, err)
-	case result.Error != "":
-		return PlaygroundResult{Error: result.Error}, nil
+	v, err := in.run(ctx, o.app.Define)
+	if err == nil {
+		out.Result, err = jsonval.Encode(nil, v, jsonval.Limits{})
 	}
-	v, err := jq.Decode(result.Value, jq.Limits{})
 	if err != nil {
 		return PlaygroundResult{Error: err.Error()}, nil
 	}
-	done.Result = result.Value
-	api.WriteOutput(v, d.For, &done)
-	done.Lines, done.File = program.Lines(name, d.Output, d.For)
-	return done, nil
+	api.WriteOutput(v, in.For, &out)
+	out.Lines, out.File = program.Lines(name, in.Output, in.For)
+	return out, nil
+}
+
+// run runs the program, if there is one, on the answer.
+func (in *PlaygroundInput) run(ctx context.Context, define string) (any, error) {
+	names := slices.Sorted(maps.Keys(outputVars))
+	source := in.Output
+	if strings.TrimSpace(source) == "" {
+		source = "."
+	}
+	p, err := jq.Compile(source, jq.Spec{Vars: names, Define: define, Time: playgroundRun, Memory: playgroundMemory})
+	if syntax, ok := errors.AsType[*jq.SyntaxError](err); ok {
+		syntax.Hint = "" // which is about Caddyfiles
+	}
+	if err != nil {
+		return nil, err
+	}
+	room := jsonval.Room{Context: ctx}
+	defer room.Release()
+	limits := jsonval.Limits{Bytes: playgroundBytes, Room: &room, Purpose: jsonval.ForRequest}
+	doc, err := jsonval.Decode(in.Answer, limits)
+	if err != nil {
+		return nil, fmt.Errorf("the answer to work on: %w", err)
+	}
+	values := make([]any, 0, len(names))
+	for _, name := range names {
+		text, ok := in.Vars[name]
+		if !ok {
+			text = outputVars[name]
+		}
+		value, err := jsonval.Decode(text, limits)
+		if err != nil {
+			return nil, fmt.Errorf("$%s: %w", name, err)
+		}
+		values = append(values, value)
+	}
+	return p.Run(ctx, doc, values...)
 }

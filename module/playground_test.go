@@ -4,14 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-func TestTheBench(t *testing.T) {
+func TestPlayground(t *testing.T) {
 	cfg, _ := directoryConfig(t, "phone_system pbx {\n format flat\n }\n define `def twice: . * 2;`")
 	app := run(t, cfg)
 	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
@@ -28,7 +30,7 @@ func TestTheBench(t *testing.T) {
 	}
 	for name, want := range map[string]int{"nope": http.StatusNotFound} {
 		if _, err := o.Playground(name); status(err) != want {
-			t.Errorf("the bench of %s: %v", name, err)
+			t.Errorf("the playground of %s: %v", name, err)
 		}
 		if _, err := o.RunPlayground(t.Context(), name, switchboard.PlaygroundInput{}); status(err) != want {
 			t.Errorf("trying %s: %v", name, err)
@@ -62,6 +64,88 @@ func TestTheBench(t *testing.T) {
 		if _, err := o.RunPlayground(t.Context(), "order", draft); status(err) != http.StatusBadRequest {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Whatever somebody types, it ends within the budget, and the server lives.
+func TestPlaygroundEndsHostilePrograms(t *testing.T) {
+	cfg, _ := directoryConfig(t, "")
+	app := run(t, cfg)
+	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
+		t.Fatal(err)
+	}
+	o := app.Operator()
+	deep := json.RawMessage(strings.Repeat("[", 2000) + strings.Repeat("]", 2000))
+	large := json.RawMessage("[" + strings.Repeat("0,", 200_000) + "0]")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for _, tt := range []struct {
+		program string
+		answer  json.RawMessage
+		wrong   string
+	}{
+		{"repeat(1) | empty", nil, "jq: took too long"},
+		{"def f: 1 + f; f", nil, "jq: took too long"},
+		{"[range(1e9)]", nil, "jq: took too long"},
+		{"[limit(100000000; repeat(1))]", nil, "jq: too"},
+		{`"x" * 1e9`, nil, "jq: too"},
+		{`[range(10) | "x" * 8000000]`, nil, "jq: too"}, // more than a program in production may
+		{"reduce range(60) as $i ([0]; . + .)", nil, "jq: too"},
+		{"reduce range(100000) as $i (null; [.]) | tojson", nil, "jq: too"},
+		{"reduce range(40) as $i ([1]; [., .]) | flatten", nil, "jq: too"},
+		{"null | .[536870911] = 1", nil, "jq: too"},
+		{`gsub("a(.*b)?"; "")`, json.RawMessage(`"` + strings.Repeat("a", 200_000) + `"`), "jq: too"},
+		{`error("no")`, nil, "called error"},
+		{"env", nil, "env"},
+		{"$ENV", nil, "$ENV"},
+		{"input", nil, "input"},
+		{`include "x"; .`, nil, "modules are off"},
+		{strings.Repeat("(", 30_000) + "." + strings.Repeat(")", 30_000), nil, "nested too deeply"},
+		{strings.Repeat(".", 70_000), nil, "longer than"},
+		{".", deep, "the answer to work on: too large"},
+		{".", large, "the answer to work on: too large"},
+		{"$secret", nil, "there is no variable $secret"},
+	} {
+		begin := time.Now()
+		if tt.answer == nil {
+			tt.answer = json.RawMessage("{}")
+		}
+		out, err := o.RunPlayground(t.Context(), "order", switchboard.PlaygroundInput{Output: tt.program, Answer: tt.answer})
+		if err != nil || !strings.Contains(out.Error, tt.wrong) || strings.Contains(out.Error, "Caddy") {
+			t.Errorf("%.50s: %.50s, %q, %v", tt.program, out.Result, out.Error, err)
+		}
+		if took := time.Since(begin); took > 5*time.Second { // as slow as a busy machine with the race detector may be
+			t.Errorf("%.50s: took %v", tt.program, took)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if peak := int64(after.HeapSys) - int64(before.HeapSys); peak > 256<<20 {
+		t.Errorf("the heap grew by %d MiB", peak>>20)
+	}
+	if out, err := o.RunPlayground(t.Context(), "order", switchboard.PlaygroundInput{Output: ".a", Answer: json.RawMessage(`{"a":1}`)}); err != nil || string(out.Result) != "1" {
+		t.Errorf("afterwards: %+v, %v", out, err)
+	}
+}
+
+// Two programs at once: whoever comes while they run waits, or is told.
+func TestPlaygroundIsBusy(t *testing.T) {
+	cfg, _ := directoryConfig(t, "")
+	app := run(t, cfg)
+	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
+		t.Fatal(err)
+	}
+	o := app.Operator()
+	in := switchboard.PlaygroundInput{Output: "1", Answer: json.RawMessage("1")}
+	end := switchboard.OccupyPlayground()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := o.RunPlayground(ctx, "order", in); status(err) != http.StatusServiceUnavailable {
+		t.Errorf("got %v", err)
+	}
+	end()
+	if out, err := o.RunPlayground(t.Context(), "order", in); err != nil || string(out.Result) != "1" {
+		t.Errorf("%+v, %v", out, err)
 	}
 }
 

@@ -12,18 +12,18 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 )
 
 // AppendSubject implements [endpoint.Question]: the params, and all else that the
 // phone system sent where it goes on or a program looks at it.
 func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
-	if dst, err = jq.Encode(dst, c.call.Input.Params, jq.Limits{}); err != nil {
+	if dst, err = jsonval.Encode(dst, c.call.Input.Params, jsonval.Limits{}); err != nil {
 		return dst, err
 	}
 	if c.call.Request != nil {
-		if dst, err = jq.Encode(dst, c.call.Request, jq.Limits{}); err != nil {
+		if dst, err = jsonval.Encode(dst, c.call.Request, jsonval.Limits{}); err != nil {
 			return dst, err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
@@ -163,7 +164,7 @@ func (a *API) inheritSuccess() error {
 
 // looksAt is the part of an answer that any program looks at: nothing else of
 // it has to be decoded. Without output, that is everything.
-func (a *API) projection() *jq.Projection {
+func (a *API) projection() *jsonval.Part {
 	p := a.programs
 	if p.output == nil {
 		return nil
@@ -252,7 +253,7 @@ type programs struct {
 	unhealthy, output, expired *jq.Program
 
 	// part is what of an answer they look at; nil is everything.
-	part *jq.Projection
+	part *jsonval.Part
 
 	// notFoundBySign tells that not_found looks for a sign, and not only for
 	// something to be there: it is false for null.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
@@ -33,8 +33,8 @@ type responseBuffer struct {
 	noRoom  bool // there was no memory for it in time
 	endless bool // the answer is a stream, and nobody is there who could take it
 
-	room     *jq.Room // what the body's memory is reserved in
-	reserved int64    // for it
+	room     *jsonval.Room // what the body's memory is reserved in
+	reserved int64         // for it
 
 	decoded *decoded // once it was asked for
 	owner   passThrough
@@ -63,7 +63,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 const maxPooled = 32 << 10
 
 // reset prepares the recorder for an attempt.
-func (rec *responseBuffer) reset(w http.ResponseWriter, limit int64, room *jq.Room) {
+func (rec *responseBuffer) reset(w http.ResponseWriter, limit int64, room *jsonval.Room) {
 	if rec.body == nil {
 		rec.body = buffers.Get().(*bytes.Buffer)
 	}
@@ -169,8 +169,8 @@ func (rec *responseBuffer) Write(p []byte) (int, error) {
 func (rec *responseBuffer) grow(n int) error {
 	announced, _ := strconv.ParseInt(rec.header.Get("Content-Length"), 10, 64)
 	size := max(int64(rec.body.Len()+n), min(announced, rec.limit), 2*int64(rec.body.Cap()))
-	switch err := rec.room.Reserve(jq.ForText, size); {
-	case errors.Is(err, jq.ErrNoRoom):
+	switch err := rec.room.Reserve(jsonval.ForText, size); {
+	case errors.Is(err, jsonval.ErrNoRoom):
 		rec.noRoom = true
 		return err
 	case err != nil:
@@ -178,7 +178,7 @@ func (rec *responseBuffer) grow(n int) error {
 		return err
 	}
 	rec.body.Grow(int(size) - rec.body.Len())
-	rec.room.Return(jq.ForText, rec.reserved)
+	rec.room.Return(jsonval.ForText, rec.reserved)
 	rec.reserved = size
 	return nil
 }

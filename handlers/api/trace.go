@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -338,7 +338,7 @@ const maxShown = 64 << 10
 
 // document is a text of JSON or another one, masked.
 func (t tracer) document(text string) any {
-	if doc, err := jq.Decode([]byte(text), jq.Limits{}); err == nil {
+	if doc, err := jsonval.Decode([]byte(text), jsonval.Limits{}); err == nil {
 		return mask.Document(doc, t.secrets)
 	}
 	return mask.Hide("", text, t.secrets)
@@ -357,7 +357,7 @@ func (s sentRequest) curl() string {
 	if s.Body != nil {
 		text, ok := s.Body.(string)
 		if !ok {
-			encoded, _ := jq.Encode(nil, s.Body, jq.Limits{}) // of what was decoded
+			encoded, _ := jsonval.Encode(nil, s.Body, jsonval.Limits{}) // of what was decoded
 			text = string(encoded)
 		}
 		b.WriteString(" -d " + quoted(text))

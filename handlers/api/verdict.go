@@ -13,6 +13,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -202,16 +203,16 @@ func (c *run) read() bool {
 	}
 	if err == nil {
 		body = c.withoutToken(body)
-		c.doc, err = jq.DecodePart(body, jq.Limits{Bytes: int(c.api.MaxSize), Room: &c.call.Room}, c.api.programs.part)
+		c.doc, err = jsonval.DecodePart(body, jsonval.Limits{Bytes: int(c.api.MaxSize), Room: &c.call.Room}, c.api.programs.part)
 	}
 	switch {
-	case err == nil, errors.Is(err, jq.ErrEmpty):
+	case err == nil, errors.Is(err, jsonval.ErrEmpty):
 		return true
-	case errors.Is(err, jq.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
+	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
 		return c.call.Overloaded()
-	case errors.Is(err, jq.ErrTooLarge) && rec.status < http.StatusBadRequest:
+	case errors.Is(err, jsonval.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.call.Fail(call.TooLarge, err.Error())
-	case errors.Is(err, jq.ErrSyntax):
+	case errors.Is(err, jsonval.ErrSyntax):
 		c.trace.unreadable = document.Name(kind, body)
 	default:
 		c.trace.unreadable = err.Error()
@@ -275,7 +276,7 @@ func (c *run) keepSample() {
 	if err != nil || len(text) > maxShown {
 		return
 	}
-	doc, err := jq.Decode(text, jq.Limits{})
+	doc, err := jsonval.Decode(text, jsonval.Limits{})
 	if err != nil {
 		return
 	}

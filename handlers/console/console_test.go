@@ -26,16 +26,9 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
-	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 2 && os.Args[2] == sandbox.Command { // a program's process
-		if err := sandbox.Serve(os.Stdin, os.Stdout); err != nil {
-			panic(err)
-		}
-		return
-	}
 	var err error
 	if folders, err = os.MkdirTemp("", "console-"); err != nil {
 		panic(err)

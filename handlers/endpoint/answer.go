@@ -13,7 +13,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -212,7 +212,7 @@ func (r *Route) defaults() any {
 }
 
 func outcomeOfFormat(err error) call.Outcome {
-	if errors.Is(err, jq.ErrTooLarge) {
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		return call.TooLarge
 	}
 	return call.BadAnswer

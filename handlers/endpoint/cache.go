@@ -13,6 +13,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
@@ -206,7 +207,7 @@ func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll 
 		}
 		subject = v
 	}
-	text, err := jq.Encode(nil, subject, jq.Limits{})
+	text, err := jsonval.Encode(nil, subject, jsonval.Limits{})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // inflight holds the detached calls of one API that are running. A call with the same
@@ -187,9 +187,9 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 
 	clock := c.Route.cache.behind.Start(r.Context())
 	return Call{
-		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jq.Room{Context: clock},
+		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jsonval.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		started: time.Now(), waitedBefore: jq.Crowded(), detached: true, Test: testOf(ctx),
+		started: time.Now(), waitedBefore: jsonval.Crowded(), detached: true, Test: testOf(ctx),
 	}
 }
 
@@ -218,7 +218,7 @@ func (c *Call) FinishDetached() DetachedResult {
 	if c.Outcome.Answered() {
 		var err error
 		if text, err = c.Render(nil); err == nil && c.Route.cache.servesStale() {
-			source, err = jq.Encode(nil, c.Output, jq.Limits{})
+			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
 		}
 		if err != nil {
 			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller

@@ -12,7 +12,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Cacheable is a handler's call whose answer may be cached.
@@ -119,7 +119,7 @@ func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
 			return key, nil, true
 		}
 		if err == nil {
-			buf, err = jq.Encode(buf, v, jq.Limits{})
+			buf, err = jsonval.Encode(buf, v, jsonval.Limits{})
 		}
 	}
 	if err != nil {
@@ -221,7 +221,7 @@ func (r *Route) recovered(work DetachedCall) (result DetachedResult) {
 
 // serveStale answers with an older answer.
 func (c *Call) serveStale(entry *cache.Entry, now time.Time) {
-	v, err := jq.Decode(entry.Source, jq.Limits{Bytes: len(entry.Source)})
+	v, err := jsonval.Decode(entry.Source, jsonval.Limits{Bytes: len(entry.Source)})
 	if err != nil {
 		c.Fail(call.BadAnswer, "an older answer could not be read")
 		return

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
@@ -25,8 +25,8 @@ type Call struct {
 	W     http.ResponseWriter
 	R     *http.Request
 	Repl  *caddy.Replacer
-	Ctx   *Budget // the context of everything; ends with the budget
-	Room  jq.Room // the memory of large documents, until the call ends
+	Ctx   *Budget      // the context of everything; ends with the budget
+	Room  jsonval.Room // the memory of large documents, until the call ends
 
 	ID        string         // of the phone call
 	Principal string         // who calls, as far as the handler's auth can tell
@@ -43,7 +43,7 @@ type Call struct {
 	Test *TestOptions
 
 	started      time.Time
-	waitedBefore time.Duration // when it began, see jq.Crowded
+	waitedBefore time.Duration // when it began, see jsonval.Crowded
 	detached     bool
 	span         span.Span
 	cached       cacheUse
@@ -83,7 +83,7 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 		c.R, c.span = r.WithContext(ctx), traced
 	}
 	c.Ctx = route.budgets.Start(c.R.Context())
-	c.waitedBefore = jq.Crowded()
+	c.waitedBefore = jsonval.Crowded()
 	c.Room.Context = c.Ctx //nolint:fatcontext // one call has one context
 	if c.Test = testOf(r.Context()); c.Test != nil {
 		c.Route = route.uncounted()
@@ -124,7 +124,7 @@ func (c *Call) Expire(reason string) bool {
 // Crowded reports whether calls have waited for room during much of this one, so
 // that its time says nothing of the API. Any goroutine may ask.
 func (c *Call) Busy() bool {
-	crowded := jq.Crowded() - c.waitedBefore
+	crowded := jsonval.Crowded() - c.waitedBefore
 	return crowded > 0 && crowded > c.Route.budgets.Each/4
 }
 

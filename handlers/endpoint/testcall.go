@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -84,7 +84,7 @@ func (r *Route) asJSON(text []byte) json.RawMessage {
 	if (r.isJSON() || bytes.HasPrefix(text, []byte("{"))) && json.Valid(text) {
 		return text
 	}
-	quoted, err := jq.Encode(nil, string(text), jq.Limits{})
+	quoted, err := jsonval.Encode(nil, string(text), jsonval.Limits{})
 	if err != nil {
 		return nil
 	}
@@ -111,7 +111,7 @@ func testRequest(ctx context.Context, t adminapi.Test) (*http.Request, error) {
 	var body []byte
 	switch {
 	case method != http.MethodGet && method != http.MethodHead:
-		text, err := jq.Encode(nil, orEmpty(t.Params), jq.Limits{})
+		text, err := jsonval.Encode(nil, orEmpty(t.Params), jsonval.Limits{})
 		if err != nil {
 			return nil, errors.New("params can't be written as JSON")
 		}

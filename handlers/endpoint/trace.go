@@ -9,7 +9,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
 	"github.com/switchboard-ivr/switchboard/internal/call"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -95,7 +95,7 @@ func (c *Call) contractStep(text []byte, secrets []string) adminapi.Step {
 // shown is an answer, masked: as a document where it is one.
 func (r *Route) shown(text []byte, secrets []string) any {
 	if r.isJSON() {
-		if doc, err := jq.Decode(text, jq.Limits{}); err == nil {
+		if doc, err := jsonval.Decode(text, jsonval.Limits{}); err == nil {
 			return mask.Document(doc, secrets)
 		}
 	}

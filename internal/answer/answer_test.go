@@ -12,14 +12,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 type m = map[string]any
 
 func decode(t testing.TB, s string) any {
 	t.Helper()
-	v, err := jq.Decode([]byte(s), jq.Limits{})
+	v, err := jsonval.Decode([]byte(s), jsonval.Limits{})
 	if err != nil {
 		t.Fatalf("%s: %v", s, err)
 	}
@@ -175,17 +175,17 @@ func TestErrors(t *testing.T) {
 		{answer.Flat, decode(t, `{"a_b":1,"a":{"b":2}}`), answer.ErrCollision},
 		{answer.Form, decode(t, `{"a_b":1,"a":{"b":2}}`), answer.ErrCollision},
 		{answer.Text, decode(t, `{"a":1,"b":2}`), answer.ErrNotOneValue},
-		{answer.JSON, deep, jq.ErrTooLarge},
-		{answer.Flat, deep, jq.ErrTooLarge},
-		{answer.Form, deep, jq.ErrTooLarge},
-		{answer.JSON, wide, jq.ErrTooLarge},
-		{answer.Flat, wide, jq.ErrTooLarge},
-		{answer.JSON, longer, jq.ErrTooLarge},
-		{answer.Flat, long, jq.ErrTooLarge},
-		{answer.Form, m{"a": m{"b": long}, "c": 1}, jq.ErrTooLarge},
-		{answer.Text, longer, jq.ErrTooLarge},
-		{answer.JSON, m{"a": int64(1)}, jq.ErrFailed},
-		{answer.Flat, m{"a": int64(1)}, jq.ErrFailed},
+		{answer.JSON, deep, jsonval.ErrTooLarge},
+		{answer.Flat, deep, jsonval.ErrTooLarge},
+		{answer.Form, deep, jsonval.ErrTooLarge},
+		{answer.JSON, wide, jsonval.ErrTooLarge},
+		{answer.Flat, wide, jsonval.ErrTooLarge},
+		{answer.JSON, longer, jsonval.ErrTooLarge},
+		{answer.Flat, long, jsonval.ErrTooLarge},
+		{answer.Form, m{"a": m{"b": long}, "c": 1}, jsonval.ErrTooLarge},
+		{answer.Text, longer, jsonval.ErrTooLarge},
+		{answer.JSON, m{"a": int64(1)}, jsonval.ErrNotJSON},
+		{answer.Flat, m{"a": int64(1)}, jsonval.ErrNotJSON},
 		{answer.Text, int64(1), answer.ErrNotOneValue},
 	} {
 		if got, err := c.format.Append([]byte("x"), c.doc); !errors.Is(err, c.want) || string(got) != "x" {
@@ -232,12 +232,12 @@ func FuzzFormats(f *testing.F) {
 	f.Add(`{"a_b":"","":null}`, `{"a":{"b":1}}`)
 	f.Add(`{"name":"","e":{},"n":null}`, `{"name":{"x":1},"e":{"y":[]},"n":[1]}`)
 	f.Fuzz(func(t *testing.T, defaults, doc string) {
-		d, err := jq.Decode([]byte(defaults), jq.Limits{Depth: 50})
+		d, err := jsonval.Decode([]byte(defaults), jsonval.Limits{Depth: 50})
 		object, ok := d.(m)
 		if err != nil || !ok {
 			return
 		}
-		v, err := jq.Decode([]byte(doc), jq.Limits{Depth: 50})
+		v, err := jsonval.Decode([]byte(doc), jsonval.Limits{Depth: 50})
 		if err != nil {
 			return
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 func system(t testing.TB, s answer.System) answer.Style {
@@ -60,7 +60,7 @@ func TestStyles(t *testing.T) {
 			got, err := style.Append([]byte("before "), doc)
 			switch c.want {
 			case "":
-				if !errors.Is(err, jq.ErrTooLarge) || string(got) != "before " {
+				if !errors.Is(err, jsonval.ErrTooLarge) || string(got) != "before " {
 					t.Errorf("got %s, error %v", got, err)
 				}
 			case "!":
@@ -101,7 +101,7 @@ func TestStyleOfSharedParts(t *testing.T) {
 	}
 	style := system(t, answer.System{Filter: []string{"dollar"}})
 	for _, doc := range []any{wide, deep, m{"a": wide}} {
-		if _, err := style.Append(nil, doc); !errors.Is(err, jq.ErrTooLarge) {
+		if _, err := style.Append(nil, doc); !errors.Is(err, jsonval.ErrTooLarge) {
 			t.Errorf("got error %v", err)
 		}
 	}
@@ -118,7 +118,7 @@ func TestStyleWithAnotherFormat(t *testing.T) {
 	if got, err := style.Append(nil, m{"a": `"`}); err != nil || string(got) != "a=%27" || style.ContentType() != "application/x-www-form-urlencoded" {
 		t.Errorf("got %s, %s, error %v", got, style.ContentType(), err)
 	}
-	if _, err := style.Append(nil, m{"a": strings.Repeat("x", 4095)}); !errors.Is(err, jq.ErrTooLarge) {
+	if _, err := style.Append(nil, m{"a": strings.Repeat("x", 4095)}); !errors.Is(err, jsonval.ErrTooLarge) {
 		t.Errorf("got error %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"unicode"
 
 	"github.com/switchboard-ivr/switchboard/internal/answer"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 var names = []string{"asterisk", "connect", "cxone", "freeswitch", "genesys", "gladly", "jambonz", "kamailio", "sobot", "talkdesk", "twilio"}
@@ -234,7 +234,7 @@ func check(t *testing.T, contract *answer.Contract, doc any) {
 		}
 		text, err := style.Append(nil, out)
 		if err != nil {
-			if !errors.Is(err, jq.ErrTooLarge) && !errors.Is(err, answer.ErrCollision) {
+			if !errors.Is(err, jsonval.ErrTooLarge) && !errors.Is(err, answer.ErrCollision) {
 				t.Errorf("%s: %v", s.Name, err)
 			}
 			if len(text) > 0 {
@@ -270,12 +270,12 @@ func FuzzSystems(f *testing.F) {
 	f.Add(`{"o":{"x":"1"},"l":[]}`, `{"o":{"y$":[null,true]},"l":[{"a\"":1.10}],"\u0085":"＄"}`)
 	f.Add(`{"a":null}`, `null`)
 	f.Fuzz(func(t *testing.T, defaults, doc string) {
-		d, err := jq.Decode([]byte(defaults), jq.Limits{Depth: 50})
+		d, err := jsonval.Decode([]byte(defaults), jsonval.Limits{Depth: 50})
 		object, ok := d.(m)
 		if err != nil || !ok {
 			return
 		}
-		v, err := jq.Decode([]byte(doc), jq.Limits{Depth: 50})
+		v, err := jsonval.Decode([]byte(doc), jsonval.Limits{Depth: 50})
 		if err != nil {
 			return
 		}

@@ -1,17 +1,20 @@
 package call
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // The kinds of bodies that are understood.
@@ -74,7 +77,7 @@ func readAll(r *http.Request, l Limits) ([]byte, error) {
 	if expected < 0 {
 		expected = limit
 	}
-	if err := l.reserve(jq.ForBody, int(expected)); err != nil {
+	if err := l.reserve(jsonval.ForBody, int(expected)); err != nil {
 		return nil, err
 	}
 	size := int64(512)
@@ -104,7 +107,7 @@ func readAll(r *http.Request, l Limits) ([]byte, error) {
 	if r.ContentLength >= 0 && int64(len(b)) != r.ContentLength {
 		return nil, refuse(http.StatusBadRequest, "body: not as long as Content-Length says")
 	}
-	l.Room.Return(jq.ForBody, expected-int64(len(b)))
+	l.Room.Return(jsonval.ForBody, expected-int64(len(b)))
 	return b, nil
 }
 
@@ -148,4 +151,65 @@ func AbortReads(ctx context.Context, w http.ResponseWriter) (stop func()) {
 			w.Header().Set("Connection", "close")
 		}
 	}
+}
+
+// decodeObject decodes a JSON body.
+func decodeObject(raw []byte, l Limits) (map[string]any, error) {
+	if !utf8.Valid(raw) { // the decoder would replace it silently
+		return nil, refuse(http.StatusBadRequest, "json: not UTF-8")
+	}
+	doc, err := jsonval.Decode(raw, jsonval.Limits{Bytes: len(raw), Depth: l.Depth, Room: l.Room, Purpose: jsonval.ForRequest})
+	switch {
+	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jsonval.ErrTooMuch):
+		return nil, refuseMemory(err)
+	case errors.Is(err, jsonval.ErrDeadline):
+		return nil, refuse(http.StatusServiceUnavailable, "json: took too long to read")
+	case errors.Is(err, jsonval.ErrTooLarge):
+		return nil, refuse(http.StatusBadRequest, "json: too deep, or a number is too long")
+	case err != nil:
+		return nil, refuse(http.StatusBadRequest, "json: not one JSON document")
+	}
+	object, ok := doc.(map[string]any)
+	if !ok {
+		return nil, refuse(http.StatusBadRequest, "json: not an object")
+	}
+	if len(object) > l.Params {
+		return nil, refuse(http.StatusBadRequest, "json: more than %d parameters", l.Params)
+	}
+	if bytes.Contains(raw, []byte(`\u0000`)) && hasNUL(object) {
+		return nil, refuse(http.StatusBadRequest, "json: a NUL byte")
+	}
+	return object, nil
+}
+
+func hasNUL(doc any) bool {
+	return jsonval.Any(doc, func(key string, v any) bool {
+		text, _ := v.(string)
+		return strings.IndexByte(key, 0) >= 0 || strings.IndexByte(text, 0) >= 0
+	})
+}
+
+// Given returns the members of an object that are not blank. What is
+// inside their values is left as it is.
+func Given(object map[string]any) map[string]any {
+	given := maps.Clone(object)
+	maps.DeleteFunc(given, func(_ string, v any) bool {
+		s, ok := v.(string)
+		return v == nil || ok && isBlank(s)
+	})
+	return given
+}
+
+// HasContent reports whether there is anything in a value that isn't null or
+// blank, at any depth.
+func HasContent(v any) bool {
+	return jsonval.Any(v, func(_ string, v any) bool {
+		switch v := v.(type) {
+		case nil, []any, map[string]any:
+			return false
+		case string:
+			return !isBlank(v)
+		}
+		return true
+	})
 }

@@ -2,10 +2,14 @@ package call
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Input is what a phone system sent, checked and decoded. All of it is valid
@@ -42,7 +46,7 @@ func ReadInput(r *http.Request, l Limits) (*Input, error) {
 	if len(r.URL.RawQuery) > l.Query {
 		return nil, refuse(http.StatusRequestURITooLong, "query: more than %d bytes", l.Query)
 	}
-	if err := l.reserve(jq.ForRequest, len(r.URL.RawQuery)); err != nil {
+	if err := l.reserve(jsonval.ForRequest, len(r.URL.RawQuery)); err != nil {
 		return nil, err
 	}
 	query, err := parsePairs("query", r.URL.RawQuery, l)
@@ -79,8 +83,7 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 	if err != nil {
 		return err
 	}
-	switch kind.media {
-	case mediaJSON:
+	if kind.media == mediaJSON {
 		doc, err := decodeObject(raw, l)
 		if err != nil {
 			return err
@@ -88,29 +91,22 @@ func (in *Input) readBody(r *http.Request, l Limits) error {
 		in.Body = doc
 		in.merge(Given(doc))
 		return nil
-	case mediaMultipart:
-		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
-			return err
-		}
-		form, err := parseMultipart(raw, kind.boundary, l)
-		if err != nil {
-			return err
-		}
-		in.Form = form.values
-		in.merge(form.given())
-		return nil
-	default:
-		if err := l.reserve(jq.ForRequest, 2*len(raw)); err != nil {
-			return err
-		}
-		form, err := parseForm(raw, l)
-		if err != nil {
-			return err
-		}
-		in.Form = form.values
-		in.merge(form.given())
-		return nil
 	}
+	if err := l.reserve(jsonval.ForRequest, 2*len(raw)); err != nil {
+		return err
+	}
+	var form pairs
+	if kind.media == mediaMultipart {
+		form, err = parseMultipart(raw, kind.boundary, l)
+	} else {
+		form, err = parseForm(raw, l)
+	}
+	if err != nil {
+		return err
+	}
+	in.Form = form.values
+	in.merge(form.given())
+	return nil
 }
 
 // merge puts later parameters over the ones there are.
@@ -123,4 +119,117 @@ func (in *Input) merge(later map[string]any) {
 		in.Params = maps.Clone(in.Params)
 		maps.Copy(in.Params, later)
 	}
+}
+
+// Limits bound what a phone system may send. Zero fields take the defaults,
+// which no phone system comes near.
+type Limits struct {
+	Query  int   // bytes of the query string; default 64 KiB
+	Body   int64 // bytes of the body; default 1 MiB
+	Params int   // parameters of query, form and JSON body, each; default 1000
+	Depth  int   // of a JSON body; default 100
+
+	// Room is what the memory of large bodies is reserved in. Default: none.
+	Room *jsonval.Room
+}
+
+func (l Limits) orDefaults() Limits {
+	return Limits{
+		Query:  cmp.Or(l.Query, 64<<10),
+		Body:   cmp.Or(l.Body, 1<<20),
+		Params: cmp.Or(l.Params, 1000),
+		Depth:  cmp.Or(l.Depth, 100),
+		Room:   l.Room,
+	}
+}
+
+// InputError is a request that is refused before anything is done for it; its
+// outcome is [BadRequest].
+type InputError struct {
+	// Status is what the phone system gets: 400, 408, 413, 414, 415, 431 or 503.
+	Status int
+	// Message is one line that says what is wrong. It holds nothing of what
+	// was sent.
+	Message string
+}
+
+func (e *InputError) Error() string { return e.Message }
+
+func refuse(status int, format string, args ...any) *InputError {
+	return &InputError{Status: status, Message: fmt.Sprintf(format, args...)}
+}
+
+// reserve reserves memory for what was sent.
+func (l Limits) reserve(purpose jsonval.Purpose, n int) error {
+	return refuseMemory(l.Room.Reserve(purpose, int64(n)))
+}
+
+func refuseMemory(err error) error {
+	switch {
+	case errors.Is(err, jsonval.ErrNoRoom):
+		return refuse(http.StatusServiceUnavailable, "too many large requests at once")
+	case errors.Is(err, jsonval.ErrTooMuch):
+		return refuse(http.StatusRequestEntityTooLarge, "body: takes too much memory")
+	default:
+		return err
+	}
+}
+
+// Request is the $request of jq programs:
+//
+//	{
+//		"method":  "POST",
+//		"path":    "/ivr/order",              decoded
+//		"query":   {"tel": "138…"},           as sent, {} without one
+//		"form":    {"tag": ["a", "b"]},       as sent, {} without one
+//		"body":    {"tel": "138…"},           a JSON body, null without one
+//		"headers": {"user-agent": "…"},       names in lower case, with host
+//		"ip":      "192.0.2.1"
+//	}
+//
+// A header that comes more than once is an array. NUL and bytes that are not
+// UTF-8 become U+FFFD in headers, where old clients still send Latin-1. The
+// result shares parts with in and is read-only.
+func (in *Input) Request(r *http.Request, ip string) map[string]any {
+	return map[string]any{
+		"method":  r.Method,
+		"path":    r.URL.Path,
+		"query":   orEmpty(in.Query),
+		"form":    orEmpty(in.Form),
+		"body":    in.Body,
+		"headers": headers(r),
+		"ip":      ip,
+	}
+}
+
+func orEmpty(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+func headers(r *http.Request) map[string]any {
+	m := make(map[string]any, len(r.Header)+1)
+	m["host"] = text(r.Host)
+	for name, values := range r.Header {
+		name = strings.ToLower(text(name))
+		switch len(values) {
+		case 0:
+		case 1:
+			m[name] = text(values[0])
+		default:
+			list := make([]any, len(values))
+			for i, v := range values {
+				list[i] = text(v)
+			}
+			m[name] = list
+		}
+	}
+	return m
+}
+
+func text(s string) string {
+	const replacement = "\uFFFD"
+	return strings.ReplaceAll(strings.ToValidUTF8(s, replacement), "\x00", replacement)
 }

@@ -102,38 +102,39 @@ func documents(head []byte) string {
 // byType names a media type; "" for one that says nothing.
 func byType(mediaType string) string {
 	kind, subtype, _ := strings.Cut(mediaType, "/")
-	switch kind {
-	case "image":
-		return "an image"
-	case "audio", "video":
-		return kind
-	case "font":
-		return "a font"
-	case "multipart":
-		return "a multipart body"
+	name, ok := kinds[kind]
+	if !ok {
+		name, ok = subtypes[subtype]
 	}
-	switch subtype {
-	case "html", "xhtml+xml":
-		return "HTML"
-	case "xml":
-		return "XML"
-	case "x-www-form-urlencoded":
-		return "a form"
-	case "x-ndjson", "ndjson", "jsonl", "x-jsonl", "jsonlines", "x-jsonlines", "json-seq", "stream+json":
-		return "JSON Lines"
-	case "event-stream":
-		return "a stream of events"
-	case "javascript", "x-javascript":
-		return "JavaScript"
-	case "csv":
-		return "CSV"
-	case "pdf":
-		return "a PDF"
-	case "zip", "x-gzip", "gzip", "x-rar-compressed", "wasm", "vnd.ms-fontobject":
-		return "binary data"
-	}
-	if strings.HasSuffix(subtype, "+xml") {
+	if !ok && strings.HasSuffix(subtype, "+xml") {
 		return "XML"
 	}
-	return ""
+	return name
+}
+
+var kinds = map[string]string{
+	"image": "an image", "audio": "audio", "video": "video", "font": "a font", "multipart": "a multipart body",
+}
+
+var subtypes = named(map[string]string{
+	"HTML":               "html xhtml+xml",
+	"XML":                "xml",
+	"a form":             "x-www-form-urlencoded",
+	"JSON Lines":         "x-ndjson ndjson jsonl x-jsonl jsonlines x-jsonlines json-seq stream+json",
+	"a stream of events": "event-stream",
+	"JavaScript":         "javascript x-javascript",
+	"CSV":                "csv",
+	"a PDF":              "pdf",
+	"binary data":        "zip x-gzip gzip x-rar-compressed wasm vnd.ms-fontobject",
+})
+
+// named turns names with their subtypes around.
+func named(types map[string]string) map[string]string {
+	names := map[string]string{}
+	for name, list := range types {
+		for subtype := range strings.FieldsSeq(list) {
+			names[subtype] = name
+		}
+	}
+	return names
 }

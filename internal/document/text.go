@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -133,15 +134,9 @@ func charset(contentType string) string {
 // isUTF8 reports whether a charset's name stands for UTF-8. ASCII is a part of
 // it, and utf8mb4 is what MySQL calls it.
 func isUTF8(name string) bool {
-	switch len(name) {
-	case 0:
-		return true
-	case len("utf-8"), len("utf8"), len("us-ascii"), len("utf8mb4"):
-		return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "utf8") ||
-			strings.EqualFold(name, "us-ascii") || strings.EqualFold(name, "ascii") || strings.EqualFold(name, "utf8mb4")
-	default:
-		return false
-	}
+	return slices.ContainsFunc([]string{"", "utf-8", "utf8", "us-ascii", "ascii", "utf8mb4"}, func(of string) bool {
+		return strings.EqualFold(name, of)
+	})
 }
 
 // find returns the charset of a name, or nil.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // An answer of about a KiB, as customer systems give them.
@@ -32,7 +34,7 @@ var benchmarks = []struct{ name, src string }{
 
 // BenchmarkRun compares a guarded run with gojq's own, under a timer.
 func BenchmarkRun(b *testing.B) {
-	in, err := Decode(answer, Limits{})
+	in, err := jsonval.Decode(answer, jsonval.Limits{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(len(answer)))
 		for b.Loop() {
-			if _, err := Decode(answer, Limits{}); err != nil {
+			if _, err := jsonval.Decode(answer, jsonval.Limits{}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -105,7 +107,7 @@ func BenchmarkDecode(b *testing.B) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	v, err := Decode(answer, Limits{})
+	v, err := jsonval.Decode(answer, jsonval.Limits{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -114,7 +116,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.SetBytes(int64(len(answer)))
 		buffer := make([]byte, 0, 4096)
 		for b.Loop() {
-			if _, err := Encode(buffer, v, Limits{}); err != nil {
+			if _, err := jsonval.Encode(buffer, v, jsonval.Limits{}); err != nil {
 				b.Fatal(err)
 			}
 		}

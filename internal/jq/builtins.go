@@ -78,22 +78,21 @@ var builtins = func() map[string]builtin {
 	add(posted, kString, "implode/0 ascii_downcase/0 ascii_upcase/0")
 
 	add(natively, kString, `md5/0 sha1/0 sha256/0 sha512/0 hmac/2 hmac/3 hmac/4 digest/2 sign/3 jwt/2 jwt/3 hex/0 unhex/0 base64url/0 urlencode/0 uuid/0 mask/0
-		date/2 tostring/0 tojson/0 join/1`)
+		date/2 tostring/0 tojson/0`)
 	add(natively, kString|kNull, "e164/1")
 	add(natively, kObject, "flat/0")
-	add(natively, kAny, "fromjson/0 setpath/2 delpaths/1 min/0 max/0")
-	add(natively, kArray, "sort/0 unique/0 split/1 explode/0")
+	add(natively, kAny, "fromjson/0 setpath/2 delpaths/1")
 	add(natively, kArray|kNull, "indices/1")
 	add(natively, kNumber|kNull, "index/1 rindex/1")
 	add(natively, kNumber, "bsearch/1")
 	add(natively, kBool, "contains/1 inside/1 blank/0")
 
-	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min_by/1 max_by/1 JOIN/4`)
-	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort_by/1 group_by/1 unique_by/1
+	add(defined, kAny, `add/0 add/1 map_values/1 walk/1 del/1 pick/1 fromstream/1 min/0 max/0 min_by/1 max_by/1 JOIN/4`)
+	add(defined, kArray, `map/1 flatten/0 flatten/1 transpose/0 combinations/0 combinations/1 sort/0 sort_by/1 group_by/1 unique/0 unique_by/1 split/1 explode/0
 		JOIN/2 JOIN/3`)
 	add(defined, kBool, "any/1 all/1 IN/1 IN/2")
 	add(defined, kNumber, "tonumber/0")
-	add(defined, kString, "strftime/1 strflocaltime/1")
+	add(defined, kString, "join/1 strftime/1 strflocaltime/1")
 	add(defined, kObject, "INDEX/1 INDEX/2")
 
 	add(specially, kAny, "getpath/1")
@@ -112,6 +111,7 @@ var builtins = func() map[string]builtin {
 type native struct {
 	args, most int // arities; most is args when it is less
 	call       func(r *run, v any, args []any) any
+	valid      []func(string) fault // of arguments that are strings, for literals
 }
 
 // natives holds them by name. A program can call those that builtins names; the
@@ -125,45 +125,41 @@ func init() {
 		"sum": {call: sum}, "row": {call: row}, "grid": {call: grid}, "digits": {call: digits}, "layout": {call: layout},
 		"tree": {call: checked},
 
-		"equal":    {args: 2, call: func(r *run, _ any, a []any) any { return r.equal(a[0], a[1], 0) }},
-		"unequal":  {args: 2, call: func(r *run, _ any, a []any) any { return !r.equal(a[0], a[1], 0) }},
+		"equal":    comparison(func(c int) bool { return c == 0 }),
+		"unequal":  comparison(func(c int) bool { return c != 0 }),
 		"less":     comparison(func(c int) bool { return c < 0 }),
 		"greater":  comparison(func(c int) bool { return c > 0 }),
 		"atmost":   comparison(func(c int) bool { return c <= 0 }),
 		"atleast":  comparison(func(c int) bool { return c >= 0 }),
 		"order":    {args: 1, call: order},
 		"groups":   {args: 1, call: groups},
-		"uniques":  {args: 1, call: uniques},
 		"least":    {args: 1, call: extreme(1)},
 		"greatest": {args: 1, call: extreme(-1)},
-		"sort":     itself(order),
-		"unique":   itself(uniques),
-		"min":      itself(extreme(1)),
-		"max":      itself(extreme(-1)),
 		"bsearch":  {args: 1, call: bsearch},
 		"contains": {args: 1, call: contains},
 		"inside":   {args: 1, call: inside},
 
 		"concat": {args: 1, most: maxParts, call: concat}, "plain": {call: plain}, "key": {call: key},
 		"tostring": {call: tostring}, "tojson": {call: tojson}, "fromjson": {call: fromjson},
-		"split": {args: 1, call: split}, "join": {args: 1, call: join}, "explode": {call: explode},
+		"joined": {args: 1, call: joined}, "chars": {call: chars},
 		"indices": {args: 1, call: indices}, "index": {args: 1, call: index}, "rindex": {args: 1, call: rindex},
-		"pairs": {call: pairs},
 
 		"edit": {call: edit}, "get": {args: 1, call: get}, "put": {args: 2, call: put},
 		"drop": {args: 1, call: drop}, "done": {call: done},
 		"setpath": {args: 2, call: setpath}, "delpaths": {args: 1, call: delpaths},
 
-		"test": {args: 1, call: test}, "match": {args: 1, call: match}, "capture": {args: 1, call: capture},
-		"scan": {args: 1, call: scan}, "splits": {args: 1, call: splits}, "sub": {args: 1, call: sub},
+		"test": {args: 1, call: test}, "match": onMatches(false, match), "capture": onMatches(false, capture),
+		"scan": onMatches(true, scan), "splits": onMatches(true, splits), "sub": onMatches(false, sub),
 		"splice": {args: 2, call: splice},
 
 		"md5": digestOf("md5"), "sha1": digestOf("sha1"), "sha256": digestOf("sha256"), "sha512": digestOf("sha512"),
-		"digest": {args: 2, call: digest}, "hmac": {args: 2, most: 4, call: mac},
-		"sign": {args: 3, call: signature}, "jwt": {args: 2, most: 3, call: jwt},
-		"hex": onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
+		"digest": onTexts("digest needs a string, and strings for its algorithm and encoding", 2, 2, digest, digestHash, encoding),
+		"hmac":   onTexts("hmac needs a string, and a string for its key", 2, 4, mac, macHash, nil, keyEncoding, encoding),
+		"sign":   onTexts("sign needs a string, and strings for its algorithm, key and encoding", 3, 3, signature, signing, nil, encoding),
+		"jwt":    {args: 2, most: 3, call: jwt, valid: []func(string) fault{tokenSigning}},
+		"hex":    onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
 		"urlencode": {call: urlencode}, "uuid": {call: uuid}, "mask": {call: mask}, "flat": {call: flat},
-		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date},
+		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date, valid: []func(string) fault{nil, zone}},
 	}
 }
 

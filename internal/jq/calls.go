@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
-
-	"github.com/switchboard-ivr/switchboard/internal/sign"
 )
 
 // call resolves the call, or the variable, that t is.
@@ -70,46 +68,12 @@ func (w *rewriter) callInPrelude(t *gojq.Term) {
 
 // literalArgs finds mistakes in arguments that are literals.
 func (w *rewriter) literalArgs(f *gojq.Func) {
-	text := func(i int) string { s, _ := literalString(f.Args[i]); return s }
-	switch f.Name {
-	case "hmac":
-		if s := text(0); s != "" && hashes[s] == nil {
-			w.mistake(f.Name, string(errAlgorithm), "")
-		}
-		if len(f.Args) > 2 {
-			if s := text(2); s != "" && s != "text" && s != "hex" && s != "base64" {
-				w.mistake(f.Name, string(errKeyText), "")
+	for i, arg := range f.Args {
+		if s, ok := literalString(arg); ok && s != "" {
+			if err := check(natives[f.Name].valid, i, s); err != "" {
+				w.mistake(f.Name, string(err), "")
 			}
 		}
-		if len(f.Args) > 3 {
-			w.encoding(f, text(3))
-		}
-	case "digest":
-		if s := text(0); s != "" && hashes[s] == nil {
-			w.mistake(f.Name, string(errHash), "")
-		}
-		w.encoding(f, text(1))
-	case "sign":
-		if s := text(0); s != "" && (!sign.Known(s) || sign.Secret(s)) {
-			w.mistake(f.Name, string(errSigning), "")
-		}
-		w.encoding(f, text(2))
-	case "jwt":
-		if s := text(0); s != "" && !sign.Known(s) {
-			w.mistake(f.Name, string(errToken), "")
-		}
-	case "date":
-		if s := text(1); s != "" {
-			if _, err := location(s); err != nil {
-				w.mistake(f.Name, string(errZone), "")
-			}
-		}
-	}
-}
-
-func (w *rewriter) encoding(f *gojq.Func, s string) {
-	if s != "" && encodings[s] == nil {
-		w.mistake(f.Name, string(errEncoding), "")
 	}
 }
 

@@ -2,9 +2,7 @@ package jq
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
-	"math/big"
 	"slices"
 	"strings"
 
@@ -17,9 +15,7 @@ import (
 // compare is gojq.Compare.
 func (r *run) compare(a, b any, depth int) int {
 	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(depth, maxDepth)
 	switch a := a.(type) {
 	case string:
 		if b, ok := b.(string); ok {
@@ -57,44 +53,6 @@ func (r *run) keys(m map[string]any) []string {
 	return slices.Sorted(maps.Keys(m))
 }
 
-// equal is compare(a, b) == 0, without sorting keys.
-func (r *run) equal(a, b any, depth int) bool {
-	x, ok := a.(map[string]any)
-	if !ok {
-		if x, ok := a.([]any); ok {
-			y, ok := b.([]any)
-			if !ok || len(x) != len(y) {
-				return false
-			}
-			r.step(1)
-			if depth > maxDepth {
-				panic(abort{ErrTooLarge})
-			}
-			for i := range x {
-				if !r.equal(x[i], y[i], depth+1) {
-					return false
-				}
-			}
-			return true
-		}
-		return r.compare(a, b, depth) == 0
-	}
-	y, ok := b.(map[string]any)
-	if !ok || len(x) != len(y) {
-		return false
-	}
-	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
-	for k, v := range x {
-		if w, ok := y[k]; !ok || !r.equal(v, w, depth+1) {
-			return false
-		}
-	}
-	return true
-}
-
 // comparison makes the function for an operator.
 func comparison(holds func(c int) bool) native {
 	return native{args: 2, call: func(r *run, _ any, args []any) any {
@@ -123,26 +81,10 @@ func (r *run) ordered(v, by any) ([]item, any) {
 		if single { // sort_by and the like give [key]
 			k = k.([]any)[0]
 		}
-		items[i] = item{v, number(k)}
+		items[i] = item{v, sortKey(k)}
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return r.compare(a.key, b.key, 0) })
 	return items, nil
-}
-
-// number reads a number once, instead of at each comparison.
-func number(v any) any {
-	n, ok := v.(json.Number)
-	if !ok {
-		return v
-	}
-	if i, err := n.Int64(); err == nil {
-		return int(i)
-	}
-	if !strings.ContainsAny(string(n), ".eE") {
-		return v
-	}
-	f, _ := n.Float64()
-	return f
 }
 
 func order(r *run, v any, args []any) any {
@@ -164,7 +106,7 @@ func groups(r *run, v any, args []any) any {
 	}
 	out := []any{}
 	for start, i := 0, 1; i <= len(items); i++ {
-		if i < len(items) && r.equal(items[start].key, items[i].key, 0) {
+		if i < len(items) && r.compare(items[start].key, items[i].key, 0) == 0 {
 			continue
 		}
 		group := make([]any, 0, i-start)
@@ -172,21 +114,6 @@ func groups(r *run, v any, args []any) any {
 			group = append(group, it.value)
 		}
 		out, start = append(out, group), i
-	}
-	return out
-}
-
-func uniques(r *run, v any, args []any) any {
-	items, err := r.ordered(v, args[0])
-	if err != nil {
-		return err
-	}
-	out := []any{}
-	var last any
-	for i, it := range items {
-		if i == 0 || !r.equal(last, it.key, 0) {
-			out, last = append(out, it.value), it.key
-		}
 	}
 	return out
 }
@@ -213,11 +140,6 @@ func extreme(sign int) func(*run, any, []any) any {
 	}
 }
 
-// itself makes a function of its own input's elements of one that takes keys.
-func itself(f func(*run, any, []any) any) native {
-	return native{call: func(r *run, v any, _ []any) any { return f(r, v, []any{v}) }}
-}
-
 func bsearch(r *run, v any, args []any) any {
 	list, ok := v.([]any)
 	if !ok {
@@ -230,12 +152,10 @@ func bsearch(r *run, v any, args []any) any {
 	return -i - 1
 }
 
-// contains tells whether b is in a; ok is false when they cannot be compared.
+// contains reports whether b is in a; ok is false when they cannot be compared.
 func (r *run) contains(a, b any, depth int) (in, ok bool) {
 	r.step(1)
-	if depth > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(depth, maxDepth)
 	switch a := a.(type) {
 	case string:
 		if b, ok := b.(string); ok {
@@ -265,15 +185,12 @@ func (r *run) contains(a, b any, depth int) (in, ok bool) {
 			}
 			return true, true
 		}
-	case int, float64, *big.Int, json.Number:
-		switch b.(type) {
-		case int, float64, *big.Int, json.Number:
+	case nil, bool:
+		return a == b, a == b
+	default:
+		if _, ok := gojq.ToFloat64(b); ok {
 			return gojq.Compare(a, b) == 0, true
 		}
-	case nil:
-		return b == nil, b == nil
-	case bool:
-		return a == b, a == b
 	}
 	return false, false
 }

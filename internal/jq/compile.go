@@ -1,11 +1,14 @@
 package jq
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // maxSource is how long a program and its definitions can be, in bytes each.
@@ -35,16 +38,21 @@ func Compile(src string, s Spec) (p *Program, err error) {
 	// What only looks at a program has it as it is written; by now it is known
 	// not to be nested too deeply.
 	written := w.parse(src)
-	yields := inference{own: ownNames(defs)}.query(written, kAny)
-	if s.Want != Predicate && !yields.canBe(s.Want) {
-		w.mistake("", mismatch(yields, s.Want), hintForKind(src))
+	var define []*gojq.FuncDef
+	if len(defs) > 0 {
+		define = w.parse(s.Define).FuncDefs
 	}
-	reads := new(Projection)
+	yields, piped := analyze(written, define)
+	if s.Want != Predicate && !yields.kinds.canBe(s.Want) {
+		w.mistake("", mismatch(yields.kinds, s.Want), hintForKind(src))
+	}
+	reads := new(jsonval.Part)
 	reader{defined: len(defs) > 0}.query(written, reads, s.Want.need())
 
-	p = &Program{src: src, want: s.Want, warning: suspicion(src, s.Want, written, yields), written: written, uses: map[string]bool{}, reads: reads, direct: director{s.Vars, len(defs) > 0}.query(written), patterns: *w.patterns}
-	if len(defs) > 0 {
-		p.define = w.parse(s.Define).FuncDefs
+	p = &Program{
+		src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade),
+		yields: yields, piped: piped, reads: reads, warning: suspicion(src, s.Want, written, yields.kinds),
+		direct: newDirect(written, s.Vars, len(defs) > 0), uses: map[string]bool{}, patterns: *w.patterns,
 	}
 	used := map[*unit]bool{}
 	p.reach(main, used)

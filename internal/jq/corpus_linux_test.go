@@ -14,10 +14,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// Programs that take gojq alone seconds, gigabytes or the process. They run in a
-// child, so that a process that dies is a failure of one case.
+// Programs that take gojq seconds, gigabytes or the process. They run in a child, so that a
+// process that dies is a failure of one case.
 var corpus = []struct {
 	program string
 	input   string // a Go-side input by name, see corpusInputs
@@ -231,7 +233,7 @@ func runCorpus(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.program, err)
 		}
-		in, err := Decode(corpusInputs(c.input), Limits{})
+		in, err := jsonval.Decode(corpusInputs(c.input), jsonval.Limits{})
 		if err != nil {
 			t.Fatalf("%s: %v", c.input, err)
 		}
@@ -257,9 +259,11 @@ func runCorpus(t *testing.T) {
 	}
 }
 
-// within tells whether a case kept to its time and memory.
+// within reports whether a case kept to its time and memory. Most take less than a
+// tenth of it; but the interpreter's own stack grows for as long as a run may take, by
+// some 300 MiB under `def f: 1+f; f` on a fast machine.
 func (l corpusLine) within() bool {
-	return l.MS <= (Deadline+time.Second*slowdown).Milliseconds() && l.MiB <= 256*slowdown
+	return l.MS <= (Deadline+time.Second*slowdown).Milliseconds() && l.MiB <= 512*slowdown
 }
 
 func say(l corpusLine) {

@@ -26,14 +26,71 @@ var encodings = map[string]func([]byte) string{
 	"hex": hex.EncodeToString, "base64": base64.StdEncoding.EncodeToString, "base64url": base64.RawURLEncoding.EncodeToString,
 }
 
-const (
-	errHash      = fault(`digests are "md5", "sha1", "sha256", "sha384" and "sha512"`)
-	errAlgorithm = fault(`hmac knows "md5", "sha1", "sha256", "sha384" and "sha512"`)
-	errKeyText   = fault(`hmac's key is in "text", "hex" or "base64"`)
-	errEncoding  = fault(`bytes are written in "hex", "base64" or "base64url"`)
-	errSigning   = fault(`sign knows RS, PS and ES with 256, 384 or 512, and EdDSA; for a shared secret there is hmac`)
-	errToken     = fault(`jwt knows HS, RS, PS and ES with 256, 384 or 512, and EdDSA`)
+// keyEncodings are how hmac's key is read: a jq string can't hold any bytes.
+var keyEncodings = map[string]func(string) ([]byte, error){
+	"text": func(s string) ([]byte, error) { return []byte(s), nil }, "hex": hex.DecodeString, "base64": unbase64,
+}
+
+// What the arguments of these functions may be.
+var (
+	digestHash  = oneOf(hashes, `digests are "md5", "sha1", "sha256", "sha384" and "sha512"`)
+	macHash     = oneOf(hashes, `hmac knows "md5", "sha1", "sha256", "sha384" and "sha512"`)
+	keyEncoding = oneOf(keyEncodings, `hmac's key is in "text", "hex" or "base64"`)
+	encoding    = oneOf(encodings, `bytes are written in "hex", "base64" or "base64url"`)
 )
+
+func oneOf[V any](known map[string]V, complaint fault) func(string) fault {
+	return func(s string) fault {
+		if _, ok := known[s]; ok {
+			return ""
+		}
+		return complaint
+	}
+}
+
+func signing(algorithm string) fault {
+	if !sign.Known(algorithm) || sign.Secret(algorithm) {
+		return `sign knows RS, PS and ES with 256, 384 or 512, and EdDSA; for a shared secret there is hmac`
+	}
+	return ""
+}
+
+func tokenSigning(algorithm string) fault {
+	if !sign.Known(algorithm) {
+		return `jwt knows HS, RS, PS and ES with 256, 384 or 512, and EdDSA`
+	}
+	return ""
+}
+
+// onTexts makes a function of a string, with strings as arguments.
+func onTexts(complaint fault, args, most int, f func(r *run, s string, args []string) any, valid ...func(string) fault) native {
+	return native{args: args, most: most, valid: valid, call: func(r *run, v any, args []any) any {
+		s, ok := v.(string)
+		texts := make([]string, len(args))
+		for i, arg := range args {
+			text, isText := arg.(string)
+			texts[i], ok = text, ok && isText
+		}
+		if !ok {
+			return complaint
+		}
+		for i, text := range texts {
+			if err := check(valid, i, text); err != "" {
+				return err
+			}
+		}
+		r.step(len(s) >> 8)
+		return f(r, s, texts)
+	}}
+}
+
+// check checks an argument by its index.
+func check(valid []func(string) fault, i int, s string) fault {
+	if i >= len(valid) || valid[i] == nil {
+		return ""
+	}
+	return valid[i](s)
+}
 
 // digestOf is md5, sha1, sha256 or sha512: of the string's bytes, in lower hex.
 func digestOf(name string) native {
@@ -47,61 +104,23 @@ func hashed(name, s string) []byte {
 }
 
 // digest is digest(algorithm; encoding), of the string's bytes.
-func digest(r *run, v any, args []any) any {
-	s, ok := v.(string)
-	name, ok2 := args[0].(string)
-	encoding, ok3 := args[1].(string)
-	switch {
-	case !ok || !ok2 || !ok3:
-		return fault("digest needs a string, and strings for its algorithm and encoding")
-	case hashes[name] == nil:
-		return errHash
-	case encodings[encoding] == nil:
-		return errEncoding
-	}
-	r.step(len(s) >> 8)
-	return encodings[encoding](hashed(name, s))
-}
+func digest(_ *run, s string, args []string) any { return encodings[args[1]](hashed(args[0], s)) }
 
 // mac is hmac(algorithm; key), hmac(algorithm; key; key encoding) and
 // hmac(algorithm; key; key encoding; encoding): of the string's bytes, in lower
-// hex unless the last one says otherwise. A key can be in "hex" or "base64",
-// because a jq string can't hold any bytes.
-func mac(r *run, v any, args []any) any {
-	s, ok := v.(string)
-	algorithm, ok2 := args[0].(string)
-	key, ok3 := args[1].(string)
-	if !ok || !ok2 || !ok3 {
-		return fault("hmac needs a string, and a string for its key")
-	}
-	newHash, ok := hashes[algorithm]
-	if !ok {
-		return errAlgorithm
-	}
-	secret, write := []byte(key), encodings["hex"]
+// hex unless the last one says otherwise.
+func mac(_ *run, s string, args []string) any {
+	secret, write := []byte(args[1]), encodings["hex"]
 	if len(args) > 2 {
 		var err error
-		switch args[2] {
-		case "text":
-		case "hex":
-			secret, err = hex.DecodeString(key)
-		case "base64":
-			secret, err = unbase64(key)
-		default:
-			return errKeyText
-		}
-		if err != nil {
+		if secret, err = keyEncodings[args[2]](args[1]); err != nil {
 			return fault("hmac's key is not in the encoding that it names")
 		}
 	}
 	if len(args) > 3 {
-		name, _ := args[3].(string)
-		if write, ok = encodings[name]; !ok {
-			return errEncoding
-		}
+		write = encodings[args[3]]
 	}
-	r.step(len(s) >> 8)
-	h := hmac.New(newHash, secret)
+	h := hmac.New(hashes[args[0]], secret)
 	h.Write([]byte(s))
 	return write(h.Sum(nil))
 }
@@ -113,24 +132,12 @@ func unbase64(s string) ([]byte, error) {
 }
 
 // signature is sign(algorithm; key; encoding), of the string's bytes.
-func signature(r *run, v any, args []any) any {
-	s, ok := v.(string)
-	algorithm, ok2 := args[0].(string)
-	key, ok3 := args[1].(string)
-	encoding, ok4 := args[2].(string)
-	switch {
-	case !ok || !ok2 || !ok3 || !ok4:
-		return fault("sign needs a string, and strings for its algorithm, key and encoding")
-	case !sign.Known(algorithm) || sign.Secret(algorithm):
-		return errSigning
-	case encodings[encoding] == nil:
-		return errEncoding
-	}
-	signed, err := signText(r, algorithm, key, s)
+func signature(r *run, s string, args []string) any {
+	signed, err := signText(r, args[0], args[1], s)
 	if err != nil {
 		return fault("sign: " + err.Error())
 	}
-	return encodings[encoding](signed)
+	return encodings[args[2]](signed)
 }
 
 // signText takes up to some milliseconds, with a large RSA key.
@@ -155,17 +162,14 @@ func jwt(r *run, v any, args []any) any {
 		maps.Copy(header, more)
 		maps.DeleteFunc(header, func(_ string, v any) bool { return v == nil })
 	}
-	switch {
-	case !ok || !ok2 || !ok3:
+	if !ok || !ok2 || !ok3 {
 		return fault("jwt needs an object of claims, and strings for its algorithm and key")
-	case !sign.Known(algorithm):
-		return errToken
+	}
+	if err := tokenSigning(algorithm); err != "" {
+		return err
 	}
 	header["alg"] = algorithm
-	part := func(v any) string {
-		text, _ := tojson(r, v, nil).(string)
-		return base64.RawURLEncoding.EncodeToString([]byte(text))
-	}
+	part := func(v any) string { return base64.RawURLEncoding.EncodeToString([]byte(r.json(v))) }
 	token := part(header) + "." + part(claims)
 	signed, err := signText(r, algorithm, key, token)
 	if err != nil {

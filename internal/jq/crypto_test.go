@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	josejwt "github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Robot hooks and many clouds want the raw bytes in base64, which jq's own
@@ -224,7 +226,7 @@ func TestBlankOfAPart(t *testing.T) {
 		{`(.data | blank | not) and .data.name == null`, `{"data":{"x":1}}`, true},
 	} {
 		p := compile(t, tt.src, Spec{Want: Predicate})
-		doc, err := DecodePart([]byte(tt.doc), Limits{}, Project(p))
+		doc, err := jsonval.DecodePart([]byte(tt.doc), jsonval.Limits{}, Project(p))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,19 +8,17 @@ import (
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// Why a run or a document failed; tell them apart with errors.Is. No error of
-// this package holds a value from data.
+// Why a run failed; tell them apart with errors.Is. No error of this package holds a
+// value from data.
 var (
 	// ErrDeadline: the run took longer than Deadline, or its context ended.
-	ErrDeadline = errors.New("jq: took too long")
-	// ErrTooLarge: a document, a value on the way or the result is over a limit.
-	ErrTooLarge = errors.New("jq: too large")
-	// ErrTooMuch: a document takes more memory than any may. It is an ErrTooLarge.
-	ErrTooMuch = fmt.Errorf("%w: it takes too much memory once it is decoded", ErrTooLarge)
-	// ErrNoRoom: the context ended before there was memory for a document.
-	ErrNoRoom = errors.New("jq: no memory was free in time")
+	ErrDeadline = fmt.Errorf("jq: %w", jsonval.ErrDeadline)
+	// ErrTooLarge: a value on the way or the result is over a limit.
+	ErrTooLarge = fmt.Errorf("jq: %w", jsonval.ErrTooLarge)
 	// ErrKind: the result is of another kind than Spec.Want. The error names
 	// both: "gives a string, an object is needed".
 	ErrKind = errors.New("jq: result of another kind than needed")
@@ -28,10 +26,6 @@ var (
 	ErrResults = errors.New("jq: not exactly one result")
 	// ErrFailed: the program stopped with an error, halted or panicked.
 	ErrFailed = errors.New("jq: program failed")
-	// ErrSyntax: the document is not JSON, or more than one document.
-	ErrSyntax = errors.New("jq: not one JSON document")
-	// ErrEmpty: the document is blank.
-	ErrEmpty = errors.New("jq: empty document")
 )
 
 // A SyntaxError is everything that can be wrong with a program's text.
@@ -39,7 +33,7 @@ type SyntaxError struct {
 	// Line and Column count from 1 within the program, or within Spec.Define
 	// when InDefine is set. Columns are characters.
 	Line, Column int
-	// InDefine tells that the error is in Spec.Define.
+	// InDefine reports that the error is in Spec.Define.
 	InDefine bool
 	// Reason is what is wrong, Hint what to do about it; Hint may be empty.
 	Reason, Hint string

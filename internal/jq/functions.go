@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,22 +18,15 @@ import (
 
 	"github.com/itchyny/gojq"
 
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 )
 
 // The functions that jq does not have and every program can call.
 
-// onText is a function of a string.
+// onText makes a function of a string.
 func onText(name string, f func(string) any) native {
-	complaint := fault(name + " needs a string")
-	return native{call: func(r *run, v any, _ []any) any {
-		s, ok := v.(string)
-		if !ok {
-			return complaint
-		}
-		r.step(len(s) >> 8)
-		return post(r, f(s), nil)
-	}}
+	return onTexts(fault(name+" needs a string"), 0, 0, func(r *run, s string, _ []string) any { return post(r, f(s), nil) })
 }
 
 func hexText(s string) any { return hex.EncodeToString([]byte(s)) }
@@ -52,23 +46,13 @@ func unhex(s string) any {
 // urlencode is application/x-www-form-urlencoded (WHATWG URL, 5.2): a blank
 // becomes +, and all but letters, digits and *-._ is percent-encoded.
 func urlencode(r *run, v any, _ []any) any {
-	const digits = "0123456789ABCDEF"
 	s := r.text(v)
 	r.step(len(s) >> 8)
-	b := make([]byte, 0, len(s)+len(s)/2)
-	for _, c := range []byte(s) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '*', c == '-', c == '.', c == '_':
-			b = append(b, c)
-		case c == ' ':
-			b = append(b, '+')
-		default:
-			b = append(b, '%', digits[c>>4], digits[c&15])
-		}
-	}
-	return post(r, string(b), nil)
+	return post(r, formStyle.Replace(url.QueryEscape(s)), nil)
 }
+
+// formStyle is what forms have otherwise than net/url.
+var formStyle = strings.NewReplacer("%2A", "*", "~", "%7E")
 
 // uuid is a random one: version 4 of RFC 9562.
 func uuid(*run, any, []any) any {
@@ -123,16 +107,16 @@ func date(r *run, v any, args []any) any {
 	if !ok {
 		return fault("date needs seconds or milliseconds since 1970, or a text such as 2026-01-02T03:04:05Z")
 	}
-	zone, err := location(name)
+	in, err := location(name)
 	if err != nil {
 		return errZone
 	}
-	return post(r, when.In(zone).Format(layout), nil)
+	return post(r, when.In(in).Format(layout), nil)
 }
 
 // moment reads a time as date takes it.
 func moment(v any) (time.Time, bool) {
-	if s, ok := v.(string); ok && len(s) <= maxNumber {
+	if s, ok := v.(string); ok && len(s) <= jsonval.MaxNumber {
 		if when, err := time.Parse(time.RFC3339, strings.ToUpper(s)); err == nil {
 			return when, true
 		}
@@ -175,6 +159,13 @@ const errZone = fault("date does not know this time zone")
 
 var zones sync.Map // name → *time.Location: as many as there are
 
+func zone(name string) fault {
+	if _, err := location(name); err != nil {
+		return errZone
+	}
+	return ""
+}
+
 func location(name string) (*time.Location, error) {
 	if z, ok := zones.Load(name); ok {
 		return z.(*time.Location), nil
@@ -199,18 +190,15 @@ func flat(r *run, v any, _ []any) any {
 		if _, ok := out[k]; ok {
 			return fault("flat has two values for one key")
 		}
-		if len(out) >= maxItems || len(k) > maxKey {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(out)+1, maxItems)
+		within(len(k), maxKey)
 		r.spend(64 + len(k) + len(s))
 		out[k] = s
 		return nil
 	}
 	add = func(prefix string, v any, depth int) any {
 		r.step(1)
-		if depth > maxDepth {
-			panic(abort{ErrTooLarge})
-		}
+		within(depth, maxDepth)
 		under := ""
 		if prefix != "" {
 			under = prefix + "_"

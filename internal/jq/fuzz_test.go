@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // FuzzProgram compiles and runs any text over any document: no panic, no hang,
@@ -17,7 +19,7 @@ func FuzzProgram(f *testing.F) {
 		f.Add(src, `{"secret":"secret"}`)
 	}
 	f.Fuzz(func(t *testing.T, src, doc string) {
-		in, err := Decode([]byte(doc), Limits{})
+		in, err := jsonval.Decode([]byte(doc), jsonval.Limits{})
 		if err != nil {
 			return
 		}
@@ -43,7 +45,7 @@ func FuzzProgram(f *testing.F) {
 			t.Fatalf("long error: %v", err)
 		}
 		if err == nil {
-			if _, err := Encode(nil, out, Limits{}); err != nil && !errors.Is(err, ErrTooLarge) {
+			if _, err := jsonval.Encode(nil, out, jsonval.Limits{}); err != nil && !errors.Is(err, ErrTooLarge) {
 				t.Fatalf("cannot be written: %v", err)
 			}
 		}

@@ -1,9 +1,3 @@
-// Package jq runs the programs of a configuration over JSON values. It is the
-// only importer of gojq.
-//
-// A program is written by an operator, its input by anybody. So a run is
-// bounded in time, memory, stack and results, whatever the input is: see guard.go
-// for what is bounded and how.
 package jq
 
 import (
@@ -14,10 +8,12 @@ import (
 	"time"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// Deadline is the longest that one run of a program takes. The context of the
-// caller can end it earlier.
+// Deadline is how long a run may take, unless Spec.Time says otherwise. The context
+// of the caller can end it earlier.
 const Deadline = 250 * time.Millisecond
 
 // Kind is what a program yields.
@@ -53,18 +49,24 @@ type Spec struct {
 	// Define holds function definitions that are put before the program. Those
 	// that the program does not call may mention variables that it lacks.
 	Define string
+	// Time is how long a run may take, and Memory how many bytes its functions may
+	// make in all. Default: Deadline, 128 MiB.
+	Time   time.Duration
+	Memory int
 }
 
 // A Program is a compiled program. It is immutable and safe for concurrent use.
 type Program struct {
 	src      string
 	want     Kind
+	time     time.Duration // of a run
+	memory   int           // of a run, in bytes
 	warning  string
-	written  *gojq.Query     // as it was parsed
-	define   []*gojq.FuncDef // the same of Spec.Define
 	vars     []string
 	uses     map[string]bool
-	reads    *Projection
+	reads    *jsonval.Part
+	yields   shape
+	piped    map[string]map[string]bool
 	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query
 	natives  []string
@@ -72,10 +74,13 @@ type Program struct {
 	machines sync.Pool
 }
 
+// A direct runs a program without a machine. When ok is false the machine must run it.
+type direct func(in any, vars []any) (v any, ok bool)
+
 // String is the program's source, without Spec.Define.
 func (p *Program) String() string { return p.src }
 
-// Uses tells whether the program, or a definition that it calls, mentions
+// Uses reports whether the program, or a definition that it calls, mentions
 // $variable. A variable of that name that the program binds itself is another.
 func (p *Program) Uses(variable string) bool { return p.uses[variable] }
 

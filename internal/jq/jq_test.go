@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,7 +28,7 @@ func compile(t testing.TB, src string, s Spec) *Program {
 
 func decode(t testing.TB, doc string) any {
 	t.Helper()
-	v, err := Decode([]byte(doc), Limits{})
+	v, err := jsonval.Decode([]byte(doc), jsonval.Limits{})
 	if err != nil {
 		t.Fatalf("%s: %v", doc, err)
 	}
@@ -35,7 +37,7 @@ func decode(t testing.TB, doc string) any {
 
 func encode(t testing.TB, v any) string {
 	t.Helper()
-	b, err := Encode(nil, v, Limits{Bytes: 8 << 20})
+	b, err := jsonval.Encode(nil, v, jsonval.Limits{Bytes: 8 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +162,7 @@ func TestErrorText(t *testing.T) {
 		{`has("x")`, "secret", "jq: program failed: has cannot be applied to: string"},
 		{`has(.)`, "secret) cannot be applied to: null", "jq: program failed: has cannot be applied to: string"},
 		{`startswith(.a)`, map[string]any{"a": "secret\n(secret)"}, "jq: program failed: startswith cannot be applied to: object"},
-		{`split(",")`, 1, "jq: program failed: split needs strings"},
+		{`split(",")`, 1, "jq: program failed: split cannot be applied to: number"},
 		{`error("secret")`, nil, "jq: program failed: it called error"},
 		{`error("expected an object but got: string (secret)")`, nil, "jq: program failed: it called error"},
 	}

@@ -18,7 +18,7 @@ type machine struct {
 }
 
 func (p *Program) newMachine() (*machine, error) {
-	m := &machine{run: run{patterns: p.patterns}}
+	m := &machine{run: run{patterns: p.patterns, time: p.time, memory: p.memory}}
 	options := make([]gojq.CompilerOption, 0, len(p.natives)+1)
 	options = append(options, gojq.WithVariables(p.vars))
 	for _, name := range p.natives {
@@ -84,6 +84,13 @@ func (p *Program) run(ctx context.Context, in any, vars []any) (out any, err err
 // program's try does not catch it.
 type abort struct{ why error }
 
+// within ends the run when there are more than most.
+func within(n, most int) {
+	if n > most {
+		panic(abort{ErrTooLarge})
+	}
+}
+
 // A run is the state of one run. It is the context that gojq asks once per
 // instruction, on the goroutine of the run: so it needs no timer, no lock and
 // looks at the clock only now and then.
@@ -91,8 +98,10 @@ type run struct {
 	caller   context.Context
 	canceled <-chan struct{}
 	end      time.Time
-	left     int // instructions and steps until the next look at the clock
-	made     int // bytes that functions have made
+	left     int           // instructions and steps until the next look at the clock
+	made     int           // bytes that functions have made
+	memory   int           // bytes that they may make
+	time     time.Duration // that the run may take
 	why      error
 	patterns []*pattern
 }
@@ -105,7 +114,7 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 
 func (r *run) begin(ctx context.Context) {
 	r.caller, r.canceled = ctx, ctx.Done()
-	r.end = time.Now().Add(Deadline)
+	r.end = time.Now().Add(r.time)
 	if end, ok := ctx.Deadline(); ok && end.Before(r.end) {
 		r.end = end
 	}
@@ -119,7 +128,7 @@ func ended(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", ErrDeadline, ctx.Err())
 }
 
-// late tells whether the run must end now.
+// late reports whether the run must end now.
 func (r *run) late() bool {
 	r.left = pace
 	select {
@@ -143,9 +152,8 @@ func (r *run) step(n int) {
 
 // spend counts n bytes that a function makes, or is about to make.
 func (r *run) spend(n int) {
-	if r.made += n; r.made > maxMade {
-		panic(abort{ErrTooLarge})
-	}
+	r.made += n
+	within(r.made, r.memory)
 }
 
 // Done implements context.Context for gojq.

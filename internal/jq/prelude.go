@@ -33,6 +33,9 @@ def fromstream(f):
       else {v: $v, whole: ($event[0] | length == 1)} end;
     if .whole then .v else empty end);
 
+def split($sep): _over($sep) | split($sep);
+def join($sep): _joined($sep) | join($sep) | _post;
+def explode: _chars | explode;
 def tonumber: _digits | tonumber;
 def strftime(f): strftime(f | _layout);
 def strflocaltime(f): strflocaltime(f | _layout);
@@ -44,13 +47,17 @@ def combinations(n): [limit(n; repeat(.))] | _combinations;
 
 def sort_by(f): _order(_map([f]));
 def group_by(f): _groups(_map([f]));
-def unique_by(f): _uniques(_map([f]));
+def unique_by(f): _group_by(f) | map(.[0]);
 def min_by(f): _least(_map([f]));
 def max_by(f): _greatest(_map([f]));
+def sort: _order(.);
+def unique: _groups(.) | map(.[0]);
+def min: _least(.);
+def max: _greatest(.);
 
 def IN(s): any(_equal(s; .); .);
 def IN(src; s): any(_equal(src; s); .);
-def INDEX(stream; f): [stream as $row | ($row | f | _tostring) as $key | [$key, $row]] | _pairs;
+def INDEX(stream; f): [stream as $row | {key: ($row | f | _tostring), value: $row}] | from_entries;
 def INDEX(f): _INDEX(_iter[]; f);
 def JOIN($index; f): [_iter[] | [., $index[f | _subscript]]];
 def JOIN($index; stream; f): stream | [., $index[f | _subscript]];

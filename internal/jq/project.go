@@ -1,67 +1,31 @@
 package jq
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// A Projection is the part of a document that programs look at. Decoding that
-// part alone costs a fraction: most of an API's answer is of no use to a flow.
+// Project returns the part of a document that the programs need, all taken
+// together; nil, which stands for everything, when one of them needs that. A nil
+// program needs nothing. Decoding that part alone costs a fraction: most of an API's
+// answer is of no use to a flow.
 //
-// It is found by reading the programs, and errs on the large side: a program
-// that does more than follow names through `.` needs everything below.
-type Projection struct {
-	name    string // its key in the object that it is a part of
-	whole   bool
-	members map[string]*Projection
-}
-
-// Project is the part of a document that the programs need, all taken together;
-// nil, which stands for everything, when one of them needs that. A nil program
-// needs nothing.
-func Project(programs ...*Program) *Projection {
-	all := new(Projection)
+// It is found by reading the programs, and errs on the large side: a program that
+// does more than follow names through `.` needs everything below.
+func Project(programs ...*Program) *jsonval.Part {
+	all := new(jsonval.Part)
 	for _, p := range programs {
 		if p != nil {
-			all.add(p.reads)
+			all.Add(p.reads)
 		}
 	}
-	if all.whole {
+	if all.Whole {
 		return nil
 	}
 	return all
-}
-
-// Names are the names of the members that are needed, sorted; none when everything
-// is.
-func (p *Projection) Names() []string {
-	if p == nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(p.members))
-}
-
-// add makes p cover q, too.
-func (p *Projection) add(q *Projection) {
-	p.whole = p.whole || q.whole
-	for name, part := range q.members {
-		p.member(name).add(part)
-	}
-}
-
-func (p *Projection) member(name string) *Projection {
-	if p.members == nil {
-		p.members = make(map[string]*Projection)
-	}
-	part, ok := p.members[name]
-	if !ok {
-		part = &Projection{name: name}
-		p.members[name] = part
-	}
-	return part
 }
 
 // need is how much of a value an expression asks for.
@@ -80,22 +44,22 @@ func (k Kind) need() need {
 	return all
 }
 
-func (p *Projection) ask(n need) { p.whole = p.whole || n == all }
+func ask(p *jsonval.Part, n need) { p.Whole = p.Whole || n == all }
 
 // reader finds what a query reads. With definitions of their own, programs may
 // have given a builtin's name to something else.
 type reader struct{ defined bool }
 
 // query reads q, whose input is the value at p.
-func (r reader) query(q *gojq.Query, p *Projection, n need) {
+func (r reader) query(q *gojq.Query, p *jsonval.Part, n need) {
 	if part, ok := r.path(q, p); ok {
-		part.ask(n)
+		ask(part, n)
 		return
 	}
 	switch {
 	case q == nil:
 	case len(q.FuncDefs) > 0, len(q.Patterns) > 0:
-		p.whole = true
+		p.Whole = true
 	case q.Term != nil:
 		r.term(q.Term, p, n)
 	default:
@@ -103,7 +67,7 @@ func (r reader) query(q *gojq.Query, p *Projection, n need) {
 	}
 }
 
-func (r reader) operation(q *gojq.Query, p *Projection, n need) {
+func (r reader) operation(q *gojq.Query, p *jsonval.Part, n need) {
 	switch q.Op {
 	case gojq.OpPipe:
 		if part, ok := r.path(q.Left, p); ok {
@@ -120,7 +84,7 @@ func (r reader) operation(q *gojq.Query, p *Projection, n need) {
 	case gojq.OpEq, gojq.OpNe, gojq.OpGt, gojq.OpLt, gojq.OpGe, gojq.OpLe:
 		// values of different types compare by their types alone
 		n = all
-		if isScalar(q.Left) || isScalar(q.Right) {
+		if literal(q.Left) || literal(q.Right) {
 			n = glance
 		}
 		r.query(q.Left, p, n)
@@ -129,14 +93,14 @@ func (r reader) operation(q *gojq.Query, p *Projection, n need) {
 		r.query(q.Left, p, all)
 		r.query(q.Right, p, all)
 	default: // assignments change the input itself
-		p.whole = true
+		p.Whole = true
 	}
 }
 
-func (r reader) term(t *gojq.Term, p *Projection, n need) {
+func (r reader) term(t *gojq.Term, p *jsonval.Part, n need) {
 	for _, suffix := range t.SuffixList {
 		if i := suffix.Index; i != nil && (i.Start != nil || i.End != nil || (i.Str != nil && len(i.Str.Queries) > 0)) {
-			p.whole = true // an index may be computed from the input
+			p.Whole = true // an index may be computed from the input
 			return
 		}
 	}
@@ -149,7 +113,7 @@ func (r reader) term(t *gojq.Term, p *Projection, n need) {
 		r.text(t.Str, p)
 	case gojq.TermTypeFormat:
 		if t.Str == nil {
-			p.whole = true
+			p.Whole = true
 			return
 		}
 		r.text(t.Str, p)
@@ -166,27 +130,27 @@ func (r reader) term(t *gojq.Term, p *Projection, n need) {
 	case gojq.TermTypeQuery:
 		r.query(t.Query, p, n)
 	default:
-		p.whole = true
+		p.Whole = true
 	}
 }
 
-func (r reader) text(s *gojq.String, p *Projection) {
+func (r reader) text(s *gojq.String, p *jsonval.Part) {
 	for _, q := range s.Queries {
 		r.query(q, p, all)
 	}
 }
 
-func (r reader) call(f *gojq.Func, p *Projection) {
+func (r reader) call(f *gojq.Func, p *jsonval.Part) {
 	switch {
 	case strings.HasPrefix(f.Name, "$"):
 	case !r.defined && len(f.Args) == 0 && (f.Name == "not" || f.Name == "blank"):
-		p.ask(glance)
+		ask(p, glance)
 	default:
-		p.whole = true
+		p.Whole = true
 	}
 }
 
-func (r reader) object(o *gojq.Object, p *Projection) {
+func (r reader) object(o *gojq.Object, p *jsonval.Part) {
 	for _, kv := range o.KeyVals {
 		switch {
 		case kv.KeyQuery != nil:
@@ -198,121 +162,31 @@ func (r reader) object(o *gojq.Object, p *Projection) {
 		case kv.Val != nil:
 			r.query(kv.Val, p, all)
 		case kv.Key != "" && !strings.HasPrefix(kv.Key, "$"): // {name} is {name: .name}
-			p.member(kv.Key).ask(all)
+			ask(p.Member(kv.Key), all)
 		case kv.Key == "":
-			p.whole = true
+			p.Whole = true
 		}
 	}
 }
 
-func (r reader) choice(c *gojq.If, p *Projection, n need) {
-	r.query(c.Cond, p, glance)
-	r.query(c.Then, p, n)
-	for _, elif := range c.Elif {
-		r.query(elif.Cond, p, glance)
-		r.query(elif.Then, p, n)
+func (r reader) choice(e *gojq.If, p *jsonval.Part, n need) {
+	conditions, branches := arms(e)
+	for _, condition := range conditions {
+		r.query(condition, p, glance)
 	}
-	if c.Else == nil {
-		p.ask(n) // the input itself
-		return
+	for _, branch := range branches {
+		r.query(branch, p, n)
 	}
-	r.query(c.Else, p, n)
 }
 
 // path follows `.a.b`, in all its spellings, to the part of the input that it
 // leads to.
-func (r reader) path(q *gojq.Query, p *Projection) (*Projection, bool) {
-	if q == nil || len(q.FuncDefs) > 0 || len(q.Patterns) > 0 {
-		return nil, false
-	}
-	if q.Term == nil {
-		if q.Op != gojq.OpPipe {
-			return nil, false
-		}
-		// nothing may be marked before both sides are known to be paths
-		if !isPath(q.Left) || !isPath(q.Right) {
-			return nil, false
-		}
-		left, _ := r.path(q.Left, p)
-		return r.path(q.Right, left)
-	}
+func (r reader) path(q *gojq.Query, p *jsonval.Part) (*jsonval.Part, bool) {
 	if !isPath(q) {
 		return nil, false
 	}
-	t := q.Term
-	switch t.Type {
-	case gojq.TermTypeIndex:
-		p = p.member(name(t.Index))
-	case gojq.TermTypeQuery:
-		p, _ = r.path(t.Query, p)
-	}
-	for _, suffix := range t.SuffixList {
-		if suffix.Index != nil {
-			p = p.member(name(suffix.Index))
-		}
+	for _, name := range names(q, nil) {
+		p = p.Member(name)
 	}
 	return p, true
-}
-
-// isPath tells whether a query is names after `.` and nothing else.
-func isPath(q *gojq.Query) bool {
-	switch {
-	case q == nil, len(q.FuncDefs) > 0, len(q.Patterns) > 0:
-		return false
-	case q.Term == nil:
-		return q.Op == gojq.OpPipe && isPath(q.Left) && isPath(q.Right)
-	}
-	switch t := q.Term; t.Type {
-	case gojq.TermTypeIdentity:
-	case gojq.TermTypeIndex:
-		if !isName(t.Index) {
-			return false
-		}
-	case gojq.TermTypeQuery:
-		if !isPath(t.Query) {
-			return false
-		}
-	default:
-		return false
-	}
-	for _, suffix := range q.Term.SuffixList {
-		if suffix.Iter || (suffix.Index != nil && !isName(suffix.Index)) {
-			return false
-		}
-	}
-	return true
-}
-
-// isName tells whether an index is a name that stands in the program: `.a`,
-// `."a"` or `["a"]`.
-func isName(i *gojq.Index) bool {
-	if i.Start != nil {
-		return i.End == nil && !i.IsSlice && isScalar(i.Start) && i.Start.Term.Type == gojq.TermTypeString
-	}
-	return !i.IsSlice && (i.Str == nil || len(i.Str.Queries) == 0)
-}
-
-func name(i *gojq.Index) string {
-	switch {
-	case i.Start != nil:
-		return i.Start.Term.Str.Str
-	case i.Str != nil:
-		return i.Str.Str
-	default:
-		return i.Name
-	}
-}
-
-func isScalar(q *gojq.Query) bool {
-	if q == nil || q.Term == nil || len(q.Term.SuffixList) > 0 || len(q.FuncDefs) > 0 {
-		return false
-	}
-	switch t := q.Term; t.Type {
-	case gojq.TermTypeNull, gojq.TermTypeTrue, gojq.TermTypeFalse, gojq.TermTypeNumber:
-		return true
-	case gojq.TermTypeString:
-		return len(t.Str.Queries) == 0
-	default:
-		return false
-	}
 }

@@ -7,19 +7,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// String writes a projection for tests: `.a{b !c}`, ! for whole parts.
-func (p *Projection) String() string {
+// written is a part for tests: `.a{b !c}`, ! for whole parts.
+func written(p *jsonval.Part) string {
 	if p == nil {
 		return "everything"
 	}
-	if p.whole {
+	if p.Whole {
 		return "!"
 	}
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(p.members)) {
-		parts = append(parts, name+p.members[name].String())
+	for _, name := range slices.Sorted(maps.Keys(p.Members)) {
+		parts = append(parts, name+written(p.Members[name]))
 	}
 	if len(parts) == 0 {
 		return ""
@@ -72,7 +74,7 @@ func TestProject(t *testing.T) {
 			t.Errorf("%s: %v", tc.program, err)
 			continue
 		}
-		if got := Project(p).String(); got != tc.reads {
+		if got := written(Project(p)); got != tc.reads {
 			t.Errorf("%s reads %s, want %s", tc.program, got, tc.reads)
 		}
 	}
@@ -80,13 +82,13 @@ func TestProject(t *testing.T) {
 
 func TestProjectSeveral(t *testing.T) {
 	a, b := compiled(t, ".data.nick"), compiled(t, ".data.vip")
-	if got := Project(a, nil, b).String(); got != "{data{nick! vip!}}" {
+	if got := written(Project(a, nil, b)); got != "{data{nick! vip!}}" {
 		t.Errorf("got %s", got)
 	}
 	if got := Project(a, compiled(t, ".")); got != nil {
-		t.Errorf("got %s, want everything", got)
+		t.Errorf("got %s, want everything", written(got))
 	}
-	if got := Project(compiled(t, ".data"), a).String(); got != "{data!{...}}" && got != "{data!}" {
+	if got := written(Project(compiled(t, ".data"), a)); got != "{data!{...}}" && got != "{data!}" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -98,48 +100,6 @@ func compiled(t testing.TB, program string) *Program {
 		t.Fatal(err)
 	}
 	return p
-}
-
-// What is kept of a document doesn't change with the buffer that it was in.
-func TestDecodePartKeepsNothingOfTheBuffer(t *testing.T) {
-	buffer := []byte(`{"a":{"x":"one","y":1.10},"b":["two",{"k":"three"}],"c":"f\u00fcnf","d":"six"}`)
-	v, err := DecodePart(buffer, Limits{}, Project(compiled(t, "{a: .a.x, n: .a.y, b, c, e: .e}")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range buffer {
-		buffer[i] = '#'
-	}
-	got, _ := Encode(nil, v, Limits{})
-	if want := `{"a":{"x":"one","y":1.10},"b":["two",{"k":"three"}],"c":"fünf"}`; string(got) != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestDecodePart(t *testing.T) {
-	p := Project(compiled(t, "{a: .a.x, b: .b}"))
-	for _, tc := range []struct{ in, want string }{
-		{`{"a":{"x":1,"y":[1,{"z":"\u00e9\n"}]},"b":[true],"c":{"d":[]}}`, `{"a":{"x":1},"b":[true]}`},
-		{`{"a":[1,2],"b":null}`, `{"a":[null],"b":null}`},
-		{`{"a":[],"b":null}`, `{"a":[],"b":null}`},
-		{`{"a":{"y":1},"b":null}`, `{"a":{"":null},"b":null}`},
-		{`{"a":{},"b":null}`, `{"a":{},"b":null}`},
-		{`{"c":1}`, `{"":null}`},
-		{`{}`, `{}`},
-		{`{"a":7,"a":{"x":2}}`, `{"a":{"x":2}}`},
-		{`[1,{"x":2}]`, `[null]`},
-		{`"x"`, `"x"`},
-		{`1.10`, `1.10`},
-	} {
-		v, err := DecodePart([]byte(tc.in), Limits{}, p)
-		if err != nil {
-			t.Errorf("%s: %v", tc.in, err)
-			continue
-		}
-		if got, _ := Encode(nil, v, Limits{}); string(got) != tc.want {
-			t.Errorf("%s: got %s, want %s", tc.in, got, tc.want)
-		}
-	}
 }
 
 // FuzzDecodePart holds the part against the whole: the same documents are
@@ -159,9 +119,9 @@ func FuzzDecodePart(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, i int, doc []byte) {
 		p := compiled(t, programs[((i%len(programs))+len(programs))%len(programs)])
-		limits := Limits{Depth: 8, Nodes: 64}
-		whole, wholeErr := Decode(doc, limits)
-		part, partErr := DecodePart(doc, limits, Project(p))
+		limits := jsonval.Limits{Depth: 8, Nodes: 64}
+		whole, wholeErr := jsonval.Decode(doc, limits)
+		part, partErr := jsonval.DecodePart(doc, limits, Project(p))
 		if fmt.Sprint(wholeErr) != fmt.Sprint(partErr) {
 			t.Fatalf("%q: whole %v, part %v", doc, wholeErr, partErr)
 		}
@@ -174,21 +134,4 @@ func FuzzDecodePart(f *testing.F) {
 			t.Errorf("%s on %q: whole gives %v %v, the part %v %v", p, doc, want, wantErr, got, gotErr)
 		}
 	})
-}
-
-func BenchmarkDecodePart(b *testing.B) {
-	doc := []byte(`{"code":"000000","data":{"orderId":9007199254740993,"amount":1.10,"status":"shipped","nick":"Ann","isVip":"1",` +
-		`"items":[{"sku":"A-1001","title":"wireless headset","price":0.60,"tags":["audio","new"]},{"sku":"B-2002","title":"cable"}],` +
-		`"history":[{"at":1656143373000,"event":"created"},{"at":1656146973000,"event":"paid"}]}}`)
-	part := Project(compiled(b, `{name: .data.nick, vip: .data.isVip}`), compiled(b, `.code == "000000"`))
-	for name, p := range map[string]*Projection{"whole": nil, "part": part} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := DecodePart(doc, Limits{}, p); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

@@ -10,9 +10,9 @@ import (
 
 // Regular expressions. gojq's take quadratic time (each match counts characters
 // from the start of the text), hold the clock all that while, and keep every
-// pattern for ever. Ours are literals in the program, compiled with it, and look
-// for one match after the other under the run's clock. Matches, offsets and flags
-// are gojq's.
+// pattern for ever. Ours are literals in the program,
+// compiled with it, and look for one match after the other under the run's clock.
+// Matches, offsets and flags are gojq's.
 
 const (
 	maxSearch  = 1 << 20  // bytes of text to look in
@@ -68,7 +68,7 @@ func newPattern(expr, flags string) (*pattern, error) {
 	return p, nil
 }
 
-// looksBack tells whether a match can depend on what is before it.
+// looksBack reports whether a match can depend on what is before it.
 func looksBack(tree *syntax.Regexp) bool {
 	switch tree.Op {
 	case syntax.OpBeginLine, syntax.OpBeginText, syntax.OpWordBoundary, syntax.OpNoWordBoundary:
@@ -109,9 +109,8 @@ func (r *run) haystack(v any, p *pattern) (string, any) {
 	if !ok {
 		return "", fault("regular expressions need a string")
 	}
-	if len(s) > maxSearch || len(s)*p.cost > maxCost {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(s), maxSearch)
+	within(len(s)*p.cost, maxCost)
 	return s, nil
 }
 
@@ -128,9 +127,7 @@ func (r *run) find(v any, p *pattern, all bool) (s string, matches [][]int, err 
 		}
 		r.step(pace) // a search can read all the rest for a short match
 		matches = append(matches, m)
-		if len(matches) > maxMatches {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(matches), maxMatches)
 		if !all {
 			break
 		}
@@ -153,6 +150,19 @@ func group(s string, m []int, i int) any {
 
 func (r *run) pattern(args []any) *pattern { return r.patterns[args[0].(int)] }
 
+// onMatches is a function of the matches of a pattern, all of them or as many as its
+// flags say.
+func onMatches(all bool, f func(r *run, p *pattern, s string, matches [][]int) any) native {
+	return native{args: 1, call: func(r *run, v any, args []any) any {
+		p := r.pattern(args)
+		s, matches, err := r.find(v, p, all || p.global)
+		if err != nil {
+			return err
+		}
+		return f(r, p, s, matches)
+	}}
+}
+
 func test(r *run, v any, args []any) any {
 	p := r.pattern(args)
 	s, err := r.haystack(v, p)
@@ -164,12 +174,7 @@ func test(r *run, v any, args []any) any {
 }
 
 // match gives an array of what match yields; its offsets count characters.
-func match(r *run, v any, args []any) any {
-	p := r.pattern(args)
-	s, matches, err := r.find(v, p, p.global)
-	if err != nil {
-		return err
-	}
+func match(r *run, p *pattern, s string, matches [][]int) any {
 	r.spend(600 * len(matches) * (1 + len(p.names)))
 	out := make([]any, len(matches))
 	at, runes := 0, 0
@@ -198,7 +203,7 @@ func match(r *run, v any, args []any) any {
 	return out
 }
 
-// named is the object of a match's named groups.
+// object holds the named groups of a match.
 func (p *pattern) object(s string, m []int) any {
 	o := make(map[string]any, len(p.names))
 	for i, name := range p.names {
@@ -226,21 +231,11 @@ func (r *run) objects(p *pattern, s string, matches [][]int) []any {
 	return out
 }
 
-func capture(r *run, v any, args []any) any {
-	p := r.pattern(args)
-	s, matches, err := r.find(v, p, p.global)
-	if err != nil {
-		return err
-	}
+func capture(r *run, p *pattern, s string, matches [][]int) any {
 	return r.objects(p, s, matches)
 }
 
-func scan(r *run, v any, args []any) any {
-	p := r.pattern(args)
-	s, matches, err := r.find(v, p, true)
-	if err != nil {
-		return err
-	}
+func scan(r *run, p *pattern, s string, matches [][]int) any {
 	r.spend(16 * len(matches) * (2 + 2*len(p.names)))
 	out := make([]any, len(matches))
 	for i, m := range matches {
@@ -257,11 +252,7 @@ func scan(r *run, v any, args []any) any {
 	return out
 }
 
-func splits(r *run, v any, args []any) any {
-	s, matches, err := r.find(v, r.pattern(args), true)
-	if err != nil {
-		return err
-	}
+func splits(_ *run, _ *pattern, s string, matches [][]int) any {
 	out := make([]any, 0, len(matches)+1)
 	at := 0
 	for _, m := range matches {
@@ -269,4 +260,55 @@ func splits(r *run, v any, args []any) any {
 		at = m[1]
 	}
 	return append(out, s[at:])
+}
+
+// A cut is a text with the matches that sub will replace.
+type cut struct {
+	s       string
+	matches [][]int
+}
+
+// sub gives the captures that the replacement is made of, and the cut.
+func sub(r *run, p *pattern, s string, matches [][]int) any {
+	return []any{r.objects(p, s, matches), &cut{s, matches}}
+}
+
+// splice gives the texts with the replacements args[1], an array for each match.
+// A replacement that yields several values makes several texts, as in gojq.
+func splice(r *run, _ any, args []any) any {
+	c, ok := args[0].(*cut)
+	values, ok2 := args[1].([]any)
+	if !ok || !ok2 || len(values) != len(c.matches) {
+		return fault("sub lost its matches")
+	}
+	var texts [][]byte
+	at, size := 0, 0
+	for i, m := range c.matches {
+		list, _ := values[i].([]any)
+		for j, v := range list {
+			s, ok := v.(string)
+			if !ok && v != nil {
+				return fault("sub needs a string to put in")
+			}
+			if j == len(texts) {
+				texts = append(texts, nil)
+			}
+			size += m[0] - at + len(s)
+			within(size, maxText)
+			texts[j] = append(append(texts[j], c.s[at:m[0]]...), s...)
+		}
+		at = m[1]
+		r.step(1)
+	}
+	if len(texts) == 0 {
+		return []any{c.s}
+	}
+	out := make([]any, len(texts))
+	for i := range texts {
+		size += len(c.s) - at
+		within(size, maxText)
+		out[i] = string(append(texts[i], c.s[at:]...))
+	}
+	r.spend(size)
+	return out
 }

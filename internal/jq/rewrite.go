@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // A rewriter goes once through a parsed program, in place. It resolves each name
@@ -177,7 +179,7 @@ func (w *rewriter) base(t *gojq.Term) {
 	case gojq.TermTypeArray:
 		w.query(t.Array.Query)
 	case gojq.TermTypeNumber:
-		if len(t.Number) > maxNumber {
+		if len(t.Number) > jsonval.MaxNumber {
 			w.mistake(t.Number, "number has more than 64 characters", "")
 		}
 	case gojq.TermTypeUnary:

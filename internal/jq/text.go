@@ -3,9 +3,10 @@ package jq
 import (
 	"encoding/json"
 	"errors"
-	"math/big"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Our own versions of the builtins that make text, or take it apart: gojq's
@@ -19,12 +20,26 @@ func (r *run) appendText(b []byte, v any) []byte {
 	case json.Number:
 		return append(b, v...)
 	}
-	e := encoder{Limits: Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, b: b, start: len(b), run: r}
-	if e.value(v, 0); e.err != nil {
-		panic(abort{e.err})
-	}
-	return e.b
+	return r.appendJSON(b, v)
 }
+
+// appendJSON appends v as JSON, under the run's clock.
+func (r *run) appendJSON(b []byte, v any) []byte {
+	b, err := jsonval.EncodeMetered(b, v, jsonval.Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, (*meter)(r))
+	switch {
+	case errors.Is(err, jsonval.ErrTooLarge):
+		panic(abort{ErrTooLarge})
+	case err != nil:
+		panic(abort{ErrFailed})
+	}
+	return b
+}
+
+// A meter is a run as the encoder sees it.
+type meter run
+
+// Step implements jsonval.Meter.
+func (m *meter) Step(n int) { (*run)(m).step(n) }
 
 // text is what tostring makes of v.
 func (r *run) text(v any) string {
@@ -34,21 +49,18 @@ func (r *run) text(v any) string {
 	case json.Number:
 		return string(v)
 	}
-	s := string(r.appendText(nil, v))
+	return r.json(v)
+}
+
+func (r *run) json(v any) string {
+	s := string(r.appendJSON(nil, v))
 	r.spend(len(s))
 	return s
 }
 
 func tostring(r *run, v any, _ []any) any { return r.text(v) }
 
-func tojson(r *run, v any, _ []any) any {
-	e := encoder{Limits: Limits{Bytes: maxText, Depth: maxDepth, Nodes: maxNodes}, run: r}
-	if e.value(v, 0); e.err != nil {
-		panic(abort{e.err})
-	}
-	r.spend(len(e.b))
-	return string(e.b)
-}
+func tojson(r *run, v any, _ []any) any { return r.json(v) }
 
 func fromjson(r *run, v any, _ []any) any {
 	s, ok := v.(string)
@@ -56,8 +68,8 @@ func fromjson(r *run, v any, _ []any) any {
 		return fault("fromjson needs a string")
 	}
 	r.spend(len(s))
-	out, err := Decode([]byte(s), Limits{})
-	if errors.Is(err, ErrTooLarge) {
+	out, err := jsonval.Decode([]byte(s), jsonval.Limits{})
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		panic(abort{ErrTooLarge})
 	}
 	if err != nil {
@@ -99,186 +111,90 @@ func plain(r *run, v any, _ []any) any {
 // key is put behind a part of a key that is put together.
 func key(r *run, v any, _ []any) any {
 	s := r.text(v)
-	if len(s) > maxKey {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(s), maxKey)
 	return s
 }
 
-func split(r *run, v any, args []any) any {
-	s, ok := v.(string)
-	sep, ok2 := args[0].(string)
-	if !ok || !ok2 {
-		return fault("split needs strings")
+// places gives the places of x in v, from the left, the first most of them.
+func (r *run) places(v, x any, most int) (found []any, err error) {
+	add := func(i int) bool {
+		r.spend(24)
+		found = append(found, i)
+		return len(found) < most
 	}
-	if s == "" {
-		return []any{}
-	}
-	parts(r, s, sep)
-	list := strings.Split(s, sep)
-	out := make([]any, len(list))
-	for i, part := range list {
-		out[i] = part
-	}
-	return out
-}
-
-func join(r *run, v any, args []any) any {
-	list, ok := v.([]any)
-	if m, isObject := v.(map[string]any); isObject {
-		ok = true
-		for _, k := range r.keys(m) {
-			list = append(list, m[k])
-		}
-	}
-	if !ok {
-		return fault("join needs an array")
-	}
-	if len(list) == 0 {
-		return ""
-	}
-	sep, ok := args[0].(string)
-	if !ok && args[0] != nil && len(list) > 1 {
-		return fault("join needs a string between the elements")
-	}
-	var b []byte
-	for i, e := range list {
-		if i > 0 {
-			b = append(b, sep...)
-		}
-		switch e := e.(type) {
-		case nil:
-		case string:
-			b = append(b, e...)
-		case bool, int, float64, *big.Int, json.Number:
-			b = r.appendText(b, e)
-		default:
-			return fault("join needs strings, numbers and booleans")
-		}
-		r.step(1)
-		if len(b) > maxText {
-			panic(abort{ErrTooLarge})
-		}
-	}
-	return post(r, string(b), nil)
-}
-
-func explode(r *run, v any, _ []any) any {
-	s, ok := v.(string)
-	if !ok {
-		return fault("explode needs a string")
-	}
-	n := utf8.RuneCountInString(s)
-	if n > maxItems {
-		panic(abort{ErrTooLarge})
-	}
-	r.spend(24 * n)
-	out := make([]any, 0, n)
-	for _, c := range s {
-		out = append(out, int(c))
-	}
-	return out
-}
-
-// places calls found with each place of x in v, from the left, until it is false.
-func (r *run) places(v, x any, found func(int) bool) error {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case []any:
+	if v, ok := v.([]any); ok {
 		list, ok := x.([]any)
 		if !ok {
 			list = []any{x}
 		}
-	starts:
 		for i := 0; len(list) > 0 && i+len(list) <= len(v); i++ {
-			for j, x := range list {
-				if r.compare(v[i+j], x, 0) != 0 {
-					continue starts
-				}
+			same := 0
+			for same < len(list) && r.compare(v[i+same], list[same], 0) == 0 {
+				same++
 			}
-			if !found(i) {
-				return nil
-			}
-		}
-		return nil
-	case string:
-		if x, ok := x.(string); ok {
-			if x == "" {
-				return nil
-			}
-			for at, runes := 0, 0; ; {
-				i := strings.Index(v[at:], x)
-				if i < 0 {
-					return nil
-				}
-				r.step(1 + (i+len(x))>>6)
-				runes += utf8.RuneCountInString(v[at : at+i])
-				if !found(runes) {
-					return nil
-				}
-				_, size := utf8.DecodeRuneInString(v[at+i:])
-				at, runes = at+i+size, runes+1
+			if same == len(list) && !add(i) {
+				break
 			}
 		}
+		return found, nil
 	}
-	return fault("looking for a value needs a string in a string, or an array")
+	s, ok := v.(string)
+	part, ok2 := x.(string)
+	if !ok || !ok2 {
+		return nil, fault("looking for a value needs a string in a string, or an array")
+	}
+	for at, runes := 0, 0; part != ""; {
+		i := strings.Index(s[at:], part)
+		if i < 0 {
+			break
+		}
+		r.step(1 + (i+len(part))>>6)
+		if runes += utf8.RuneCountInString(s[at : at+i]); !add(runes) {
+			break
+		}
+		_, size := utf8.DecodeRuneInString(s[at+i:])
+		at, runes = at+i+size, runes+1
+	}
+	return found, nil
 }
 
 func indices(r *run, v any, args []any) any {
 	if v == nil {
 		return nil
 	}
-	out := []any{}
-	if err := r.places(v, args[0], func(i int) bool {
-		r.spend(24)
-		out = append(out, i)
-		return true
-	}); err != nil {
+	found, err := r.places(v, args[0], maxItems)
+	if err != nil {
 		return err
 	}
-	return out
+	return append([]any{}, found...)
 }
 
-func index(r *run, v any, args []any) any {
-	var first any
-	if err := r.places(v, args[0], func(i int) bool { first = i; return false }); err != nil {
-		return err
-	}
-	return first
-}
+func index(r *run, v any, args []any) any { return r.place(v, args[0], 1) }
 
 func rindex(r *run, v any, args []any) any {
-	if s, ok := v.(string); ok {
-		if x, ok := args[0].(string); ok {
-			r.step(len(s) >> 8)
-			if i := strings.LastIndex(s, x); i >= 0 && x != "" {
-				return utf8.RuneCountInString(s[:i])
-			}
-			return nil
-		}
+	s, ok := v.(string)
+	part, ok2 := args[0].(string)
+	if !ok || !ok2 {
+		return r.place(v, args[0], maxItems)
 	}
-	var last any
-	if err := r.places(v, args[0], func(i int) bool { last = i; return true }); err != nil {
-		return err
+	r.step(len(s) >> 8)
+	if i := strings.LastIndex(s, part); i >= 0 && part != "" {
+		return utf8.RuneCountInString(s[:i])
 	}
-	return last
+	return nil
 }
 
-// pairs makes an object of [key, value] arrays, for INDEX.
-func pairs(r *run, v any, _ []any) any {
-	list, ok := v.([]any)
-	if !ok {
-		return fault("pairs needs an array")
+// place gives the last of the first most places.
+func (r *run) place(v, x any, most int) any {
+	if v == nil {
+		return nil
 	}
-	r.spend(48 * len(list))
-	out := make(map[string]any, len(list))
-	for _, p := range list {
-		if p, ok := p.([]any); ok && len(p) == 2 {
-			if k, ok := p[0].(string); ok {
-				out[k] = p[1]
-			}
-		}
+	found, err := r.places(v, x, most)
+	if err != nil {
+		return err
 	}
-	return out
+	if len(found) == 0 {
+		return nil
+	}
+	return found[len(found)-1]
 }

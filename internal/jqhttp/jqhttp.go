@@ -7,12 +7,10 @@
 package jqhttp
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"math/big"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,7 +20,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 var (
@@ -38,30 +36,22 @@ var (
 // that continue a sentence: "is null; …".
 func Scalar(v any) (string, error) {
 	switch v := v.(type) {
-	case string:
-		return v, nil
-	case json.Number:
-		return v.String(), nil
-	case int:
-		return strconv.Itoa(v), nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return "", errNumber
-		}
-	case *big.Int:
 	case nil:
 		return "", errNull
 	case []any:
 		return "", errArray
 	case map[string]any:
 		return "", errObject
-	default:
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", errNumber
+		}
+	}
+	text, ok := jsonval.Text(v)
+	if !ok {
 		return "", errors.New("is not a JSON value")
 	}
-	text, err := jq.Encode(nil, v, jq.Limits{})
-	return string(text), err
+	return text, nil
 }
 
 // Values encodes the members of an object as application/x-www-form-urlencoded
@@ -107,7 +97,7 @@ func add(b *strings.Builder, name string, v any) error {
 }
 
 // JSON encodes a value as a JSON body, up to 1 MiB. NaN and infinities are errors.
-func JSON(v any) ([]byte, error) { return jq.EncodeFinite(nil, v, jq.Limits{}) }
+func JSON(v any) ([]byte, error) { return jsonval.EncodeFinite(nil, v, jsonval.Limits{}) }
 
 // framing lists the header fields that the connection itself writes.
 var framing = []string{

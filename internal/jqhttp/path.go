@@ -1,6 +1,7 @@
 package jqhttp
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -40,12 +41,7 @@ func Climbs(s string) bool {
 
 // suspicious is a quick look: most segments are plain letters and digits.
 func suspicious(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c == '.' || c == '%' || c >= utf8.RuneSelf {
-			return true
-		}
-	}
-	return false
+	return strings.ContainsFunc(s, func(r rune) bool { return r == '.' || r == '%' || r >= utf8.RuneSelf })
 }
 
 // lookalikes are taken for dots and slashes by servers that decode overlong
@@ -82,38 +78,16 @@ func invisible(r rune) bool {
 	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError
 }
 
-// decode undoes one round of percent-encoding, `%u` with four digits
-// included. What isn't an escape stays.
-func decode(s string) string {
-	if !strings.Contains(s, "%") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		if s[i] == '%' {
-			if n, ok := hexAt(s, i+1, 2); ok {
-				b.WriteByte(byte(n)) //nolint:gosec // of two digits
-				i += 3
-				continue
-			}
-			if i+1 < len(s) && s[i+1]|0x20 == 'u' {
-				if n, ok := hexAt(s, i+2, 4); ok {
-					b.WriteRune(n)
-					i += 6
-					continue
-				}
-			}
-		}
-		b.WriteByte(s[i])
-		i++
-	}
-	return b.String()
-}
+var escapes = regexp.MustCompile(`%(?:[uU][0-9a-fA-F]{4}|[0-9a-fA-F]{2})`)
 
-func hexAt(s string, from, digits int) (rune, bool) {
-	if from+digits > len(s) {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s[from:from+digits], 16, 16)
-	return rune(n), err == nil
+// decode undoes one round of percent-encoding, `%uXXXX` included. What isn't
+// an escape stays.
+func decode(s string) string {
+	return escapes.ReplaceAllStringFunc(s, func(escape string) string {
+		n, _ := strconv.ParseUint(strings.TrimLeft(escape, "%uU"), 16, 16)
+		if len(escape) == len("%uXXXX") {
+			return string(rune(n)) //nolint:gosec // of four digits
+		}
+		return string([]byte{byte(n)}) //nolint:gosec // of two digits
+	})
 }

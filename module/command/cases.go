@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
@@ -143,7 +144,7 @@ func (c *testCase) judge(ctx context.Context, t adminapi.Trace) error {
 	var answer any
 	if len(t.Answer) > 0 {
 		var err error
-		if answer, err = jq.Decode(t.Answer, jq.Limits{}); err != nil {
+		if answer, err = jsonval.Decode(t.Answer, jsonval.Limits{}); err != nil {
 			return errors.New("the answer is not JSON")
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/customer"
-	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
 func init() {
@@ -40,7 +39,7 @@ func addCommands(cmd *cobra.Command) {
 }
 
 // commands are what stands below `caddy switchboard`.
-var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
+var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems}
 
 // group makes a command that only holds others refuse what it doesn't know.
 func group(cmd *cobra.Command) {
@@ -143,20 +142,6 @@ func switchboardOf(config []byte) (json.RawMessage, error) {
 		return nil, errors.New("the configuration is no JSON of Caddy's")
 	}
 	return whole.Apps.Switchboard, nil
-}
-
-// runProgram is the process that runs a program which was typed in the console. It
-// is nothing for people, and in no list.
-func runProgram() *cobra.Command {
-	return &cobra.Command{
-		Use:    sandbox.Command,
-		Short:  "Runs one jq program for the console",
-		Args:   cobra.NoArgs,
-		Hidden: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return sandbox.Serve(cmd.InOrStdin(), cmd.OutOrStdout())
-		},
-	}
 }
 
 // color is an SGR parameter of two digits: all are of one length, so that a

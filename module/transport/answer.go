@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	bodytext "github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -75,7 +75,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if err != nil {
 		return "", nil //nolint:nilerr // as of what is not JSON
 	}
-	doc, err := jq.DecodePart(text, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
+	doc, err := jsonval.DecodePart(text, jsonval.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
 	if err != nil {
 		return "", nil //nolint:nilerr // a predicate on what is not JSON is false
 	}
@@ -137,12 +137,12 @@ func IsStream(kind string) bool {
 
 // roomOf makes a room for one answer. A request that has all the time in the world
 // waits maxWait.
-func roomOf(ctx context.Context) (room *jq.Room, release func()) {
+func roomOf(ctx context.Context) (room *jsonval.Room, release func()) {
 	cancel := func() {}
 	if _, ok := ctx.Deadline(); !ok {
 		ctx, cancel = context.WithTimeout(ctx, maxWait)
 	}
-	room = &jq.Room{Context: ctx}
+	room = &jsonval.Room{Context: ctx}
 	return room, func() {
 		cancel()
 		room.Release()
@@ -163,7 +163,7 @@ func (c *closing) Close() error {
 
 // read reads an answer's body and puts it back. It waits for the memory. It returns
 // nil when there is more of it than MaxSize, or no memory in time.
-func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err error) {
+func (t *Transport) read(resp *http.Response, room *jsonval.Room) (body []byte, err error) {
 	// one byte more than announced, for the end to be seen at once
 	known := min(max(resp.ContentLength, 1023), t.MaxSize) + 1
 	var reserved int64
@@ -199,7 +199,7 @@ func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err e
 	return nil, nil
 }
 
-// Why a body could not be decompressed, besides jq.ErrTooLarge.
+// Why a body could not be decompressed, besides jsonval.ErrTooLarge.
 var (
 	ErrEncoding = errors.New("the body has a content encoding that can't be read")
 	ErrCorrupt  = errors.New("the body is not what its content encoding says")
@@ -222,15 +222,15 @@ var (
 )
 
 // Decompress undoes a Content-Encoding: gzip, zstd, or none. The error is
-// jq.ErrTooLarge when the result is longer than limit bytes, however short body is,
+// jsonval.ErrTooLarge when the result is longer than limit bytes, however short body is,
 // ErrEncoding for any other encoding, and ErrCorrupt. Without an encoding the
 // result is body itself; else its memory is reserved in room, which may be nil, with
-// the errors of [jq.Room.Reserve].
-func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byte, error) {
+// the errors of [jsonval.Room.Reserve].
+func Decompress(body []byte, encoding string, limit int64, room *jsonval.Room) ([]byte, error) {
 	switch coding(encoding) {
 	case "", "identity":
 		if int64(len(body)) > limit {
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		}
 		return body, nil
 	case "gzip", "x-gzip":
@@ -249,7 +249,7 @@ func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byt
 	}
 }
 
-func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+func gunzip(z *gzip.Reader, body []byte, limit int64, room *jsonval.Room) (out []byte, err error) {
 	var reserved int64
 	for {
 		if out, reserved, err = room.AppendRoom(out, 1, min(4*int64(len(body)), limit+1), reserved); err != nil {
@@ -259,7 +259,7 @@ func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte
 		out = out[:len(out)+n]
 		switch {
 		case int64(len(out)) > limit:
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		case errors.Is(err, io.EOF):
 			return out, nil
 		case err != nil:
@@ -270,7 +270,7 @@ func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte
 
 // unzstd decompresses in one go: the output is the window then, which would take
 // up to maxWindow else. Where the size isn't known, it tries larger and larger ones.
-func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
+func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jsonval.Room) (out []byte, err error) {
 	var reserved int64
 	for size := min(max(4*int64(len(body)), 4<<10), limit); ; size = min(4*size, limit) {
 		if out, reserved, err = room.AppendRoom(nil, int(size), 0, reserved); err != nil {
@@ -283,7 +283,7 @@ func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byt
 		case err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded):
 			return nil, ErrCorrupt
 		case size == limit:
-			return nil, jq.ErrTooLarge
+			return nil, jsonval.ErrTooLarge
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 const (
@@ -138,7 +138,7 @@ func TestLookLeavesTheDocument(t *testing.T) {
 		if string(a.Raw) != `{"code":"0","id":9007199254740993}` {
 			t.Errorf("raw is %q", a.Raw)
 		}
-		text, err := jq.Encode(nil, a.Doc, jq.Limits{})
+		text, err := jsonval.Encode(nil, a.Doc, jsonval.Limits{})
 		if err != nil || string(text) != string(a.Raw) {
 			t.Errorf("the document is %s, %v", text, err)
 		}

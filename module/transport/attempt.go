@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
@@ -29,10 +30,10 @@ type Attempt struct {
 	Read bool
 	// Part is what of an answer the handler's programs and the rule for dead
 	// tokens look at, when it has to be decoded; nil is everything.
-	Part *jq.Projection
+	Part *jsonval.Part
 	// Room is what the memory of an answer that is looked into is reserved in. Nil is
 	// a room of the answer's own.
-	Room *jq.Room
+	Room *jsonval.Room
 	// Params and Request are what a token_expired program sees as $params and
 	// $request: values for jq, null when nil.
 	Params, Request any

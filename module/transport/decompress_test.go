@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 func TestDecompress(t *testing.T) {
@@ -18,7 +18,7 @@ func TestDecompress(t *testing.T) {
 			if got, err := Decompress(body, encoding, int64(len(deadCode)), nil); err != nil || string(got) != deadCode {
 				t.Errorf("%s: %q, %v", encoding, got, err)
 			}
-			if _, err := Decompress(body, encoding, int64(len(deadCode))-1, nil); !errors.Is(err, jq.ErrTooLarge) {
+			if _, err := Decompress(body, encoding, int64(len(deadCode))-1, nil); !errors.Is(err, jsonval.ErrTooLarge) {
 				t.Errorf("%s: over the limit: %v", encoding, err)
 			}
 			if encoding == "" || encoding == "identity" {

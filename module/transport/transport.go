@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -82,7 +83,7 @@ type Transport struct {
 	holder Holder // nil: nothing to inject
 	inject token.Injection
 	rule   rule
-	part   *jq.Projection // of an answer, that the rule looks at
+	part   *jsonval.Part // of an answer, that the rule looks at
 	logger *zap.Logger
 }
 

@@ -203,7 +203,7 @@ export const en = {
 	'open bench': 'Open the editor',
 	'to bench': 'Work on this answer',
 	'bench output': 'output',
-	'bench output hint': 'Runs as you type, in a process of its own.',
+	'bench output hint': 'Runs as you type, within tight limits of time and memory.',
 	'bench answer': 'The API’s answer',
 	'bench vars': 'Variables of the program',
 	'bench for': 'Phone system',

@@ -203,7 +203,7 @@ export const zh = {
 	'open bench': '打开编辑器',
 	'to bench': '用这个应答来编辑',
 	'bench output': 'output',
-	'bench output hint': '边写边运行，在单独的进程里。',
+	'bench output hint': '边写边运行，时间和内存都受严格限制。',
 	'bench answer': '接口的应答',
 	'bench vars': '程序的变量',
 	'bench for': '电话系统',

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 // Each column's type becomes what jq knows, and keeps its digits.
@@ -89,7 +89,7 @@ func TestColumns(t *testing.T) {
 				t.Errorf("%v: %s: %v", all[i].kind, c[0], err)
 				continue
 			}
-			got, err := jq.Encode(nil, rows[0]["v"], jq.Limits{})
+			got, err := jsonval.Encode(nil, rows[0]["v"], jsonval.Limits{})
 			if want := strings.Split(c[1], "|"); err != nil || string(got) != want[0] && string(got) != want[len(want)-1] {
 				t.Errorf("%v: %s is %s (%T), not %s; %v", all[i].kind, c[0], got, rows[0]["v"], c[1], err)
 			}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
@@ -235,7 +235,7 @@ func text(v any) (string, error) {
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64), nil
 	default:
-		b, err := jq.Encode(nil, v, jq.Limits{})
+		b, err := jsonval.Encode(nil, v, jsonval.Limits{})
 		return string(b), err
 	}
 }
@@ -294,7 +294,7 @@ func plain(s string) (any, error) {
 // document is JSON, with the digits of its numbers. What is no JSON, or too
 // large for a program, stays text.
 func document(data []byte) (any, error) {
-	if v, err := jq.Decode(data, jq.Limits{Bytes: maxColumn}); err == nil {
+	if v, err := jsonval.Decode(data, jsonval.Limits{Bytes: maxColumn}); err == nil {
 		return v, nil
 	}
 	return plain(string(data))

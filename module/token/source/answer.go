@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -315,7 +316,7 @@ func jwtExpiry(access string, now time.Time) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	doc, err := jq.Decode(text, jq.Limits{Bytes: maxToken})
+	doc, err := jsonval.Decode(text, jsonval.Limits{Bytes: maxToken})
 	if err != nil {
 		return time.Time{}
 	}

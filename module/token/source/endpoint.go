@@ -21,7 +21,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -245,11 +245,11 @@ func (r *response) document() (doc any, other, broken string) {
 	if len(body) == 0 {
 		return nil, "an empty body", ""
 	}
-	doc, err = jq.Decode(body, jq.Limits{Bytes: 3 * maxAnswer})
+	doc, err = jsonval.Decode(body, jsonval.Limits{Bytes: 3 * maxAnswer})
 	if err == nil {
 		return doc, "", ""
 	}
-	if errors.Is(err, jq.ErrTooLarge) {
+	if errors.Is(err, jsonval.ErrTooLarge) {
 		return nil, "", "the answer is unreadable: " + plain(err)
 	}
 	what := document.Name(contentType, body)

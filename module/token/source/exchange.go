@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/document"
-	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
@@ -156,7 +156,7 @@ func bodyOf(req *http.Request) any {
 	if err != nil {
 		return nil
 	}
-	if doc, err := jq.Decode(text, jq.Limits{}); err == nil {
+	if doc, err := jsonval.Decode(text, jsonval.Limits{}); err == nil {
 		return doc
 	}
 	form, ok := decodeForm(string(text))

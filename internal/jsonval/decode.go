@@ -1,9 +1,11 @@
-package jq
+package jsonval
 
 import (
 	"encoding/json"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Decode decodes exactly one JSON document (RFC 8259) into nil, bool, string,
@@ -12,7 +14,7 @@ import (
 //
 // Everything else is an error without a word of the data: ErrEmpty for a blank
 // document; ErrTooLarge for one over the limits, or with a number of more than
-// 64 characters; ErrSyntax for a byte order mark, invalid UTF-8, trailing data
+// [MaxNumber] characters; ErrSyntax for a byte order mark, invalid UTF-8, trailing data
 // and the like; ErrNoRoom and ErrDeadline when the context of the room ends. The
 // strings share one copy of data.
 //
@@ -26,6 +28,11 @@ func Decode(data []byte, l Limits) (any, error) {
 		return nil, err
 	}
 	return document(string(data), l, (*decoder).value)
+}
+
+// viewOf is data, which is not changed while it is read, as a string.
+func viewOf(data []byte) string {
+	return unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // see above
 }
 
 // document reads one document, whose value is read by read.
@@ -191,21 +198,21 @@ func (d *decoder) scanNumber() bool {
 	switch {
 	case !ok:
 		d.fail(ErrSyntax)
-	case d.i-start > maxNumber:
+	case d.i-start > MaxNumber:
 		d.fail(ErrTooLarge)
 	}
 	return d.err == nil
 }
 
 func (d *decoder) array() any {
-	if d.depth++; d.depth > d.Depth {
-		return d.fail(ErrTooLarge)
-	}
-	d.i++
+	d.open()
 	base := len(d.values)
 	for first := true; d.next(']', first); first = false {
 		v := d.value()
 		d.values = push(d.values, v)
+	}
+	if d.err != nil {
+		return nil
 	}
 	a := make([]any, len(d.values)-base)
 	copy(a, d.values[base:])
@@ -215,22 +222,10 @@ func (d *decoder) array() any {
 }
 
 func (d *decoder) object() any {
-	if d.depth++; d.depth > d.Depth {
-		return d.fail(ErrTooLarge)
-	}
-	d.i++
+	d.open()
 	base, keys := len(d.values), len(d.keys)
 	for first := true; d.next('}', first); first = false {
-		if d.peek() != '"' {
-			return d.fail(ErrSyntax)
-		}
-		k := d.text()
-		d.blank()
-		if d.peek() != ':' {
-			return d.fail(ErrSyntax)
-		}
-		d.i++
-		d.blank()
+		k := d.key()
 		v := d.value()
 		d.keys, d.values = push(d.keys, k), push(d.values, v)
 	}
@@ -244,6 +239,32 @@ func (d *decoder) object() any {
 	d.keys, d.values = d.keys[:keys], d.values[:base]
 	d.depth--
 	return m
+}
+
+// open enters an array or object.
+func (d *decoder) open() {
+	if d.depth++; d.depth > d.Depth {
+		d.fail(ErrTooLarge)
+		return
+	}
+	d.i++
+}
+
+// key reads a key and the colon behind it.
+func (d *decoder) key() string {
+	if d.peek() != '"' {
+		d.fail(ErrSyntax)
+		return ""
+	}
+	k := d.text()
+	d.blank()
+	if d.peek() != ':' {
+		d.fail(ErrSyntax)
+		return ""
+	}
+	d.i++
+	d.blank()
+	return k
 }
 
 // push appends to a stack, which doubles when it is full: append's smaller steps
@@ -273,4 +294,106 @@ func (d *decoder) next(end byte, first bool) bool {
 	d.i++
 	d.blank()
 	return true
+}
+
+func (d *decoder) text() string {
+	d.i++
+	start := d.i
+	for d.i < len(d.s) {
+		switch c := d.s[d.i]; {
+		case c == '"':
+			d.i++
+			return d.s[start : d.i-1]
+		case c == '\\':
+			return d.escaped(start)
+		case c < ' ':
+			d.fail(ErrSyntax)
+			return ""
+		}
+		d.i++
+	}
+	d.fail(ErrSyntax)
+	return ""
+}
+
+// escaped reads the rest of a string that has escapes.
+func (d *decoder) escaped(start int) string {
+	b := make([]byte, d.i-start, 2*(d.i-start)+16)
+	copy(b, d.s[start:])
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		d.i++
+		switch {
+		case c == '"':
+			return string(b)
+		case c == '\\':
+			b = utf8.AppendRune(b, d.escape())
+		case c < ' ':
+			d.fail(ErrSyntax)
+		default:
+			b = append(b, c)
+		}
+	}
+	d.fail(ErrSyntax)
+	return ""
+}
+
+// escape reads what stands behind a backslash.
+func (d *decoder) escape() rune {
+	e := d.peek()
+	d.i++
+	switch e {
+	case '"', '\\', '/':
+		return rune(e)
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'u':
+		return d.unit()
+	}
+	d.fail(ErrSyntax)
+	return 0
+}
+
+// unit reads the digits of \uHHHH, and the second half of a surrogate pair.
+func (d *decoder) unit() rune {
+	u := d.hex4(d.i)
+	if u < 0 {
+		d.fail(ErrSyntax)
+		return 0
+	}
+	d.i += 4
+	if !utf16.IsSurrogate(u) {
+		return u
+	}
+	if strings.HasPrefix(d.s[d.i:], `\u`) {
+		if r := utf16.DecodeRune(u, d.hex4(d.i+2)); r != utf8.RuneError {
+			d.i += 6
+			return r
+		}
+	}
+	return utf8.RuneError
+}
+
+// hex4 is the number in four hex digits, or -1.
+func (d *decoder) hex4(at int) rune {
+	if at+4 > len(d.s) {
+		return -1
+	}
+	u := rune(0)
+	for _, c := range []byte(d.s[at : at+4]) {
+		digit := strings.IndexByte("0123456789abcdef", c|0x20)
+		if digit < 0 || c < '0' {
+			return -1
+		}
+		u = u<<4 | rune(digit) //nolint:gosec // of one digit
+	}
+	return u
 }

@@ -1,21 +1,23 @@
 package jq
 
 import (
+	"encoding/json"
 	"math/big"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// What a run may use. gojq looks at its context once per instruction, and a
-// builtin is one instruction: without these limits a builtin can take seconds,
-// gigabytes, or the whole stack, which ends the process.
+// What a run may use.
 const (
-	maxText   = 8 << 20   // bytes of one string
-	maxItems  = 1_000_000 // elements of one array or object
-	maxNodes  = 1_000_000 // values in a tree, shared ones counted each time
-	maxDepth  = 1000      // levels of a tree, steps of a path
-	maxBits   = 4096      // of an integer
+	maxText   = 8 << 20          // bytes of one string
+	maxItems  = 1_000_000        // elements of one array or object
+	maxNodes  = jsonval.MaxNodes // values in a tree, shared ones counted each time
+	maxDepth  = jsonval.MaxDepth // levels of a tree, steps of a path
+	maxBits   = 4096             // of an integer
 	maxPairs  = 10_000_000
 	maxMade   = 128 << 20 // bytes that the functions of one run make in all
 	maxKey    = 64 << 10  // bytes of a key that is put together
@@ -23,7 +25,7 @@ const (
 	maxFind   = 16        // values in an array that .[…] looks for, itself included
 )
 
-// What is guarded, and how. "After" looks at a result that is at most the sum of
+// How each is guarded. "After" looks at a result that is at most the sum of
 // two values within limits; "before" looks at what comes in, because the result
 // can be anything or because the builtin recurses; "own" is our own function.
 //
@@ -33,14 +35,14 @@ const (
 //	/                                               before: number of parts
 //	== != < <= > >= sort unique group min max …     own: depth and clock, compare.go
 //	contains inside indices index rindex bsearch    own: depth and clock, compare.go
-//	"\(…)" tojson tostring @json @text join         own: nodes, depth and bytes, text.go
+//	"\(…)" tojson tostring @json @text              own: nodes, depth and bytes, text.go
 //	@html @uri @base64 …                            before: an array or object becomes text by our own
-//	@csv @tsv @sh add/0                             before: sum of the elements' sizes
+//	@csv @tsv @sh add/0 join                        before: sum of the elements' sizes
 //	flatten                                         before: nodes and depth
 //	transpose                                       before: rows × columns
 //	tonumber fromjson                               before: digits; own: Decode
 //	strftime strflocaltime                          before: length of the layout
-//	explode split/1                                 own: number of parts
+//	explode split/1                                 before: number of parts
 //	.[] map any all …                               before: memory of the iteration
 //	.[…] getpath                                    before: an array that is looked for
 //	= |= += … setpath del delpaths map_values pick  own: edit.go
@@ -55,24 +57,16 @@ const (
 func post(r *run, v any, _ []any) any {
 	switch v := v.(type) {
 	case string:
-		if len(v) > maxText {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxText)
 		r.spend(len(v))
 	case []any:
-		if len(v) > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxItems)
 		r.spend(16 * len(v))
 	case map[string]any:
-		if len(v) > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(len(v), maxItems)
 		r.spend(48 * len(v))
 	case *big.Int:
-		if v.BitLen() > maxBits {
-			panic(abort{ErrTooLarge})
-		}
+		within(v.BitLen(), maxBits)
 	}
 	return v
 }
@@ -123,9 +117,7 @@ func minus(r *run, v any, args []any) any {
 		return v
 	}
 	if s, ok := args[0].([]any); ok && len(l) > 0 && len(s) > 0 {
-		if r.tree(l)*len(s) > maxPairs {
-			panic(abort{ErrTooLarge})
-		}
+		within(r.tree(l)*len(s), maxPairs)
 		r.tree(s)
 		r.spend(16 * len(l))
 	}
@@ -144,9 +136,7 @@ func over(r *run, v any, args []any) any {
 
 func parts(r *run, s, sep string) {
 	n := strings.Count(s, sep) + 1
-	if n > maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(n, maxItems)
 	r.spend(48 * n)
 }
 
@@ -162,11 +152,42 @@ func sum(r *run, v any, _ []any) any {
 		case map[string]any:
 			items += len(e)
 		}
-		if bytes > maxText || items > maxItems {
-			panic(abort{ErrTooLarge})
-		}
+		within(bytes, maxText)
+		within(items, maxItems)
 	})
 	r.step(items >> 6)
+	return v
+}
+
+// joined is put before join with args[0].
+func joined(r *run, v any, args []any) any {
+	sep, _ := args[0].(string)
+	bytes := 0
+	each(v, func(e any) {
+		bytes += len(sep)
+		switch e := e.(type) {
+		case string:
+			bytes += len(e)
+		case *big.Int:
+			bytes += e.BitLen() / 3
+		case json.Number:
+			bytes += len(e)
+		default: // short, or an error
+			bytes += 4
+		}
+		within(bytes, maxText)
+	})
+	r.step(bytes >> 8)
+	return v
+}
+
+// chars is put before explode.
+func chars(r *run, v any, _ []any) any {
+	if s, ok := v.(string); ok {
+		n := utf8.RuneCountInString(s)
+		within(n, maxItems)
+		r.spend(24 * n)
+	}
 	return v
 }
 
@@ -200,16 +221,14 @@ func grid(r *run, v any, _ []any) any {
 			columns = max(columns, len(row))
 		}
 	}
-	if len(rows)*columns > maxItems {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(rows)*columns, maxItems)
 	r.spend(16*len(rows)*columns + 40*columns)
 	return v
 }
 
 // digits is put before tonumber: big numbers take quadratic time.
 func digits(_ *run, v any, _ []any) any {
-	if s, ok := v.(string); ok && len(s) > maxNumber {
+	if s, ok := v.(string); ok && len(s) > jsonval.MaxNumber {
 		return fault("tonumber takes at most 64 digits")
 	}
 	return v
@@ -249,13 +268,36 @@ func fewer(v any, n int) int {
 // steps is put before the path of getpath.
 func steps(r *run, v any, _ []any) any {
 	path, _ := v.([]any)
-	if len(path) > maxDepth {
-		panic(abort{ErrTooLarge})
-	}
+	within(len(path), maxDepth)
 	for _, step := range path {
 		if err, ok := subscript(r, step, nil).(fault); ok {
 			return err
 		}
 	}
 	return v
+}
+
+// checked lets a tree within limits pass.
+func checked(r *run, v any, _ []any) any {
+	r.spend(16 * r.tree(v))
+	return v
+}
+
+// tree counts the values of a tree, a shared one each time that it is met, and
+// ends the run when there are too many or they are too deep.
+func (r *run) tree(v any) (n int) {
+	r.count(v, 0, &n)
+	return n
+}
+
+func (r *run) count(v any, depth int, n *int) {
+	r.step(1)
+	*n++
+	if s, ok := v.(string); ok {
+		*n += len(s) >> 10
+		return
+	}
+	within(*n, maxNodes)
+	within(depth, maxDepth)
+	each(v, func(e any) { r.count(e, depth+1, n) })
 }

@@ -1,9 +1,8 @@
-package jq
+package jsonval
 
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -178,59 +177,5 @@ func TestRoomIsFreeForLittle(t *testing.T) {
 		room.Release()
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-// Each document is reserved before it is decoded, and only what is kept of it.
-func TestDecodeReserves(t *testing.T) {
-	ownMemory(t)
-	doc := []byte(fill(mib, `{"name":"x","z":[`, `{"a":0}`, `]}`))
-	reads := func(src string) *Projection { return Project(compile(t, src, Spec{})) }
-	for _, tc := range []struct {
-		name     string
-		decode   func(l Limits) (any, error)
-		purpose  Purpose
-		from, to int64
-		want     error
-	}{
-		{"all of it", func(l Limits) (any, error) { return Decode(doc, l) }, ForAnswer, 40 * mib, 70 * mib, nil},
-		{"the large part", func(l Limits) (any, error) { return DecodePart(doc, l, reads(".z")) }, ForAnswer, 40 * mib, 70 * mib, nil},
-		{"the small part", func(l Limits) (any, error) { return DecodePart(doc, l, reads(".name")) }, ForAnswer, 0, 0, nil},
-		{"of a caller", func(l Limits) (any, error) { return Decode(doc, l) }, ForRequest, 0, 0, ErrTooMuch},
-	} {
-		room := &Room{Context: t.Context()}
-		_, err := tc.decode(Limits{Bytes: len(doc), Room: room, Purpose: tc.purpose})
-		var n int64
-		if room.taken != nil {
-			n = room.taken.held[tc.purpose] + room.taken.last
-		}
-		if !errors.Is(err, tc.want) || n < tc.from || n > tc.to {
-			t.Errorf("%s: %v, %d bytes are reserved, want %d to %d", tc.name, err, n, tc.from, tc.to)
-		}
-		room.Release()
-	}
-}
-
-// Decoding went on when the budget had ended.
-func TestDecodeEndsWithTheContext(t *testing.T) {
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	many := []byte(fill(mib, `{"z":[`, `0`, `]}`))
-	for _, tc := range []struct {
-		name string
-		doc  []byte
-		part *Projection
-		want error
-	}{
-		{"many values", many, nil, ErrDeadline},
-		{"many values that nobody looks at", many, Project(compile(t, ".name", Spec{})), ErrDeadline},
-		{"many values of a part", many, Project(compile(t, ".z", Spec{})), ErrDeadline},
-		{"few values", []byte(`{"z":[` + strings.Repeat("0,", 1000) + `0]}`), nil, nil},
-	} {
-		room := &Room{Context: ended}
-		if _, err := DecodePart(tc.doc, Limits{Bytes: len(tc.doc), Room: room}, tc.part); !errors.Is(err, tc.want) {
-			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
-		}
-		room.Release()
 	}
 }

@@ -1,4 +1,4 @@
-package jq
+package jsonval
 
 import (
 	"math/bits"

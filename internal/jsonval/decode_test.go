@@ -1,4 +1,4 @@
-package jq
+package jsonval
 
 import (
 	"bytes"
@@ -12,11 +12,28 @@ import (
 	"unicode/utf8"
 
 	"github.com/itchyny/gojq"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func encode(t testing.TB, v any) string {
+	t.Helper()
+	b, err := Encode(nil, v, Limits{Bytes: 8 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+var samples = []string{
+	`null`, `true`, `0`, `-1.5`, `1E400`, `9007199254740993`, `""`, `"abc"`, `"ÄöÜ ☆★ x\ny"`, `"2023-11-14T22:13:20Z"`, `[]`, `{}`,
+	`[3,1,2,1,null,"a",[1],{"a":1},false,true,1.0,1]`, `{"a":1,"b":{"c":[1,2,{"d":null}]},"e":"x"}`, `["x",["y",["z"]]]`,
+}
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("1", maxNumber)
+	long := strings.Repeat("1", MaxNumber)
 	tests := []struct {
 		doc  string
 		l    Limits
@@ -183,9 +200,9 @@ func TestEncode(t *testing.T) {
 		{strings.Repeat("a", 1<<20), Limits{}, ``, ErrTooLarge},
 		{strings.Repeat("\x01", 1<<19), Limits{}, ``, ErrTooLarge},
 		{map[string]any{strings.Repeat("a", 1<<20): 1}, Limits{}, ``, ErrTooLarge},
-		{int64(1), Limits{}, ``, ErrFailed},
-		{[]any{[]byte("x")}, Limits{}, ``, ErrFailed},
-		{map[string]any{"a": struct{}{}}, Limits{}, ``, ErrFailed},
+		{int64(1), Limits{}, ``, ErrNotJSON},
+		{[]any{[]byte("x")}, Limits{}, ``, ErrNotJSON},
+		{map[string]any{"a": struct{}{}}, Limits{}, ``, ErrNotJSON},
 	}
 	for _, tt := range tests {
 		got, err := Encode([]byte("before:"), tt.v, tt.l)

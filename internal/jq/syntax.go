@@ -75,7 +75,7 @@ func (w *rewriter) update(q *gojq.Query) {
 	if !literal(by) {
 		by = variable(inner("by"))
 	}
-	op := &gojq.Query{Left: &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity}}, Op: updates[q.Op], Right: by}
+	op := &gojq.Query{Left: identityQuery(), Op: updates[q.Op], Right: by}
 	w.operator(op)
 	modify := w.ourCall("modify", q.Left, op)
 	if !literal(q.Right) {
@@ -105,6 +105,23 @@ func callOf(name string, args ...*gojq.Query) *gojq.Query {
 
 func variable(name string) *gojq.Query { return callOf("$" + name) }
 
+func identityQuery() *gojq.Query {
+	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeIdentity}}
+}
+
+// arms are the conditions and branches of an if: one branch more than conditions,
+// which is `.` where there is no else.
+func arms(e *gojq.If) (conditions, branches []*gojq.Query) {
+	conditions, branches = []*gojq.Query{e.Cond}, []*gojq.Query{e.Then}
+	for _, elif := range e.Elif {
+		conditions, branches = append(conditions, elif.Cond), append(branches, elif.Then)
+	}
+	if e.Else == nil {
+		return conditions, append(branches, identityQuery())
+	}
+	return conditions, append(branches, e.Else)
+}
+
 func pipe(left, right *gojq.Query) *gojq.Query {
 	return &gojq.Query{Left: left, Op: gojq.OpPipe, Right: right}
 }
@@ -119,7 +136,7 @@ func moved(q *gojq.Query) *gojq.Query {
 	return &c
 }
 
-// literal tells whether q is a number, a string, true, false or null.
+// literal reports whether q is a number, a string, true, false or null.
 func literal(q *gojq.Query) bool {
 	if q == nil || q.Term == nil || len(q.FuncDefs) > 0 || len(q.Term.SuffixList) > 0 {
 		return false
@@ -138,3 +155,71 @@ func literal(q *gojq.Query) bool {
 }
 
 func literalNumber(q *gojq.Query) bool { return literal(q) && q.Term.Type == gojq.TermTypeNumber }
+
+// isPath reports whether a query is names after `.` and nothing else.
+func isPath(q *gojq.Query) bool {
+	switch {
+	case q == nil, len(q.FuncDefs) > 0, len(q.Patterns) > 0:
+		return false
+	case q.Term == nil:
+		return q.Op == gojq.OpPipe && isPath(q.Left) && isPath(q.Right)
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIdentity:
+	case gojq.TermTypeIndex:
+		if !isName(t.Index) {
+			return false
+		}
+	case gojq.TermTypeQuery:
+		if !isPath(t.Query) {
+			return false
+		}
+	default:
+		return false
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Iter || (suffix.Index != nil && !isName(suffix.Index)) {
+			return false
+		}
+	}
+	return true
+}
+
+// isName reports whether an index is a name that stands in the program: `.a`,
+// `."a"` or `["a"]`.
+func isName(i *gojq.Index) bool {
+	if i.Start != nil {
+		return i.End == nil && !i.IsSlice && literal(i.Start) && i.Start.Term.Type == gojq.TermTypeString
+	}
+	return !i.IsSlice && (i.Str == nil || len(i.Str.Queries) == 0)
+}
+
+func name(i *gojq.Index) string {
+	switch {
+	case i.Start != nil:
+		return i.Start.Term.Str.Str
+	case i.Str != nil:
+		return i.Str.Str
+	default:
+		return i.Name
+	}
+}
+
+// names are those of a path, appended to before.
+func names(q *gojq.Query, before []string) []string {
+	if q.Term == nil {
+		return names(q.Right, names(q.Left, before))
+	}
+	switch t := q.Term; t.Type {
+	case gojq.TermTypeIndex:
+		before = append(before, name(t.Index))
+	case gojq.TermTypeQuery:
+		before = names(t.Query, before)
+	}
+	for _, suffix := range q.Term.SuffixList {
+		if suffix.Index != nil {
+			before = append(before, name(suffix.Index))
+		}
+	}
+	return before
+}

@@ -1,15 +1,21 @@
-package jq
+//go:build !noswitchboardfast
+
+package jsonval
 
 import (
 	"encoding/json"
 	"strings"
-	"unsafe"
 )
+
+// Fast path of Decode (part_plain.go) for a document of which programs look at a
+// part: the rest is checked, but takes no memory. Decoding an API's answer so takes
+// a fraction of the time. FuzzDecodePart of package jq holds it to Decode: the same
+// documents are refused, and no program can tell the results apart.
 
 // DecodePart decodes a document as Decode does, and checks all of it, but makes
 // values only of the part that programs look at. Of the rest, an object that isn't
 // empty keeps one member "", an array one null. A nil part is everything.
-func DecodePart(data []byte, l Limits, part *Projection) (any, error) {
+func DecodePart(data []byte, l Limits, part *Part) (any, error) {
 	if part == nil {
 		return Decode(data, l)
 	}
@@ -17,21 +23,16 @@ func DecodePart(data []byte, l Limits, part *Projection) (any, error) {
 	return document(viewOf(data), l, func(d *decoder) any { return d.part(part) })
 }
 
-// viewOf is data, which is not changed while it is read, as a string.
-func viewOf(data []byte) string {
-	return unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // see above
-}
-
 // part reads a value, and keeps of it what p says.
-func (d *decoder) part(p *Projection) any {
+func (d *decoder) part(p *Part) any {
 	switch d.peek() {
 	case '{':
-		if p.whole {
+		if p.Whole {
 			return d.subtree()
 		}
 		return d.members(p)
 	case '[':
-		if p.whole {
+		if p.Whole {
 			return d.subtree()
 		}
 		before := d.nodes
@@ -60,27 +61,28 @@ func (d *decoder) textCopy() string {
 		return strings.Clone(d.text())
 	}
 	start := d.i
-	d.skipText()
-	if d.err == nil {
-		d.err = d.reserve(d.s[start:d.i], true)
-	}
-	if d.err != nil {
-		d.fail(d.err)
+	if d.skipText(); !d.reserved(start) {
 		return ""
 	}
 	d.i = start
 	return strings.Clone(d.text())
 }
 
+// reserved reserves the memory of what stands since start.
+func (d *decoder) reserved(start int) bool {
+	if d.err == nil {
+		if err := d.reserve(d.s[start:d.i], true); err != nil {
+			d.fail(err)
+		}
+	}
+	return d.err == nil
+}
+
 // subtree makes values of all of an array or object, over a copy of its own.
 func (d *decoder) subtree() any {
 	start := d.i
-	d.skip()
-	if d.err == nil {
-		d.err = d.reserve(d.s[start:d.i], true)
-	}
-	if d.err != nil {
-		return d.fail(d.err)
+	if d.skip(); !d.reserved(start) {
+		return nil
 	}
 	of := newDecoder(d.Limits, strings.Clone(d.s[start:d.i]))
 	v := of.value()
@@ -91,14 +93,14 @@ func (d *decoder) subtree() any {
 }
 
 // members reads an object, and keeps of it the members of p.
-func (d *decoder) members(p *Projection) any {
+func (d *decoder) members(p *Part) any {
 	if d.count(); d.err != nil {
 		return nil
 	}
-	m, before := make(map[string]any, len(p.members)), d.nodes
+	m, before := make(map[string]any, len(p.Members)), d.nodes
 	d.eachMember(func(k string) {
-		if part, ok := p.members[k]; ok {
-			m[part.name] = d.part(part) // k is a part of the view
+		if part, ok := p.Members[k]; ok {
+			m[part.Name] = d.part(part) // k is a part of the view
 			return
 		}
 		d.skip()
@@ -114,25 +116,9 @@ func (d *decoder) members(p *Projection) any {
 
 // eachMember goes through an object; f reads the value of each key.
 func (d *decoder) eachMember(f func(key string)) {
-	if d.depth++; d.depth > d.Depth {
-		d.fail(ErrTooLarge)
-		return
-	}
-	d.i++
+	d.open()
 	for first := true; d.next('}', first); first = false {
-		if d.peek() != '"' {
-			d.fail(ErrSyntax)
-			return
-		}
-		k := d.text()
-		d.blank()
-		if d.peek() != ':' {
-			d.fail(ErrSyntax)
-			return
-		}
-		d.i++
-		d.blank()
-		f(k)
+		f(d.key())
 	}
 	d.depth--
 }
@@ -158,11 +144,7 @@ func (d *decoder) skip() {
 }
 
 func (d *decoder) skipArray() {
-	if d.depth++; d.depth > d.Depth {
-		d.fail(ErrTooLarge)
-		return
-	}
-	d.i++
+	d.open()
 	for first := true; d.next(']', first); first = false {
 		d.skip()
 	}
@@ -178,23 +160,10 @@ func (d *decoder) skipText() {
 		case c == '"':
 			return
 		case c == '\\':
-			d.skipEscape()
+			d.escape()
 		case c < ' ':
 			d.fail(ErrSyntax)
-			return
 		}
 	}
 	d.fail(ErrSyntax)
-}
-
-func (d *decoder) skipEscape() {
-	e := d.peek()
-	d.i++
-	switch e {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-	case 'u':
-		d.unit()
-	default:
-		d.fail(ErrSyntax)
-	}
 }

@@ -1,4 +1,4 @@
-package jq
+package jsonval
 
 import (
 	"encoding/json"
@@ -14,9 +14,9 @@ import (
 // Encode appends v to dst as compact JSON, as gojq.Marshal writes it: keys in
 // the order of their bytes, json.Number as spelled, NaN as null, infinities as
 // the greatest number, <>& as they are (so not for use within HTML). v must be
-// of the types that Run takes.
+// of the types that Decode gives, or int, float64 or *big.Int.
 //
-// Over the limits it is ErrTooLarge, with another type ErrFailed, and dst is
+// Over the limits it is ErrTooLarge, with another type ErrNotJSON, and dst is
 // given back as it came. Depth, nodes and bytes are counted on the way, so that
 // neither a deep value nor a shared one can take the stack or the memory.
 func Encode(dst []byte, v any, l Limits) ([]byte, error) {
@@ -24,9 +24,14 @@ func Encode(dst []byte, v any, l Limits) ([]byte, error) {
 }
 
 // EncodeFinite is Encode for a value that somebody else acts on: NaN and
-// infinities, which JSON can't write, are ErrFailed instead of another value.
+// infinities, which JSON can't write, are ErrNotJSON instead of another value.
 func EncodeFinite(dst []byte, v any, l Limits) ([]byte, error) {
 	return encodeWith(dst, v, encoder{Limits: l.orDefaults(), finite: true})
+}
+
+// EncodeMetered is Encode for a value of any size: each value counts as a step.
+func EncodeMetered(dst []byte, v any, l Limits, meter Meter) ([]byte, error) {
+	return encodeWith(dst, v, encoder{Limits: l.orDefaults(), meter: meter})
 }
 
 func encodeWith(dst []byte, v any, e encoder) ([]byte, error) {
@@ -44,7 +49,28 @@ func encodeWith(dst []byte, v any, e encoder) ([]byte, error) {
 	return e.b, nil
 }
 
-var errNotFinite = fmt.Errorf("%w: a number that JSON can't write (NaN or infinite)", ErrFailed)
+var errNotFinite = fmt.Errorf("%w: a number that JSON can't write (NaN or infinite)", ErrNotJSON)
+
+// Text returns a string as it is, and a number or a boolean as JSON writes it. ok is
+// false for everything else.
+func Text(v any) (s string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	case int:
+		return strconv.Itoa(v), true
+	case *big.Int:
+		return v.String(), true
+	case float64:
+		b, err := Encode(nil, v, Limits{})
+		return string(b), err == nil
+	}
+	return "", false
+}
 
 // keyLists are for the keys of the objects that are being written.
 var keyLists = sync.Pool{New: func() any {
@@ -60,19 +86,19 @@ type encoder struct {
 	start int
 	nodes int
 	keys  []string // of the objects that are being written
-	run   *run     // whose clock counts the nodes, if any
+	meter Meter    // counts the nodes, if any
 	err   error
 
 	finite bool // NaN and infinities are errors
 }
 
-// full tells whether to stop, after n more nodes.
+// full reports whether to stop, after n more nodes.
 func (e *encoder) full(n int) bool {
 	if e.nodes += n; e.err == nil && (e.nodes > e.Nodes || len(e.b)-e.start > e.Bytes) {
 		e.err = ErrTooLarge
 	}
-	if e.run != nil {
-		e.run.step(n)
+	if e.meter != nil {
+		e.meter.Step(n)
 	}
 	return e.err != nil
 }
@@ -118,7 +144,7 @@ func (e *encoder) value(v any, depth int) {
 		}
 		e.object(v, depth)
 	default:
-		e.err = ErrFailed
+		e.err = ErrNotJSON
 	}
 	e.full(0)
 }

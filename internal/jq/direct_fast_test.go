@@ -1,9 +1,13 @@
+//go:build !noswitchboardfast
+
 package jq
 
 import (
 	"fmt"
 	"reflect"
 	"testing"
+
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
 var directPrograms = []string{
@@ -46,7 +50,7 @@ func FuzzDirect(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, i, status int, text []byte) {
-		doc, err := Decode(text, Limits{Depth: 20})
+		doc, err := jsonval.Decode(text, jsonval.Limits{Depth: 20})
 		if err != nil {
 			return
 		}

@@ -1,6 +1,9 @@
+//go:build !noswitchboardfast
+
 package jq
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,21 +11,22 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// A direct is a program, or a part of one, that needs no machine: names after
-// `.`, variables, literals, objects of these, comparisons with literals, and
-// what puts them together. Most programs of a flow are nothing else, and for
-// them a machine costs more than the work.
+// Fast path of Program.run for programs that need no machine: names after `.`,
+// variables, literals, objects of these, comparisons with literals, and what puts
+// them together. Most programs of a flow are nothing else, and for them a machine
+// costs more than the work.
 //
-// It gives a value, or leaves the run to the machine: whatever is an error, or
-// rare, is not its business. So there is one place that says what jq means.
-type direct func(in any, vars []any) (v any, ok bool)
+// It yields a value, or leaves the run to the machine: errors and rare cases are not
+// its business, so one place says what jq means. FuzzDirect holds it to the machine.
 
-// director makes directs of a program as it is written.
+func newDirect(q *gojq.Query, vars []string, defined bool) direct {
+	return director{vars, defined}.query(q)
+}
+
+// A director makes a direct of a program as it is written.
 type director struct {
-	vars []string
-	// defined tells that definitions may have given a builtin's name to
-	// something else.
-	defined bool
+	vars    []string
+	defined bool // definitions may have given a builtin's name to something else
 }
 
 // query returns nil for what needs a machine.
@@ -35,9 +39,10 @@ func (c director) query(q *gojq.Query) direct {
 	case q.Term != nil:
 		return c.term(q.Term)
 	}
-	switch q.Op {
-	case gojq.OpEq, gojq.OpNe, gojq.OpLt, gojq.OpLe, gojq.OpGt, gojq.OpGe:
+	if _, ok := holds[q.Op]; ok {
 		return c.comparison(q)
+	}
+	switch q.Op {
 	case gojq.OpPipe, gojq.OpAnd, gojq.OpOr, gojq.OpAlt:
 		left, right := c.query(q.Left), c.query(q.Right)
 		if left == nil || right == nil {
@@ -170,59 +175,64 @@ func (c director) object(o *gojq.Object) direct {
 	}
 }
 
-func (c director) choice(f *gojq.If) direct {
-	type branch struct{ cond, then direct }
-	branches := []branch{{c.query(f.Cond), c.query(f.Then)}}
-	for _, elif := range f.Elif {
-		branches = append(branches, branch{c.query(elif.Cond), c.query(elif.Then)})
-	}
-	otherwise := direct(func(in any, _ []any) (any, bool) { return in, true })
-	if f.Else != nil {
-		otherwise = c.query(f.Else)
-	}
-	if otherwise == nil || slices.ContainsFunc(branches, func(b branch) bool { return b.cond == nil || b.then == nil }) {
+func (c director) choice(e *gojq.If) direct {
+	conditions, branches := arms(e)
+	isTrue, then := c.all(conditions), c.all(branches)
+	if isTrue == nil || then == nil {
 		return nil
 	}
 	return func(in any, vars []any) (any, bool) {
-		for _, b := range branches {
-			v, ok := b.cond(in, vars)
+		for i, condition := range isTrue {
+			v, ok := condition(in, vars)
 			if !ok {
 				return nil, false
 			}
 			if truthy(v) {
-				return b.then(in, vars)
+				return then[i](in, vars)
 			}
 		}
-		return otherwise(in, vars)
+		return then[len(isTrue)](in, vars)
 	}
+}
+
+// all is nil when one of them needs a machine.
+func (c director) all(queries []*gojq.Query) []direct {
+	directs := make([]direct, len(queries))
+	for i, q := range queries {
+		if directs[i] = c.query(q); directs[i] == nil {
+			return nil
+		}
+	}
+	return directs
 }
 
 // comparison compares with a literal: a string, null or boolean for equality,
 // and small whole numbers with whole numbers of Go's, such as $status.
 func (c director) comparison(q *gojq.Query) direct {
-	left, literal, op := q.Left, q.Right, q.Op
-	if isScalar(left) && !isScalar(literal) {
-		left, literal, op = literal, left, mirrored(op)
+	left, fixed, op, sign := q.Left, q.Right, q.Op, 1
+	if literal(left) && !literal(fixed) {
+		left, fixed, sign = fixed, left, -1
 	}
 	value := c.query(left)
-	if value == nil || !isScalar(literal) {
+	if value == nil || !literal(fixed) {
 		return nil
 	}
-	if literal.Term.Type == gojq.TermTypeNumber {
-		n, err := strconv.Atoi(literal.Term.Number)
-		if err != nil || strconv.Itoa(n) != literal.Term.Number {
+	if fixed.Term.Type == gojq.TermTypeNumber {
+		n, err := strconv.Atoi(fixed.Term.Number)
+		if err != nil || strconv.Itoa(n) != fixed.Term.Number {
 			return nil
 		}
+		is := holds[op]
 		return func(in any, vars []any) (any, bool) {
 			v, ok := value(in, vars)
 			i, whole := v.(int)
 			if !ok || !whole {
 				return nil, false
 			}
-			return ordered(op, i, n), true
+			return is[1+sign*cmp.Compare(i, n)], true
 		}
 	}
-	want := c.term(literal.Term)
+	want := c.term(fixed.Term)
 	if want == nil || (op != gojq.OpEq && op != gojq.OpNe) {
 		return nil
 	}
@@ -238,36 +248,11 @@ func (c director) comparison(q *gojq.Query) direct {
 	}
 }
 
-func mirrored(op gojq.Operator) gojq.Operator {
-	switch op {
-	case gojq.OpLt:
-		return gojq.OpGt
-	case gojq.OpLe:
-		return gojq.OpGe
-	case gojq.OpGt:
-		return gojq.OpLt
-	case gojq.OpGe:
-		return gojq.OpLe
-	default:
-		return op
-	}
-}
-
-func ordered(op gojq.Operator, a, b int) bool {
-	switch op {
-	case gojq.OpEq:
-		return a == b
-	case gojq.OpNe:
-		return a != b
-	case gojq.OpLt:
-		return a < b
-	case gojq.OpLe:
-		return a <= b
-	case gojq.OpGt:
-		return a > b
-	default:
-		return a >= b
-	}
+// holds says of each operator whether it is true of a lesser, an equal and a greater
+// value.
+var holds = map[gojq.Operator][3]bool{
+	gojq.OpEq: {false, true, false}, gojq.OpNe: {true, false, true}, gojq.OpLt: {true, false, false},
+	gojq.OpLe: {true, true, false}, gojq.OpGt: {false, false, true}, gojq.OpGe: {false, true, true},
 }
 
 // follow goes from member to member. What is no object is left to the machine;
@@ -285,23 +270,4 @@ func follow(path []string) direct {
 		}
 		return in, true
 	}
-}
-
-// names are those of a path, appended to before.
-func names(q *gojq.Query, before []string) []string {
-	if q.Term == nil {
-		return names(q.Right, names(q.Left, before))
-	}
-	switch t := q.Term; t.Type {
-	case gojq.TermTypeIndex:
-		before = append(before, name(t.Index))
-	case gojq.TermTypeQuery:
-		before = names(t.Query, before)
-	}
-	for _, suffix := range q.Term.SuffixList {
-		if suffix.Index != nil {
-			before = append(before, name(suffix.Index))
-		}
-	}
-	return before
 }
