@@ -17,17 +17,18 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// Playground is what the work on an API's `output` begins with.
+// Playground is the initial state of the playground, where an operator edits an
+// API's `output`.
 type Playground struct {
-	Output      string  `json:"output"`          // the program as it is configured, "" for none
+	Output      string  `json:"output"`          // the configured program, "" for none
 	For         string  `json:"for,omitempty"`   // the route's phone system
-	Sample      *Sample `json:"kept,omitempty"`  // the last answer, where the route keeps it
-	KeepsSample bool    `json:"keeps,omitempty"` // whether it does
+	Sample      *Sample `json:"kept,omitempty"`  // the last answer, with keep_answer
+	KeepsSample bool    `json:"keeps,omitempty"` // whether keep_answer is on
 
 	Systems []string `json:"systems"` // all phone systems
 }
 
-// Sample is an answer of an API and what came with it, masked.
+// Sample is an answer of an API with its context, masked.
 type Sample struct {
 	Time    time.Time `json:"time"`
 	Answer  any       `json:"answer"`
@@ -36,31 +37,31 @@ type Sample struct {
 	Params  any       `json:"params"`
 }
 
-// PlaygroundInput is an output program to try on an answer.
+// PlaygroundInput is an output program, and an answer to run it on.
 type PlaygroundInput struct {
 	Output string          `json:"output"`
 	Answer json.RawMessage `json:"answer"` // of the API
-	For    string          `json:"for"`    // the phone system to write for, "" for none
+	For    string          `json:"for"`    // the phone system to render for, "" for none
 	// Values of the program's variables: status, headers, params, request.
 	Vars map[string]json.RawMessage `json:"vars"`
 }
 
-// PlaygroundResult is what the program yields.
+// PlaygroundResult is the result of the program.
 type PlaygroundResult struct {
-	Error  string          `json:"error,omitempty"` // what is wrong with the program or the answer
+	Error  string          `json:"error,omitempty"` // error of the program or the answer
 	Result json.RawMessage `json:"result,omitempty"`
 
 	Outcome string `json:"outcome,omitempty"` // ok or not_found
-	Text    string `json:"text"`              // as the phone system gets it
+	Text    string `json:"text"`              // the rendered answer
 	Format  string `json:"format,omitempty"`
-	Limit   int    `json:"limit,omitempty"`   // of its bytes, 0 for none
-	Refused string `json:"refused,omitempty"` // why it can't be written so
+	Limit   int    `json:"limit,omitempty"`   // maximum size in bytes, 0 for none
+	Refused string `json:"refused,omitempty"` // why it can't be rendered
 
 	Lines string `json:"lines,omitempty"` // for the Caddyfile
-	File  string `json:"file,omitempty"`  // that the program has to go into, if it has to
+	File  string `json:"file,omitempty"`  // that the program must be put into, "" for none
 }
 
-// Playground returns what the work on an API's output begins with.
+// Playground returns the initial state of an API's playground.
 func (o Operator) Playground(name string) (Playground, error) {
 	api, ok := o.app.registered(name)
 	if !ok {
@@ -76,7 +77,7 @@ func (o Operator) Playground(name string) (Playground, error) {
 	return p, nil
 }
 
-// A program that somebody types may be any, and comes with every key that is
+// A program that somebody types may do anything, and is run with every key that is
 // pressed. It runs under the guards of all programs (package jq), within a smaller
 // budget, so that those who try something out leave the machine to the calls.
 const (

@@ -1,5 +1,5 @@
-// Package api is the handler `api`: one call of one API, from a phone flow's
-// request to the answer that the flow can use.
+// Package api is the handler `api`: it calls one API for a phone flow, and turns
+// the API's answer into one that the flow can use.
 package api
 
 import (
@@ -22,22 +22,23 @@ func init() {
 
 // API calls an external API for a phone flow and answers in the flow's terms.
 //
-// It merges what the phone system sent (query, form and JSON body) into
-// params, makes the API's request from them with jq programs, sends it through
-// its own chain of handlers (a `reverse_proxy` with the transport
-// `switchboard`, which signs in), judges the answer, shapes it with `output`,
-// fills in the contract, and writes one line of JSON. When there is no answer
-// in time, it gives the default, so that a flow always has its keys.
+// It merges what the phone system sent (query, form and JSON body) into params,
+// builds the API's request from them with jq programs, sends it through its own
+// chain of handlers (a `reverse_proxy` with the transport `switchboard`, which
+// signs in), judges the answer, shapes it with `output`, applies the contract,
+// and writes one line of JSON. If there is no answer in time, the response is the
+// default, so that a flow always gets its keys.
 //
-// A `to` with a path makes an API call: nothing of the request goes on except
-// what the programs and `pass` say. A `to` without a path makes a sidecar:
-// everything goes on, with the token injected, and streams.
+// A `to` with a path makes an API call: nothing of the incoming request is
+// forwarded except what the programs and `pass` say. A `to` without a path makes
+// a sidecar: the whole request is forwarded, with the token injected, and both
+// directions stream.
 //
-// Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as
-// its details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are
-// `ok`, `stale`, `not_found`, `incomplete`, `timeout`, `unreachable`, `failed`,
+// Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as its
+// details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are `ok`,
+// `stale`, `not_found`, `incomplete`, `timeout`, `unreachable`, `failed`,
 // `rejected`, `bad_answer`, `too_large`, `no_token`, `token_refused`,
-// `breaker_open` and `held`; a caller who is refused gets `bad_request` or
+// `breaker_open` and `held`; a refused caller gets `bad_request` or
 // `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
@@ -48,33 +49,34 @@ func init() {
 // `{http.api.outcome}` | How the call ended
 // `{http.api.call_id}` | The call id, also sent upstream as X-Request-Id
 type API struct {
-	// Name of the API in logs, metrics and commands. Required. The same name
-	// with other settings is an error.
+	// Name of the API in logs, metrics and commands. Required. Two APIs of the
+	// same name must have the same settings.
 	Name string `json:"name,omitempty"`
 
-	// What the API is for, in a sentence, for the console and the admin API.
+	// What the API is for, in one sentence, for the console and the admin API.
 	Description string `json:"describe,omitempty"`
 
-	// The params that a caller gives, for the console and the admin API.
+	// The params that a caller sends, for the console and the admin API.
 	Params []Param `json:"params,omitempty"`
 
-	// What a caller has to give. Without it the call ends as `incomplete`, and
-	// nothing is asked.
+	// What a caller must send. Otherwise the call ends as `incomplete`, and the
+	// API is not called.
 	Require *Require `json:"require,omitempty"`
 
 	// URL of the API. With a path it is an API call, without one a sidecar. It
-	// sets Host, and its escapes are kept. A query is refused: write `query`.
-	// A leading `{token.NAME}` stands for a base URL kept with the token.
+	// sets Host, and its percent-encoding is preserved. It must not have a query:
+	// use `query`. A leading `{token.NAME}` stands for a base URL that was kept
+	// with the token.
 	To string `json:"to,omitempty"`
 
-	// Method of the API's request. Default: that of the phone system's.
+	// Method of the API's request. Default: the method of the incoming request.
 	Method string `json:"method,omitempty"`
 
 	// Name of the token source to sign in with.
 	Token string `json:"token,omitempty"`
 
 	// jq: params → array of path segments, appended to `to`. Each is encoded;
-	// blanks, `.` and `..` are refused.
+	// blank segments, `.` and `..` are refused.
 	Path string `json:"path,omitempty"`
 
 	// jq: params → object of query parameters.
@@ -83,63 +85,65 @@ type API struct {
 	// The request body.
 	Body *Body `json:"body,omitempty"`
 
-	// jq: params → object of headers; null removes one. It sees the URL, query
-	// and body as they will be sent, in $url, $query and $body.
+	// jq: params → object of headers; null removes a header. The final URL, query
+	// and body are in $url, $query and $body.
 	Headers string `json:"headers,omitempty"`
 
 	// Headers by name, with placeholders.
 	SetHeaders map[string]string `json:"set_headers,omitempty"`
 
-	// What of the phone system's request goes on as it is.
+	// Parts of the incoming request to forward unchanged.
 	Pass *Pass `json:"pass,omitempty"`
 
-	// jq predicate on the answer: did the API do it? Default: the token
-	// source's api_success, else `$status < 400`.
+	// jq predicate on the answer: did the call succeed? Default: the token
+	// source's api_success, or else `$status < 400`.
 	Success string `json:"success,omitempty"`
 
-	// jq predicate on the answer: does the API know nobody? One that looks for a
-	// sign, e.g. `.code == "4004"`, is asked first, of any answer below 500. One
-	// that is true of null, e.g. `.data | blank`, only sees that nothing is there,
-	// and is asked of a successful answer. Default: an empty answer, or status 404
-	// where `success` isn't written either. A null output always means nobody.
+	// jq predicate on the answer: did the API find nothing? A predicate that
+	// looks for a sign, e.g. `.code == "4004"`, is evaluated first, on any answer
+	// below 500. A
+	// predicate that is true for null, e.g. `.data | blank`, only sees that there is no
+	// data, and is evaluated on a successful answer. Default: an empty answer, or
+	// status 404 unless `success` is set. A null output always means not found.
 	NotFound string `json:"not_found,omitempty"`
 
-	// When an answer means that the token is dead. Default: the source's.
+	// When an answer means that the token has expired. Default: the source's
+	// rule.
 	TokenExpired *source.Expired `json:"token_expired,omitempty"`
 
-	// jq predicate: does the answer show an ailing API? Then the outcome is
-	// `failed`. Default: `$status >= 500 or $status == 429`.
+	// jq predicate: does the answer show that the API is unhealthy? Then the
+	// outcome is `failed`. Default: `$status >= 500 or $status == 429`.
 	Unhealthy string `json:"unhealthy,omitempty"`
 
-	// jq: the API's answer → ours. Absent: the answer as it is.
+	// jq: the API's answer → our answer. Default: the API's answer unchanged.
 	Output string `json:"output,omitempty"`
 
-	// jq: run once at load, gives the contract: an object whose keys are in
-	// every answer, and their values where the API has none.
+	// jq: run once at load, gives the contract: an object whose keys are in every
+	// answer, with the values to use where the API has none.
 	Default string `json:"default,omitempty"`
 
-	// Whether to call once more, with a new token, when the token was dead.
-	// Default: true.
+	// Whether to repeat the call once, with a new token, when the token has
+	// expired. Default: true.
 	Replay *bool `json:"replay,omitempty"`
 
-	// Largest answer of the API in bytes, decompressed. Default: 1 MiB.
+	// Maximum size of the API's answer in bytes, decompressed. Default: 1 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
-	// The most bytes of headers that an answer may have. Default: 256 KiB, or what
-	// the transport of a `reverse_proxy` block says.
+	// Maximum size of the answer's headers in bytes. Default: 256 KiB, or the
+	// setting of the transport in a `reverse_proxy` block.
 	MaxHeader int64 `json:"max_header,omitempty"`
 
-	// Whether to keep the API's last answer in memory, masked, for the bench of
-	// `api_console`. The answer is then looked into. Default: false.
+	// Whether to keep the API's last answer in memory, masked, as the sample of
+	// the playground in `api_console`. Answers are then buffered. Default: false.
 	KeepAnswer bool `json:"keep_answer,omitempty"`
 
-	// What it has in common with the other answering handlers. Auth: anyone who
-	// reaches the listener, by default. A failure gives the default where one is
-	// written. The budget is for token, call, replay and programs; 2s by default.
-	// The status field is `_status` in answers with a contract.
+	// The settings of all answering handlers. By default, everyone who reaches
+	// the listener may call; a failure gives the default, if there is one; the
+	// budget, for token, call, replay and programs, is 2s; and the status field
+	// of answers with a contract is `_status`.
 	endpoint.Settings
 
-	// Stops calling an API that is ailing. Default: it is always called.
+	// Stops calling an unhealthy API. Default: it is always called.
 	Breaker *Breaker `json:"breaker,omitempty"`
 
 	// The handlers that make the call. Default: a reverse_proxy to `to`.
@@ -150,17 +154,17 @@ type API struct {
 	programs programs
 	route    *endpoint.Route
 	chain    caddyhttp.Handler
-	shaped   bool // the answer is judged or shaped, so a stream is of no use
-	buffered bool // the answer is looked into, so it can't stream
+	shaped   bool // the answer is judged or shaped, so it must not be an endless stream
+	buffered bool // the answer is read as a whole, so it can't stream
 	replay   bool
 
-	breaker     *breaker // nil: none is written
+	breaker     *breaker // nil without a breaker
 	heldBreaker *pool.Held[*breaker]
-	last        *sampler // nil: it isn't kept
+	sampler     *sampler // nil without keep_answer
 
-	server *caddyhttp.Server // that it is written in; nil for none
-	// Where answers are cached: the placeholders of the chain and of headers, and
-	// those of them that a key holds.
+	server *caddyhttp.Server // that the handler belongs to; nil for none
+	// With a cache: the placeholders in the chain and in headers, and those of
+	// them that are part of the cache key.
 	placeholders, keyed []string
 }
 
@@ -172,33 +176,34 @@ func (API) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// ServeHTTP takes a call through its stages. A stage that ends the call, well
-// or badly, has set the outcome; what follows is the answer for it.
+// ServeHTTP takes a call through its stages. A stage that ends the call sets the
+// outcome and returns false; the answer depends on the outcome.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	c := a.begin(w, r)
 	defer c.end()
 
 	_ = c.call.Authorize() && // who calls?
-		c.allowed() && // with a method that is sent?
+		c.allowed() && // with an allowed method?
 		c.receive() && // what did the phone system send?
-		c.require() && // is it enough to ask with?
-		c.call.ServeCached(c) && // is there an answer already, or one on its way?
+		c.require() && // is anything missing?
+		c.call.ServeCached(c) && // is there an answer, or a call that will have it?
 		c.work()
 
 	return c.answer()
 }
 
-// work asks for an answer. It may go on when the phone system has got another one.
+// work calls the API. A detached call may still run it after its callers got
+// another answer.
 func (c *run) work() bool {
 	c.worked = true
 	defer c.report()
 	defer c.recordSteps()
-	return c.enterBreaker() && // may the API be asked?
-		c.exchange() && // ask it, with a token
-		c.handleAnswer() // what does the flow want to know of its answer?
+	return c.enterBreaker() && // may the API be called?
+		c.exchange() && // call it, with a token
+		c.handleAnswer() // what does its answer mean for the flow?
 }
 
-// understand reads the API's answer.
+// handleAnswer interprets and shapes the API's answer.
 func (c *run) handleAnswer() bool {
 	_, traced := span.Start(c.call.R.Context(), span.Shape, false)
 	defer traced.End()
@@ -206,7 +211,7 @@ func (c *run) handleAnswer() bool {
 		return false
 	}
 	c.keepSample()
-	return c.shape() // in the flow's terms
+	return c.shape() // for the flow
 }
 
 // Interface guards

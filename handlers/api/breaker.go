@@ -17,50 +17,51 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
-// Breaker stops calling an API that is ailing, so that callers needn't wait for
-// what won't come, and the API can recover. It counts verdicts: unhealthy are
-// `timeout`, `unreachable`, `bad_answer` and what `unhealthy` says. An API that
-// knows nobody, or says no, is well.
+// Breaker stops calling an unhealthy API, so that callers needn't wait in vain
+// and the API can recover. It counts outcomes: `timeout`, `unreachable`,
+// `bad_answer` and `failed` are unhealthy. An API that finds nothing, or rejects
+// the request, is healthy.
 type Breaker struct {
-	// Share of unhealthy calls, above 0 and at most 1, that opens it.
+	// Share of unhealthy calls that opens the breaker, above 0 and at most 1.
 	Share float64 `json:"share,omitempty"`
 
-	// The fewest calls from which a share is taken: of those that began in the last
-	// 10 seconds, or twice the budget if that is longer.
+	// Minimum number of calls in the window before the share counts. The window
+	// is the last 10 seconds, or twice the budget if that is longer.
 	Calls int `json:"calls,omitempty"`
 
-	// How long it stays open. Then one call at a time tries the API; one that is
-	// well closes it.
+	// How long the breaker stays open. After that, one call at a time tries the
+	// API; the first healthy one closes the breaker.
 	Open caddy.Duration `json:"open,omitempty"`
 }
 
-// The window of a breaker is shortestWindow or more, in buckets.
+// The window of a breaker is shortestWindow or more, divided into buckets.
 const (
 	shortestWindow = 10 * time.Second
 	windowBuckets  = 10
 )
 
-// windowOf is the window that a budget needs: a call counts where it began, so a
-// timeout must not have left the window when it ends.
+// windowOf returns the window for a budget. A call counts at the time it began,
+// so the window must be long enough that a timeout still counts when it ends.
 func windowOf(budget time.Duration) time.Duration { return max(shortestWindow, 2*budget) }
 
-// breakers outlive a reload that doesn't change their APIs.
+// breakers are shared by configurations: a breaker survives a reload that doesn't
+// change its API.
 var breakers = pool.New[*breaker]()
 
-// breaker is a Breaker at work.
+// breaker is a provisioned Breaker.
 type breaker struct {
 	*gobreaker.TwoStepCircuitBreaker[struct{}]
-	reopens atomic.Int64 // when the API is tried again, in Unix ns
+	reopens atomic.Int64 // when the next call is tried, in Unix ns
 }
 
-// retryAfter is when it is worth to ask again, a second from now or later.
+// retryAfter returns how long to wait before retrying, at least 1 s.
 func (b *breaker) retryAfter() time.Duration {
 	return max(time.Second, time.Until(time.Unix(0, b.reopens.Load())))
 }
 
 var (
 	errUnhealthy = errors.New("unhealthy")
-	errUncounted = errors.New("says nothing of the API")
+	errUncounted = errors.New("says nothing about the API")
 )
 
 func newBreaker(name string, s Breaker, window time.Duration) *breaker {
@@ -72,7 +73,7 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 		Timeout:      time.Duration(s.Open),
 		MaxRequests:  1,
 		ReadyToTrip: func(n gobreaker.Counts) bool {
-			known := n.TotalSuccesses + n.TotalFailures // those under way are requests, too
+			known := n.TotalSuccesses + n.TotalFailures // n.Requests also counts running calls
 			return int(known) >= s.Calls && float64(n.TotalFailures) >= s.Share*float64(known)
 		},
 		IsExcluded: func(err error) bool { return errors.Is(err, errUncounted) },
@@ -80,8 +81,8 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 			if to == gobreaker.StateOpen {
 				b.reopens.Store(time.Now().Add(time.Duration(s.Open)).UnixNano())
 			}
-			// the logger of the configuration that runs now
-			caddy.Log().Named("http.handlers.api").Warn("breaker",
+			// not a logger of the API: the breaker may outlive its configuration
+			caddy.Log().Named("http.handlers.api").Warn("breaker state changed",
 				zap.String("api", name), zap.Stringer("from", from), zap.Stringer("to", to))
 		},
 	})
@@ -90,18 +91,19 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 
 func (s *Breaker) check() error {
 	switch {
-	case !(s.Share > 0 && s.Share <= 1): // nor what is no number
-		return errors.New("breaker: the share must be above 0% and at most 100%; write for example `breaker 50% 20 10s`")
+	case !(s.Share > 0 && s.Share <= 1): // also refuses NaN
+		return errors.New("breaker: the share must be above 0% and at most 100%, e.g. `breaker 50% 20 10s`")
 	case s.Calls < 1:
-		return errors.New("breaker: the number of calls must be 1 or more; write for example `breaker 50% 20 10s`")
+		return errors.New("breaker: the number of calls must be 1 or more, e.g. `breaker 50% 20 10s`")
 	case s.Open <= 0:
-		return errors.New("breaker: the time must be above 0; write for example `breaker 50% 20 10s`")
+		return errors.New("breaker: the duration must be more than 0, e.g. `breaker 50% 20 10s`")
 	}
 	return nil
 }
 
-// provisionBreaker finds the breaker of an earlier configuration, or makes one. An
-// API that is written in another way begins anew: it may have been mended.
+// provisionBreaker takes over the breaker of an earlier configuration, or makes
+// one. An API with changed settings gets a new breaker, because the change may
+// have fixed it.
 func (a *API) provisionBreaker(asWritten []byte) error {
 	if a.Breaker == nil {
 		return nil
@@ -130,7 +132,7 @@ func (a *API) BreakerState() string {
 	return a.breaker.State().String()
 }
 
-// verdict tells the breaker how a call ended, once.
+// breakerReport reports to the breaker how a call ended, once.
 type breakerReport struct {
 	once sync.Once
 	done func(error)
@@ -138,7 +140,7 @@ type breakerReport struct {
 
 func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 
-// admit ends the call when the API is not to be called.
+// enterBreaker ends the call if the API must not be called.
 func (c *run) enterBreaker() bool {
 	a := c.api
 	if c.call.Route.State.Held() {
@@ -147,7 +149,7 @@ func (c *run) enterBreaker() bool {
 	if a.breaker == nil {
 		return true
 	}
-	if c.call.Test != nil { // it is stopped as any call, and counts for nothing
+	if c.call.Test != nil { // an open breaker stops a test, too, but a test doesn't count
 		if a.breaker.State() == gobreaker.StateOpen {
 			c.call.RetryAfter = a.breaker.retryAfter()
 			return c.call.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
@@ -163,7 +165,7 @@ func (c *run) enterBreaker() bool {
 	return true
 }
 
-// report tells the breaker how the call ended.
+// report reports the outcome to the breaker.
 func (c *run) report() {
 	v := c.breakerReport.Load()
 	if v == nil {
@@ -181,19 +183,19 @@ func (c *run) report() {
 	}
 }
 
-// Late implements [endpoint.Work]. That the time of one who waits has ended is a
-// timeout, whatever becomes of the call behind; but it says nothing of the API when
-// there is no token to ask it with, or no room for its answer.
+// Overdue implements [endpoint.DetachedCall]. A caller's timeout counts against
+// the API, no matter how the detached call ends later; but not when the call is
+// still waiting for a token or for memory, which says nothing about the API.
 func (c *run) Overdue() call.Outcome {
-	outcome, told := call.Timeout, errUnhealthy
+	outcome, health := call.Timeout, errUnhealthy
 	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
-		outcome, told = call.NoToken, errUncounted
+		outcome, health = call.NoToken, errUncounted
 	}
 	if c.call.Busy() {
-		outcome, told = endpoint.Overloaded, errUncounted
+		outcome, health = endpoint.Overloaded, errUncounted
 	}
 	if v := c.breakerReport.Load(); v != nil {
-		v.report(told)
+		v.report(health)
 	}
 	return outcome
 }

@@ -245,7 +245,7 @@ func TestAnAilingSidecar(t *testing.T) {
 		}
 	}
 	got := get(t, reloaded)
-	const want = `{"error":{"message":"the API failed too often and is not asked for a while","outcome":"breaker_open"}}`
+	const want = `{"error":{"message":"the API failed too often and is not called for a while","outcome":"breaker_open"}}`
 	if got.Code != http.StatusServiceUnavailable || got.Body.String() != want || got.Header().Get("Retry-After") != "60" {
 		t.Errorf("got %d %s, Retry-After %s", got.Code, got.Body, got.Header().Get("Retry-After"))
 	}

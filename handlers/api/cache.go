@@ -16,8 +16,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token/keeper"
 )
 
-// AppendSubject implements [endpoint.Question]: the params, and all else that the
-// phone system sent where it goes on or a program looks at it.
+// AppendKey implements [endpoint.Cacheable]: the params, and everything else in
+// the incoming request that is forwarded or used by a program.
 func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
 	if dst, err = jsonval.Encode(dst, c.call.Input.Params, jsonval.Limits{}); err != nil {
 		return dst, err
@@ -39,8 +39,8 @@ func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
 	return dst, nil
 }
 
-// AppendContext implements [endpoint.Question]: the method, the headers that go on,
-// and what the placeholders of the chain stand for.
+// AppendVary implements [endpoint.Cacheable]: the method, the forwarded headers,
+// and the values of the chain's placeholders.
 func (c *run) AppendVary(dst []byte) []byte {
 	dst = cache.AppendPart(dst, c.api.method(c.call.R.Method))
 	if c.api.Pass != nil {
@@ -68,7 +68,7 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	return nil
 }
 
-// Fork implements [endpoint.Question].
+// Detach implements [endpoint.Cacheable].
 func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	if end, ok := c.call.Ctx.Deadline(); ok {
 		ctx = keeper.WithPatience(ctx, end)
@@ -80,7 +80,7 @@ func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	return f
 }
 
-// Do implements [endpoint.Work].
+// Run implements [endpoint.DetachedCall].
 func (c *run) Run() endpoint.DetachedResult {
 	defer c.response.free()
 	c.work()
@@ -91,8 +91,9 @@ func (c *run) Run() endpoint.DetachedResult {
 	return result
 }
 
-// unkept says why the API's answer must not be kept, "" that it may: what it says
-// itself (RFC 9111, section 3), and that it hands out a cookie.
+// storeRefusal returns why the API's answer must not be stored, "" if it may be:
+// because of its Cache-Control and Vary (RFC 9111, section 3), or because it sets
+// a cookie.
 func (c *run) storeRefusal() string {
 	header := c.response.header
 	if len(header.Values("Set-Cookie")) > 0 {
@@ -120,8 +121,9 @@ func (c *run) storeRefusal() string {
 	return ""
 }
 
-// covers tells whether a request header of the API's is part of the key, or the
-// same in every call. What programs make of it is part of the default key alone.
+// keyCovers reports whether a request header of the API's is part of the key, or
+// the same in every call. Headers that programs compute are covered by the
+// default key only.
 func (c *run) keyCovers(header string) bool {
 	a := c.api
 	return a.Cache.Key == "" || a.programs.headers == nil ||
@@ -129,12 +131,12 @@ func (c *run) keyCovers(header string) bool {
 		slices.Contains(ownHeaders, http.CanonicalHeaderKey(header))
 }
 
-// ownHeaders are what we, or the transport, send in every call. The token's owner
-// is the same in all.
+// ownHeaders are sent by us, or by the transport, in every call. All calls have
+// the same token owner, so Authorization doesn't matter.
 var ownHeaders = []string{"Accept", "Accept-Encoding", "Authorization", "Origin", "User-Agent"}
 
-// upstreamPlaceholders are those that a reverse_proxy has set, for the access log
-// of the call that it was asked for.
+// upstreamPlaceholders returns the placeholders that reverse_proxy has set, for
+// the access log of the call that started this one.
 func (c *run) upstreamPlaceholders() map[string]any {
 	found := make(map[string]any, len(reverseProxyPlaceholders))
 	for _, name := range reverseProxyPlaceholders {
@@ -163,8 +165,8 @@ var reverseProxyPlaceholders = []string{
 
 var placeholder = regexp.MustCompile(`\{([a-z][a-zA-Z0-9_.:/-]*)\}`)
 
-// findPlaceholders lists what stands in braces in the chain and in headers: what
-// it stands for is settled before a call is forked from its request.
+// findPlaceholders lists the placeholders in the chain and in headers. Their
+// values are resolved before a call is detached from its request.
 func (a *API) findPlaceholders() []string {
 	var found []string
 	texts := make([][]byte, 0, len(a.HandleRaw)+len(a.SetHeaders))
@@ -184,7 +186,7 @@ func (a *API) findPlaceholders() []string {
 	return slices.Compact(found)
 }
 
-// ofOneCall tells whether a placeholder is another one in every call.
+// changesEachCall reports whether a placeholder has another value in every call.
 func changesEachCall(name string) bool {
 	return name == "http.request.uuid" || strings.HasPrefix(name, "time.") || strings.HasPrefix(name, "http.request.duration")
 }

@@ -113,7 +113,7 @@ func (p *parser) tokenExpired() (err error) {
 	return err
 }
 
-// maxSize is what sizes in a block may be at most.
+// maxSize is the maximum for sizes in the block.
 const maxSize = 64 << 20
 
 func validName(name string) bool {
@@ -122,10 +122,10 @@ func validName(name string) bool {
 	}) < 0 && len(name) <= 64
 }
 
-// What is done when an `api` block has been read.
+// What happens after an `api` block has been read.
 
-// finish checks what can be checked before Provision, so that the message
-// tells the line, and fills in the handler that makes the call.
+// finish validates what can be checked before Provision, so that an error names
+// the line, and configures the handler that makes the call.
 func (p *parser) finish() error {
 	a := p.api
 	var err error
@@ -169,8 +169,8 @@ func (p *parser) finish() error {
 	return nil
 }
 
-// shared finds what the global option `switchboard` holds for this API: the
-// names of the token source's credentials, and the definitions.
+// shared returns what the global option `switchboard` defines for this API: the
+// names of the token source's credentials, and the jq definitions.
 func (p *parser) shared() (names []string, define string, err error) {
 	app, err := p.App()
 	if err != nil {

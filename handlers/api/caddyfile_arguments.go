@@ -23,7 +23,7 @@ func (p *parser) body() error {
 	p.api.Body = &Body{Program: text}
 	if len(args) == 2 {
 		if args[1] != "json" && args[1] != "form" && args[1] != "text" {
-			return p.Errf("body as %q is unknown; write json, form or text", args[1])
+			return p.Errf("body: %q is not a valid encoding; use json, form or text", args[1])
 		}
 		p.api.Body.Encoding = args[1]
 	}
@@ -91,7 +91,7 @@ func (p *parser) pass() error {
 }
 
 func (p *parser) breaker() error {
-	const usage = "breaker takes a share, a number of calls and a time; write for example `breaker 50% 20 10s`"
+	const usage = "breaker takes a share, a number of calls and a duration, e.g. `breaker 50% 20 10s`"
 	var share, calls, open string
 	if !p.AllArgs(&share, &calls, &open) {
 		return p.Err(usage)

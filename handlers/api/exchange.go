@@ -16,13 +16,12 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
-// errPanicked stands for a handler that panicked for another reason than an
-// answer that broke off.
-var errPanicked = errors.New("a handler of the chain panicked")
+// errPanicked replaces the panic of a handler, except http.ErrAbortHandler.
+var errPanicked = errors.New("a handler in the chain panicked")
 
-// exchange asks the API. When its request depends on the token and the API says
-// that the token is dead, the request is made anew and sent once more; in all
-// other cases the transport replays it.
+// exchange calls the API. If the request was computed from the token and the API
+// says that the token has expired, the request is built again and sent once more.
+// In all other cases the transport replays it.
 func (c *run) exchange() bool {
 	a := c.api
 	c.trace.again = a.replay && c.dependsOnToken()
@@ -66,21 +65,22 @@ func (c *run) send(req *http.Request) (err error) {
 		case http.ErrAbortHandler:
 			err = http.ErrAbortHandler
 		default:
-			c.call.Route.Logger.Error("a handler of the chain panicked",
+			c.call.Route.Logger.Error("a handler in the chain panicked",
 				zap.String("api", c.api.Name), zap.String("call_id", c.call.ID), zap.ByteString("stack", debug.Stack()))
 			err = errPanicked
 		}
 	}()
-	if c.attempt.Progress != nil { // the body streams, and may stall
+	if c.attempt.Progress != nil { // the body is streamed, and may stall
 		stop := call.AbortReads(c.call.Ctx, c.call.W)
 		defer stop()
 	}
 	return c.api.chain.ServeHTTP(&c.response, req)
 }
 
-// passes implements gate: an answer that is neither judged nor shaped goes through.
+// passesThrough implements [passThrough]: an answer that is neither judged nor
+// shaped is passed through.
 func (c *run) passesThrough(status int, header http.Header) bool {
-	// when a caller hangs up, reverse_proxy writes a 499 of its own
+	// when a caller disconnects, reverse_proxy writes a 499 of its own
 	if c.attempt.Err != nil || c.call.Ctx.Err() != nil || (c.trace.again && c.attempt.Expired) {
 		return false
 	}
@@ -89,20 +89,20 @@ func (c *run) passesThrough(status int, header http.Header) bool {
 	return !c.api.buffered || (stream && !c.response.endless)
 }
 
-// streams is called when an answer begins to go through: the budget ends here,
-// and its status is all that tells whether the API is well.
+// startPassing is called when an answer begins to pass through. The budget ends
+// here, and the status alone says whether the API is healthy.
 func (c *run) startPassing() {
 	c.call.Ctx.Lift()
 	switch status := c.response.status; {
 	case status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
-		c.call.Fail(call.Failed, "the API has a fault of its own: "+c.describeAnswer())
+		c.call.Fail(call.Failed, "the API is failing: "+c.describeAnswer())
 		if !c.call.Uncharged {
 			c.call.Route.Metrics.Unhealthy()
 		}
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar():
 		c.redirected()
 	case status >= http.StatusBadRequest:
-		c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		c.call.Fail(call.Rejected, "the API rejected the request: "+c.describeAnswer())
 	default:
 		c.call.Outcome = call.OK
 	}
@@ -111,14 +111,13 @@ func (c *run) startPassing() {
 	c.call.Describe(c.response.header)
 }
 
-// settle tells what became of the exchange. It returns true when there is an
-// answer to judge.
+// settle evaluates the exchange. It returns true if there is an answer to judge.
 func (c *run) settle(err error) bool {
 	rec := &c.response
 	switch {
 	case rec.passing:
 		if err != nil {
-			panic(http.ErrAbortHandler) // the phone system has to see that the stream broke
+			panic(http.ErrAbortHandler) // so that the phone system sees that the stream broke
 		}
 		return false
 	case c.attempt.Err != nil && !c.callerGone():
@@ -135,7 +134,7 @@ func (c *run) settle(err error) bool {
 	case rec.overrun:
 		return c.call.Fail(call.TooLarge, errOverrun.Error())
 	case errors.Is(err, http.ErrAbortHandler):
-		return c.call.Fail(call.BadAnswer, "the answer broke off")
+		return c.call.Fail(call.BadAnswer, "the answer was cut off")
 	case errors.Is(err, errPanicked):
 		return c.call.Fail(call.BadAnswer, err.Error())
 	case err != nil:
@@ -148,9 +147,9 @@ func (c *run) settle(err error) bool {
 
 func (c *run) callerGone() bool { return c.call.R.Context().Err() != nil && !c.call.Ctx.Spent() }
 
-// outcomeOf returns what the error of the chain means, and why it happened, as
-// the transport has seen it: reverse_proxy hides that. The reason names neither
-// an address nor a URL.
+// outcomeOf returns the outcome for an error of the chain, and the reason. The
+// transport has recorded the cause, which reverse_proxy hides. The reason names
+// neither an address nor a URL.
 func (c *run) outcomeOf(err error) (call.Outcome, string) {
 	cause := c.attempt.Cause
 	if connerr.HeaderTooLarge(cause) {
@@ -161,7 +160,7 @@ func (c *run) outcomeOf(err error) (call.Outcome, string) {
 		return call.Unreachable, cmp.Or(why, "no connection could be made")
 	}
 	if broken, ok := errors.AsType[*transport.ReadError](err); ok && !broken.Timeout() {
-		return call.BadAnswer, "the answer broke off"
+		return call.BadAnswer, "the answer was cut off"
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return call.Timeout, "the API took too long"
@@ -174,5 +173,5 @@ func (c *run) outcomeOf(err error) (call.Outcome, string) {
 			return call.Unreachable, cmp.Or(why, "the connection broke before an answer")
 		}
 	}
-	return call.BadAnswer, "a handler of the chain failed"
+	return call.BadAnswer, "a handler in the chain failed"
 }

@@ -12,19 +12,20 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// Test implements [switchboard.API]: a call on the way of all calls, except that
-// nobody asks who calls. What isn't a read is a dry run, unless it is to be live.
+// Test implements [switchboard.API]: a call like any other, but without
+// authorization. A request that may change something is a dry run, unless the
+// test is live.
 func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	trial := &endpoint.TestOptions{NoCache: t.NoCache}
-	p, err := endpoint.NewTestRequest(ctx, t, trial, a.server)
+	options := &endpoint.TestOptions{NoCache: t.NoCache}
+	p, err := endpoint.NewTestRequest(ctx, t, options, a.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}
 	switch {
 	case t.DryRun:
-		trial.DryRun, trial.DryRunReason = true, "a dry run: the API was not called"
+		options.DryRun, options.DryRunReason = true, "a dry run: the API was not called"
 	case !t.Live && !a.reads(p.R.Method):
-		trial.DryRun, trial.DryRunReason = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
+		options.DryRun, options.DryRunReason = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
 	}
 	if t.FreshToken && a.source != nil && a.source.HasToken() {
 		if err := a.source.Renew(ctx); err != nil {
@@ -41,8 +42,8 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 	return p.Trace(ctx, &c.call, c.asked(), c.secrets(), c.requireSteps()...), nil
 }
 
-// reads reports whether the API's request changes nothing. A cache is the word of
-// the user's that a POST is a lookup.
+// reads reports whether the API's request changes nothing. With a cache, the user
+// has declared that a POST only reads.
 func (a *API) reads(of string) bool {
 	method := a.method(of)
 	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil
@@ -50,9 +51,9 @@ func (a *API) reads(of string) bool {
 
 // Playground implements [switchboard.API].
 func (a *API) Playground() switchboard.Playground {
-	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.last != nil}
-	if a.last != nil {
-		b.Sample = a.last.kept.Load()
+	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.sampler != nil}
+	if a.sampler != nil {
+		b.Sample = a.sampler.sample.Load()
 	}
 	return b
 }

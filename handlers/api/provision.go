@@ -29,7 +29,7 @@ const (
 )
 
 // Provision compiles the programs, resolves the keys and builds the chain. It
-// calls nobody.
+// makes no requests.
 func (a *API) Provision(ctx caddy.Context) error {
 	if err := a.provision(ctx); err != nil {
 		if a.Name == "" {
@@ -41,7 +41,7 @@ func (a *API) Provision(ctx caddy.Context) error {
 }
 
 func (a *API) provision(ctx caddy.Context) error {
-	asWritten, err := json.Marshal(a) // before guests are loaded and defaults set
+	asWritten, err := json.Marshal(a) // before handlers are loaded and defaults set
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.KeepAnswer {
-		a.last = switchboard.Shared(app, "answer of "+a.Name, func() *sampler { return new(sampler) })
+		a.sampler = switchboard.Shared(app, "answer of "+a.Name, func() *sampler { return new(sampler) })
 	}
 	a.warn(ctx)
 
@@ -92,7 +92,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	return app.RegisterAPI(a.Name, hex.EncodeToString(sum[:]), a)
 }
 
-var errCacheSidecar = errors.New("cache: a `to` without a path hands everything on, so that no key would be safe; write the path, for example `to https://crm.example.com/order/query`")
+var errCacheSidecar = errors.New("cache: a `to` without a path forwards the whole request, so that no key would be safe; add the path, e.g. `to https://crm.example.com/order/query`")
 
 func (a *API) setDefaults() {
 	if a.MaxSize == 0 {
@@ -101,13 +101,13 @@ func (a *API) setDefaults() {
 	a.replay = a.Replay == nil || *a.Replay
 }
 
-// check refuses what can't work.
+// check validates the settings.
 func (a *API) check() error {
 	switch {
 	case a.Name == "":
 		return errors.New("the api's name is missing; write `api NAME { … }`")
 	case a.MaxSize < 0:
-		return errors.New("max_size must be more than 0, for example `max_size 1MiB`")
+		return errors.New("max_size must be more than 0, e.g. `max_size 1MiB`")
 	case a.MaxHeader < 0:
 		return errors.New("max_header must be more than 0, e.g. `max_header 256KiB`")
 	case neverSent(a.Method):
@@ -146,8 +146,8 @@ func (a *API) provisionPrograms(define string) error {
 	return nil
 }
 
-// inheritSuccess takes over the token source's own word on success, which holds
-// for every API call that names it.
+// inheritSuccess uses the token source's api_success, which applies to every API
+// call with that source unless the API has its own.
 func (a *API) inheritSuccess() error {
 	if a.source == nil || a.Success != "" || a.target.sidecar() || a.source.APISuccess() == "" {
 		return nil
@@ -162,8 +162,8 @@ func (a *API) inheritSuccess() error {
 	return nil
 }
 
-// looksAt is the part of an answer that any program looks at: nothing else of
-// it has to be decoded. Without output, that is everything.
+// projection returns the parts of an answer that any program uses; only those
+// need to be decoded. Without output, that is everything.
 func (a *API) projection() *jsonval.Part {
 	p := a.programs
 	if p.output == nil {
@@ -175,8 +175,8 @@ func (a *API) projection() *jsonval.Part {
 	return jq.Project(p.success, p.notFound, p.unhealthy, p.output, p.expired)
 }
 
-// provisionContract runs `default` once, and makes sure that it can be written
-// in the format: it is what remains when everything else has failed.
+// provisionContract runs `default` once, and makes sure that it can be rendered
+// in the format: the default is what remains when everything else has failed.
 func (a *API) provisionContract(ctx context.Context) (err error) {
 	if a.Default == "" {
 		a.route.StatusField = "" // the outcome is part of the contract
@@ -188,7 +188,7 @@ func (a *API) provisionContract(ctx context.Context) (err error) {
 	return a.route.CheckContract()
 }
 
-// runDefault makes the contract of the program.
+// runDefault runs the program and returns its contract.
 func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
 	program, err := jq.Compile(a.Default, jq.Spec{Want: jq.Object})
 	if err != nil {
@@ -196,13 +196,13 @@ func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
 	}
 	v, err := program.Run(ctx, map[string]any{})
 	if err != nil {
-		return nil, fmt.Errorf("default: %w; write an object, for example `default `{name: \"\"}``", err)
+		return nil, fmt.Errorf("default: %w; write an object, e.g. `default `{name: \"\"}``", err)
 	}
 	return answer.NewContract(v.(map[string]any)), nil
 }
 
-// provisionCache finds the answers of earlier configurations: those with the same
-// settings, the same target and the same credentials.
+// provisionCache gives the API its cache. It keeps the answers of earlier
+// configurations with the same settings, target and credentials.
 func (a *API) provisionCache(app *switchboard.App, asWritten []byte) error {
 	if a.Cache == nil {
 		return nil
@@ -214,7 +214,7 @@ func (a *API) provisionCache(app *switchboard.App, asWritten []byte) error {
 	return a.ProvisionCache(app, a.route, identity...)
 }
 
-// provisionChain loads the guest handlers and strings them together.
+// provisionChain loads the handlers and chains them together.
 func (a *API) provisionChain(ctx caddy.Context) error {
 	if len(a.HandleRaw) == 0 {
 		proxy, err := a.proxy(nil)
@@ -245,36 +245,37 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	return nil
 }
 
-// programs are an API's jq programs, compiled. A nil one is not written.
+// programs are an API's compiled jq programs. A program that isn't configured is
+// nil.
 type programs struct {
 	require                    []*jq.Program
 	path, query, body, headers *jq.Program
 	success, notFound          *jq.Program
 	unhealthy, output, expired *jq.Program
 
-	// part is what of an answer they look at; nil is everything.
+	// part is what the programs use of an answer; nil means everything.
 	part *jsonval.Part
 
-	// notFoundBySign tells that not_found looks for a sign, and not only for
-	// something to be there: it is false for null.
+	// notFoundBySign reports that not_found looks for a sign: it is false for
+	// null. A predicate that is true for null only sees that there is no data.
 	notFoundBySign bool
 
 	credentials   []any // values of the credentials, after the fixed variables
-	signs         bool  // a request depends on the token or the time
-	request       bool  // some program asks for $request
-	answerHeaders bool  // some program asks for the answer's headers
+	signs         bool  // a request program uses the token, the time or the nonce
+	request       bool  // some program uses $request
+	answerHeaders bool  // some program uses the answer's headers
 }
 
-// The variables of each kind of program, in the order of their values. Those of
-// request programs are followed by the credentials.
+// The variables of each kind of program, in the order of their values. In request
+// programs, the credentials follow them.
 var (
 	requestVars = []string{"request", "token", "timestamp", "nonce"}
 	headerVars  = []string{"url", "query", "body"}
 	answerVars  = []string{"status", "headers", "params", "request"}
 )
 
-// compile compiles all programs of an API. The names are those of the
-// credentials that request programs may use; define is put before each.
+// compile compiles all programs of an API. names are the credentials that request
+// programs may use; define is prepended to each program.
 func (a *API) compile(names []string, define string) (programs, error) {
 	var p programs
 	forRequest := append(append([]string(nil), requestVars...), names...)

@@ -19,7 +19,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
-// Body says how the request's body is made.
+// Body configures the request's body.
 type Body struct {
 	// jq: params → the body.
 	Program string `json:"program,omitempty"`
@@ -50,21 +50,21 @@ func (b *Body) contentType() string {
 	}
 }
 
-// Pass says what of the phone system's request goes on as it is.
+// Pass says which parts of the incoming request to forward unchanged.
 type Pass struct {
 	Query   bool     `json:"query,omitempty"`
 	Body    bool     `json:"body,omitempty"`
 	Headers []string `json:"headers,omitempty"`
 }
 
-// prepare makes the API's request. It returns nil when that ended the call.
+// prepare builds the API's request. It returns nil if that ended the call.
 func (c *run) prepare() *http.Request {
 	begin, waited := time.Now(), c.attempt.TokenWait
 	defer func() { c.call.Timing.Request += time.Since(begin) - (c.attempt.TokenWait - waited) }()
 	a := c.api
 	req := c.call.R.WithContext(transport.WithAttempt(c.call.Ctx, &c.attempt))
 	req.Method = a.method(c.call.R.Method)
-	c.attempt.Read = a.Cache != nil // what is cached changes nothing
+	c.attempt.Read = a.Cache != nil // a cached call only reads
 
 	vars, ok := c.variables()
 	if !ok {
@@ -87,8 +87,8 @@ func (c *run) prepare() *http.Request {
 	return req
 }
 
-// method is that of the API's request. Where the answer is looked into, HEAD
-// becomes GET: the phone system gets the headers of the answer it would get.
+// method returns the method of the API's request. If the answer is buffered, HEAD
+// becomes GET: the phone system gets the headers of the answer to a GET.
 func (a *API) method(of string) string {
 	switch {
 	case a.Method != "":
@@ -100,7 +100,7 @@ func (a *API) method(of string) string {
 	}
 }
 
-// token gets the token that programs use.
+// token returns the token for the programs.
 func (c *run) token() (*token.Token, error) {
 	if held := c.api.source.Current(); held != nil {
 		return held, nil
@@ -116,8 +116,8 @@ func (c *run) token() (*token.Token, error) {
 	return held, err
 }
 
-// variables are the values of a request program's variables. The token is
-// asked for only where a program or the URL depends on it.
+// variables returns the values of a request program's variables. The token is
+// only obtained if a program or the URL depends on it.
 func (c *run) variables() ([]any, bool) {
 	a := c.api
 	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(headerVars))
@@ -131,7 +131,7 @@ func (c *run) variables() ([]any, bool) {
 			if c.call.R.Context().Err() != nil {
 				return nil, c.call.Expire("")
 			}
-			c.attempt.Err = err // as the transport does: it knows when to come again
+			c.attempt.Err = err // as the transport does: it says when to retry
 			return nil, c.call.Fail(call.NoToken, err.Error())
 		}
 		c.attempt.Token = held
@@ -143,8 +143,8 @@ func (c *run) variables() ([]any, bool) {
 	return append(vars, a.programs.credentials...), true
 }
 
-// dependsOnToken tells whether the request can't be made without the token at
-// hand; everywhere else the transport gets it.
+// dependsOnToken reports whether the request can only be built with the token.
+// Otherwise the transport obtains it.
 func (c *run) dependsOnToken() bool {
 	a := c.api
 	return a.source != nil && a.source.HasToken() && (a.programs.signs || a.target.keep != "")
@@ -188,30 +188,30 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 	return true
 }
 
-// overlay replaces parameters of a raw query by others of the same name, which
-// come encoded, too.
+// expand replaces parameters of a raw query with those of the same name. encoded
+// is the encoded query of the object by.
 func expand(raw string, by map[string]any, encoded string) string {
 	if raw == "" {
 		return encoded
 	}
-	var kept []string
+	var pairs []string
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(pair, "=")
 		if decoded, err := url.QueryUnescape(name); err == nil {
 			name = decoded
 		}
 		if _, replaced := by[name]; pair != "" && !replaced {
-			kept = append(kept, pair)
+			pairs = append(pairs, pair)
 		}
 	}
 	if encoded != "" {
-		kept = append(kept, encoded)
+		pairs = append(pairs, encoded)
 	}
-	return strings.Join(kept, "&")
+	return strings.Join(pairs, "&")
 }
 
-// fill sets the request's body: what a program makes of the params, the phone
-// system's own, or, in a sidecar, the stream as it comes.
+// fill sets the request's body: the output of the body program, the incoming
+// body, or, in a sidecar, the incoming stream.
 func (c *run) fill(req *http.Request, vars []any) bool {
 	a := c.api
 	sidecar := a.target.sidecar()
@@ -228,7 +228,7 @@ func (c *run) fill(req *http.Request, vars []any) bool {
 		}
 		setBody(req, text)
 		req.Header.Set("Content-Type", a.Body.contentType())
-	case c.call.Input == nil: // a sidecar's, which the transport tees as it is sent
+	case c.call.Input == nil: // a sidecar's, which the transport copies while it is sent
 		c.attempt.Progress = c.call.Ctx.Restart
 	case sidecar, a.Pass != nil && a.Pass.Body:
 		setBody(req, c.call.Input.Raw)
@@ -271,9 +271,9 @@ func setBody(req *http.Request, text []byte) {
 
 func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(name) }
 
-// addHeaders sets the request's headers. Those of an API call are ours alone; a
-// sidecar's are the phone system's, less what opened the door, which [route.Gate]
-// has taken out.
+// addHeaders sets the request's headers. An API call has only our own headers. A
+// sidecar has those of the incoming request, without the credential that
+// [endpoint.Gate] has accepted.
 func (c *run) addHeaders(req *http.Request, vars []any) bool {
 	a := c.api
 	if !a.target.sidecar() {
@@ -285,7 +285,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		req.Header["Accept"] = []string{"application/json"}
 	}
 	if a.buffered {
-		// what is looked into has to be whole and readable
+		// what is buffered must be complete and readable
 		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
 			delete(req.Header, name)
 		}

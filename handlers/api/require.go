@@ -11,31 +11,31 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// Require is what a caller has to give before the API is asked. A call without
-// it ends as `incomplete`: an API that gets no filter may answer with anybody's
+// Require is what a caller must send before the API is called. Otherwise the call
+// ends as `incomplete`: an API that gets no filter may answer with anybody's
 // data.
 type Require struct {
-	// Names of params that must be given. A blank one isn't, nor is an array or
-	// object with nothing but blanks in it.
+	// Names of params that must be given. A blank param doesn't count, nor does
+	// an array or object that only holds blanks.
 	Params []string `json:"params,omitempty"`
 
 	// jq predicates on params: all of them must be true.
 	Conditions []string `json:"conditions,omitempty"`
 }
 
-// Param describes one of the params that a caller gives: for the console, the
-// admin API and whoever writes the flow. It has no effect on a call.
+// Param describes a param for the console, the admin API and the authors of
+// flows. It has no effect on calls.
 type Param struct {
 	Name    string `json:"name,omitempty"`
 	Meaning string `json:"meaning,omitempty"`
 	Example string `json:"example,omitempty"`
 }
 
-// paramName is a name as `require` and `param` take it; anything else after
+// paramName matches a name in `require` and `param`; any other argument of
 // `require` is a program.
 var paramName = regexp.MustCompile(`^[\pL_][\pL\pN_-]*$`)
 
-// require reads names, or one program.
+// require reads names or one program.
 func (p *parser) require() error {
 	args := p.RemainingArgs()
 	if len(args) == 0 {
@@ -92,7 +92,7 @@ func (r *Require) compile(vars []string, define string) ([]*jq.Program, error) {
 	return conditions, nil
 }
 
-// require ends the call when the caller has given too little to ask with.
+// require ends the call if the caller has sent too little.
 func (c *run) require() bool {
 	r := c.api.Require
 	if r == nil {
@@ -108,7 +108,8 @@ func (c *run) require() bool {
 		c.trace.stage = atCache
 		return true
 	}
-	// a request program's variables, without a token: nobody has been asked yet
+	// the variables of a request program, without a token, which isn't obtained
+	// yet
 	vars := make([]any, len(requestVars), len(requestVars)+len(c.api.programs.credentials))
 	vars[0] = c.call.Request
 	vars = append(vars, c.api.programs.credentials...)
@@ -127,8 +128,8 @@ func (c *run) require() bool {
 	return true
 }
 
-// describeParams is what is known of the params of an API: as described, and
-// those that its programs read.
+// describeParams returns the params of an API: those that are described, and
+// those that its programs use.
 func (a *API) describeParams() []adminapi.Param {
 	p := a.programs
 	described := make([]adminapi.Param, 0, len(a.Params))

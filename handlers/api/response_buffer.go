@@ -16,27 +16,26 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/transport"
 )
 
-// recorder stands between the chain and the phone system. It holds an answer
-// back until the call has been judged, or lets it through as it comes.
+// responseBuffer stands between the chain and the phone system. It buffers an
+// answer until the call has been judged, or passes it through as it arrives.
 //
-// It has no Unwrap, and its flush does nothing while it holds back: reverse_proxy
-// flushes before it panics on a truncated answer, and that must not send
-// anything.
+// It has no Unwrap, and its flush has no effect while it buffers: reverse_proxy
+// flushes before it panics on a truncated answer, and nothing must be sent then.
 type responseBuffer struct {
 	w       http.ResponseWriter
 	header  http.Header
 	status  int
 	body    *bytes.Buffer
 	limit   int64
-	passing bool // the answer goes through; nothing can be taken back
+	passing bool // the answer is passed through; it can't be changed any more
 	overrun bool // the answer is larger than the limit
-	noRoom  bool // there was no memory for it in time
-	endless bool // the answer is a stream, and nobody is there who could take it
+	noRoom  bool // no memory became available in time
+	endless bool // the answer is a stream, which can't be buffered
 
-	room     *jsonval.Room // what the body's memory is reserved in
-	reserved int64         // for it
+	room     *jsonval.Room // where the body's memory is reserved
+	reserved int64         // bytes
 
-	decoded *decoded // once it was asked for
+	decoded *decoded // set by text
 	owner   passThrough
 }
 
@@ -46,8 +45,8 @@ type decoded struct {
 	err  error
 }
 
-// gate decides, once the status and headers are known, whether to let an answer
-// through. streams is called before that.
+// passThrough decides, once the status and headers are known, whether an answer
+// is passed through. startPassing is called before that happens.
 type passThrough interface {
 	passesThrough(status int, header http.Header) bool
 	startPassing()
@@ -59,10 +58,11 @@ var errOverrun = errors.New("the answer is larger than max_size")
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxPooled keeps large answers from holding memory that isn't reserved.
+// maxPooled keeps the pool from holding large buffers, whose memory isn't
+// reserved.
 const maxPooled = 32 << 10
 
-// reset prepares the recorder for an attempt.
+// reset prepares the buffer for an attempt.
 func (rec *responseBuffer) reset(w http.ResponseWriter, limit int64, room *jsonval.Room) {
 	if rec.body == nil {
 		rec.body = buffers.Get().(*bytes.Buffer)
@@ -77,8 +77,8 @@ func (rec *responseBuffer) reset(w http.ResponseWriter, limit int64, room *jsonv
 	}
 }
 
-// spare is room to write our answer into, once the API's has been decoded; nil when
-// there was none. It is good until free.
+// scratch returns memory to render our answer into, once the API's answer is
+// decoded; nil if there is none. It is valid until free.
 func (rec *responseBuffer) scratch() []byte {
 	if rec.body == nil {
 		return nil
@@ -87,7 +87,7 @@ func (rec *responseBuffer) scratch() []byte {
 	return rec.body.AvailableBuffer()
 }
 
-// text is the answer without its Content-Encoding.
+// text returns the answer without its Content-Encoding.
 func (rec *responseBuffer) text() ([]byte, error) {
 	encoding := rec.header.Get("Content-Encoding")
 	if encoding == "" {
@@ -107,8 +107,8 @@ func (rec *responseBuffer) free() {
 	rec.body = nil
 }
 
-// Header implements http.ResponseWriter: a map of our own until the answer
-// goes through.
+// Header implements http.ResponseWriter: a map of our own, until the answer is
+// passed through.
 func (rec *responseBuffer) Header() http.Header {
 	if rec.passing {
 		return rec.w.Header()
@@ -123,7 +123,7 @@ func (rec *responseBuffer) WriteHeader(status int) {
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		return // early hints are of no use to a phone system
+		return // a phone system has no use for early hints
 	}
 	if rec.status != 0 {
 		return
@@ -140,8 +140,8 @@ func (rec *responseBuffer) WriteHeader(status int) {
 	rec.w.WriteHeader(status)
 }
 
-// Write implements http.ResponseWriter. Holding back, it refuses what goes
-// over the limit, which ends the API's answer.
+// Write implements http.ResponseWriter. While it buffers, it refuses what exceeds
+// the limit, which aborts the API's answer.
 func (rec *responseBuffer) Write(p []byte) (int, error) {
 	if rec.status == 0 {
 		rec.WriteHeader(http.StatusOK)
@@ -164,8 +164,8 @@ func (rec *responseBuffer) Write(p []byte) (int, error) {
 	return rec.body.Write(p)
 }
 
-// grow makes room for n more bytes of the answer, or for all that are announced. It
-// waits until there is memory for them.
+// grow reserves memory for n more bytes of the answer, or for all that are
+// announced. It waits until the memory is available.
 func (rec *responseBuffer) grow(n int) error {
 	announced, _ := strconv.ParseInt(rec.header.Get("Content-Length"), 10, 64)
 	size := max(int64(rec.body.Len()+n), min(announced, rec.limit), 2*int64(rec.body.Cap()))
@@ -183,7 +183,7 @@ func (rec *responseBuffer) grow(n int) error {
 	return nil
 }
 
-// FlushError flushes an answer that goes through.
+// FlushError flushes an answer that is passed through.
 func (rec *responseBuffer) FlushError() error {
 	if !rec.passing {
 		return nil
@@ -191,7 +191,7 @@ func (rec *responseBuffer) FlushError() error {
 	return http.NewResponseController(rec.w).Flush()
 }
 
-// Hijack hands over the connection, for a protocol that has been switched.
+// Hijack hands over the connection after a protocol switch.
 func (rec *responseBuffer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if !rec.passing {
 		return nil, nil, http.ErrNotSupported
@@ -199,15 +199,15 @@ func (rec *responseBuffer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(rec.w).Hijack()
 }
 
-// isStream tells whether an answer is one that must never be held back: events,
-// upgrades, gRPC, lines of JSON.
+// isStream reports whether an answer must never be buffered: server-sent events,
+// upgrades, gRPC, JSON lines.
 func isStream(status int, header http.Header) bool {
 	if status == http.StatusSwitchingProtocols {
 		return true
 	}
 	announced := header.Get("Content-Type")
 	if strings.HasPrefix(announced, "application/json") {
-		return false // as most are, and as parsing would tell
+		return false // fast: the usual type
 	}
 	kind, _, err := mime.ParseMediaType(announced)
 	return err == nil && transport.IsStream(kind)

@@ -20,7 +20,7 @@ type run struct {
 	call endpoint.Call
 	api  *API
 
-	upstream string // host:port of a target that is kept with the token
+	upstream string // host:port of a target whose base is kept with the token
 	attempt  transport.Attempt
 	response responseBuffer
 
@@ -29,7 +29,7 @@ type run struct {
 
 	breakerReport atomic.Pointer[breakerReport]
 
-	vars [4]any // of programs that look at the answer; see answerVars
+	vars [4]any // of programs on the answer; see answerVars
 	doc  any    // the API's answer
 }
 
@@ -41,7 +41,7 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	return c
 }
 
-// placeholder gives the placeholders of a call.
+// placeholder returns the value of a call's placeholder.
 func (c *run) placeholder(key string) (any, bool) {
 	switch key {
 	case "http.api.name":
@@ -57,7 +57,7 @@ func (c *run) placeholder(key string) (any, bool) {
 	}
 }
 
-// answer writes what the phone system gets, unless it streams already.
+// answer sends the response, unless the API's answer was passed through.
 func (c *run) answer() error {
 	steps := func() []adminapi.Step {
 		return append(c.call.RequestSteps(c.asked(), c.secrets(), c.requireSteps()...), c.call.Work...)
@@ -70,8 +70,8 @@ func (c *run) answer() error {
 	return c.call.Finish(c.response.scratch(), steps)
 }
 
-// tell notes the steps of the work, before the memory of the answer is used for
-// another one: those of a call that failed, and of one that somebody watches.
+// recordSteps records the steps of the work, if the call failed or is a test. It
+// must run before the memory of the answer is reused.
 func (c *run) recordSteps() {
 	if c.attempt.Replayed {
 		c.call.Route.Metrics.Replayed()
@@ -83,16 +83,17 @@ func (c *run) recordSteps() {
 	c.call.RecordSteps(c.workSteps())
 }
 
-// asked tells whether the API was to be asked, by this call or one forked from it.
+// asked reports whether the API was called for this call: by itself, or by a call
+// that was detached from it.
 func (c *run) asked() bool { return c.worked || c.call.Asked() }
 
-// note hands what the exchange has shown to what tells of the call. Where another
-// call has done the work, its result tells that.
+// copyResults copies the exchange's results into the call, for logs, headers and
+// metrics. If another call did the work, its Result has them.
 func (c *run) copyResults() {
 	if !c.worked {
 		return
 	}
-	if c.call.Received = c.response.status; c.attempt.Err != nil { // our own answer
+	if c.call.Received = c.response.status; c.attempt.Err != nil { // the transport's own answer
 		c.call.Received = c.attempt.Refused
 	}
 	c.call.Replayed = c.attempt.Replayed
@@ -111,8 +112,8 @@ func (c *run) end() {
 	c.call.End()
 }
 
-// receive reads what the phone system sent. A sidecar's request is left
-// unread, unless a program wants to see it.
+// receive reads the incoming request. A sidecar's request is not read, unless a
+// program uses it.
 func (c *run) receive() bool {
 	begin := time.Now()
 	defer func() { c.call.Timing.Receive = time.Since(begin) }()
@@ -130,13 +131,13 @@ func (c *run) receive() bool {
 	return true
 }
 
-// readsInput tells whether params are needed. An API call always has some; a
-// sidecar's body streams on unread where no program looks at it.
+// readsInput reports whether params are needed. An API call always needs them; a
+// sidecar's body is only read if a program uses it, and is streamed otherwise.
 func (a *API) readsInput() bool {
 	return !a.target.sidecar() || a.programs.makesRequest() || a.Require != nil || a.route.CallID != nil || a.buffered
 }
 
-// asksRequest tells whether the token source's rule looks at $request.
+// asksRequest reports whether the token source's rule uses $request.
 func (a *API) asksRequest() bool {
 	if a.source == nil {
 		return false
@@ -145,14 +146,14 @@ func (a *API) asksRequest() bool {
 	return rule != nil && rule.Uses("request")
 }
 
-// failed ends the call because of a program of the request: it can't make what
-// the API wants of what the caller has sent. The API is not asked.
+// failed ends the call because a request program can't build the API's request
+// from the params. The API is not called.
 func (c *run) failed(program string, err error) bool {
 	if c.call.Ctx.Err() != nil {
-		c.call.Uncharged = true // nobody has been asked yet
+		c.call.Uncharged = true // the API wasn't called yet
 		return c.call.Expire("")
 	}
-	return c.call.Fail(call.Incomplete, program+" can't be made of the params: "+err.Error())
+	return c.call.Fail(call.Incomplete, program+" can't be built from the params: "+err.Error())
 }
 
 // callMethods are those of an API call.
@@ -160,14 +161,16 @@ var callMethods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 }
 
-// neverSent reports whether a method is never sent to an API: TRACE and TRACK
-// are answered with the request, token included, and CONNECT opens a tunnel.
+// neverSent reports whether a method must not be sent to an API: the answer to
+// TRACE and TRACK repeats the request, with the token, and CONNECT opens a
+// tunnel.
 func neverSent(method string) bool {
 	return slices.Contains([]string{http.MethodTrace, "TRACK", http.MethodConnect}, strings.ToUpper(method))
 }
 
-// allowed ends a call whose method isn't sent. What a sidecar's API makes of a
-// method that it may not know, with a 501 for example, says nothing about it.
+// allowed ends a call whose method isn't sent. A sidecar also forwards methods
+// that its API may not support. Its answer to those, e.g. 501, says nothing about
+// its health.
 func (c *run) allowed() bool {
 	if slices.Contains(callMethods, c.call.R.Method) {
 		return true
@@ -186,7 +189,7 @@ func (c *run) allowed() bool {
 }
 
 // isWebsocket reports whether a CONNECT opens a websocket over HTTP/2 or HTTP/3
-// (RFC 8441, RFC 9220). reverse_proxy makes a GET of it.
+// (RFC 8441, RFC 9220). reverse_proxy turns it into a GET.
 func isWebsocket(r *http.Request) bool {
 	return r.Method == http.MethodConnect &&
 		(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket")

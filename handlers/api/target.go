@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
-// target is where an API lives: `to`, taken apart.
+// target is the parsed `to`.
 type target struct {
 	scheme string
 	host   string // as in the Host header: without the scheme's default port
@@ -24,13 +24,13 @@ type target struct {
 	keep   string // name of the base URL kept with the token, instead of a host
 }
 
-// sidecar tells whether everything of a request goes on.
+// sidecar reports whether the whole request is forwarded.
 func (t *target) sidecar() bool { return t.raw == "" && t.keep == "" }
 
 // parseTarget reads `to`. Placeholders in it are resolved first.
 func parseTarget(to string) (*target, error) {
 	if to == "" {
-		return nil, errors.New("`to` is missing; write the API's URL, for example `to https://crm.example.com/order/query`")
+		return nil, errors.New("`to` is missing; write the API's URL, e.g. `to https://crm.example.com/order/query`")
 	}
 	if rest, ok := strings.CutPrefix(to, "{token."); ok {
 		return parseTokenTarget(to, rest)
@@ -41,7 +41,7 @@ func parseTarget(to string) (*target, error) {
 	}
 	u, err := url.Parse(resolved)
 	if err != nil {
-		return nil, fmt.Errorf("to: %q is not a URL; it begins with http:// or https:// and a host", to)
+		return nil, fmt.Errorf("to: %q is not a valid URL; it must begin with http:// or https:// and a host", to)
 	}
 	t, err := targetOf(u)
 	if err != nil {
@@ -50,7 +50,8 @@ func parseTarget(to string) (*target, error) {
 	return t, nil
 }
 
-// parseKept reads a `to` whose base is kept with the token: `{token.NAME}/…`.
+// parseTokenTarget parses a `to` whose base URL is kept with the token:
+// `{token.NAME}/…`.
 func parseTokenTarget(to, rest string) (*target, error) {
 	name, tail, ok := strings.Cut(rest, "}")
 	if !ok || name == "" {
@@ -66,7 +67,7 @@ func parseTokenTarget(to, rest string) (*target, error) {
 	return &target{scheme: "https", keep: name, path: u.Path, raw: u.EscapedPath()}, nil
 }
 
-var errQuery = errors.New("a query in `to` is refused; write its parameters with `query`, for example `query `{v: \"2\"}``")
+var errQuery = errors.New("a query in `to` is refused; write its parameters with `query`, e.g. `query `{v: \"2\"}``")
 
 func targetOf(u *url.URL) (*target, error) {
 	switch {
@@ -98,8 +99,8 @@ func targetOf(u *url.URL) (*target, error) {
 	return t, nil
 }
 
-// kept resolves the base of a target from what is kept with a token, on the
-// hosts that the token source allows.
+// fromToken resolves the base URL that is kept with a token. Its host must be one
+// that the token source allows.
 func (t *target) fromToken(keep map[string]any, hosts []string) (*target, error) {
 	u, err := source.KeptURL(keep[t.keep], hosts)
 	if err != nil {
@@ -120,8 +121,8 @@ func (t *target) join(segments []any) (decoded, raw string, err error) {
 	return strings.TrimSuffix(t.path, "/") + decoded, strings.TrimSuffix(t.raw, "/") + raw, err
 }
 
-// proxy makes the reverse_proxy handler that calls the API. A handler that is
-// already configured keeps everything but its transport, which becomes ours:
+// proxy configures the reverse_proxy handler that calls the API. An already
+// configured handler keeps everything but its transport, which becomes ours:
 // Caddy's http transport with the token injected below it.
 func (a *API) proxy(configured json.RawMessage) (json.RawMessage, error) {
 	to := a.target
@@ -167,7 +168,7 @@ func (a *API) proxy(configured json.RawMessage) (json.RawMessage, error) {
 	return json.Marshal(handler)
 }
 
-// injects tells whether some reverse_proxy of the chain, at any depth, has the
+// injects reports whether some reverse_proxy of the chain, at any depth, has the
 // transport that injects the API's token.
 func (a *API) injects() bool {
 	for _, raw := range a.HandleRaw {

@@ -43,8 +43,8 @@ func TestParseTargetRefuses(t *testing.T) {
 		"{token.}/x":                       "NAME",
 		"{token.base}x":                    "begins with /",
 		"{token.base}/x?y=1":               "a query in `to` is refused",
-		"https://crm.example.com/%zz/x":    "not a URL",
-		"https://crm.example.com:port/x":   "not a URL",
+		"https://crm.example.com/%zz/x":    "not a valid URL",
+		"https://crm.example.com:port/x":   "not a valid URL",
 		"{token.base":                      "NAME",
 		"https://crm.example.com/a b?c=d ": "a query",
 	} {

@@ -32,21 +32,22 @@ const (
 	atEnd
 )
 
-// findings are what a trace tells beside what the call holds anyway.
+// traceState holds what only a trace needs, and what the call has no field for.
 type traceState struct {
-	sent     *http.Request // as the programs made it
+	sent     *http.Request // as the programs built it
 	stage    stage
-	again    bool // where the token turns out to be dead, the request is made anew
+	again    bool // the request is built again if the token has expired
 	success  bool
-	nobody   bool
+	notFound bool // not_found applied
 	deadline bool // a predicate took too long
-	// unreadable says what came instead of JSON; "" for JSON, or nothing at all.
+	// unreadable describes an answer that isn't JSON; "" for JSON or an empty
+	// answer.
 	unreadable string
-	notes      []string     // of predicates that failed
-	first      *token.Token // that was dead, when the call was made twice
+	notes      []string     // errors of predicates
+	first      *token.Token // the expired one, if the call was repeated
 }
 
-// checks returns the steps of a call between what came in and the cache.
+// requireSteps returns the steps between the request and the cache.
 func (c *run) requireSteps() []adminapi.Step {
 	switch {
 	case c.api.Require == nil || c.trace.stage < atRequire:
@@ -58,8 +59,9 @@ func (c *run) requireSteps() []adminapi.Step {
 	}
 }
 
-// steps tells what the work has done, from what it leaves behind: a call in
-// production pays for that only when it has failed. What wasn't done isn't told.
+// workSteps returns the steps of the work. It derives them from the state of the
+// call when it is over, so that only failed calls and tests pay for tracing. It
+// leaves out what wasn't done.
 func (c *run) workSteps() []adminapi.Step {
 	t := tracer{run: c, secrets: c.secrets()}
 	if c.trace.stage < atRequest {
@@ -87,13 +89,13 @@ func (c *run) workSteps() []adminapi.Step {
 	return steps
 }
 
-// called reports whether the API was called. Where the transport answered in its
+// called reports whether the API was called. If the transport answered in its
 // place, attempt.Err says why.
 func (c *run) called() bool {
 	return c.attempt.Refused != 0 || c.trace.stage >= atCall && c.attempt.Err == nil && c.call.Outcome != call.DryRun
 }
 
-// tookToken reports whether the call asked for a token, or a dry run would have.
+// tookToken reports whether the call needed a token, or a dry run would have.
 func (c *run) tookToken() bool {
 	if source := c.api.source; source == nil || !source.HasToken() {
 		return false
@@ -101,8 +103,8 @@ func (c *run) tookToken() bool {
 	return c.held() != nil || c.trace.first != nil || c.attempt.TokenWait > 0 || c.attempt.Err != nil || c.call.Outcome == call.NoToken
 }
 
-// held is the token of the call's request, or the one that a dry run would have
-// sent; nil for none.
+// held returns the token of the call's request, or the one that a dry run would
+// have sent; nil for none.
 func (c *run) held() *token.Token {
 	t := cmp.Or(c.attempt.Used, c.attempt.Token)
 	if t == nil && c.call.Outcome == call.DryRun && c.api.source != nil {
@@ -111,7 +113,7 @@ func (c *run) held() *token.Token {
 	return t
 }
 
-// secrets are the values that must not be seen anywhere.
+// secrets returns the values that must be masked everywhere.
 func (c *run) secrets() []string {
 	var secrets []string
 	for _, v := range c.api.programs.credentials {
@@ -131,13 +133,13 @@ func (c *run) secrets() []string {
 	return secrets
 }
 
-// tracer tells the steps of a call.
+// tracer builds the steps of a call.
 type tracer struct {
 	*run
 	secrets []string
 }
 
-// outcome is how the call ended, at the stage where it ended.
+// outcome returns the outcome of the call, if it ended at this stage; or else ok.
 func (t tracer) outcome(at stage) string {
 	if t.trace.stage == at && !t.call.Outcome.Answered() {
 		return string(t.call.Outcome)
@@ -173,15 +175,15 @@ func (t tracer) tokenStep() adminapi.Step {
 	return step
 }
 
-// failedOnToken reports whether there was no token, or none that the API takes: the
-// last exchange with the token endpoint may say why, however long ago it was.
+// failedOnToken reports whether there was no token, or none that the API accepts.
+// The last exchange with the token endpoint may say why, no matter how old it is.
 func (c *run) failedOnToken() bool {
 	return c.call.Outcome == call.NoToken || c.call.Outcome == call.TokenRefused
 }
 
 func (t tracer) requestStep() adminapi.Step {
 	at := t.trace.stage
-	if _, ours := errors.AsType[*transport.RequestError](t.attempt.Err); ours { // the token didn't fit into it
+	if _, ours := errors.AsType[*transport.RequestError](t.attempt.Err); ours { // the token didn't fit into the request
 		at = atRequest
 	}
 	step := adminapi.Step{Step: "request", Outcome: adminapi.StepOK, MS: adminapi.Millis(t.call.Timing.Request)}
@@ -201,7 +203,7 @@ func (t tracer) requestStep() adminapi.Step {
 	case t.called() || t.call.Outcome == call.DryRun:
 		step.Note = shown.curl()
 	default:
-		step.Note = "made, and not sent"
+		step.Note = "built, but not sent"
 	}
 	return step
 }
@@ -210,8 +212,8 @@ func (t tracer) callStep() adminapi.Step {
 	step := adminapi.Step{Step: "call", Outcome: t.outcome(atCall), MS: adminapi.Millis(t.attempt.Upstream), Note: t.note(atCall)}
 	rec := &t.response
 	switch {
-	case t.attempt.Err != nil: // what is recorded is our own answer
-		step.Outcome, step.Note = adminapi.StepOK, "the API took the token for dead"
+	case t.attempt.Err != nil: // the buffered answer is the transport's own
+		step.Outcome, step.Note = adminapi.StepOK, "the API says that the token has expired"
 		step.Out = map[string]any{"status": t.attempt.Refused}
 		return step
 	case rec.status == 0 || t.call.Outcome == call.DryRun:
@@ -225,7 +227,7 @@ func (t tracer) callStep() adminapi.Step {
 		}
 	}
 	out["headers"] = shown
-	if rec.body != nil && rec.body.Len() > 0 && !t.call.Uncharged { // which has no time for it
+	if rec.body != nil && rec.body.Len() > 0 && !t.call.Uncharged { // no time for it when overloaded
 		text, err := rec.text()
 		if err == nil {
 			out["body"] = t.document(string(text[:min(len(text), maxShown)]))
@@ -235,8 +237,8 @@ func (t tracer) callStep() adminapi.Step {
 	return step
 }
 
-// judged shows what was asked of the answer: a sign for nobody comes before all
-// else, and an ailing API isn't asked whether it did its work.
+// verdictStep shows how the answer was judged. A not_found that looks for a sign
+// comes first, and success isn't evaluated for an unhealthy API.
 func (t tracer) verdictStep() adminapi.Step {
 	notes := []string{t.note(atVerdict)}
 	if notes[0] == "" {
@@ -251,22 +253,22 @@ func (t tracer) verdictStep() adminapi.Step {
 	status := t.response.status
 	switch {
 	case t.attempt.Expired, t.trace.unreadable != "" && t.call.Outcome == call.BadAnswer:
-	case t.trace.nobody && !t.trace.success:
+	case t.trace.notFound && !t.trace.success:
 		out["not_found"] = true
 	case t.call.Outcome == call.Failed:
 		out["unhealthy"] = true
-	case t.trace.unreadable != "", status >= 300 && status < 400: // which is no success, whatever a program says
+	case t.trace.unreadable != "", status >= 300 && status < 400: // never a success, so no program ran
 		out["unhealthy"] = false
 	default:
 		out["unhealthy"], out["success"] = false, t.trace.success
 		if t.trace.success {
-			out["not_found"] = t.trace.nobody
+			out["not_found"] = t.trace.notFound
 		}
 	}
 	if _, asked := out["not_found"]; asked && t.api.programs.notFound != nil {
-		out["not_found_asked"] = "last" // it only sees that nothing is there
+		out["not_found_asked"] = "last" // true for null: only sees that there is no data
 		if t.api.programs.notFoundBySign {
-			out["not_found_asked"] = "first" // it looks for a sign
+			out["not_found_asked"] = "first" // looks for a sign
 		}
 	}
 	return adminapi.Step{
@@ -276,7 +278,7 @@ func (t tracer) verdictStep() adminapi.Step {
 }
 
 func (t tracer) replayStep() adminapi.Step {
-	return adminapi.Step{Step: "replay", Outcome: adminapi.StepOK, Note: "the API took the first token for dead; the call was made once more with a new one"}
+	return adminapi.Step{Step: "replay", Outcome: adminapi.StepOK, Note: "the API says that the first token has expired; the call was repeated with a new one"}
 }
 
 func (t tracer) outputStep() adminapi.Step {
@@ -288,7 +290,7 @@ func (t tracer) outputStep() adminapi.Step {
 	return step
 }
 
-// sentRequest is the API's request as people see it, masked.
+// sentRequest is the API's request, masked, as it is shown to people.
 type sentRequest struct {
 	Method  string            `json:"method"`
 	URL     string            `json:"url"`
@@ -296,8 +298,7 @@ type sentRequest struct {
 	Body    any               `json:"body,omitempty"`
 }
 
-// sent shows a request, with the header that the transport adds where there is a
-// token to add.
+// sent returns a request, with the header that the transport adds for the token.
 func (t tracer) sent(req *http.Request) sentRequest {
 	at := t.api.target.scheme + "://" + req.Host + req.URL.RequestURI()
 	shown := sentRequest{
@@ -333,10 +334,10 @@ func bodyOf(req *http.Request) string {
 	return string(text)
 }
 
-// maxShown is how much of a body is looked at to show it.
+// maxShown is the largest body that is shown.
 const maxShown = 64 << 10
 
-// document is a text of JSON or another one, masked.
+// document returns a masked text, as a document if it is JSON.
 func (t tracer) document(text string) any {
 	if doc, err := jsonval.Decode([]byte(text), jsonval.Limits{}); err == nil {
 		return mask.Document(doc, t.secrets)
@@ -344,7 +345,7 @@ func (t tracer) document(text string) any {
 	return mask.Hide("", text, t.secrets)
 }
 
-// curl is the request as a command.
+// curl returns the request as a curl command.
 func (s sentRequest) curl() string {
 	var b strings.Builder
 	b.WriteString("curl")

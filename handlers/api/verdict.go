@@ -19,17 +19,17 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// judge reads the API's answer and finds out what it means. The first rule that
-// applies wins:
+// readAnswer decodes the API's answer and judges it. The first rule that applies
+// wins:
 //
-//  1. An answer that can't be used is a bad_answer, or what its status says.
+//  1. An unusable answer is a bad_answer, or whatever its status means.
 //  2. A token that is refused after a replay is token_refused.
-//  3. A not_found that looks for a sign is asked of any answer below 500,
-//     because most APIs say "nobody" with an error code.
-//  4. An ailing API has failed.
-//  5. Without success the answer is rejected.
-//  6. A not_found that only sees that nothing is there is asked last, because
-//     an error has nothing there either.
+//  3. A not_found that looks for a sign applies to any answer below 500, because
+//     most APIs report "not found" with an error code.
+//  4. An unhealthy API has failed.
+//  5. Without success, the answer is rejected.
+//  6. A not_found that only sees that there is no data is evaluated last, because
+//     an error has no data either.
 func (c *run) readAnswer() bool {
 	begin := time.Now()
 	defer func() { c.call.Timing.Output += time.Since(begin) }()
@@ -55,13 +55,13 @@ func (c *run) verdict(vars []any) bool {
 	case c.trace.unreadable != "" && (status < 300 || status == http.StatusNotFound):
 		return c.call.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
 	case p.notFoundBySign && c.trace.unreadable == "" && status < http.StatusInternalServerError && c.test("not_found", p.notFound, vars):
-		c.trace.nobody = true
+		c.trace.notFound = true
 		c.call.Outcome = call.NotFound
 	case c.isUnhealthy(vars):
-		c.call.Fail(call.Failed, c.withNotes("the API has a fault of its own: "+c.describeAnswer()))
+		c.call.Fail(call.Failed, c.withNotes("the API is failing: "+c.describeAnswer()))
 	case !c.isSuccess(vars):
 	case c.isNotFound(vars):
-		c.trace.nobody = true
+		c.trace.notFound = true
 		c.call.Outcome = call.NotFound
 	default:
 		c.call.Outcome = call.OK
@@ -72,12 +72,13 @@ func (c *run) verdict(vars []any) bool {
 	case c.trace.deadline:
 		return c.call.Fail(call.BadAnswer, c.withNotes("a predicate took too long"))
 	case c.call.Outcome.Answered():
-		c.call.Reason = c.withNotes("") // of a predicate that failed on the way
+		c.call.Reason = c.withNotes("") // errors of predicates that were no obstacle
 	}
 	return c.call.Outcome.Answered()
 }
 
-// ailing reports whether the answer shows an API in trouble.
+// isUnhealthy reports whether the answer shows that the API has a fault of its
+// own.
 func (c *run) isUnhealthy(vars []any) bool {
 	status := c.response.status
 	if p := c.api.programs.unhealthy; p != nil {
@@ -86,17 +87,16 @@ func (c *run) isUnhealthy(vars []any) bool {
 	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
 }
 
-// succeeded reports whether the API did what it was asked for. It ends the call
-// otherwise.
+// isSuccess reports whether the call succeeded. Otherwise it ends the call.
 func (c *run) isSuccess(vars []any) bool {
 	status, p := c.response.status, &c.api.programs
 	switch {
 	case status >= 300 && status < 400:
 		return c.redirected()
-	case c.trace.unreadable != "" && status >= http.StatusInternalServerError: // which `unhealthy` takes for well
+	case c.trace.unreadable != "" && status >= http.StatusInternalServerError: // `unhealthy` says that the API is healthy
 		return c.call.Fail(call.BadAnswer, "the answer can't be read: "+c.describeAnswer())
 	case c.trace.unreadable != "":
-		return c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		return c.call.Fail(call.Rejected, "the API rejected the request: "+c.describeAnswer())
 	case p.success != nil:
 		c.trace.success = c.test("success", p.success, vars)
 	default:
@@ -105,22 +105,22 @@ func (c *run) isSuccess(vars []any) bool {
 	if c.trace.success {
 		return true
 	}
-	return c.call.Fail(call.Rejected, c.withNotes("the API said no: "+c.describeAnswer()))
+	return c.call.Fail(call.Rejected, c.withNotes("the API rejected the request: "+c.describeAnswer()))
 }
 
-// redirected ends a call whose answer points elsewhere: a phone system can't
-// follow, and our token must not.
+// redirected ends a call whose answer is a redirect: a phone system can't follow
+// it, and our token must not be sent elsewhere.
 func (c *run) redirected() bool {
 	to := c.response.header.Get("Location")
 	if to == "" {
-		return c.call.Fail(call.Rejected, "the API said no: "+c.describeAnswer())
+		return c.call.Fail(call.Rejected, "the API rejected the request: "+c.describeAnswer())
 	}
 	return c.call.Fail(call.Rejected, fmt.Sprintf("the API redirects (%d) to %s; write that in `to`",
 		c.response.status, mask.Hide("", mask.URI(to), c.secrets())))
 }
 
-// knowsNobody reports whether a successful answer says that nobody is there.
-// Without a not_found line that is an answer with nothing in it, and status 404.
+// isNotFound reports whether a successful answer means not found. Without a
+// not_found line, that is an empty answer, or status 404.
 func (c *run) isNotFound(vars []any) bool {
 	p := &c.api.programs
 	if p.notFound != nil {
@@ -129,11 +129,11 @@ func (c *run) isNotFound(vars []any) bool {
 	return c.doc == nil || c.response.status == http.StatusNotFound && p.success == nil
 }
 
-// refusal says why an API takes no token of ours.
+// refusal returns why the API doesn't accept our token.
 func (c *run) refusal() string {
-	what := "the API refused the token, and a new one too: "
+	what := "the API refused the token and a new one: "
 	if !c.attempt.Replayed {
-		what = "the API refused the token, and the call was not repeated: "
+		what = "the API refused the token; the call was not repeated: "
 	}
 	what += c.describeAnswer()
 	// a transport in a `reverse_proxy` block may have a token source of its own
@@ -143,7 +143,7 @@ func (c *run) refusal() string {
 	return what
 }
 
-// came says what kind of answer it was: "HTML, status 502".
+// describeAnswer describes an answer for a reason, e.g. "HTML, status 502".
 func (c *run) describeAnswer() string {
 	status := "status " + strconv.Itoa(c.response.status)
 	if c.trace.unreadable != "" {
@@ -152,12 +152,13 @@ func (c *run) describeAnswer() string {
 	return status
 }
 
-// said adds to a reason what was wrong with the predicates behind it.
+// withNotes adds the errors of predicates to a reason.
 func (c *run) withNotes(reason string) string {
 	return strings.TrimPrefix(strings.Join(append([]string{reason}, c.trace.notes...), "; "), "; ")
 }
 
-// holds asks a predicate. One that fails counts as false, and is noted.
+// test evaluates a predicate. A predicate that fails counts as false, and is
+// noted.
 func (c *run) test(name string, p *jq.Program, vars []any) bool {
 	yes, err := p.Test(c.call.Ctx, c.doc, vars...)
 	if err == nil {
@@ -168,8 +169,7 @@ func (c *run) test(name string, p *jq.Program, vars []any) bool {
 	return false
 }
 
-// answerVars are the values of the variables of programs that look at an
-// answer.
+// answerVars returns the values of the variables of programs on an answer.
 func (c *run) answerVars() []any {
 	c.vars[0], c.vars[3] = c.response.status, c.call.Request
 	if c.api.programs.answerHeaders && c.vars[1] == nil {
@@ -181,19 +181,19 @@ func (c *run) answerVars() []any {
 	return c.vars[:]
 }
 
-// read decodes the answer: whole, in a known encoding and charset, one JSON
-// document or nothing at all. What is something else, such as a page of a proxy
-// between, is noted as unreadable; its status may still say what it means.
+// read decodes the answer. It must be complete, in a known encoding and charset,
+// and one JSON document or empty. Anything else, such as an error page of a
+// proxy, is noted as unreadable; its status may still have a meaning.
 func (c *run) read() bool {
 	rec := &c.response
 	body := rec.body.Bytes()
 	switch {
 	case rec.status == http.StatusPartialContent:
-		return c.call.Fail(call.BadAnswer, "the answer is a part of one (status 206)")
+		return c.call.Fail(call.BadAnswer, "the answer is only a part (status 206)")
 	case rec.status == http.StatusNoContent, rec.status == http.StatusResetContent, rec.status == http.StatusNotModified:
 		return true
 	case c.attempt.Raw != nil && bytes.Equal(c.attempt.Raw, body) && !c.echoesToken(body):
-		c.doc = c.attempt.Doc // the transport has looked into it
+		c.doc = c.attempt.Doc // the transport has decoded it
 		return true
 	}
 	kind := rec.header.Get("Content-Type")
@@ -220,7 +220,7 @@ func (c *run) read() bool {
 	return true
 }
 
-// shape makes the flow's answer of the API's.
+// shape makes the flow's answer from the API's answer.
 func (c *run) shape() bool {
 	begin := time.Now()
 	defer func() { c.call.Timing.Output += time.Since(begin) }()
@@ -231,7 +231,7 @@ func (c *run) shape() bool {
 	}
 	c.call.Output = c.doc
 	if a.programs.output != nil {
-		// params may be of another kind than the program takes them for
+		// the params may have other types than the program expects
 		c.call.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
 		v, err := a.programs.output.Run(c.call.Ctx, c.doc, c.answerVars()...)
 		if err != nil {
@@ -250,20 +250,20 @@ func (c *run) shape() bool {
 	return true
 }
 
-// keepEvery is how often an answer is kept: the calls between pay for a look at
-// the clock.
+// sampleInterval is how often a sample is taken, because decoding and masking
+// every answer would cost too much.
 const sampleInterval = time.Second
 
-// lastAnswer is the API's last real answer, for those who work on `output`. It is
-// masked before it is kept.
+// sampler keeps the API's last real answer, for the playground. The answer is
+// masked before it is stored.
 type sampler struct {
-	next atomic.Int64 // when one is kept again, in Unix ns
-	kept atomic.Pointer[switchboard.Sample]
+	next   atomic.Int64 // when the next sample is due, in Unix ns
+	sample atomic.Pointer[switchboard.Sample]
 }
 
-// keep keeps the answer of a call that the API has answered.
+// keepSample takes a sample of the API's answer, if the last one is old enough.
 func (c *run) keepSample() {
-	last := c.api.last
+	last := c.api.sampler
 	if last == nil {
 		return
 	}
@@ -281,25 +281,24 @@ func (c *run) keepSample() {
 		return
 	}
 	secrets := c.secrets()
-	kept := &switchboard.Sample{
+	sample := &switchboard.Sample{
 		Time: now, Status: c.response.status,
 		Answer: mask.Document(doc, secrets), Headers: mask.Document(program.Headers(c.response.header), secrets),
 	}
 	if c.call.Input != nil {
-		kept.Params = mask.Document(c.call.Input.Params, secrets)
+		sample.Params = mask.Document(c.call.Input.Params, secrets)
 	}
-	last.kept.Store(kept)
+	last.sample.Store(sample)
 }
 
-// echoesToken reports whether an answer that is looked into holds our token. Some
-// APIs repeat the request, and the phone system must not get the token out of
-// `output`.
+// echoesToken reports whether an answer contains our token. Some APIs repeat the
+// request, and the phone system must not get the token through `output`.
 func (c *run) echoesToken(body []byte) bool {
 	used := c.attempt.Used
 	if used == nil || len(used.Access) < 4 {
 		return false
 	}
-	// the beginning is looked for first, which costs no memory
+	// search for the beginning first, which allocates nothing
 	begin, _, _ := strings.Cut(used.Access, "/")
 	if !bytes.Contains(body, []byte(begin[:min(len(begin), 16)])) {
 		return false
@@ -316,5 +315,5 @@ func (c *run) withoutToken(body []byte) []byte {
 	return bytes.ReplaceAll(body, slashed(c.attempt.Used.Access), []byte(mask.Hidden))
 }
 
-// slashed is a text as some encoders write it into JSON.
+// slashed escapes slashes as some JSON encoders do.
 func slashed(s string) []byte { return []byte(strings.ReplaceAll(s, "/", `\/`)) }

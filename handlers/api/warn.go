@@ -13,11 +13,11 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 )
 
-// warn logs what the configuration says and probably doesn't mean.
+// warn logs what the configuration says but probably doesn't mean.
 func (a *API) warn(ctx caddy.Context) {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if a.Token != "" && a.Auth == nil && ok && !onLoopback(server.Listen) {
-		a.route.Logger.Warn("an api with a token is open to everyone who reaches this server; write `auth key {env.…}`, or `auth none` if that is meant",
+		a.route.Logger.Warn("an api with a token is open to everyone who can reach this server; write `auth key {env.…}`, or `auth none` if that is intended",
 			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 	}
 	for _, text := range slices.Concat(a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys()) {
@@ -25,7 +25,8 @@ func (a *API) warn(ctx caddy.Context) {
 	}
 }
 
-// doubtfulPrograms are the programs that may yield something else than is needed.
+// doubtfulPrograms returns warnings for programs that may give a value of the
+// wrong type.
 func (a *API) doubtfulPrograms() (found []string) {
 	p := a.programs
 	for _, it := range []struct {
@@ -52,9 +53,9 @@ func (a *API) doubtfulPrograms() (found []string) {
 	return found
 }
 
-// unguardedNumbers are the params that a program of the request reads as
-// telephone numbers while no condition of `require` looks at them. A number that
-// is withheld is null then, and the API is asked without a filter.
+// unguardedNumbers returns warnings for params that a request program reads as
+// telephone numbers, while no condition of `require` checks them. A withheld
+// number would be null, and the API would be called without a filter.
 func (a *API) unguardedNumbers() (found []string) {
 	p := a.programs
 	guarded := jq.Project(p.require...).Names()
@@ -66,16 +67,16 @@ func (a *API) unguardedNumbers() (found []string) {
 			if slices.Contains(guarded, name) {
 				continue
 			}
-			guarded = append(guarded, name) // told once
-			found = append(found, fmt.Sprintf("e164 gives null for a %s that is not a number, such as a withheld one, and the API would be asked without it; write `require `.%s | e164(\"CN\") != null``, with your region", name, name))
+			guarded = append(guarded, name) // warn once
+			found = append(found, fmt.Sprintf("e164 gives null for a %s that is not a number, e.g. a withheld one, and the API would be called without it; write `require `.%s | e164(\"CN\") != null``, with your region", name, name))
 		}
 	}
 	return found
 }
 
-// undescribedParams are those that a program of the request reads, while `param`
-// and `require` name others: a name that is spelt in another way is null, and the
-// API is asked without it.
+// undescribedParams returns warnings for params that a request program uses,
+// while `param` and `require` name others: a misspelled name is null, and the API
+// would be called without it.
 func (a *API) undescribedParams() (found []string) {
 	p := a.programs
 	named := jq.Project(p.require...).Names()
@@ -90,13 +91,14 @@ func (a *API) undescribedParams() (found []string) {
 	}
 	for _, name := range jq.Project(p.path, p.query, p.body, p.headers).Names() {
 		if !slices.Contains(named, name) {
-			found = append(found, fmt.Sprintf("a program of the request reads .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
+			found = append(found, fmt.Sprintf("a request program uses .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
 		}
 	}
 	return found
 }
 
-// missingKeys are the keys of the contract that `output` never gives.
+// missingKeys returns a warning for keys of the contract that `output` never
+// gives.
 func (a *API) missingKeys() []string {
 	if a.programs.output == nil || a.route.Contract == nil {
 		return nil

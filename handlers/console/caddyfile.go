@@ -19,7 +19,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	}
 	p := endpoint.NewParser(h, "api_console")
 	if p.NextArg() {
-		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
+		return nil, p.Errf("unexpected %q; a matcher goes before the block, everything else inside it", p.Val())
 	}
 	c := new(Console)
 	if err := p.Read(blocks.Lines{"auth": func() error { return p.Auth(&c.Auth) }}); err != nil {

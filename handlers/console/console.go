@@ -1,5 +1,5 @@
 // Package console is the HTTP handler `api_console`: a web page for those who
-// look after APIs.
+// operate APIs.
 package console
 
 import (
@@ -21,18 +21,18 @@ func init() {
 	caddy.RegisterModule(Console{})
 }
 
-// Console serves a web page that shows the APIs, tokens, cache and customers of its
-// configuration, and lets an operator hold an API, renew a token, purge the cache
-// and find a customer. It may stand at any path: all its URLs are relative, and a
-// path that doesn't end in a slash is redirected to one that does.
+// Console serves a web page that shows the APIs, tokens, cache and customers of
+// its configuration. An operator can hold an API, renew a token, purge the cache
+// and find a customer. The console may be at any path: all its URLs are relative,
+// and a path without a trailing slash is redirected to one with it.
 //
-// The page comes from the binary and asks nobody but this handler. What changes
-// something is a POST with the header `X-Switchboard-Console`, from the page's own
-// origin; all else is a 403.
+// The page is part of the binary and makes requests to this handler only. A
+// request that changes something must be a POST with the header
+// `X-Switchboard-Console` from the page's own origin; any other is a 403.
 type Console struct {
-	// Who may see it and act. Required. With `key`, the page asks for the key, and a
-	// cookie that only this page gets stands for it, for 12 hours. With `user`, an
-	// earlier handler such as `basic_auth` signs people in.
+	// Who may use the console. Required. With `key`, the page asks for the key,
+	// and then has a session cookie for 12 hours. With `user`, an earlier handler
+	// such as `basic_auth` authenticates people.
 	Auth *endpoint.Auth `json:"auth,omitempty"`
 
 	operator switchboard.Operator
@@ -78,7 +78,7 @@ func (c *Console) provision(ctx caddy.Context) error {
 // check refuses a console that is open by accident.
 func (c *Console) check() error {
 	if c.Auth == nil {
-		return errors.New("auth is missing: whoever sees the console sees customers, and can stop APIs; write `auth user` after a `basic_auth`, `auth key {env.KEY}`, `auth issuer NAME`, or `auth none` if everybody may")
+		return errors.New("auth is missing: the console shows customers and can stop APIs; write `auth user` after a `basic_auth`, `auth key {env.KEY}`, `auth issuer NAME`, or `auth none` if everybody may use it")
 	}
 	return nil
 }
@@ -102,7 +102,8 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	}
 }
 
-// admits tells who asks, by a session of the page or as the gate says.
+// admits reports whether the request may use the console, and who sent it: by its
+// session, or else by its credential.
 func (c *Console) admits(r *http.Request) (who string, ok bool) {
 	if who, ok = c.sessions.of(r); ok {
 		return who, true
@@ -110,8 +111,8 @@ func (c *Console) admits(r *http.Request) (who string, ok bool) {
 	return c.gate.Admits(r, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 }
 
-// refuse answers who may not see the console. A browser without a key gets the form
-// that asks for it.
+// refuse answers a request that may not use the console. A browser without a key
+// gets the sign-in form.
 func (c *Console) refuse(w http.ResponseWriter, r *http.Request, name string, data bool) error {
 	if challenge := c.gate.Challenge(); challenge != "" {
 		w.Header().Set("Www-Authenticate", challenge)
@@ -121,16 +122,16 @@ func (c *Console) refuse(w http.ResponseWriter, r *http.Request, name string, da
 			return c.page(w, r, name)
 		}
 		if name == "" || name == "index.html" {
-			if turned(w, r) {
+			if redirectStripped(w, r) {
 				return nil
 			}
 			return write(w, r, http.StatusUnauthorized, "signin.html")
 		}
-		if sortPath(w, r, name) {
+		if redirectToSlash(w, r, name) {
 			return nil
 		}
 	}
-	return fail(w, http.StatusUnauthorized, "you may not see the console")
+	return fail(w, http.StatusUnauthorized, "you may not use the console")
 }
 
 // Interface guards

@@ -15,7 +15,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
-// views are what the page reads, by GET below data/.
+// views are the page's reads, by GET below data/.
 var views = map[string]func(context.Context, switchboard.Operator) (any, error){
 	"apis":      apis,
 	"tokens":    func(_ context.Context, o switchboard.Operator) (any, error) { return o.Tokens(), nil },
@@ -23,8 +23,8 @@ var views = map[string]func(context.Context, switchboard.Operator) (any, error){
 	"customers": customers,
 }
 
-// actions are what it does, by POST. What is acted on is in the body, as URLs are
-// logged.
+// actions are the page's commands, by POST. Their subject is in the body, because
+// URLs are logged.
 var actions = map[string]action{
 	"hold": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
 		api, err := o.Hold(it.API, true)
@@ -44,7 +44,7 @@ var actions = map[string]action{
 	}),
 	"search": on(search),
 	"test":   test,
-	// the last calls of an API without an answer of its own
+	// the last failed calls of an API
 	"failures": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
 		found, err := o.Failures(it.API, "")
 		return found, it.API, err
@@ -59,23 +59,24 @@ var actions = map[string]action{
 	}),
 }
 
-// action does what a body asks for. The name of what it was done to is logged, unless
-// there is an error: then nobody knows that the name is one.
+// action executes a command. It returns the name of its subject for the log, or
+// "" with an error: then the name may be anything.
 type action func(ctx context.Context, o switchboard.Operator, body []byte) (done any, name string, err error)
 
-// named is what most actions take.
+// named is the body of most actions.
 type named struct {
 	API   string `json:"api"`
 	Token string `json:"token"`
 }
 
-// attempt is an output program that somebody has typed, for an API.
+// attempt is the body of the playground's action: an API, and an output program
+// to try.
 type attempt struct {
 	named
 	switchboard.PlaygroundInput
 }
 
-// on is an action whose body is a T.
+// on returns an action whose body is a T.
 func on[T any](act func(context.Context, switchboard.Operator, T) (any, string, error)) action {
 	return func(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 		it, err := parse[T](body)
@@ -88,13 +89,13 @@ func on[T any](act func(context.Context, switchboard.Operator, T) (any, string, 
 
 func parse[T any](body []byte) (v T, err error) {
 	if err := json.Unmarshal(body, &v); err != nil {
-		return v, refused(http.StatusBadRequest, "the body is not what this takes")
+		return v, refused(http.StatusBadRequest, "the body is not valid for this action")
 	}
 	return v, nil
 }
 
-// test makes a call as a phone system would. Its body is that of the admin API, with
-// the API's name.
+// test makes a call as a phone system would. Its body is that of the admin API,
+// with the API's name.
 func test(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
 	return on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
 		call, err := switchboard.ParseTest(body)
@@ -122,22 +123,22 @@ func search(ctx context.Context, o switchboard.Operator, params map[string]strin
 	return list, "", nil
 }
 
-// data answers what the page asks for.
+// data answers a request of the page.
 func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string) error {
 	if view, ok := views[name]; ok {
 		if !reads(r) {
 			w.Header().Set("Allow", "GET, HEAD")
 			return fail(w, http.StatusMethodNotAllowed, "use GET")
 		}
-		told, err := view(r.Context(), c.operator)
+		found, err := view(r.Context(), c.operator)
 		if err != nil {
 			return refusal(w, err)
 		}
-		return answer(w, told)
+		return answer(w, found)
 	}
 	act, ok := actions[name]
 	if !ok {
-		return fail(w, http.StatusNotFound, "there is no such thing")
+		return fail(w, http.StatusNotFound, "there is no such endpoint")
 	}
 	if err := guard(r); err != nil {
 		return refusal(w, err)
@@ -151,37 +152,37 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 		to = ""
 	}
 	level := zapcore.InfoLevel
-	if name == "try" { // with every key, and it changes nothing
+	if name == "try" { // sent on every keystroke, and changes nothing
 		level = zapcore.DebugLevel
 	}
-	c.logger.Log(level, "the console was used", zap.String("for", name), zap.String("of", to), zap.String("by", mask.Text(who)), zap.Bool("done", err == nil))
+	c.logger.Log(level, "console action", zap.String("for", name), zap.String("of", to), zap.String("by", mask.Text(who)), zap.Bool("done", err == nil))
 	if err != nil {
 		return refusal(w, err)
 	}
 	return answer(w, done)
 }
 
-// standing is an API and its last hour. The customer lookup is one that can't be
-// held.
-type standing struct {
+// apiView is an API with its last hour. The customer lookup is listed as an API
+// that can't be held.
+type apiView struct {
 	adminapi.API
 	Lookup bool                 `json:"lookup,omitempty"`
-	Tests  []switchboard.Tested `json:"tests"` // what a test of it can be of
+	Tests  []switchboard.Tested `json:"tests"` // what can be tested: the API, or the lookups
 	Hour   adminapi.Hour        `json:"hour"`
 }
 
 func apis(_ context.Context, o switchboard.Operator) (any, error) {
-	list := make([]standing, 0)
+	list := make([]apiView, 0)
 	for _, api := range o.APIs() {
 		hour, err := o.Hour(api.Name)
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, standing{API: api, Tests: []switchboard.Tested{{Name: api.Name}}, Hour: hour})
+		list = append(list, apiView{API: api, Tests: []switchboard.Tested{{Name: api.Name}}, Hour: hour})
 	}
 	if hour, err := o.Hour(switchboard.LookupName); err == nil {
 		lookup := adminapi.API{Name: switchboard.LookupName, Params: lookupParams}
-		list = append(list, standing{API: lookup, Lookup: true, Tests: o.Lookups(), Hour: hour})
+		list = append(list, apiView{API: lookup, Lookup: true, Tests: o.Lookups(), Hour: hour})
 	}
 	return list, nil
 }
@@ -193,7 +194,8 @@ var lookupParams = func() (names []string) {
 	return names
 }()
 
-// directory is where the customers are, and how many, where that can be told.
+// directory describes the customer directory. Count is missing if it can't be
+// counted.
 type directory struct {
 	Store string `json:"store"`
 	Count *int64 `json:"count,omitempty"`

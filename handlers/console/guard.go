@@ -15,18 +15,20 @@ import (
 )
 
 const (
-	// pageHeader is what only a page of the same origin can send without being asked
-	// whether it may.
+	// pageHeader can only be sent by a page of the same origin: a browser asks
+	// before it sends it to another origin.
 	pageHeader = "X-Switchboard-Console"
-	// bodyTime is how long a body may take to arrive, maxBody how long it may be.
+	// bodyTime is how long a body may take to arrive, and maxBody its maximum
+	// size.
 	bodyTime = 10 * time.Second
 	maxBody  = 1 << 20
 )
 
-// origins tells by Sec-Fetch-Site and Origin where a request comes from.
+// origins checks by Sec-Fetch-Site and Origin that a request comes from our own
+// origin.
 var origins = http.NewCrossOriginProtection()
 
-// guard refuses what another site has a browser send.
+// guard refuses requests that another site makes a browser send.
 func guard(r *http.Request) error {
 	switch {
 	case r.Method != http.MethodPost:
@@ -34,12 +36,12 @@ func guard(r *http.Request) error {
 	case r.Header.Get(pageHeader) == "":
 		return refused(http.StatusForbidden, "the header "+pageHeader+" is missing")
 	case origins.Check(r) != nil:
-		return refused(http.StatusForbidden, "this comes from another site")
+		return refused(http.StatusForbidden, "the request comes from another site")
 	}
 	return nil
 }
 
-// read reads the JSON object that a POST brings.
+// read reads the JSON body of a POST.
 func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
 		return nil, refused(http.StatusUnsupportedMediaType, "send application/json")
@@ -61,13 +63,13 @@ func refused(status int, why string) error {
 	return caddy.APIError{HTTPStatus: status, Err: errors.New(why)}
 }
 
-// refusal answers with an error of the operator, or of this handler.
+// refusal responds with an error of the operator or of this handler.
 func refusal(w http.ResponseWriter, err error) error {
-	if told, ok := errors.AsType[caddy.APIError](err); ok {
-		if told.HTTPStatus == http.StatusMethodNotAllowed {
+	if refused, ok := errors.AsType[caddy.APIError](err); ok {
+		if refused.HTTPStatus == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
-		return fail(w, told.HTTPStatus, told.Err.Error())
+		return fail(w, refused.HTTPStatus, refused.Err.Error())
 	}
 	return fail(w, http.StatusInternalServerError, "something went wrong")
 }
@@ -87,6 +89,6 @@ func answerAs(w http.ResponseWriter, status int, v any) error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // who is gone can't be told
+	_, _ = w.Write(text) // the client may have disconnected
 	return nil
 }

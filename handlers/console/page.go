@@ -18,19 +18,19 @@ import (
 //go:embed page
 var embedded embed.FS
 
-// file is one of the page's.
+// file is one file of the page.
 type file struct {
 	text  []byte
 	media string
 	etag  string
 }
 
-// files are the page's, by name.
+// files are the page's files, by name.
 var files = func() map[string]file {
 	all := make(map[string]file)
 	entries, err := fs.ReadDir(embedded, "page")
 	if err != nil {
-		panic(err) // the binary is broken
+		panic(err) // impossible: the files are embedded
 	}
 	for _, entry := range entries {
 		text, err := embedded.ReadFile("page/" + entry.Name())
@@ -43,14 +43,14 @@ var files = func() map[string]file {
 	return all
 }()
 
-// openFiles are those that the form for the key needs. None knows anything.
+// openFiles are those that the sign-in form needs. They hold no data.
 var openFiles = map[string]struct{}{
 	"signin.js": {}, "dom.js": {}, "words.js": {}, "words_en.js": {}, "words_zh.js": {}, "api.js": {}, "console.css": {}, "icon.svg": {},
 }
 
 func mediaOf(name string) string {
 	switch path.Ext(name) {
-	case ".js": // whatever the system's list says
+	case ".js": // not the system's MIME table, which may be wrong
 		return "text/javascript; charset=utf-8"
 	case ".css":
 		return "text/css; charset=utf-8"
@@ -61,8 +61,9 @@ func mediaOf(name string) string {
 	}
 }
 
-// protect sets the headers that every answer has. The page runs its own files and
-// asks its own server; nothing else may run, frame it or be told of it.
+// protect sets the security headers of every response. The page may only run its
+// own files and talk to its own server, and no other page may frame it or read
+// from it.
 func protect(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
@@ -81,7 +82,7 @@ func (c *Console) page(w http.ResponseWriter, r *http.Request, name string) erro
 		return fail(w, http.StatusMethodNotAllowed, "use GET")
 	}
 	if name == "" {
-		if turned(w, r) {
+		if redirectStripped(w, r) {
 			return nil
 		}
 		name = "index.html"
@@ -89,14 +90,15 @@ func (c *Console) page(w http.ResponseWriter, r *http.Request, name string) erro
 	if _, ok := files[name]; ok && name != "signin.html" {
 		return write(w, r, http.StatusOK, name)
 	}
-	if sortPath(w, r, name) {
+	if redirectToSlash(w, r, name) {
 		return nil
 	}
 	return fail(w, http.StatusNotFound, "there is no such page")
 }
 
-// turn sends a browser from /console to /console/, where relative URLs are right.
-func sortPath(w http.ResponseWriter, r *http.Request, name string) bool {
+// sortPath redirects a browser from /console to /console/, so that relative URLs
+// work.
+func redirectToSlash(w http.ResponseWriter, r *http.Request, name string) bool {
 	if strings.Contains(name, ".") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return false
 	}
@@ -105,13 +107,13 @@ func sortPath(w http.ResponseWriter, r *http.Request, name string) bool {
 	return true
 }
 
-// turned does the same where handle_path has cut the path away.
-func turned(w http.ResponseWriter, r *http.Request) bool {
+// turned does the same where handle_path has stripped the path.
+func redirectStripped(w http.ResponseWriter, r *http.Request) bool {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil || strings.HasSuffix(original.URL.Path, "/") {
 		return false
 	}
-	return sortPath(w, r, path.Base(original.URL.Path))
+	return redirectToSlash(w, r, path.Base(original.URL.Path))
 }
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
@@ -120,7 +122,7 @@ func write(w http.ResponseWriter, r *http.Request, status int, name string) erro
 	f := files[name]
 	h := w.Header()
 	h.Set("Content-Type", f.media)
-	h.Set("Cache-Control", "no-cache") // ask again each time: a new binary has a new page
+	h.Set("Cache-Control", "no-cache") // revalidate each time: a new binary has a new page
 	h.Set("Etag", f.etag)
 	if status == http.StatusOK && r.Header.Get("If-None-Match") == f.etag {
 		w.WriteHeader(http.StatusNotModified)
@@ -129,7 +131,7 @@ func write(w http.ResponseWriter, r *http.Request, status int, name string) erro
 	h.Set("Content-Length", strconv.Itoa(len(f.text)))
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(f.text) // who is gone can't be told
+		_, _ = w.Write(f.text) // the client may have disconnected
 	}
 	return nil
 }

@@ -20,9 +20,10 @@ const (
 	sessionTime = 12 * time.Hour
 )
 
-// sessions stand for the key of `auth key`, which a browser can't send with a link.
-// A session is the time of its end, signed with the key; it ends with the key, and
-// nothing of it is kept here. A nil *sessions knows none.
+// sessions replace the key of `auth key`, which a browser can't send by following
+// a link. A session is its expiry time, signed with a secret derived from the
+// key. It ends when the key is removed, and no state is stored for it. A nil
+// *sessions has none.
 type sessions struct{ secrets [][]byte }
 
 func newSessions(g *endpoint.Gate) *sessions {
@@ -38,7 +39,7 @@ func (s *sessions) sign(secret []byte, end string) string {
 	return end + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// of tells whose session a request has.
+// of returns whose session a request has.
 func (s *sessions) of(r *http.Request) (who string, ok bool) {
 	if s == nil {
 		return "", false
@@ -77,8 +78,8 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) error {
 	asked.Header.Set(c.gate.KeyHeader(), given.Key)
 	who, ok := c.gate.Admits(asked, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 	if !ok {
-		c.logger.Warn("somebody was refused at the console")
-		return fail(w, http.StatusUnauthorized, "this is not the key")
+		c.logger.Warn("console sign-in refused")
+		return fail(w, http.StatusUnauthorized, "wrong key")
 	}
 	number, _ := strconv.Atoi(strings.TrimPrefix(who, "key "))
 	end := strconv.FormatInt(time.Now().Add(sessionTime).Unix(), 10)
@@ -90,7 +91,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, struct{}{})
 }
 
-// mount is where the browser has the console, with a slash at its end.
+// mount returns the console's path in the browser, with a trailing slash.
 func mount(r *http.Request) string {
 	at := r.URL.Path
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {

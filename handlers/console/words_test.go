@@ -255,7 +255,7 @@ func textOf(e ast.Expr) string {
 			switch f.Sel.Name {
 			case "Sprintf":
 				return aFormat.ReplaceAllString(textOf(e.Args[0]), "x")
-			case "said", "Or":
+			case "withNotes", "Or":
 				return textOf(e.Args[len(e.Args)-1])
 			}
 		}

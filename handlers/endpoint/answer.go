@@ -18,12 +18,11 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// rooms are for answers before they are sent.
+// scratch holds buffers that answers are rendered into before they are sent.
 var scratch = sync.Pool{New: func() any { return new([2048]byte) }}
 
-// Answer writes what the phone system gets: the answer, what stands in for it,
-// or an error in one line. Room is where to write it before it is sent; it may
-// be nil.
+// Answer sends the response: the rendered output, the default in its place, or a
+// one-line error. room is a buffer to render into; nil takes one from a pool.
 func (c *Call) Answer(room []byte) error {
 	if c.Outcome == call.Canceled {
 		c.W.WriteHeader(call.Canceled.Status())
@@ -54,14 +53,14 @@ func (c *Call) Answer(room []byte) error {
 	}
 	c.Output, c.text = c.Route.defaults(), nil
 	text, err := c.Render(room)
-	if err != nil { // can't be: Provision has rendered it
+	if err != nil { // impossible: CheckContract has rendered it
 		return c.writeError()
 	}
 	return c.write(http.StatusOK, c.Route.Style.ContentType(), text)
 }
 
-// keepFailure keeps a call that had no answer of the API's own, for those who look
-// into it later.
+// keepFailure adds a failed call to the API's last failures, which operators
+// read.
 func (c *Call) keepFailure(steps []adminapi.Step) {
 	c.Route.State.Failed(adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), MS: adminapi.Millis(time.Since(c.started)), CallID: c.ID,
@@ -69,8 +68,9 @@ func (c *Call) keepFailure(steps []adminapi.Step) {
 	})
 }
 
-// Finish answers a call, and keeps it when it has failed. A dry run that got as far
-// as it should has no answer. Steps returns those before the answer.
+// Finish sends the response, and keeps the trace of a failed call. A dry run that
+// reached its end has no response. steps returns the steps before the answer; it
+// is only called for a failed call.
 func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
 	if c.Outcome == call.DryRun {
 		return nil
@@ -78,30 +78,30 @@ func (c *Call) Finish(room []byte, steps func() []adminapi.Step) error {
 	failed := c.Failed()
 	c.KeepFailure(steps)
 	err := c.Answer(room)
-	if !failed && c.Failed() && c.Test == nil { // the answer could not be written
+	if !failed && c.Failed() && c.Test == nil { // the answer could not be rendered
 		c.keepFailure(append(steps(), c.unwritten()))
 	}
 	return err
 }
 
-// KeepFailure keeps the steps of a call that failed, unless it is a test.
+// KeepFailure keeps the trace of a failed call, unless the call is a test.
 func (c *Call) KeepFailure(steps func() []adminapi.Step) {
 	if c.Failed() && c.Test == nil {
 		c.keepFailure(steps())
 	}
 }
 
-// unwritten returns the step of an answer that could not be written under the
-// contract or in the format.
+// unwritten returns the step for an output that the contract or the format
+// refused.
 func (c *Call) unwritten() adminapi.Step {
 	return adminapi.Step{Step: "contract", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}
 }
 
-// Failed reports whether a call ended without an answer of the API's own, though
-// its caller did nothing wrong.
+// Failed reports whether the call ended without an answer from the API, and not
+// through the caller's fault.
 func (c *Call) Failed() bool {
 	switch c.Outcome {
-	case call.Incomplete: // a mistake in a program looks like this, too
+	case call.Incomplete: // may also be a mistake in a program
 		return true
 	case call.Stale:
 		return !c.cached.isHit
@@ -110,7 +110,7 @@ func (c *Call) Failed() bool {
 	}
 }
 
-// Began returns when the call began, or the test that it is a part of.
+// StartTime returns when the call began, or the test that the call is part of.
 func (c *Call) StartTime() time.Time {
 	if c.Test != nil {
 		return c.Test.began
@@ -118,11 +118,11 @@ func (c *Call) StartTime() time.Time {
 	return c.started
 }
 
-// Asked reports whether the cache had no answer to give, so that the work was done.
+// Asked reports whether the cache had no answer, so that the API was called.
 func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
 
-// answersError reports whether the call is answered with an error, and not with
-// the contract.
+// answersError reports whether the response is an error rather than the
+// contract's defaults.
 func (c *Call) answersError() bool {
 	return !c.Outcome.Answered() && (c.Outcome == call.BadRequest || c.Outcome == call.Unauthorized || c.Route.OnError)
 }
@@ -136,9 +136,9 @@ func (c *Call) Render(room []byte) ([]byte, error) {
 	return c.Route.Style.Append(room, v)
 }
 
-// fit brings what the call gave into the contract: every key is there, and the
-// outcome with them, where the route has a field for it. Null has no room for one,
-// and a text is one value.
+// fit applies the contract to the output: every key is present, and so is the
+// status field, where the route has one. A null output and a text have no place
+// for a status field.
 func (c *Call) fit() (v any, err error) {
 	r := c.Route
 	v = c.Output
@@ -152,15 +152,15 @@ func (c *Call) fit() (v any, err error) {
 		return v, nil
 	}
 	object[r.StatusField] = string(c.Outcome)
-	delete(object, "_age") // which is ours
+	delete(object, "_age") // reserved for stale answers
 	if c.Outcome == call.Stale {
 		object["_age"] = int(c.age / time.Second)
 	}
 	return object, nil
 }
 
-// named gives a single value the name that it has under the contract: as text,
-// the contract has only one.
+// named wraps a single value in an object, so that a contract with one key
+// applies to it. Only the text format has such outputs.
 func (r *Route) named(v any) any {
 	if _, isObject := v.(map[string]any); isObject || v == nil || r.Style.Format != answer.Text {
 		return v
@@ -171,13 +171,13 @@ func (r *Route) named(v any) any {
 	return v
 }
 
-// Try renders what stands in for an answer, with the longest outcome: it is
-// what remains when everything else has failed. It warns of a contract that
-// leaves little room for values.
+// CheckContract renders the defaults with the longest outcome, because they must
+// never fail to render: they are what remains when everything else has failed. It
+// also warns of a contract that leaves little room for values.
 func (r *Route) CheckContract() error {
 	contract := r.Contract
 	if object, ok := r.defaults().(map[string]any); ok && contract == nil {
-		contract = answer.NewContract(object) // the fields of a lookup are one, too
+		contract = answer.NewContract(object) // a lookup's fields are a contract, too
 	}
 	if contract != nil {
 		if err := fits(&r.Style, contract, r.StatusField); err != nil {
@@ -187,8 +187,8 @@ func (r *Route) CheckContract() error {
 			r.Logger.Warn(tight, zap.String("api", r.Name))
 		}
 	}
-	trial := Call{Route: r, Result: Result{Outcome: call.BreakerOpen}, Output: r.defaults()}
-	if _, err := trial.Render(nil); err != nil {
+	probe := Call{Route: r, Result: Result{Outcome: call.BreakerOpen}, Output: r.defaults()}
+	if _, err := probe.Render(nil); err != nil {
 		return errors.New("default can't be written as " + r.Style.Format.String() + ": " + err.Error())
 	}
 	return nil
@@ -229,8 +229,8 @@ func (c *Call) write(status int, contentType string, text []byte) error {
 	return err
 }
 
-// message says to people what an outcome means. A reason that may hold details
-// goes to the log, not to the caller.
+// message returns the outcome in words, for the caller. A reason that may hold
+// details goes to the log, not to the caller.
 func (c *Call) message() string {
 	subject := c.Route.Subject
 	switch c.Outcome {
@@ -241,7 +241,7 @@ func (c *Call) message() string {
 	case call.Rejected:
 		return subject + " refused the request"
 	case call.Failed:
-		return subject + " has a fault of its own"
+		return subject + " is failing"
 	case call.NoToken:
 		return "no token for " + subject
 	case call.TokenRefused:
@@ -253,9 +253,9 @@ func (c *Call) message() string {
 	case call.TooLarge:
 		return subject + "'s answer is too large"
 	case call.BreakerOpen:
-		return subject + " failed too often and is not asked for a while"
+		return subject + " failed too often and is not called for a while"
 	case call.Held:
-		return subject + " is not asked at present"
+		return subject + " is on hold"
 	case call.Unauthorized:
 		return "authentication required"
 	case call.BadRequest:
@@ -280,21 +280,22 @@ func (c *Call) writeError() error {
 	return c.write(status, c.Route.errors.ContentType(), c.errorText())
 }
 
-// errorText is an error in one line. Where the phone system takes less than
-// that, it is without its message, or nothing at all: the status remains.
+// errorText returns a one-line error document. Where the phone system's limit is
+// too small for it, the message is left out, and then the whole document: the
+// HTTP status remains.
 func (c *Call) errorText() []byte {
-	says := map[string]any{"outcome": string(c.Outcome), "message": c.message()}
-	text, err := c.Route.errors.Append(nil, map[string]any{"error": says})
+	details := map[string]any{"outcome": string(c.Outcome), "message": c.message()}
+	text, err := c.Route.errors.Append(nil, map[string]any{"error": details})
 	if err == nil {
 		return text
 	}
-	delete(says, "message")
-	text, _ = c.Route.errors.Append(nil, map[string]any{"error": says})
+	delete(details, "message")
+	text, _ = c.Route.errors.Append(nil, map[string]any{"error": details})
 	return text
 }
 
-// proxyErrors are the error types of RFC 9209, section 2.3, for the outcomes
-// without an answer.
+// proxyErrors maps outcomes without an answer to the error types of RFC 9209,
+// section 2.3.
 var proxyErrors = map[call.Outcome]string{
 	call.Timeout:      "http_response_timeout",
 	call.Unreachable:  "destination_unavailable",
@@ -309,8 +310,8 @@ var proxyErrors = map[call.Outcome]string{
 	call.Unauthorized: "http_request_denied",
 }
 
-// Describe writes the headers that tell how the call went: Proxy-Status
-// (RFC 9209), Cache-Status (RFC 9211) and Server-Timing (W3C).
+// Describe sets the headers that describe the call: Proxy-Status (RFC 9209),
+// Cache-Status (RFC 9211) and Server-Timing (W3C).
 func (c *Call) Describe(header http.Header) {
 	b := append(make([]byte, 0, 160), "switchboard"...)
 	if kind, ok := proxyErrors[c.Outcome]; ok {
@@ -345,9 +346,9 @@ func (c *Call) Describe(header http.Header) {
 	header["Server-Timing"] = append(header["Server-Timing"], string(b))
 }
 
-// Preview writes v as a call's output is written, under the route's contract, for
-// the phone system that the settings name or for another one. It returns the style
-// also where v can't be written in it.
+// Preview renders v as the output of a call, under the route's contract, for the
+// phone system in the settings or for another one. It returns the style even when
+// v can't be rendered in it.
 func (r *Route) Preview(s *Settings, system string, outcome call.Outcome, v any) (text []byte, style answer.Style, err error) {
 	as := *r
 	if system != s.For {

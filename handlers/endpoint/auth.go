@@ -16,30 +16,30 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
-// Auth says who may call an API.
+// Auth configures who may call an API.
 type Auth struct {
 	// `key`, `user`, `issuer` or `none`.
 	Mode string `json:"mode,omitempty"`
 
-	// For `key`: the keys that open, with placeholders such as {env.IVR_KEY}.
-	// More than one lets a key rotate.
+	// For `key`: the accepted keys, with placeholders such as {env.IVR_KEY}. More
+	// than one key allows rotation.
 	Keys []string `json:"keys,omitempty"`
 
-	// For `key`: the header that holds it. Default: X-API-Key.
+	// For `key`: the header that carries the key. Default: X-API-Key.
 	Header string `json:"header,omitempty"`
 
-	// For `issuer`: the name of the issuer whose tokens open.
+	// For `issuer`: the name of the issuer whose tokens are accepted.
 	Issuer string `json:"issuer,omitempty"`
 }
 
-// authenticator checks a request's token for an issuer, and takes it out of the
-// request when it opens. The principal names who asks.
+// authenticator checks a request's token for an issuer, and removes an accepted
+// token from the request. The principal is the client's name.
 type authenticator interface {
 	Admit(r *http.Request) (principal string, ok bool)
 	CredentialName() string
 }
 
-// Gate is an Auth at work. A nil Gate is open.
+// Gate is a provisioned Auth. A nil Gate admits every request.
 type Gate struct {
 	mode   string
 	header string
@@ -47,7 +47,7 @@ type Gate struct {
 	issuer authenticator
 }
 
-// Gate makes a gate of what is written, for handlers that aren't routes.
+// Gate provisions the settings, for handlers that have no Route.
 func (a *Auth) Gate(app *switchboard.App) (*Gate, error) {
 	return newGate(a, func(name string) (authenticator, error) { return app.Issuer(name) })
 }
@@ -97,10 +97,10 @@ func (g *Gate) setKeys(keys []string) error {
 	return nil
 }
 
-// Admits tells whether the request may call, and who calls, as far as that can
-// be told: the user's id, the issuer's client, the number of the key. Keys are
-// compared as digests, in constant time. A key or token that opens is taken out of
-// the request: it is nobody else's business.
+// Admits reports whether the request may call, and returns who calls, as far as
+// that is known: the user's id, the issuer's client, or the number of the key.
+// Keys are compared as digests, in constant time. An accepted key or token is
+// removed from the request, so that no later handler and no API can see it.
 func (g *Gate) Admits(r *http.Request, repl *caddy.Replacer) (principal string, ok bool) {
 	if g == nil {
 		return "", true
@@ -124,7 +124,7 @@ func (g *Gate) Admits(r *http.Request, repl *caddy.Replacer) (principal string, 
 	return principal, ok
 }
 
-// KeyHeader is the header that holds the key that opens, or "".
+// KeyHeader returns the header that carries the key, or "" without keys.
 func (g *Gate) KeyHeader() string {
 	if g == nil || g.mode != "key" {
 		return ""
@@ -132,8 +132,8 @@ func (g *Gate) KeyHeader() string {
 	return g.header
 }
 
-// CredentialName is the header or query parameter that carries what opens; "" for
-// none of ours.
+// CredentialName returns the header or query parameter that carries the
+// credential, or "" if the gate itself checks none.
 func (g *Gate) CredentialName() string {
 	switch {
 	case g == nil:
@@ -145,8 +145,8 @@ func (g *Gate) CredentialName() string {
 	}
 }
 
-// Derive gives a secret of each key that opens, for what is signed with it and ends
-// with the key.
+// Derive returns one secret for each accepted key. What is signed with such a
+// secret stops being valid when the key is removed.
 func (g *Gate) Derive(purpose string) [][]byte {
 	if g == nil {
 		return nil
@@ -160,15 +160,15 @@ func (g *Gate) Derive(purpose string) [][]byte {
 	return secrets
 }
 
-// Warn tells of a key that /config/ would show.
+// Warn warns of a key in clear text, which /config/ would show.
 func (a *Auth) Warn(logger *zap.Logger, name string) {
 	if a != nil && slices.ContainsFunc(a.Keys, func(key string) bool { return !strings.HasPrefix(key, "{") }) {
-		logger.Warn("a key is written in clear, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", name))
+		logger.Warn("a key is in clear text, and the configuration shows it; write `auth key {env.…}` or `{file.…}`", zap.String("api", name))
 	}
 }
 
-// Challenge tells a caller who is refused what to bring (RFC 9110, section
-// 11.6.1).
+// Challenge returns the WWW-Authenticate value for a refused caller (RFC 9110,
+// section 11.6.1).
 func (g *Gate) Challenge() string {
 	switch g.mode {
 	case "issuer":
@@ -176,6 +176,6 @@ func (g *Gate) Challenge() string {
 	case "key":
 		return `ApiKey realm="switchboard", header="` + g.header + `"`
 	default:
-		return "" // whoever authenticates users has a scheme of its own
+		return "" // the handler that authenticates users sends its own
 	}
 }

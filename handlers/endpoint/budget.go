@@ -9,17 +9,18 @@ import (
 	"time"
 )
 
-// errBudget is the cause of a context whose budget has ended.
-var errBudget = errors.New("the budget ended")
+// errBudget is the cancellation cause of a context whose budget ran out.
+var errBudget = errors.New("the budget ran out")
 
-// Budgets ends the calls of one API when their time is over. All have the same
-// budget, so they end in the order in which they began (or began anew), and one
-// timer does for all: a timer for each costs more than most of a call's stages.
+// Budgets ends the calls of one API when their budget runs out. All calls have
+// the same budget, so they expire in the order in which they began (or
+// restarted), and one timer serves them all. A timer for each call would cost
+// more than most of a call's stages.
 type Budgets struct {
 	Each time.Duration
 
 	mu      sync.Mutex
-	running list.List // of *Budget, the oldest first
+	running list.List // of *Budget, oldest first
 	timer   *time.Timer
 	armed   bool
 }
@@ -46,7 +47,8 @@ func (s *Budgets) arm(in time.Duration) {
 	s.timer.Reset(in)
 }
 
-// expire ends the calls whose time is over, and waits for the next.
+// expire ends the calls whose budget ran out, and sets the timer for the next
+// one.
 func (s *Budgets) expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +64,7 @@ func (s *Budgets) expire() {
 	}
 }
 
-// leave takes a call off the list, if it is still there.
+// leave removes a call from the list, if it is still there.
 func (s *Budgets) leave(b *Budget) {
 	if b.place != nil {
 		s.running.Remove(b.place)
@@ -70,18 +72,18 @@ func (s *Budgets) leave(b *Budget) {
 	}
 }
 
-// Budget is a context that ends with a call's budget, unless it is lifted
-// first: a stream has to begin in time, but may last.
+// Budget is a context that ends with a call's budget, unless the budget is lifted
+// first: a stream must begin in time, but may last.
 type Budget struct {
 	context.Context
 	cancel   context.CancelCauseFunc
 	of       *Budgets
-	place    *list.Element // in the list, under its lock
-	deadline time.Time     // under the lock of the list, too
+	place    *list.Element // in Budgets.running; guarded by its lock
+	deadline time.Time     // guarded by the lock of Budgets
 	lifted   atomic.Bool
 }
 
-// Deadline tells when the budget ends, until it is lifted.
+// Deadline returns when the budget ends. A lifted budget has no deadline.
 func (b *Budget) Deadline() (time.Time, bool) {
 	parent, ok := b.Context.Deadline()
 	b.of.mu.Lock()
@@ -93,9 +95,9 @@ func (b *Budget) Deadline() (time.Time, bool) {
 	return deadline, true
 }
 
-// Restart begins the budget anew, as when the caller has sent more of a body:
-// the time that an upload takes is the caller's. It does nothing once the budget
-// has ended or is lifted.
+// Restart begins the budget anew, e.g. when more of an upload arrives: the time
+// that an upload takes is the caller's, not the API's. It has no effect once the
+// budget has ended or is lifted.
 func (b *Budget) Restart() {
 	s := b.of
 	s.mu.Lock()
@@ -106,7 +108,7 @@ func (b *Budget) Restart() {
 	}
 }
 
-// Lift lets what runs under the budget go on without end.
+// Lift removes the time limit from what runs under the budget.
 func (b *Budget) Lift() {
 	b.lifted.Store(true)
 	b.leave()
@@ -118,10 +120,10 @@ func (b *Budget) leave() {
 	b.of.leave(b)
 }
 
-// Spent tells whether the budget ended the call.
+// Spent reports whether the call ended because the budget ran out.
 func (b *Budget) Spent() bool { return errors.Is(context.Cause(b.Context), errBudget) }
 
-// Stop ends whatever still runs under the budget.
+// Stop cancels whatever still runs under the budget.
 func (b *Budget) Stop() {
 	b.leave()
 	b.cancel(nil)

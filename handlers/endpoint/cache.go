@@ -17,58 +17,59 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
-// Cache keeps answers, so that the next call needn't wait for the API, or has
-// something to say when the API fails. Identical calls at the same time share
-// one call of the API, and a call whose budget ends is finished while nobody
-// waits, for the next one. Writing it is the consent to keep the answers of a
-// POST.
+// Cache configures the response cache: the next call needn't wait for the API,
+// and there is an answer to give when the API fails. Identical calls at the same
+// time share one call of the API. A call whose budget ends is finished in the
+// background, for the next caller. Configuring a cache is the consent to keep the
+// answers of a POST.
 type Cache struct {
-	// How long an answer is served as it is. Required.
+	// How long an answer is fresh, that is, served without asking the API.
+	// Required.
 	Fresh caddy.Duration `json:"fresh,omitempty"`
 
-	// How much longer it is served at once, as `stale`, while it is renewed in
-	// the background (RFC 5861, section 3).
+	// How much longer an answer is served at once, as `stale`, while it is
+	// renewed in the background (RFC 5861, section 3).
 	StaleWhileRevalidate caddy.Duration `json:"stale_while_revalidate,omitempty"`
 
-	// How much longer than fresh it is served, as `stale`, when the API gives no
-	// answer (RFC 5861, section 4).
+	// How much longer than fresh an answer is served, as `stale`, when the API
+	// fails (RFC 5861, section 4).
 	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
 
-	// How long it is remembered that the API knows nobody. Default: not at all.
+	// How long a `not_found` is kept. Default: not at all.
 	NotFound caddy.Duration `json:"not_found,omitempty"`
 
-	// jq: params → what the answer depends on, of all that the phone system
-	// sent. Null leaves a call out of the cache. Default: all params, and all of
-	// the request where a program uses $request.
+	// jq: params → what the answer depends on. Null bypasses the cache. Default:
+	// all params, and the whole request where a program uses $request.
 	Key string `json:"key,omitempty"`
 
-	// Who shares an answer: `request`, those who are the same to `auth`
-	// (default), or `shared`, all.
+	// Who shares an answer: `request`, callers with the same principal (default),
+	// or `shared`, all callers.
 	Scope string `json:"scope,omitempty"`
 }
 
-// behindFor is how long a call may go on that nobody waits for, and maxBehind
-// how many of one API may.
+// behindFor is how long a detached call may run in the background, and maxBehind
+// how many of them one API may have.
 const (
-	behindFor = 15 * time.Second
-	maxBehind = 64
+	backgroundFor = 15 * time.Second
+	maxBackground = 64
 )
 
-// memory is a Cache at work: one for all routes of the same settings.
+// responseCache is a provisioned Cache. Routes with the same settings share one.
 type responseCache struct {
 	Cache
-	answers  *cache.Cache
-	group    string
-	key      *jq.Program
-	shared   bool
-	scope    []byte // what every key begins with: other settings are other answers
-	behind   *Budgets
-	inflight inflight
-	watch    hitRate
+	answers    *cache.Cache
+	group      string
+	key        *jq.Program
+	shared     bool
+	scope      []byte // prefix of every key: other settings don't share answers
+	background *Budgets
+	inflight   inflight
+	watch      hitRate
 }
 
-// Remember gives the route a cache, if its settings say so. The identity stands
-// for everything in the configuration that an answer depends on.
+// ProvisionCache gives the route a cache, if the settings have one. identity is
+// everything in the configuration that an answer depends on: routes with the same
+// identity share their answers.
 func (s *Settings) ProvisionCache(app *switchboard.App, r *Route, identity ...string) error {
 	if s.Cache == nil {
 		return nil
@@ -92,26 +93,26 @@ func (s *Settings) ProvisionCache(app *switchboard.App, r *Route, identity ...st
 	}
 	r.cache = switchboard.Shared(app, "cache "+string(sum[:]), func() *responseCache {
 		return &responseCache{
-			Cache:    *s.Cache,
-			answers:  answers,
-			group:    r.Name,
-			key:      key,
-			shared:   s.Cache.Scope == "shared",
-			scope:    sum[:],
-			behind:   &Budgets{Each: behindFor},
-			inflight: inflight{limit: maxBehind, budget: r.budgets.Each},
+			Cache:      *s.Cache,
+			answers:    answers,
+			group:      r.Name,
+			key:        key,
+			shared:     s.Cache.Scope == "shared",
+			scope:      sum[:],
+			background: &Budgets{Each: backgroundFor},
+			inflight:   inflight{limit: maxBackground, budget: r.budgets.Each},
 		}
 	})
 	return nil
 }
 
-// Check compiles the key, and says what can't work.
+// Check validates the settings and compiles the key.
 func (c *Cache) Check(define string) (key *jq.Program, err error) {
 	switch {
 	case c.Fresh <= 0:
-		return nil, errors.New("it needs how long an answer is served, for example `cache 30s`")
+		return nil, errors.New("a duration is missing: how long an answer is fresh, e.g. `cache 30s`")
 	case c.StaleWhileRevalidate < 0 || c.StaleIfError < 0 || c.NotFound < 0:
-		return nil, errors.New("a time below 0 can't be meant")
+		return nil, errors.New("durations must not be negative")
 	case c.Scope != "" && c.Scope != "request" && c.Scope != "shared":
 		return nil, fmt.Errorf("scope %q is unknown; write request or shared", c.Scope)
 	case c.Key == "":
@@ -124,7 +125,8 @@ func (c *Cache) Check(define string) (key *jq.Program, err error) {
 	return key, nil
 }
 
-// entry is a call's answer as it is kept; nil when it isn't to be.
+// entry returns the cache entry for a call's result, or nil if it must not be
+// stored.
 func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	e := &cache.Entry{Outcome: string(res.Outcome), Status: res.Status, Text: res.text, Stored: res.began, Note: note}
 	switch fresh := time.Duration(m.Fresh); {
@@ -143,21 +145,20 @@ func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	return e
 }
 
-// servesStale tells whether an answer may be written anew, as an older one.
+// servesStale reports whether an entry may be served as stale.
 func (m *responseCache) servesStale() bool { return m.StaleWhileRevalidate > 0 || m.StaleIfError > 0 }
 
-// watch looks whether a cache is of any use.
+// hitRate notices a cache that never has a hit.
 type hitRate struct {
 	asked, hits atomic.Int64
-	hint        atomic.Pointer[string] // once told
+	hint        atomic.Pointer[string] // once it was logged
 }
 
-// enough is how many calls have to come, without one that is answered from the
-// cache, for that to be said.
+// enough is how many calls without a hit it takes to call a cache useless.
 const enough = 200
 
-// useless tells, once, that no call was ever answered from the cache, and keeps why
-// that may be.
+// useless returns a hint, once, when no call was ever answered from the cache. It
+// keeps the hint, which because returns.
 func (w *hitRate) useless(hit bool, because func() string) (hint string, told bool) {
 	if hit {
 		w.hits.Add(1)
@@ -170,8 +171,8 @@ func (w *hitRate) useless(hit bool, because func() string) (hint string, told bo
 	return hint, w.hint.CompareAndSwap(nil, &hint)
 }
 
-// CacheHint says why the route's cache may be of no use; "" as long as it is of
-// some, or nobody knows.
+// CacheHint returns why the route's cache may be useless; "" while it has hits,
+// or when there were too few calls to tell.
 func (r *Route) CacheHint() string {
 	m := r.cache
 	if m == nil || m.watch.hits.Load() > 0 {
@@ -183,14 +184,14 @@ func (r *Route) CacheHint() string {
 	return ""
 }
 
-// ErrNoCache says that a route keeps no answers.
+// ErrNoCache is the error of a route without a cache.
 var ErrNoCache = errors.New("it has no cache")
 
-// ErrWholeRequest says that one answer can't be found by its params.
-var ErrWholeRequest = errors.New("its answers depend on more of a request than params; purge the whole api, or write a `key`")
+// ErrWholeRequest is the error when params alone don't identify an answer.
+var ErrWholeRequest = errors.New("its answers depend on more than the params; purge the whole api, or configure a `key`")
 
-// Forget drops the answers that are kept under these params, whoever asked. A
-// route whose default key holds more than params has to be purged as a whole.
+// Forget drops the answers that are stored for these params, for every caller. A
+// route whose default key holds more than params must be purged as a whole.
 func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll bool) error {
 	m := r.cache
 	if m == nil {
@@ -203,7 +204,7 @@ func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll 
 	case m.key != nil:
 		v, err := m.key.Run(ctx, params, nil)
 		if err != nil {
-			return errors.New("the key can't be made of these params")
+			return errors.New("the key can't be built from these params")
 		}
 		subject = v
 	}
@@ -215,7 +216,8 @@ func (r *Route) Forget(ctx context.Context, params map[string]any, paramsAreAll 
 	return nil
 }
 
-// note is what the answers to one question have in common in the cache.
+// note returns a keyed hash of the subject of a key. All entries about one
+// subject have it in common.
 func (m *responseCache) note(subject []byte) string {
 	about := m.answers.Key(subject)
 	return string(about[:8])

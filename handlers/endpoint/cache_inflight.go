@@ -14,16 +14,16 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// inflight holds the detached calls of one API that are running. A call with the same
-// key joins the running one, and waits for it within its own budget. A detached call
-// that nobody waits for any more goes on in the background, up to a limit.
+// inflight holds the detached calls of one API that are running. A call with the
+// same key joins the running one, and waits for it within its own budget. A
+// detached call without waiters continues in the background, up to a limit.
 type inflight struct {
 	limit  int           // of background calls
 	budget time.Duration // of the calls that wait
 
 	mu         sync.Mutex
 	calls      map[cache.Key]*inflightCall
-	background int // calls that nobody waits for
+	background int // calls without waiters
 }
 
 // inflightCall is one detached call.
@@ -32,12 +32,12 @@ type inflightCall struct {
 	result DetachedResult // once done
 
 	group   *inflight
-	renewal bool // it renews a stale answer, so no call waited at its start
-	waiting int  // calls; guarded by the lock of group, like all that follows
+	renewal bool // renews a stale answer, so it started without waiters
+	waiting int  // number of waiters; guarded by inflight's lock, like the fields below
 	cancel  context.CancelFunc
 	work    DetachedCall // nil until it starts
 	overdue bool         // Overdue has been called
-	timer   *time.Timer  // calls Overdue when no call waits
+	timer   *time.Timer  // calls Overdue while there are no waiters
 }
 
 // join returns the running call of a key, or a new one, which the caller has to start.
@@ -57,8 +57,8 @@ func (s *inflight) join(key cache.Key, cancel context.CancelFunc) (f *inflightCa
 	return f, true
 }
 
-// renew returns a new call in the background, unless one with that key runs or the
-// background is full.
+// renew returns a new background call, or nil if a call with that key is running
+// or the background is full.
 func (s *inflight) renew(key cache.Key, cancel context.CancelFunc) (f *inflightCall, created bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +91,7 @@ func (s *inflight) begin(f *inflightCall, work DetachedCall) {
 }
 
 // startTimer makes a background call overdue after as long as a caller would have
-// waited.
+// waited for it.
 func (s *inflight) startTimer(f *inflightCall) {
 	if f.work != nil && !f.overdue && f.timer == nil {
 		f.timer = time.AfterFunc(s.budget, func() { f.work.Overdue() })
@@ -105,9 +105,9 @@ func (s *inflight) has(key cache.Key) bool {
 	return s.calls[key] != nil
 }
 
-// leave stops waiting for a running call. When the last waiter leaves, the call goes on
-// in the background, or is canceled when that is full. With tooLong, late is the outcome
-// for the one who leaves.
+// leave stops waiting for a running call. When the last waiter leaves, the call
+// continues in the background, or is canceled if the background is full. With
+// tooLong it returns the outcome for the caller who leaves.
 func (s *inflight) leave(key cache.Key, f *inflightCall, tooLong bool) (late call.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,12 +123,12 @@ func (s *inflight) leave(key cache.Key, f *inflightCall, tooLong bool) (late cal
 		s.startTimer(f)
 		return late
 	}
-	delete(s.calls, key) // whoever comes now must not get its end for an answer
+	delete(s.calls, key) // a new call must not get the canceled result
 	f.cancel()
 	return late
 }
 
-// finish publishes the result to all who wait, and reports whether anybody does.
+// finish publishes the result to all waiters, and reports whether there are any.
 func (s *inflight) finish(key cache.Key, f *inflightCall, result DetachedResult) (awaited bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,33 +147,34 @@ func (s *inflight) finish(key cache.Key, f *inflightCall, result DetachedResult)
 	return f.waiting > 0
 }
 
-// DetachedResult is what a detached call leaves to those who wait for it, and to the
+// DetachedResult is the result of a detached call, for its waiters and for the
 // cache.
 type DetachedResult struct {
 	Result
 
-	// NotStored is why the answer must not be cached, "" when it may be.
+	// NotStored is why the answer must not be stored; "" if it may be.
 	NotStored string
-	// Placeholders are those that the chain has set, for the access log of the call
-	// that the detached one was started for.
+	// Placeholders are those that the handler chain set, for the access log line
+	// of the call that started the detached one.
 	Placeholders map[string]any
 
-	text   []byte // the answer as the phone system gets it
+	text   []byte // the rendered answer
 	source []byte // the output that text was written from
 	began  time.Time
 	stored bool
 }
 
-// Detach returns a call that does the same as c and may outlive it. Nothing in it
-// belongs to c's request, because Caddy doesn't guard the variables and log fields of a
-// request against a second goroutine. The placeholders in names keep the values that they have for c. The
-// request has no body, because c has read it.
+// Detach returns a call that does the same work as c and may outlive it. It
+// shares nothing with c's request, because Caddy doesn't guard a request's
+// variables and log fields against a second goroutine. The placeholders in names
+// keep the values that they have for c. The request has no body, because c has
+// read it.
 func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r := c.R.Clone(ctx)
 	r.Body, r.GetBody, r.ContentLength = http.NoBody, nil, 0
 	server, _ := c.R.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if server == nil {
-		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
+		server = new(caddyhttp.Server) // reverse_proxy requires a server, for its logs
 	}
 	w := &discardWriter{header: make(http.Header)}
 	repl := caddy.NewReplacer()
@@ -185,7 +186,7 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r = caddyhttp.PrepareRequest(r, repl, w, server)
 	copyVars(r, c.R)
 
-	clock := c.Route.cache.behind.Start(r.Context())
+	clock := c.Route.cache.background.Start(r.Context())
 	return Call{
 		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jsonval.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
@@ -193,7 +194,8 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 	}
 }
 
-// copyVars gives the variables of a request to another, but not what is its own.
+// copyVars copies the variables of a request, except those that describe the
+// request itself.
 func copyVars(to, from *http.Request) {
 	vars, _ := from.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	own, _ := to.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
@@ -207,8 +209,9 @@ func copyVars(to, from *http.Request) {
 // Detached reports whether no client is connected to the call.
 func (c *Call) Detached() bool { return c.detached }
 
-// FinishDetached renders the answer of a detached call, and ends the call. It isn't counted in
-// metrics or logs: the calls that wait for it are.
+// FinishDetached renders the answer of a detached call and ends the call. A
+// detached call isn't counted in metrics or logged: the calls that wait for it
+// are.
 func (c *Call) FinishDetached() DetachedResult {
 	defer func() {
 		c.Ctx.Stop()
@@ -228,8 +231,9 @@ func (c *Call) FinishDetached() DetachedResult {
 	return DetachedResult{Result: c.Result, text: text, source: source, began: c.started}
 }
 
-// accept takes over the result of a detached call. Timing, token and steps belong to the
-// call that it was started for, not to those that joined it.
+// accept takes over the result of a detached call. own says that the detached
+// call was started for c: timing, token and steps belong to that call only, not
+// to those that joined it.
 func (c *Call) accept(res *DetachedResult, own bool) {
 	before := c.Result
 	c.Result, c.text = res.Result, res.text

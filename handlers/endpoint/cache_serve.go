@@ -17,25 +17,26 @@ import (
 
 // Cacheable is a handler's call whose answer may be cached.
 type Cacheable interface {
-	// AppendKey appends the default cache key: what the phone system asks about, in a
-	// canonical form. A `key` that the user has written replaces it.
+	// AppendKey appends the default cache key: all input that the answer depends
+	// on, in a canonical form. A configured `key` replaces it.
 	AppendKey(dst []byte) ([]byte, error)
 
-	// AppendVary appends what the answer depends on beside the key.
+	// AppendVary appends what the answer depends on besides the key.
 	AppendVary(dst []byte) []byte
 
-	// Detach returns a call that asks the same and may outlive this one.
+	// Detach returns a call that does the same work and may outlive this one.
 	Detach(ctx context.Context) DetachedCall
 }
 
-// DetachedCall is a call that was detached from another, and may outlive it.
+// DetachedCall does the work of a call, and may outlive it.
 type DetachedCall interface {
-	// Run asks, once and in a goroutine of its own. It ends with the context that
-	// the call was detached with.
+	// Run does the work, once and in a goroutine of its own. It ends when the
+	// context that was given to Detach ends.
 	Run() DetachedResult
-	// Overdue returns the outcome for a caller whose budget ran out while the work goes
-	// on: call.Timeout, or what the work is waiting for, call.NoToken or Overloaded. It
-	// may be called more than once, and after the work has ended.
+	// Overdue returns the outcome for a caller whose budget ran out while the
+	// work goes on: call.Timeout, or what the work is waiting for: call.NoToken
+	// or Overloaded. It may be called more than once, and after the work has
+	// ended.
 	Overdue() call.Outcome
 }
 
@@ -43,9 +44,9 @@ type DetachedCall interface {
 // answer; see [Call.Overloaded]. No call ends with it.
 const Overloaded call.Outcome = "overloaded"
 
-// ServeCached answers a call from the cache, from a running call with the same key, or
-// by starting a detached call. It returns true when the route has no cache for this
-// call, and the handler has to ask by itself.
+// ServeCached answers a call from the cache, from a running call with the same
+// key, or by starting a detached call. It returns true when the cache doesn't
+// apply to this call, so that the handler must do the work itself.
 func (c *Call) ServeCached(q Cacheable) bool {
 	m := c.Route.cache
 	if m == nil {
@@ -87,21 +88,22 @@ func (c *Call) ServeCached(q Cacheable) bool {
 	return false
 }
 
-// uselessBecause returns why the cache may be of no use, and what to change.
+// uselessBecause returns why the cache may be useless, and what to change.
 func (c *Call) uselessBecause() string {
-	if c.cached.unkept != "" {
-		return "the last answer was not kept: " + c.cached.unkept
+	if c.cached.notStored != "" {
+		return "the last answer was not stored: " + c.cached.notStored
 	}
 	for _, name := range callIDs {
 		if _, ok := c.Input.Params[name]; ok {
-			return "its params hold " + name + ", which is another one in every call; write what the answer depends on as `key`, for example `key `{tel: .tel}``"
+			return "its params hold " + name + ", which differs in every call; write what the answer depends on as `key`, e.g. `key `{tel: .tel}``"
 		}
 	}
-	return "if something in its params or headers is another one in every call, write what the answer depends on as `key`, for example `key `{tel: .tel}``"
+	return "if something in its params or headers differs in every call, write what the answer depends on as `key`, e.g. `key `{tel: .tel}``"
 }
 
-// cacheKey returns the call's key, and its subject: the part of the key that says whom or
-// what the call is about. Without a subject the call bypasses the cache.
+// cacheKey returns the call's key and its subject, which is the part of the key
+// that says whom or what the call is about. Without a subject the call bypasses
+// the cache.
 func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
 	m := c.Route.cache
 	buf := append(make([]byte, 0, 256), m.scope...)
@@ -131,12 +133,12 @@ func (c *Call) cacheKey(q Cacheable) (key cache.Key, subject []byte, ok bool) {
 	return m.answers.Key(buf), buf[from:], true
 }
 
-// await joins or starts a detached call, and waits for it until the call's own budget
-// ends. When that fails, an older answer is served if there is one.
+// await joins or starts a detached call, and waits for it until the call's own
+// budget ends. If that fails, an older answer is served, if there is one.
 func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 	shared := &c.Route.cache.inflight
 	if c.Test != nil {
-		shared = new(inflight) // its steps are its own
+		shared = new(inflight) // a test never joins another call
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.R.Context()))
 	f, created := shared.join(key, cancel)
@@ -154,7 +156,7 @@ func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 		c.Expire("")
 		if late == call.NoToken {
 			c.RetryAfter = time.Second
-			c.Fail(late, "no token came within the budget")
+			c.Fail(late, "no token was obtained within the budget")
 		}
 		if late == Overloaded {
 			c.Overloaded()
@@ -166,11 +168,11 @@ func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 	}
 }
 
-// renew starts the renewal of an answer that is served stale meanwhile.
+// renew starts a background renewal of an answer that is being served stale.
 func (c *Call) renew(q Cacheable, key cache.Key) {
 	m := c.Route.cache
 	if m.inflight.has(key) {
-		return // as most calls find it
+		return // the usual case: a renewal is running
 	}
 	ctx, cancel := context.WithCancel(c.Test.detached(context.WithoutCancel(c.R.Context())))
 	f, created := m.inflight.renew(key, cancel)
@@ -186,22 +188,22 @@ func (c *Call) start(f *inflightCall, key cache.Key, work DetachedCall) {
 	go c.Route.run(f, key, c.Route.cache.note(c.cached.subject), work)
 }
 
-// run runs a detached call, caches its answer and hands it to all who wait. A panic is
-// turned into a result, because a waiting call would hang otherwise.
+// run runs a detached call, stores its answer and publishes it to all waiters. A
+// panic is turned into a result, because the waiters would hang otherwise.
 func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCall) {
 	result := r.recovered(work)
 	m := r.cache
 	if entry := m.entry(&result, note); entry != nil {
 		result.stored = m.answers.Put(m.group, key, entry)
 	} else if result.Outcome.Answered() {
-		m.answers.Delete(key) // what is there is no longer true
+		m.answers.Delete(key) // the stored answer is outdated
 	}
 	if !f.group.finish(key, f, result) {
 		r.Metrics.Behind(result.Outcome)
-		if f.renewal && !result.Uncharged { // the callers of another have told already
+		if f.renewal && !result.Uncharged { // otherwise the waiters have counted it
 			r.answered(result.Outcome)
 		}
-		r.Logger.Debug("finished behind", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
+		r.Logger.Debug("finished in the background", zap.String("api", r.Name), zap.String("outcome", string(result.Outcome)))
 	}
 }
 
@@ -210,7 +212,7 @@ func (r *Route) recovered(work DetachedCall) (result DetachedResult) {
 		switch p := recover(); p {
 		case nil:
 		case http.ErrAbortHandler:
-			result.Outcome, result.Reason = call.BadAnswer, "the answer broke off"
+			result.Outcome, result.Reason = call.BadAnswer, "the answer was cut off"
 		default:
 			result.Outcome, result.Reason = call.BadAnswer, "a handler panicked"
 			r.Logger.Error("a handler panicked", zap.String("api", r.Name), zap.ByteString("stack", debug.Stack()))
@@ -223,29 +225,30 @@ func (r *Route) recovered(work DetachedCall) (result DetachedResult) {
 func (c *Call) serveStale(entry *cache.Entry, now time.Time) {
 	v, err := jsonval.Decode(entry.Source, jsonval.Limits{Bytes: len(entry.Source)})
 	if err != nil {
-		c.Fail(call.BadAnswer, "an older answer could not be read")
+		c.Fail(call.BadAnswer, "the stale answer could not be read")
 		return
 	}
 	c.Outcome, c.Status = call.Stale, entry.Status
 	c.Output, c.age = v, now.Sub(entry.Stored)
 }
 
-// cacheUse is what the cache had for a call, as Cache-Status tells it (RFC 9211).
+// cacheUse describes what the cache did for a call, in the terms of Cache-Status
+// (RFC 9211).
 type cacheUse struct {
 	isHit     bool
-	forward   string // why the API was asked: miss, stale or bypass
+	forward   string // why the API was called: miss, stale or bypass
 	ttl       time.Duration
 	hasTTL    bool
 	status    int // of the API's answer
 	stored    bool
 	collapsed bool   // another call asked the API
 	detail    string // stale-while-revalidate, stale-if-error
-	unkept    string // why the answer was not kept
-	subject   []byte // what the call is about; nil when it wasn't looked for
+	notStored string // why the answer was not stored
+	subject   []byte // what the call is about; nil if the cache wasn't searched
 	keyless   bool   // the key could not be made, which ended the call
 }
 
-// forwardBypass says that the call went past the cache.
+// forwardBypass is the value of forward for a call that bypassed the cache.
 const forwardBypass = "bypass"
 
 func (u *cacheUse) bypassed() { u.forward = forwardBypass }
@@ -265,17 +268,17 @@ func (u *cacheUse) forwarded(older *cache.Entry, created bool) {
 	}
 }
 
-// answered notes the API's answer. Only the call that it was made for has stored
-// it.
+// answered notes the API's answer. own says that the work was started for this
+// call: only that call reports that it stored the answer.
 func (u *cacheUse) answered(res *DetachedResult, own bool) {
-	u.status, u.unkept, u.stored = res.Received, res.NotStored, own && res.stored
+	u.status, u.notStored, u.stored = res.Received, res.NotStored, own && res.stored
 }
 
 func (u *cacheUse) failed(e *cache.Entry, now time.Time) {
 	u.ttl, u.hasTTL, u.detail = e.Fresh.Sub(now), true, "stale-if-error"
 }
 
-// result is the word for metrics and logs; "" without a cache.
+// result returns the cache's result for metrics and logs; "" without a cache.
 func (u *cacheUse) result() string {
 	switch {
 	case u.detail != "":
@@ -289,7 +292,7 @@ func (u *cacheUse) result() string {
 	}
 }
 
-// append writes the member of Cache-Status.
+// append appends the member of Cache-Status.
 func (u *cacheUse) append(b []byte) []byte {
 	b = append(b, "switchboard"...)
 	switch {

@@ -103,7 +103,7 @@ func newSite(t *testing.T, settings Cache) *site {
 		budgets:  &Budgets{Each: 2 * time.Second},
 		cache: &responseCache{
 			Cache: settings, answers: answers, group: "order", key: key, shared: settings.Scope == "shared",
-			behind: &Budgets{Each: behindFor}, inflight: inflight{limit: 2, budget: 2 * time.Second},
+			background: &Budgets{Each: backgroundFor}, inflight: inflight{limit: 2, budget: 2 * time.Second},
 		},
 	}
 	s.api.answers(call.OK, map[string]any{"name": "Ann"})
@@ -366,13 +366,13 @@ func TestFinishingBehindIsBounded(t *testing.T) {
 		if n := ended.Load(); n != 3 {
 			t.Errorf("%d of 5 were ended with their callers, want 3: 2 may go on", n)
 		}
-		time.Sleep(behindFor - 3*time.Second)
+		time.Sleep(backgroundFor - 3*time.Second)
 		if n := ended.Load(); n != 3 {
 			t.Errorf("%d were ended, want 3", n)
 		}
 		time.Sleep(2 * time.Second)
 		if n := ended.Load(); n != 5 {
-			t.Errorf("%d of 5 ended after %v", n, behindFor)
+			t.Errorf("%d of 5 ended after %v", n, backgroundFor)
 		}
 		synctest.Wait()
 		f := &s.route.cache.inflight

@@ -13,8 +13,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
-// Parser reads the block of an answering handler: the lines of [Settings], and those of
-// the handler's own.
+// Parser reads the block of an answering handler: the lines of [Settings] and the
+// handler's own lines.
 type Parser struct {
 	httpcaddyfile.Helper
 	*blocks.Reader
@@ -29,13 +29,14 @@ func Matchers(h httpcaddyfile.Helper) (caddy.ModuleMap, error) {
 	return matchers, err
 }
 
-// NewParser returns a parser of the block that follows. What names it in errors.
+// NewParser returns a parser for the block that follows. what names the block in
+// errors.
 func NewParser(h httpcaddyfile.Helper, what string) Parser {
 	return Parser{h, blocks.New(h.Dispenser, what)}
 }
 
-// Lines are the lines that every answering handler takes, which go into s, and the
-// handler's own.
+// Lines returns the readers of the lines that every answering handler has, which
+// fill s, together with the handler's own.
 func (p *Parser) Lines(s *Settings, own blocks.Lines) blocks.Lines {
 	lines := blocks.Lines{
 		"auth": func() error { return p.Auth(&s.Auth) }, "cache": func() error { return p.cache(&s.Cache) },
@@ -46,7 +47,8 @@ func (p *Parser) Lines(s *Settings, own blocks.Lines) blocks.Lines {
 	return lines
 }
 
-// Check looks into the settings and compiles their programs, so that the message tells the line.
+// Check validates the settings and compiles their programs, so that an error
+// names the line in the Caddyfile.
 func (p *Parser) Check(s *Settings) error {
 	app, err := p.App()
 	if err != nil {
@@ -72,7 +74,7 @@ func (p *Parser) Check(s *Settings) error {
 	return nil
 }
 
-// Fits makes sure that a contract can be written as the settings say.
+// Fits returns an error if the contract can't be rendered with these settings.
 func (p *Parser) Fits(s *Settings, contract *answer.Contract, statusField string) error {
 	app, err := p.App()
 	if err != nil {
@@ -89,7 +91,7 @@ func (p *Parser) Fits(s *Settings, contract *answer.Contract, statusField string
 	return fits(&style, contract, s.statusField(statusField))
 }
 
-// App is what the global option `switchboard` holds.
+// App returns the app that the global option `switchboard` defines.
 func (p *Parser) App() (*switchboard.App, error) {
 	app := new(switchboard.App)
 	if option, ok := p.Option("switchboard").(httpcaddyfile.App); ok {
@@ -100,7 +102,7 @@ func (p *Parser) App() (*switchboard.App, error) {
 	return app, nil
 }
 
-// Auth reads who may call.
+// Auth reads an `auth` line.
 func (p *Parser) Auth(into **Auth) error {
 	args := p.RemainingArgs()
 	switch {
@@ -142,7 +144,7 @@ func (p *Parser) cache(into **Cache) error {
 func (p *Parser) stale(c *Cache) error {
 	var while, failing string
 	if !p.AllArgs(&while, &failing) {
-		return p.Err("stale takes two durations: how much longer an answer is served while it is renewed, and how much longer when the API fails; for example `stale 1m 24h`")
+		return p.Err("stale takes two durations: how much longer an answer is served while it is renewed, and how much longer when the API fails; e.g. `stale 1m 24h`")
 	}
 	var err error
 	if c.StaleWhileRevalidate, err = blocks.ParseDuration(while); err == nil {

@@ -18,64 +18,66 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/span"
 )
 
-// Call is one call on its way through the stages of its handler. It belongs to
-// one goroutine.
+// Call is one call on its way through the stages of its handler. It must be used
+// by one goroutine only.
 type Call struct {
 	Route *Route
 	W     http.ResponseWriter
 	R     *http.Request
 	Repl  *caddy.Replacer
-	Ctx   *Budget      // the context of everything; ends with the budget
-	Room  jsonval.Room // the memory of large documents, until the call ends
+	Ctx   *Budget      // the context of all work; ends with the budget
+	Room  jsonval.Room // memory reserved for large documents, until the call ends
 
 	ID        string         // of the phone call
-	Principal string         // who calls, as far as the handler's auth can tell
-	Input     *call.Input    // what the phone system sent; nil when unread
-	Request   map[string]any // $request, once a program asks for it
+	Principal string         // who calls, as far as auth knows
+	Input     *call.Input    // what the phone system sent; nil if unread
+	Request   map[string]any // $request, if a program uses it
 
 	Result
-	Output any // what the phone system is to know
-	// FromCaller reports that the output depends on what the caller sent: where it
-	// can't be written, the API isn't at fault.
+	Output any // the answer, before contract and format
+	// FromCaller reports that the output depends on what the caller sent. If it
+	// can't be rendered then, the API isn't at fault.
 	FromCaller bool
 
-	// Test are the options of a test call; nil in production.
+	// Test holds the options of a test call; nil in production.
 	Test *TestOptions
 
 	started      time.Time
-	waitedBefore time.Duration // when it began, see jsonval.Crowded
+	waitedBefore time.Duration // waits for memory before the call began; see Busy
 	detached     bool
 	span         span.Span
 	cached       cacheUse
-	text         []byte        // the answer, when it is written already
-	age          time.Duration // of an older answer
+	text         []byte        // the answer, if it is already rendered
+	age          time.Duration // of a stale answer
 }
 
-// Result is how a call ended: what all calls that share a detached one get of it.
+// Result is how a call ended. All calls that share a detached one get the same
+// Result.
 type Result struct {
 	Outcome    call.Outcome
-	Reason     string // why, for the log; safe to show
-	Status     int    // HTTP status, when not the outcome's own
+	Reason     string // why it ended so, for the log; holds no secrets
+	Status     int    // HTTP status, if not the outcome's default
 	RetryAfter time.Duration
 
 	Received int // HTTP status of the API's answer, 0 for none
 	Replayed bool
-	// Uncharged reports that the outcome says nothing about the API: the caller, or
-	// this instance, is at fault.
+	// Uncharged reports that the outcome says nothing about the API: the caller,
+	// or this instance, is at fault. Breaker and metrics of the API's health
+	// leave it out.
 	Uncharged bool
 	Obtained  time.Time // when the token that was sent was obtained; zero for none
 	Timing    Timing
-	// Work holds the steps between the cache and the contract. It is empty unless the
-	// call failed or is a test.
+	// Work holds the steps between the cache and the contract. It is empty unless
+	// the call failed or is a test.
 	Work []adminapi.Step
 }
 
-// Timing is where the time of a call went.
+// Timing is how long the parts of a call took.
 type Timing struct {
 	Receive, Request, Token, Upstream, Output time.Duration
 }
 
-// Begin starts the call's budget.
+// Begin prepares the call and starts its budget.
 func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	c.Route, c.W, c.R, c.started = route, w, r, time.Now()
 	c.Repl = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -90,8 +92,8 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Fail ends the call with an outcome and its reason. It returns false, for a
-// stage to return.
+// Fail ends the call with an outcome and its reason. It returns false, so that a
+// stage can return its result.
 func (c *Call) Fail(outcome call.Outcome, reason string) bool {
 	c.Outcome, c.Reason = outcome, reason
 	return false
@@ -103,17 +105,17 @@ func (c *Call) Refuse(status int, outcome call.Outcome, reason string) bool {
 	return c.Fail(outcome, reason)
 }
 
-// Ended ends a call whose time is over or whose phone system hung up, or, when
-// neither is the case, as a bad answer.
+// Expire ends a call whose budget ran out or whose client disconnected. If
+// neither is the case, the outcome is bad_answer, with the given reason.
 func (c *Call) Expire(reason string) bool {
 	switch {
 	case c.Ctx.Spent() && c.Busy():
 		return c.Overloaded()
 	case c.Ctx.Spent() && c.slowCaller():
 		c.Uncharged = true
-		return c.Fail(call.Timeout, "the budget ended; much of it was spent on waiting for the caller's request")
+		return c.Fail(call.Timeout, "the budget ran out, mostly while waiting for the caller's request")
 	case c.Ctx.Spent():
-		return c.Fail(call.Timeout, "the budget ended")
+		return c.Fail(call.Timeout, "the budget ran out")
 	case c.R.Context().Err() != nil:
 		return c.Fail(call.Canceled, "the phone system hung up")
 	default:
@@ -121,19 +123,19 @@ func (c *Call) Expire(reason string) bool {
 	}
 }
 
-// Crowded reports whether calls have waited for room during much of this one, so
-// that its time says nothing of the API. Any goroutine may ask.
+// Busy reports whether calls waited for memory during much of this call, so that
+// its duration says nothing about the API. It is safe for concurrent use.
 func (c *Call) Busy() bool {
 	crowded := jsonval.Crowded() - c.waitedBefore
 	return crowded > 0 && crowded > c.Route.budgets.Each/4
 }
 
-// slowCaller reports whether the caller took so long to send the request that the
-// API had too little time left.
+// slowCaller reports whether the caller took so long to send the request that too
+// little time was left for the API.
 func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Ctx.of.Each/4 }
 
-// Overloaded ends a call because this instance had no memory or no time for a large
-// answer within the budget, which says nothing of the API.
+// Overloaded ends a call because this instance had no memory or no time for a
+// large answer within the budget. That says nothing about the API.
 func (c *Call) Overloaded() bool {
 	if c.R.Context().Err() != nil && !c.Ctx.Spent() {
 		return c.Fail(call.Canceled, "the phone system hung up")
@@ -142,15 +144,15 @@ func (c *Call) Overloaded() bool {
 	return c.Fail(call.Timeout, overloadedReason)
 }
 
-// noRoom is the reason of a call that was overloaded.
+// overloadedReason is the reason of a call that was overloaded.
 const overloadedReason = "this instance had too many large documents at once to read the answer within the budget"
 
-// End counts and logs the call, whatever became of it.
+// End counts and logs the call. Every call must end with it.
 func (c *Call) End() {
 	c.Ctx.Stop()
 	c.Room.Release()
 	took := time.Since(c.started)
-	if !c.cached.isHit && !c.Uncharged { // which says nothing of the API
+	if !c.cached.isHit && !c.Uncharged { // otherwise it says nothing about the API
 		c.Route.answered(c.Outcome)
 	}
 	m := c.Route.Metrics
@@ -169,7 +171,7 @@ func (c *Call) End() {
 	level := zapcore.DebugLevel
 	switch {
 	case c.Test != nil, c.Outcome == call.Canceled, c.Outcome == call.Stale:
-	case !c.Outcome.Answered(), c.Reason != "": // a predicate that failed
+	case !c.Outcome.Answered(), c.Reason != "": // answered, but a predicate failed
 		level = zapcore.WarnLevel
 	}
 	if entry := c.Route.Logger.Check(level, "call"); entry != nil {
@@ -188,7 +190,7 @@ func (c *Call) End() {
 	}
 }
 
-// endSpan tells of the call where requests are traced.
+// endSpan ends the call's span, where requests are traced.
 func (c *Call) endSpan() {
 	if !c.span.Recorded() {
 		return
@@ -205,8 +207,8 @@ func (c *Call) endSpan() {
 	c.span.End()
 }
 
-// noteForAccessLog adds the call's fields to the line of the access log, where
-// there is one.
+// noteForAccessLog adds the call's fields to its access log line, where there is
+// one.
 func (c *Call) noteForAccessLog() {
 	ctx := c.R.Context()
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server == nil || server.Logs == nil {
@@ -217,7 +219,7 @@ func (c *Call) noteForAccessLog() {
 	}
 }
 
-// logged are the fields that an access log line gets of a call.
+// logged holds the call's fields of an access log line.
 type logged struct {
 	api, outcome, callID, cache string
 	tokenAge                    int64 // in seconds; negative without a token
@@ -237,8 +239,8 @@ func (l logged) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// tokenAge is how old the token was that the call was made with, in seconds;
-// negative when none was sent.
+// tokenAge returns the age in seconds of the token that was sent; negative if
+// none was.
 func (c *Call) tokenAge() int64 {
 	if c.Obtained.IsZero() {
 		return -1
@@ -246,44 +248,44 @@ func (c *Call) tokenAge() int64 {
 	return max(0, int64(time.Since(c.Obtained)/time.Second))
 }
 
-// uncounted returns the route for a test, which is no traffic: it counts nothing and
-// changes the health of no API.
+// uncounted returns the route for a test. A test is not traffic: it counts in no
+// metric and changes no API's state.
 func (r *Route) uncounted() *Route {
 	u := *r
 	u.Metrics, u.app = nil, nil
 	return &u
 }
 
-// answered notes how an answer was come by, for those who watch the API.
+// answered tells the API's state whether the answer was the API's own.
 func (r *Route) answered(outcome call.Outcome) {
 	if r.app != nil {
 		r.app.Answered(r.State, outcome)
 	}
 }
 
-// Trial is what a test asks of a call, and what it is told of it. It is in the
-// context of the test's request, and nowhere else: a call without one is not
+// TestOptions are the options of a test call; they also collect its trace. They
+// are only ever in the context of the test's request: a call without them is not
 // traced.
 type TestOptions struct {
 	DryRun       bool   // stop before the API is called
-	DryRunReason string // why it is a dry run: its reason
-	NoCache      bool   // ask the API, whatever is cached, and keep nothing
+	DryRunReason string // why it is a dry run; becomes the call's Reason
+	NoCache      bool   // bypass the cache
 
-	began    time.Time       // when the test was asked for
-	work     []adminapi.Step // once told
+	began    time.Time       // when the test began
+	work     []adminapi.Step // set by record
 	recorded chan struct{}
 }
 
 type testKey struct{}
 
-// WithTrial returns a context for a call that is traced.
+// WithTest returns a context for a call that is traced.
 func WithTest(ctx context.Context, t *TestOptions) context.Context {
 	t.recorded, t.began = make(chan struct{}), time.Now()
 	return context.WithValue(ctx, testKey{}, t)
 }
 
-// apart returns a context for work that a test has begun and doesn't wait for: it
-// is no traffic either, and nobody reads its steps.
+// detached returns a context for work that a test starts but doesn't wait for.
+// Such work isn't traffic either, and nobody reads its steps.
 func (t *TestOptions) detached(ctx context.Context) context.Context {
 	if t == nil {
 		return ctx
@@ -296,7 +298,7 @@ func testOf(ctx context.Context) *TestOptions {
 	return t
 }
 
-// logged marks the line of a test.
+// logged returns the log field that marks a test.
 func (t *TestOptions) logged() zap.Field {
 	if t == nil {
 		return zap.Skip()
@@ -304,11 +306,11 @@ func (t *TestOptions) logged() zap.Field {
 	return zap.Bool("test", true)
 }
 
-// asksAnew reports whether the cache is to be left alone.
+// bypassesCache reports whether the call must leave the cache alone.
 func (t *TestOptions) bypassesCache() bool { return t != nil && (t.DryRun || t.NoCache) }
 
-// Tell notes the steps of the work: what is between the cache and the contract. A
-// trial has one work, which tells once.
+// record publishes the steps of the work, that is, those between the cache and
+// the contract. It must be called exactly once for each test.
 func (t *TestOptions) record(steps []adminapi.Step) {
 	if t != nil {
 		t.work = steps
@@ -316,13 +318,14 @@ func (t *TestOptions) record(steps []adminapi.Step) {
 	}
 }
 
-// Told keeps the steps of the call's work, and tells them to who watches it.
+// RecordSteps stores the steps of the call's work, and publishes them to a test.
 func (c *Call) RecordSteps(steps []adminapi.Step) {
 	c.Work = steps
 	c.Test.record(steps)
 }
 
-// Work returns the steps of the work, once they are told; none when ctx ends before.
+// Work returns the steps of the work, once they are recorded, or nil if ctx ends
+// first.
 func (t *TestOptions) Work(ctx context.Context) []adminapi.Step {
 	select {
 	case <-t.recorded:

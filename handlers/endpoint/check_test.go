@@ -24,7 +24,7 @@ func TestWhereToLook(t *testing.T) {
 		{call.Rejected, 405, "`method`"},
 		{call.Rejected, 403, "account"},
 		{call.Rejected, 200, "`success`"},
-		{call.Failed, 502, "those who run it"},
+		{call.Failed, 502, "operator"},
 		{call.Unreachable, 0, "cause that the reason names"},
 		{call.Incomplete, 0, "step receive"},
 		{call.TokenRefused, 401, "same credentials"},

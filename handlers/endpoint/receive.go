@@ -15,24 +15,24 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 )
 
-// Authorize ends the call when the caller may not make it.
+// Authorize refuses the call if its caller is not authorized.
 func (c *Call) Authorize() bool {
 	principal, ok := c.Route.Gate.Admits(c.R, c.Repl)
 	if !ok {
-		return c.Refuse(http.StatusUnauthorized, call.Unauthorized, "who calls could not be verified")
+		return c.Refuse(http.StatusUnauthorized, call.Unauthorized, "the caller could not be authenticated")
 	}
 	c.Principal = principal
 	return true
 }
 
-// Receive reads what the phone system sent, and makes $request of it where a
-// program of the handler's, or call_id, asks for that.
+// Receive reads the phone system's request. It builds $request, if a program of
+// the handler or call_id uses it.
 func (c *Call) Receive(asksRequest bool) bool {
 	input, err := c.readInput()
 	if err != nil {
 		c.Identify()
 		bad, ok := errors.AsType[*call.InputError](err)
-		if c.Ctx.Spent() { // reading was ended, which ends the request's context, too
+		if c.Ctx.Spent() { // aborting the read has ended the request's context, too
 			if !ok || bad.Status != http.StatusServiceUnavailable {
 				return c.Refuse(http.StatusRequestTimeout, call.BadRequest, "body: took too long to arrive")
 			}
@@ -55,14 +55,13 @@ func (c *Call) Receive(asksRequest bool) bool {
 	return true
 }
 
-// asksRequest tells whether a program of the route's own asks for $request.
+// asksRequest reports whether a program of the route itself uses $request.
 func (r *Route) asksRequest() bool {
 	return (r.CallID != nil && r.CallID.Uses("request")) ||
 		(r.cache != nil && r.cache.key != nil && r.cache.key.Uses("request"))
 }
 
-// readInput reads a body inside the budget: one that stalls half-way is refused
-// in time.
+// readInput reads the body within the budget: a stalled body is refused in time.
 func (c *Call) readInput() (*call.Input, error) {
 	if c.R.Body != nil && c.R.Body != http.NoBody {
 		stop := call.AbortReads(c.Ctx, c.W)
@@ -71,11 +70,11 @@ func (c *Call) readInput() (*call.Input, error) {
 	return call.ReadInput(c.R, call.Limits{Body: c.Route.MaxBody, Room: &c.Room})
 }
 
-// callIDs are the params that hold a phone call's id, by phone system:
-// Twilio, Amazon Connect, Asterisk, others.
+// callIDs are the params that hold the phone call's id, by phone system: Twilio,
+// Amazon Connect, Asterisk, others.
 var callIDs = []string{"CallSid", "ContactId", "uniqueid", "call_id"}
 
-// Identify finds the phone call's id, and makes one where there is none.
+// Identify finds the phone call's id, or generates one.
 func (c *Call) Identify() {
 	id := ""
 	if p := c.Route.CallID; p != nil && c.Input != nil {
@@ -94,11 +93,12 @@ func (c *Call) Identify() {
 	c.ID = id
 }
 
-// newID makes a call id: 32 hex digits. It is a name, not a secret.
+// newID generates a call id of 32 hex digits. It identifies the call and need not
+// be secret.
 func newID() string {
 	var id [16]byte
-	binary.NativeEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // a name, no secret
-	binary.NativeEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // a name, no secret
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64()) //nolint:gosec // an identifier, not a secret
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64()) //nolint:gosec // an identifier, not a secret
 	return hex.EncodeToString(id[:])
 }
 

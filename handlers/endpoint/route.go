@@ -1,5 +1,5 @@
-// Package endpoint is what all answering handlers have in common: who may call,
-// what the phone system sent, how long it may take, and how the answer is
+// Package endpoint is what all answering handlers have in common: authorization,
+// the phone system's request, the budget, the cache, and how the answer is
 // written.
 package endpoint
 
@@ -18,26 +18,26 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
-// Settings are the subdirectives that every answering handler knows.
+// Settings are the subdirectives that every answering handler has.
 type Settings struct {
 	// Who may call.
 	Auth *Auth `json:"auth,omitempty"`
 
-	// The phone system that calls, such as `asterisk`: it sets what its limits and
-	// habits ask for. What is written beside it wins.
+	// The phone system that calls, e.g. `asterisk`. It sets defaults that fit the
+	// phone system's limits and conventions; other lines override them.
 	For string `json:"for,omitempty"`
 
 	// json (default), flat, form or text.
 	Format string `json:"format,omitempty"`
 
-	// What a call without an answer gives: `default` or `error` (an HTTP error
-	// status).
+	// The response of a call without an answer: `default` or `error` (an HTTP
+	// error status).
 	OnFailure string `json:"on_failure,omitempty"`
 
-	// Time for everything. For a stream it ends with the first byte.
+	// Time limit of the whole call. For a stream, only until the first byte.
 	Budget caddy.Duration `json:"budget,omitempty"`
 
-	// Keeps answers. Default: none is kept.
+	// Caches answers. Default: no cache.
 	Cache *Cache `json:"cache,omitempty"`
 
 	// jq: params → the id of the phone call, for logs. Default: the first of
@@ -48,57 +48,57 @@ type Settings struct {
 	StatusField string `json:"status_field,omitempty"`
 }
 
-// Defaults are what a handler takes where nothing is written.
+// Defaults are a handler's values for what isn't configured.
 type Defaults struct {
-	Subject     string // who answers, for messages: "the API"
+	Subject     string // what answers, for messages: "the API"
 	Budget      time.Duration
 	StatusField string // or "off"
-	// HasDefault tells that there is something to give instead of an answer.
+	// HasDefault reports that the handler has a default answer.
 	HasDefault bool
-	// Error tells that a failure is an error, though there is a default.
+	// Error makes a failure an error, even with a default answer.
 	Error bool
 	// MaxBody is the largest body of a request, in bytes. Default: 1 MiB.
 	MaxBody int64
 }
 
-// Route is the settings of one handler at work. It is immutable.
+// Route is a handler's provisioned Settings. It is immutable.
 type Route struct {
 	Name        string
-	Subject     string // who answers, for messages: "the API"
+	Subject     string // what answers, for messages: "the API"
 	Gate        *Gate
 	Style       answer.Style // how answers are written
 	StatusField string       // "" for none
-	Voice       bool         // a caller is on the line, as `for` says
-	OnError     bool         // a failure is an error, not the default
+	Voice       bool         // a caller is on the line, according to `for`
+	OnError     bool         // respond to a failure with an error, not the default
 	CallID      *jq.Program
 	MaxBody     int64 // of a request, in bytes; 0 for 1 MiB
 	Metrics     *switchboard.APIMetrics
 	State       *switchboard.APIState
 	Logger      *zap.Logger
 
-	// Contract, when set, is kept by every answer.
+	// Contract, if set, applies to every answer.
 	Contract *answer.Contract
-	// Instead gives what stands in for an answer that failed. A route without it
-	// gives the contract's defaults.
+	// Defaults returns the answer of a call that failed. If it is nil, the
+	// contract's defaults are the answer.
 	Defaults func() any
-	// Checks say, for outcomes, where to look, in place of what is said of an API.
+	// Checks replaces, for some outcomes, the advice of [Check].
 	Checks map[call.Outcome]string
 
 	app     *switchboard.App
 	errors  answer.Style // how errors are written
 	budgets *Budgets
-	cache   *responseCache // nil: answers aren't kept
+	cache   *responseCache // nil without a cache
 }
 
-// Budget is the time for everything of a call.
+// Budget returns the time limit of a call.
 func (r *Route) Budget() time.Duration { return r.budgets.Each }
 
-// New checks the settings and makes a route of them. It opens nothing.
+// New validates the settings and makes a route of them. It opens nothing.
 func (s *Settings) New(ctx caddy.Context, app *switchboard.App, name string, d Defaults) (*Route, error) {
 	r := &Route{Name: name, Subject: d.Subject, MaxBody: d.MaxBody, Logger: ctx.Logger(), Metrics: app.Metrics().API(name), State: app.APIState(name), app: app}
 	switch {
 	case s.Budget < 0:
-		return nil, errors.New("budget must be more than 0, for example `budget 2s`")
+		return nil, errors.New("budget must be more than 0, e.g. `budget 2s`")
 	case s.OnFailure != "" && s.OnFailure != "default" && s.OnFailure != "error":
 		return nil, fmt.Errorf("on_failure %q is unknown; write default or error", s.OnFailure)
 	case s.OnFailure == "default" && !d.HasDefault:
@@ -136,19 +136,20 @@ func (s *Settings) New(ctx caddy.Context, app *switchboard.App, name string, d D
 	return r, nil
 }
 
-// warn tells of what is written beside a phone system and goes against it.
+// warn warns of settings that conflict with the phone system.
 func (s *Settings) warn(r *Route, system *answer.System, d Defaults) {
 	if system.Wait > 0 && r.budgets.Each >= system.Wait {
-		r.Logger.Warn("the phone system will have given up before the budget ends; write a shorter budget, or none",
+		r.Logger.Warn("the phone system gives up before the budget ends; write a shorter budget, or none",
 			zap.String("api", r.Name), zap.String("for", s.For), zap.Duration("waits", system.Wait), zap.Duration("budget", r.budgets.Each))
 	}
 	if s.For != "" && s.OnFailure == "" && !system.OnError && !d.HasDefault {
-		r.Logger.Warn("the flow of this phone system can't tell an error from an answer, and there is no default to give instead; write `default `{…}``",
+		r.Logger.Warn("the flow of this phone system can't tell an error from an answer, and there is no default to use instead; write `default `{…}``",
 			zap.String("api", r.Name), zap.String("for", s.For))
 	}
 }
 
-// statusField is the name that is written, or the handler's own; "" for none.
+// statusField returns the configured name, or else the handler's own; "" for
+// none.
 func (s *Settings) statusField(own string) string {
 	if name := cmp.Or(s.StatusField, own); name != "off" {
 		return name
@@ -164,7 +165,7 @@ func (s *Settings) callID(define string) (*jq.Program, error) {
 	return program, nil
 }
 
-// system is the phone system that is written, or one without limits and habits.
+// system returns the configured phone system, or one without limits.
 func (s *Settings) system(app *switchboard.App) (*answer.System, error) {
 	if s.For == "" {
 		return new(answer.System), nil
@@ -176,7 +177,8 @@ func (s *Settings) system(app *switchboard.App) (*answer.System, error) {
 	return system, nil
 }
 
-// style is that of the phone system, in the format that is written, if one is.
+// style returns the phone system's style, in the configured format, if there is
+// one.
 func (s *Settings) style(system *answer.System) (answer.Style, error) {
 	style := system.Style()
 	if s.Format == "" {

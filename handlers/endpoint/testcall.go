@@ -25,8 +25,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// Rehearsal is a test on its way through a handler: the request of a phone system,
-// and where its answer goes.
+// TestRequest is a test on its way through a handler: the request that a phone
+// system would send, and the writer of its response.
 type TestRequest struct {
 	R       *http.Request
 	W       http.ResponseWriter
@@ -35,27 +35,27 @@ type TestRequest struct {
 	written *answerWriter
 }
 
-// Rehearse prepares a test. The server is the one that the handler is written in,
+// NewTestRequest prepares a test. server is the one that the handler belongs to,
 // or nil.
-func NewTestRequest(ctx context.Context, t adminapi.Test, trial *TestOptions, server *caddyhttp.Server) (*TestRequest, error) {
-	r, err := testRequest(WithTest(ctx, trial), t)
+func NewTestRequest(ctx context.Context, t adminapi.Test, options *TestOptions, server *caddyhttp.Server) (*TestRequest, error) {
+	r, err := testRequest(WithTest(ctx, options), t)
 	if err != nil {
 		return nil, err
 	}
 	if server == nil {
-		server = new(caddyhttp.Server) // a reverse_proxy asks it for its logs
+		server = new(caddyhttp.Server) // reverse_proxy requires a server, for its logs
 	}
 	w := &answerWriter{header: make(http.Header)}
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, server)
 	for name, v := range t.Vars {
 		caddyhttp.SetVar(r.Context(), name, v)
 	}
-	return &TestRequest{R: r, W: w, Options: trial, written: w}, nil
+	return &TestRequest{R: r, W: w, Options: options, written: w}, nil
 }
 
-// Trace puts the steps of a test together, when the call is done. Asked says that
-// the work was done, by this call or one forked from it; checks are the handler's
-// own steps before that.
+// Trace returns the trace of a test, once the call is done. asked says that the
+// work was done, by this call or by one detached from it; checks are the
+// handler's own steps before the work.
 func (p *TestRequest) Trace(ctx context.Context, c *Call, asked bool, secrets []string, checks ...adminapi.Step) adminapi.Trace {
 	trace := adminapi.Trace{
 		API: c.Route.Name, Outcome: string(c.Outcome), CallID: c.ID, Time: time.Now().UTC(), Reason: mask.Text(c.Reason), Check: c.check(),
@@ -63,7 +63,7 @@ func (p *TestRequest) Trace(ctx context.Context, c *Call, asked bool, secrets []
 	}
 	ended := endedIn(trace.Steps, c.Outcome)
 	if asked {
-		wait, cancel := context.WithTimeout(ctx, time.Second) // for the work of a call that was given up
+		wait, cancel := context.WithTimeout(ctx, time.Second) // for work that goes on after the budget
 		defer cancel()
 		work := p.Options.Work(wait)
 		trace.Steps = append(trace.Steps, work...)
@@ -79,7 +79,8 @@ func (p *TestRequest) Trace(ctx context.Context, c *Call, asked bool, secrets []
 	return trace
 }
 
-// asJSON is an answer as a member of a JSON document: itself, or a text of it.
+// asJSON returns an answer as a value in a JSON document: itself, or else as a
+// string.
 func (r *Route) asJSON(text []byte) json.RawMessage {
 	if (r.isJSON() || bytes.HasPrefix(text, []byte("{"))) && json.Valid(text) {
 		return text
@@ -91,8 +92,8 @@ func (r *Route) asJSON(text []byte) json.RawMessage {
 	return quoted
 }
 
-// testRequest is the request of a phone system that sends these params: texts and
-// numbers in the query, anything else as JSON.
+// testRequest builds the request that a phone system would send with these
+// params: strings and numbers in the query, anything else as JSON.
 func testRequest(ctx context.Context, t adminapi.Test) (*http.Request, error) {
 	method, path := strings.ToUpper(t.Method), t.Path
 	query, flat := asQuery(t.Params)
@@ -131,7 +132,7 @@ func testRequest(ctx context.Context, t adminapi.Test) (*http.Request, error) {
 		return nil, errors.New("method or path can't be used in a request")
 	}
 	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
-	r.URL.Scheme, r.URL.Host = "", "" // as of a request that came in
+	r.URL.Scheme, r.URL.Host = "", "" // as in an incoming request
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 	} else {
@@ -153,7 +154,8 @@ func orEmpty(params map[string]any) map[string]any {
 	return params
 }
 
-// asQuery writes params as a query, if they are texts and numbers.
+// asQuery encodes params as a query. flat reports whether they are all strings
+// and numbers; otherwise there is no query.
 func asQuery(params map[string]any) (query string, flat bool) {
 	values := make(url.Values, len(params))
 	for _, name := range slices.Sorted(maps.Keys(params)) {
@@ -166,7 +168,7 @@ func asQuery(params map[string]any) (query string, flat bool) {
 	return values.Encode(), true
 }
 
-// answerWriter keeps the answer of a test.
+// answerWriter records the response of a test.
 type answerWriter struct {
 	header http.Header
 	status int

@@ -1,5 +1,5 @@
 // Package issuer is the HTTP handler `token_issuer`: the two token endpoints of
-// the protocol in docs/protocol.md, for those who call us.
+// docs/protocol.md, for clients that call us.
 package issuer
 
 import (
@@ -23,21 +23,21 @@ func init() {
 	caddy.RegisterModule(TokenIssuer{})
 }
 
-// TokenIssuer answers the token requests of an issuer's clients. The last
-// segment of the path tells which: `obtain` signs in, `refresh` renews; any
-// other is a 404. Both take GET and POST, with the parameters in the query, in
-// a form or in a JSON object.
+// TokenIssuer answers the token requests of an issuer's clients. The last segment
+// of the path is the endpoint: `obtain` signs in, `refresh` renews; any other is
+// a 404. Both take GET and POST, with the parameters in the query, in a form or
+// in a JSON object.
 //
-// A grant is a 200 with
+// A granted request is a 200 with
 //
 //	{"code":"000000","data":{"access_token":"…","refresh_token":"…","expires_in":7200}}
 //
-// and every refusal the issuer's `errors` status with
+// and a refused one has the issuer's `errors` status, with
 //
 //	{"code":"401000","msg":"unauthorized","data":null}
 //
-// A request that nobody can read is a 400 to 415, and a storage that fails a
-// 503; their codes begin with the status, too.
+// An unreadable request is a 400 to 415, and a failing storage a 503; their codes
+// begin with the status, too.
 type TokenIssuer struct {
 	// The name of the issuer in the app `switchboard`.
 	Issuer string `json:"issuer,omitempty"`
@@ -76,7 +76,7 @@ func (t *TokenIssuer) Provision(ctx caddy.Context) error {
 // bodyTime is how long a body may take to arrive.
 const bodyTime = 10 * time.Second
 
-// limits are far beyond any honest token request.
+// limits are far beyond any legitimate token request.
 var limits = call.Limits{Query: 8 << 10, Body: 8 << 10, Params: 64, Depth: 8}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -88,7 +88,7 @@ func (t *TokenIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 	case "refresh":
 		grant = t.issuer.Refresh
 	default:
-		return fail(w, http.StatusNotFound, http.StatusNotFound, "the path ends in neither obtain nor refresh")
+		return fail(w, http.StatusNotFound, http.StatusNotFound, "the path must end in obtain or refresh")
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
@@ -133,11 +133,11 @@ func (t *TokenIssuer) answer(
 		w.Header().Set("Retry-After", "1")
 		return fail(w, http.StatusServiceUnavailable, http.StatusServiceUnavailable, "unavailable")
 	default:
-		return caddyhttp.Error(499, err) // the client is gone; as Caddy's reverse_proxy logs it
+		return caddyhttp.Error(499, err) // the client has disconnected: the status that Caddy's reverse_proxy logs
 	}
 }
 
-// envelope is the protocol's answer, tokens its data.
+// envelope is the protocol's response, and tokens its data.
 type envelope struct {
 	Code string  `json:"code"`
 	Msg  string  `json:"msg,omitempty"`
@@ -150,8 +150,8 @@ type tokens struct {
 	ExpiresIn    int64  `json:"expires_in"`
 }
 
-// fail writes an answer without tokens, whose code is the kind of failure in
-// three digits and three zeros.
+// fail writes a response without tokens. Its code is kind, which has three
+// digits, followed by three zeros.
 func fail(w http.ResponseWriter, status, kind int, msg string) error {
 	return write(w, status, envelope{Code: strconv.Itoa(kind * 1000), Msg: msg})
 }
@@ -167,10 +167,10 @@ func write(w http.ResponseWriter, status int, e envelope) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if status == http.StatusUnauthorized {
-		h.Set("Www-Authenticate", "Signature") // RFC 9110, section 15.5.2, wants one
+		h.Set("Www-Authenticate", "Signature") // required by RFC 9110, section 15.5.2
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who is gone can't be told
+	_, _ = w.Write(body) // the client may have disconnected
 	return nil
 }
 

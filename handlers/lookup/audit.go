@@ -12,15 +12,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Audit says that every lookup is written to the log.
+// Audit configures the audit log, which has a line for every lookup.
 type Audit struct {
-	// The key of the hash that stands for whom was asked, with placeholders such
-	// as {env.AUDIT_KEY}. The same key gives the same person the same hash.
-	// Default: a random one for each start, which tells nobody anything later.
+	// The key of the hash of the subject, with placeholders such as
+	// {env.AUDIT_KEY}. With the same key, a person always has the same hash.
+	// Default: a random key for each start, so that hashes can't be compared
+	// later.
 	Key string `json:"key,omitempty"`
 }
 
-// auditor is an Audit at work. A nil one writes nothing.
+// auditor is a provisioned Audit. A nil auditor writes nothing.
 type auditor struct {
 	key    []byte
 	logger *zap.Logger
@@ -45,7 +46,7 @@ func (a *Audit) provision(logger *zap.Logger) (*auditor, error) {
 	return &auditor{key: key, logger: logger.Named("audit")}, nil
 }
 
-// note writes who asked, for whom, and what became of it. The subject is one
+// note logs who asked, about whom, and how the lookup ended. The subject is one
 // hash for each parameter that was given.
 func (a *auditor) note(c *run) {
 	if a == nil {

@@ -38,7 +38,7 @@ func Parse(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	l := new(Lookup)
 	p := endpoint.NewParser(h, "customer_lookup")
 	if p.NextArg() {
-		return nil, p.Errf("unexpected %q; a matcher stands before it, and all else in the block", p.Val())
+		return nil, p.Errf("unexpected %q; a matcher goes before the block, everything else inside it", p.Val())
 	}
 	if err := p.Read(p.Lines(&l.Settings, blocks.Lines{
 		"fields": p.Words(&l.Fields), "empty": p.Text(&l.Empty), "not_found": p.Text(&l.NotFound), "multiple": p.Text(&l.Multiple),

@@ -349,7 +349,7 @@ func TestRefusedSettings(t *testing.T) {
 		"unknown not_found": {&Lookup{Settings: endpoint.Settings{Auth: none}, NotFound: "x"}, "write null, blank or 404"},
 		"unknown multiple":  {&Lookup{Settings: endpoint.Settings{Auth: none}, Multiple: "x"}, "write newest or none"},
 		"a field twice":     {&Lookup{Settings: endpoint.Settings{Auth: none}, Fields: []string{"id", "id"}}, "named twice"},
-		"text of many":      {&Lookup{Settings: endpoint.Settings{Auth: none, Format: "text"}}, "write one field"},
+		"text of many":      {&Lookup{Settings: endpoint.Settings{Auth: none, Format: "text"}}, "name one field"},
 		"a short audit key": {&Lookup{Settings: endpoint.Settings{Auth: none}, Audit: &Audit{Key: "short"}}, "shorter than 16 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

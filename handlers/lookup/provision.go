@@ -16,25 +16,24 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 )
 
-// Name is what a lookup is called where APIs have their names: in logs and as a
-// label of metrics. No API may have it.
+// Name is the name of lookups where APIs have theirs: in logs and metric labels.
+// No API may have this name.
 const Name = switchboard.LookupName
 
 const (
 	defaultBudget = time.Second
-	maxBody       = 16 << 10         // a customer is asked for with a few short values
-	maxNotFound   = 30 * time.Second // somebody who has just been added is soon found
+	maxBody       = 16 << 10         // a query has only a few short values
+	maxNotFound   = 30 * time.Second // so that a new customer is found soon
 )
 
-// The words of the settings.
+// The values of the settings.
 const (
 	emptyBlank, emptyNull, emptyOmit            = "blank", "null", "omit"
 	notFoundNull, notFoundBlank, notFoundStatus = "null", "blank", "404"
 	multipleNewest, multipleNone                = "newest", "none"
 )
 
-// Provision finds the customer directory and resolves the keys. It opens
-// nothing.
+// Provision finds the customer directory and resolves the keys. It opens nothing.
 func (l *Lookup) Provision(ctx caddy.Context) error {
 	if err := l.provision(ctx); err != nil {
 		return fmt.Errorf("customer_lookup: %w", err)
@@ -87,7 +86,7 @@ func (l *Lookup) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// what tells one lookup from another.
+// what describes the lookup, to tell it from the others.
 func (l *Lookup) what() string {
 	what := "all fields"
 	if l.Fields != nil {
@@ -99,10 +98,10 @@ func (l *Lookup) what() string {
 	return what
 }
 
-var errTextOfMany = errors.New("format text is one value; write one field, for example `fields nick`")
+var errTextOfMany = errors.New("format text is one value; name one field, e.g. `fields nick`")
 
-// setDefaults fills in what isn't written. With a caller on the line, the same
-// fields are in every answer, and nobody is taken for another.
+// setDefaults fills in what isn't configured. With a caller on the line, every
+// answer has the same fields, and no caller is taken for somebody else.
 func (l *Lookup) setDefaults() {
 	if l.Empty == "" {
 		l.Empty = emptyBlank
@@ -121,11 +120,11 @@ func (l *Lookup) setDefaults() {
 	}
 }
 
-// check refuses what can't work.
+// check validates the settings.
 func (l *Lookup) check() error {
 	switch {
 	case l.Auth == nil:
-		return errors.New("auth is missing: nobody opens a customer directory by forgetting a line; write `auth issuer NAME`, `auth key {env.KEY}`, `auth user`, or `auth none` if everybody may ask")
+		return errors.New("auth is missing: a customer directory is never open by default; write `auth issuer NAME`, `auth key {env.KEY}`, `auth user`, or `auth none` if everybody may query it")
 	case l.Empty != "" && !slices.Contains([]string{emptyBlank, emptyNull, emptyOmit}, l.Empty):
 		return fmt.Errorf("empty %q is unknown; write blank, null or omit", l.Empty)
 	case l.NotFound != "" && !slices.Contains([]string{notFoundNull, notFoundBlank, notFoundStatus}, l.NotFound):
@@ -134,7 +133,7 @@ func (l *Lookup) check() error {
 		return fmt.Errorf("multiple %q is unknown; write newest or none", l.Multiple)
 	}
 	if l.Cache != nil && l.Cache.NotFound > caddy.Duration(maxNotFound) {
-		return fmt.Errorf("cache: not_found is %s, and so long a new customer would stay unknown; write at most %s", time.Duration(l.Cache.NotFound), maxNotFound)
+		return fmt.Errorf("cache: not_found is %s, and a new customer would stay unknown for that long; write at most %s", time.Duration(l.Cache.NotFound), maxNotFound)
 	}
 	for i, name := range l.Fields {
 		if slices.Contains(l.Fields[:i], name) {

@@ -21,7 +21,7 @@ type run struct {
 	lookup *Lookup
 	query  customer.Query
 
-	worked bool // this call has asked the directory
+	worked bool // this call has queried the directory
 }
 
 func (c *run) placeholder(key string) (any, bool) {
@@ -35,7 +35,7 @@ func (c *run) placeholder(key string) (any, bool) {
 	}
 }
 
-// receive reads for whom the phone system asks.
+// receive reads the query.
 func (c *run) receive() bool {
 	begin := time.Now()
 	defer func() { c.call.Timing.Receive = time.Since(begin) }()
@@ -58,12 +58,12 @@ func (c *run) receive() bool {
 	return true
 }
 
-// find asks the directory.
+// find queries the directory.
 func (c *run) find() bool {
 	c.worked = true
 	defer c.recordSteps()
 	if c.call.Test != nil && c.call.Test.DryRun {
-		return c.call.Fail(call.DryRun, "a dry run: the customer directory was not asked")
+		return c.call.Fail(call.DryRun, "a dry run: the customer directory was not queried")
 	}
 	if c.query.Nobody() {
 		return c.notFound(call.NotFound)
@@ -89,7 +89,7 @@ func (c *run) find() bool {
 	return true
 }
 
-// nobody ends a lookup that finds nobody, or too many.
+// notFound ends a lookup that found no customer, or too many.
 func (c *run) notFound(outcome call.Outcome) bool {
 	c.call.Outcome = outcome
 	c.call.Output = c.lookup.answers.notFound()
@@ -99,16 +99,16 @@ func (c *run) notFound(outcome call.Outcome) bool {
 	return true
 }
 
-// checks say where to look when the directory has given no answer.
+// checks are the advice for operators when the directory fails.
 var checks = map[call.Outcome]string{
-	call.Unreachable: "the database of `customers`: whether it runs, its address, user and password, and the rights of the file, from this machine; the reason has the database's own code",
+	call.Unreachable: "the database of `customers`: whether it is running, its address, user and password, and the file's permissions, from this machine; the reason has the database's own error code",
 	call.BadAnswer:   "the statement or the `record` that the reason names, in `customers`: run it with the database's own client, as the user of the DSN",
-	call.TooLarge:    "the column that the reason names: let `find` select only what `record` needs; or, without one, what the phone system takes: step answer counts the bytes",
-	call.Timeout:     "how long step call takes against `budget`, and whether the query has an index; the database's own client shows its plan",
+	call.TooLarge:    "the column that the reason names: let `find` select only what `record` needs; or, if it names none, the phone system's limit: step answer shows the size",
+	call.Timeout:     "how long step call takes compared with `budget`, and whether the query uses an index; the database's own client shows its plan",
 }
 
-// failed ends a lookup for which the directory has no answer. Its errors hold
-// nothing of customers; callers get none of them.
+// failed ends a lookup for which the directory has no answer. The directory's
+// errors hold no customer data; callers don't get them all the same.
 func (c *run) failed(err error) bool {
 	switch {
 	case c.call.Ctx.Err() != nil:
@@ -125,7 +125,7 @@ func (c *run) failed(err error) bool {
 	}
 }
 
-// answer writes what the phone system gets.
+// answer sends the response.
 func (c *run) answer() error {
 	return c.call.Finish(nil, func() []adminapi.Step {
 		return append(c.call.RequestSteps(c.worked || c.call.Asked(), nil), c.call.Work...)
@@ -137,8 +137,8 @@ func (c *run) end() {
 	c.call.End()
 }
 
-// AppendSubject implements [endpoint.Question]: whom the lookup is for, as it was
-// written and as it is compared.
+// AppendKey implements [endpoint.Cacheable]: the query, as it was sent and as it
+// is compared.
 func (c *run) AppendKey(dst []byte) ([]byte, error) {
 	for _, term := range c.query {
 		dst = cache.AppendPart(dst, string(term.Param))
@@ -148,28 +148,28 @@ func (c *run) AppendKey(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// AppendContext implements [endpoint.Question]: an answer depends on nothing else.
+// AppendVary implements [endpoint.Cacheable]: an answer depends on nothing else.
 func (c *run) AppendVary(dst []byte) []byte { return dst }
 
-// Fork implements [endpoint.Question].
+// Detach implements [endpoint.Cacheable].
 func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	return &run{lookup: c.lookup, query: c.query, call: c.call.Detach(ctx, nil)}
 }
 
-// Do implements [endpoint.Work].
+// Run implements [endpoint.DetachedCall].
 func (c *run) Run() endpoint.DetachedResult {
 	c.find()
 	return c.call.FinishDetached()
 }
 
-// Late implements [endpoint.Work].
+// Overdue implements [endpoint.DetachedCall].
 func (*run) Overdue() call.Outcome { return call.Timeout }
 
-// Test implements [switchboard.Tester]: a lookup on the way of all lookups, except that
-// nobody asks who calls. The audit log has it, too.
+// Test implements [switchboard.Tester]: a lookup like any other, but without
+// authorization. It is in the audit log, too.
 func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	trial := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}
-	p, err := endpoint.NewTestRequest(ctx, t, trial, l.server)
+	options := &endpoint.TestOptions{NoCache: t.NoCache, DryRun: t.DryRun}
+	p, err := endpoint.NewTestRequest(ctx, t, options, l.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}
@@ -182,15 +182,14 @@ func (l *Lookup) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, err
 	return p.Trace(ctx, &c.call, c.worked || c.call.Asked(), nil), nil
 }
 
-// tell notes the step of the work, for those who want to know: of a lookup that
-// failed, and of one that somebody watches.
+// recordSteps records the step of the work, if the lookup failed or is a test.
 func (c *run) recordSteps() {
 	if c.call.Test == nil && c.call.Outcome.Answered() {
 		return
 	}
 	step := adminapi.Step{
 		Step: "call", Outcome: string(c.call.Outcome), MS: adminapi.Millis(c.call.Timing.Upstream),
-		Note: "the customer directory was asked",
+		Note: "the customer directory was queried",
 	}
 	asked := make(map[string]any, len(c.query))
 	for _, condition := range c.query {
@@ -201,7 +200,7 @@ func (c *run) recordSteps() {
 	case c.call.Reason != "":
 		step.Note = mask.Text(c.call.Reason)
 	case c.query.Nobody():
-		step.Note = "nothing was given that anybody can be found by"
+		step.Note = "no search parameter was given"
 	}
 	if c.call.Output != nil {
 		step.Out = mask.Document(c.call.Output, nil)
@@ -211,13 +210,13 @@ func (c *run) recordSteps() {
 
 // answers turns customers into documents. It is immutable.
 type answers struct {
-	fields   []string // nil is all
+	fields   []string // nil for all
 	empty    string
-	null     bool // nobody is null
+	null     bool // answer null if no customer is found
 	envelope bool
 }
 
-// of is the document of a customer. Each call gives a new one.
+// of returns a customer's document. Each call returns a new one.
 func (a *answers) of(r *customer.Record) any {
 	object := make(map[string]any, len(customer.Fields)+len(r.Custom)+1)
 	if a.fields == nil {
@@ -230,7 +229,7 @@ func (a *answers) of(r *customer.Record) any {
 	return a.wrap(object)
 }
 
-// nobody is the document when no customer is found.
+// notFound returns the document for no customer.
 func (a *answers) notFound() any {
 	if a.null {
 		return a.wrap(nil)

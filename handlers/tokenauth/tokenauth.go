@@ -1,5 +1,5 @@
-// Package tokenauth lets any handler of Caddy be guarded by an issuer's access
-// tokens: the authentication provider `switchboard_token` and the directive
+// Package tokenauth guards any Caddy handler with the access tokens of an issuer.
+// It is the authentication provider `switchboard_token`, with the directive
 // `token_auth`.
 package tokenauth
 
@@ -17,12 +17,12 @@ func init() {
 	caddy.RegisterModule(Provider{})
 }
 
-// Provider authenticates requests by an access token of an issuer, wherever
-// the issuer's `accept` says that it is. `{http.auth.user.id}` is then the
-// client's app_key. Everybody else gets a 401 with `WWW-Authenticate: Bearer`.
+// Provider authenticates requests by an issuer's access token, which it reads
+// where the issuer's `accept` says. `{http.auth.user.id}` is then the client's
+// app_key. Other requests get a 401 with `WWW-Authenticate: Bearer`.
 //
-// The token is taken out of the request, so that it doesn't go on to whoever
-// handles the request next. A second provider of the same issuer still admits it.
+// The token is removed from the request, so that no later handler can see it. A
+// second provider of the same issuer still admits the request.
 type Provider struct {
 	// The name of the issuer in the app `switchboard`.
 	Issuer string `json:"issuer,omitempty"`
@@ -54,7 +54,7 @@ func (p *Provider) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.tokens = found
-	p.challenge = `Bearer realm="` + found.Name() + `"` // a name has no quotes in it
+	p.challenge = `Bearer realm="` + found.Name() + `"` // names have no quotes
 	return nil
 }
 

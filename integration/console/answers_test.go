@@ -102,7 +102,7 @@ func TestOnlyAnswersOfTheAPI(t *testing.T) {
 			tab.Click("Test")
 			tab.Wait("Test result")
 			tab.Until(test.outcome, fmt.Sprintf(`document.querySelector("[data-key=result] > p").textContent.includes(%q)`, test.outcome))
-			if offered := strings.Contains(tab.Text(), "Work on this answer"); offered != test.offered {
+			if offered := strings.Contains(tab.Text(), "Open this answer in the playground"); offered != test.offered {
 				t.Errorf("offered: %v", offered)
 			}
 		})

@@ -153,7 +153,7 @@ var pages = []struct{ name, hash, en, zh string }{
 	{"tokens", "#/tokens", "Fingerprint", "指纹"},
 	{"cache", "#/cache", "Hit rate", "命中率"},
 	{"customers", "#/customers", "Customers: 1.", "共 1 位客户"},
-	{"nowhere", "#/nowhere", "no such page", "没有这个页面"},
+	{"nowhere", "#/nowhere", "Page not found.", "没有这个页面"},
 }
 
 // Check fails the test for all that checks.js finds.
@@ -287,7 +287,7 @@ func TestTests(t *testing.T) {
 			}
 			Eval[string](tab, `document.getElementById("test-params").value = "nonsense"`)
 			tab.Click("Test")
-			tab.Wait("Write one name=value per line")
+			tab.Wait("Enter one name=value per line")
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
 			tab.Do(chromedp.Click(chromedp.CSS("#test-no_cache")))
 			tab.Click("Test")
@@ -324,8 +324,8 @@ func TestBench(t *testing.T) {
 	for _, width := range widths {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
 			tab := browser.Tab(t, width, 900, chromedp.Navigate(base+"#/apis/order"))
-			tab.Wait("Open the editor")
-			tab.Click("Open the editor")
+			tab.Wait("Open the playground")
+			tab.Click("Open the playground")
 			tab.Until("the focus", `document.activeElement.id === "bench"`)
 			tab.Wait("What the phone system gets")
 			tab.Wait(`{"_status":"ok","name":"张三"}`)
@@ -344,7 +344,7 @@ func TestBench(t *testing.T) {
 			tab.Wait("bytes,")
 			Eval[string](tab, `document.getElementById("bench-answer").value = "{"`)
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
-			tab.Wait("this is not JSON")
+			tab.Wait("not valid JSON")
 			Eval[string](tab, `document.getElementById("bench-answer").value = '{"data":{"nick":"pasted"}}'`)
 			tab.Do(chromedp.SendKeys(chromedp.CSS("#bench-vars"), " "))
 			tab.Wait("pasted")
@@ -358,11 +358,11 @@ func TestBench(t *testing.T) {
 
 			// from a test of another API, which keeps nothing
 			Eval[bool](tab, `(location.hash = "#/apis/plain", true)`)
-			tab.Wait("Open the editor")
+			tab.Wait("Open the playground")
 			tab.Click("Test")
-			tab.Wait("Work on this answer")
-			tab.Click("Work on this answer")
-			tab.Wait("From your test, masked")
+			tab.Wait("Open this answer in the playground")
+			tab.Click("Open this answer in the playground")
+			tab.Wait("The answer of your test, masked")
 			tab.Wait("What the phone system gets")
 			tab.Check()
 			tab.Clean(base)
@@ -436,7 +436,7 @@ func TestScreenshots(t *testing.T) {
 			Eval[bool](tab, `(document.querySelector('[data-key="6output"] details:last-child, .steps li:nth-child(7) details:last-child').open = true, document.getElementById("result").scrollIntoView(), true)`)
 		}},
 		{"console-bench.png", "#/apis/order", func(tab *Tab) {
-			tab.Click("Open the editor")
+			tab.Click("Open the playground")
 			tab.Wait("What the phone system gets")
 			Eval[string](tab, `document.getElementById("bench-output").value = "{name: .data.nick, vip: (.data.isVip == \"1\")}"`)
 			tab.Do(chromedp.SetValue(chromedp.CSS("#bench-for"), "asterisk"))

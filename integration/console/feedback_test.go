@@ -88,7 +88,7 @@ func TestFeedbackIsSeen(t *testing.T) {
 			tab.Wait("Fingerprint")
 			tab.toTheEnd()
 			tab.Click("Renew wrong now")
-			tab.Told("alert", "That didn’t work")
+			tab.Told("alert", "Failed")
 			tab.Check()
 			tab.toTheEnd()
 			tab.Click("Renew crm now")
@@ -121,12 +121,12 @@ func TestFeedbackIsSeen(t *testing.T) {
 			Eval[string](tab, `document.getElementById("test-params").value = "nonsense"`)
 			tab.toTheEnd()
 			tab.Click("Test")
-			tab.Told("alert", "Write one name=value per line")
+			tab.Told("alert", "Enter one name=value per line")
 			tab.Until("the focus where the fault is", `document.activeElement.id === "test-params"`)
 			Eval[string](tab, `document.getElementById("test-params").value = "tel=13800138000"`)
 			Eval[bool](tab, `(document.getElementById("test-no_cache").checked = true)`)
 			tab.Click("Test")
-			tab.Told("status", "order: answered, after")
+			tab.Told("status", "order: answered after")
 			tab.Until("the focus", `document.activeElement.id === "result"`)
 			tab.Seen("the result", "#result")
 
@@ -161,7 +161,7 @@ func TestServerIsGone(t *testing.T) {
 			tab.Until("no waiting", `!document.body.innerText.includes("Loading")`)
 			tab.Seen("the note", "#offline [role=alert]")
 			tab.Wait("Switchboard can’t be reached.")
-			tab.Wait("What you see is from")
+			tab.Wait("The data shown is from")
 			tab.Wait("This page could not be loaded.")
 			tab.Check()
 			tab.Click("Tokens") // which was
@@ -177,7 +177,7 @@ func TestServerIsGone(t *testing.T) {
 				tab.Click("Try again")
 			}
 			tab.Wait("Hit rate")
-			tab.Told("status", "Switchboard answers again.")
+			tab.Told("status", "Switchboard is back online.")
 			if Eval[bool](tab, `document.querySelector("#offline").offsetHeight > 0`) {
 				t.Error("the note is still there")
 			}
@@ -194,10 +194,10 @@ func TestServerIsGoneWhenActing(t *testing.T) {
 	tab.Wait("Fingerprint")
 	front.set("gone")
 	tab.Click("Renew crm now")
-	tab.Told("alert", "isn’t known")
+	tab.Told("alert", "is unknown")
 	tab.Wait("Fingerprint")
 	front.set("on")
-	tab.Wait("Switchboard answers again.")
+	tab.Wait("Switchboard is back online.")
 }
 
 // An API that fails over says since when, and a token when it is tried again.

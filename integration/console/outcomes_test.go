@@ -105,7 +105,7 @@ func TestFailedTest(t *testing.T) {
 			Eval[bool](tab, `(location.hash = "#/apis/refused", true)`)
 			tab.Until("its page", `document.querySelector("h1").textContent === "refused" && document.getElementById("test-params") !== null`)
 			tab.Click("Test")
-			tab.Told("alert", "refused: the API said no")
+			tab.Told("alert", "refused: rejected by the API")
 			tab.Wait("Test result")
 			wrong := []string{look(tab, ".notes [role=alert]"), look(tab, "[data-key=result] .badge"), look(tab, `.steps li:has([data-step=verdict]) .badge`)}
 			for _, seen := range wrong {
@@ -135,7 +135,7 @@ func TestResultsInChinese(t *testing.T) {
 			t.Errorf("no %s in\n%s", word, steps)
 		}
 	}
-	for _, word := range []string{"receive", "verdict", "bytes of", "the API said no", "keys that are missing"} {
+	for _, word := range []string{"receive", "verdict", "bytes of", "the API rejected the request", "keys that are missing"} {
 		if strings.Contains(tab.Text(), word) {
 			t.Errorf("%q in Chinese:\n%s", word, tab.Text())
 		}

@@ -1,4 +1,4 @@
-// Asks the console's own handler, by URLs relative to the page.
+// Requests to the console's own handler. URLs are relative to the page.
 
 export class Refused extends Error {
 	constructor(status, message) {
@@ -7,8 +7,8 @@ export class Refused extends Error {
 	}
 }
 
-// exact keeps a number that JavaScript would write in another way, such as 1.10 or an
-// id of 19 digits, as it came, where the browser can.
+// exact preserves numbers that JavaScript would change, e.g. 1.10 or an id of 19 digits,
+// if the browser supports that.
 const exact = (_, value, context) =>
 	typeof value === 'number' && JSON.rawJSON && context?.source !== undefined && context.source !== String(value) ? JSON.rawJSON(context.source) : value;
 
@@ -16,8 +16,9 @@ export const parse = (text) => JSON.parse(text, exact);
 
 let reached = () => {};
 
-// onReach has a function told, after each question, whether the server could be reached.
-export const onReach = (tell) => { reached = tell; };
+// onReach sets a function that is called after each request, with whether the server could
+// be reached.
+export const onReach = (report) => { reached = report; };
 
 async function ask(name, wait, options) {
 	let response;
@@ -26,7 +27,7 @@ async function ask(name, wait, options) {
 		response = await fetch('data/' + name, { credentials: 'same-origin', redirect: 'error', cache: 'no-store', signal: AbortSignal.timeout(wait), ...options });
 		answer = parse(await response.text());
 	} catch (error) {
-		// no answer at all, or one of something in between, such as a proxy's page
+		// no response, or one from something in between, e.g. a proxy's error page
 		if (!response || !(error instanceof SyntaxError)) response = { status: 0 };
 	}
 	if (answer === null && response.status >= 502) response = { status: 0 };
@@ -35,9 +36,9 @@ async function ask(name, wait, options) {
 	return answer;
 }
 
-const seen = new Map(); // the last answer to each question
+const seen = new Map(); // the last answer to each request
 
-// get asks. Where the server can't be reached, it gives the last answer there was.
+// get sends a GET. If the server can't be reached, it returns the last answer, if any.
 export async function get(name) {
 	try {
 		const answer = await ask(name, 10_000, {});

@@ -1,17 +1,15 @@
-// All APIs at a glance.
+// The list of all APIs.
 
 import { get, post } from './api.js';
-import { look } from './app.js';
 import { sure } from './ask.js';
 import { callsChart, callsLegend } from './chart.js';
 import { h } from './dom.js';
 import { complain, say } from './notes.js';
 import { badge, inGroup } from './outcome.js';
+import { look, nameOf } from './say.js';
 import { ms, number, percent, since, t } from './words.js';
 
 export const title = () => t('apis');
-
-export const nameOf = (api) => (api.lookup ? t('lookup') : api.name);
 
 export async function show(draw) {
 	const list = await get('apis');
@@ -44,7 +42,7 @@ export function badges(api) {
 }
 
 export function numbers(hour) {
-	const said = hour.calls - inGroup(hour.outcomes, 'caller');
+	const counted = hour.calls - inGroup(hour.outcomes, 'caller');
 	const last = hour.minutes.at(-2)?.calls ?? 0;
 	const pair = (name, value) => h('div', null, h('dt', null, name), h('dd', null, value));
 	return h('dl', { class: 'numbers' },
@@ -52,7 +50,7 @@ export function numbers(hour) {
 		pair(t('per minute'), number(last)),
 		pair(t('p50'), ms(hour.p50_ms)),
 		pair(t('p99'), ms(hour.p99_ms)),
-		pair(t('real answers'), said > 0 ? percent(inGroup(hour.outcomes, 'answered') / said) : '–'));
+		pair(t('real answers'), counted > 0 ? percent(inGroup(hour.outcomes, 'answered') / counted) : '–'));
 }
 
 export function holdButton(api) {

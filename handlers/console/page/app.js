@@ -1,8 +1,9 @@
-// Routes by the part of the URL after #, and keeps what is shown up to date.
+// Routes by the fragment of the URL, and keeps what is shown up to date.
 
 import { onReach } from './api.js';
 import { h, render } from './dom.js';
 import { complain, say, unreachable } from './notes.js';
+import { onLook } from './say.js';
 import { language, languages, speak, t } from './words.js';
 import * as apis from './apis.js';
 import * as api from './detail.js';
@@ -11,16 +12,16 @@ import * as cache from './cache.js';
 import * as customers from './customers.js';
 
 const sections = { apis, tokens, cache, customers };
-const every = 5000; // ms between two looks
+const every = 5000; // ms between two refreshes
 const main = document.getElementById('main');
 
-let turn = 0; // counts navigations: late answers of an earlier page are dropped
+let turn = 0; // counts navigations, so that late responses of an earlier page are dropped
 let shown = null;
 let looking = 0;
-let broken = false; // the last look gave an error
+let broken = false; // the last refresh failed
 
-// place is the page that the URL names: #/apis/order. Another kind of fragment, such as
-// that of the skip link, names none.
+// place returns the page that the URL names, e.g. #/apis/order. Other fragments, such as
+// that of the skip link, are ignored.
 function place() {
 	const [section = '', ...rest] = location.hash.startsWith('#/') ? location.hash.slice(2).split('/').map(decode) : [];
 	if (section === 'apis' && rest[0]) return { section, page: api, args: rest };
@@ -39,7 +40,7 @@ function header(section) {
 	const skip = document.getElementById('skip');
 	skip.textContent = t('skip');
 	skip.onclick = (event) => {
-		event.preventDefault(); // the fragment is the router's
+		event.preventDefault(); // fragments belong to the router
 		main.focus();
 		main.scrollIntoView();
 	};
@@ -56,7 +57,7 @@ function header(section) {
 	);
 }
 
-// show goes to the page that the URL names.
+// show shows the page that the URL names.
 async function show(moved) {
 	const mine = ++turn;
 	const { section, page, args } = place();
@@ -71,13 +72,13 @@ async function show(moved) {
 	if (!shown) render(main, h('h1', { tabindex: -1 }, t('not found')));
 	else {
 		if (moved) render(main, h('h1', { tabindex: -1 }, shown.title), h('p', null, t('loading')));
-		await look();
+		await refresh();
 	}
 	if (moved && mine === turn && moved !== 'first') main.querySelector('h1')?.focus();
 }
 
-// look asks for what is shown, and draws it.
-export async function look() {
+// refresh fetches what is shown, and draws it.
+async function refresh() {
 	const at = shown;
 	if (!at) return;
 	const draw = (...children) => at === shown && render(main, ...children);
@@ -91,7 +92,7 @@ export async function look() {
 		if (!('status' in error)) throw error;
 		if (!at.drawn) {
 			draw(h('h1', { tabindex: -1 }, at.title), h('p', null, t('not loaded')),
-				error.status === 0 ? null : h('button', { type: 'button', onclick: look }, t('again')));
+				error.status === 0 ? null : h('button', { type: 'button', onclick: refresh }, t('again')));
 		}
 		if (error.status !== 0 && !broken) {
 			complain(error);
@@ -102,19 +103,21 @@ export async function look() {
 	}
 }
 
+onLook(refresh);
+
 let lost = false;
-let answered = 0; // when the server last did, 0 for not yet
+let answered = 0; // when the server last answered; 0 for never
 
 onReach((so) => {
 	if (so) answered = Date.now();
 	if (so && lost) {
 		unreachable(null);
 		say(t('online'));
-	} else if (!so) unreachable(answered, look);
+	} else if (!so) unreachable(answered, refresh);
 	lost = !so;
 });
 
 addEventListener('hashchange', () => { if (location.hash.startsWith('#/') || !location.hash) show(true); });
-setInterval(() => { if (!looking && !document.hidden && !document.querySelector('dialog[open]')) look(); }, every);
-document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+setInterval(() => { if (!looking && !document.hidden && !document.querySelector('dialog[open]')) refresh(); }, every);
+document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
 show('first');

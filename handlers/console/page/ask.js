@@ -1,7 +1,7 @@
 import { h } from './dom.js';
 import { t } from './words.js';
 
-// sure asks before something that others notice. The focus goes back to where it was.
+// sure asks for confirmation. The dialog returns the focus to where it was.
 export function sure(question, action) {
 	return new Promise((resolve) => {
 		const end = (yes) => {

@@ -1,17 +1,18 @@
-// The jq bench: an output program on an answer, and what the phone system would get.
+// The playground: runs an output program on an answer, and shows what the phone system
+// would get.
 
 import { parse, post } from './api.js';
-import { look } from './app.js';
 import { coded, h, render } from './dom.js';
 import { copy, folded } from './fold.js';
 import { complain } from './notes.js';
+import { look } from './say.js';
 import { moment, number, t } from './words.js';
 
-const wait = 300; // ms after the last key
-let begun = null; // what the bench began with; gone with the page
-let done = null; // what the last try gave
+const wait = 300; // ms after the last keystroke
+let begun = null; // the playground's initial state; reset when the page is left
+let done = null; // the last result
 let timer = 0;
-let turn = 0; // counts tries: late answers of earlier ones are dropped
+let turn = 0; // counts attempts, so that late responses to earlier ones are dropped
 
 addEventListener('hashchange', () => { clearTimeout(timer); turn++; begun = done = null; });
 
@@ -25,7 +26,8 @@ export function bench(api) {
 		begun === null ? h('button', { type: 'button', onclick: () => open(api) }, t('open bench')) : form(api));
 }
 
-// open begins a bench: with this answer and these variables, or with those kept.
+// open opens the playground: with the given sample, or else with the one that the server
+// has kept.
 export async function open(api, sample) {
 	const here = location.hash;
 	try {
@@ -104,8 +106,7 @@ async function attempt(api) {
 	render(field('done'), shown());
 }
 
-// json is what a field holds; what is wrong with it is told where the result would
-// be.
+// json parses a field. Its error is shown in the place of the result.
 function json(id) {
 	const text = field(id).value.trim();
 	if (!text) {

@@ -1,11 +1,10 @@
-// The cache: how it does, and how to empty it.
+// The cache: its statistics, and purging it.
 
-import { get, parse, post } from './api.js';
-import { look } from './app.js';
-import { nameOf } from './apis.js';
+import { get, post } from './api.js';
 import { sure } from './ask.js';
 import { h } from './dom.js';
 import { complain, reject, say } from './notes.js';
+import { look, nameOf, object } from './say.js';
 import { bytes, number, percent, t } from './words.js';
 
 export const title = () => t('cache');
@@ -58,16 +57,4 @@ async function purge(event) {
 	} catch (error) {
 		complain(error);
 	}
-}
-
-// object checks that a text is a JSON object.
-export function object(text) {
-	let value = null;
-	try {
-		value = parse(text);
-	} catch {
-		// it is none
-	}
-	if (value === null || typeof value !== 'object' || Array.isArray(value)) throw new Error(t('no object'));
-	return value;
 }

@@ -1,4 +1,4 @@
-// Charts of an hour, drawn as SVG. Each says in words what it shows.
+// Charts of the last hour, as SVG. Each has a label that says in words what it shows.
 
 import { h } from './dom.js';
 import { groups, inGroup } from './outcome.js';
@@ -30,9 +30,8 @@ export function callsChart(name, hour) {
 		axis(t('most per minute', number(hour.calls ? most : 0))));
 }
 
-// bar is told from others without its colour, too: one of older answers is striped,
-// one that the caller is the cause of is narrow, and one without an answer stands out
-// from the page most.
+// bar can be recognised without its colour: stale answers are striped, outcomes caused by
+// the caller are narrow, and missing answers have the strongest contrast.
 function bar(group, x, y, tall) {
 	if (group === 'stale') return h('line', { class: 'bar stale', x1: x + 2, x2: x + 2, y1: y + tall, y2: y });
 	const narrow = group === 'caller';

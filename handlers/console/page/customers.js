@@ -1,22 +1,22 @@
-// The customer directory: who is it?
+// The customer directory: search.
 
 import { get, post } from './api.js';
-import { look } from './app.js';
 import { h } from './dom.js';
 import { complain, goTo, say } from './notes.js';
+import { look } from './say.js';
 import { number, said, t } from './words.js';
 
 export const title = () => t('customers');
 
 const params = ['tel', 'id', 'email', 'thirdAccountId'];
-let found = null; // the last search's; gone when the page is left
+let found = null; // by the last search; reset when the page is left
 let directory = null;
 let asked = 0;
 
 addEventListener('hashchange', () => { found = null; });
 
 export async function show(draw) {
-	if (!directory || Date.now() - asked > 60_000) { // to count many customers takes its time
+	if (!directory || Date.now() - asked > 60_000) { // counting many customers takes time
 		directory = await get('customers');
 		asked = Date.now();
 	}

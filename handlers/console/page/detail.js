@@ -1,11 +1,12 @@
-// One API.
+// The page of one API.
 
 import { get } from './api.js';
-import { badges, holdButton, nameOf, numbers } from './apis.js';
+import { badges, holdButton, numbers } from './apis.js';
 import { bench } from './bench.js';
 import { callsChart, callsLegend, timesChart, timesLegend } from './chart.js';
 import { coded, h } from './dom.js';
 import { groups, kind, mark } from './outcome.js';
+import { nameOf } from './say.js';
 import { testForm } from './test.js';
 import { clock, ms, number, percent, said, t } from './words.js';
 
@@ -51,7 +52,8 @@ function minutes(hour) {
 				Object.entries(m.outcomes).map(([outcome, n]) => t('o ' + outcome) + ' ' + number(n)).join(t('comma'))])));
 }
 
-// table scrolls by itself where it is too wide, by keyboard too.
+// table returns a table in a region that scrolls if the table is too wide; the region can
+// have the focus, so that it also scrolls by keyboard.
 export function table(label, heads, rows) {
 	return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label },
 		h('table', null,

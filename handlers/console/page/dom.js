@@ -1,10 +1,10 @@
-// Makes elements, and brings a tree up to date without touching what a person is in.
+// Creates elements, and updates a tree without disturbing the user's focus and input.
 
 const svgNS = 'http://www.w3.org/2000/svg';
 const svgTags = new Set(['svg', 'g', 'rect', 'line', 'polyline', 'path']);
 
-// h makes an element. Functions become properties, true an empty attribute; null and
-// false are left out.
+// h creates an element. Functions become properties, true becomes an empty attribute; null
+// and false are omitted.
 export function h(tag, props, ...children) {
 	const el = svgTags.has(tag) ? document.createElementNS(svgNS, tag) : document.createElement(tag);
 	for (const [name, value] of Object.entries(props ?? {})) {
@@ -15,14 +15,14 @@ export function h(tag, props, ...children) {
 	return el;
 }
 
-// coded are the children for a text in which `names` are code.
+// coded returns the child nodes for a text, in which `names` in backquotes become code.
 export const coded = (text) => text.split('`').map((part, i, all) => (i % 2 && i < all.length - 1 ? h('code', null, part) : i % 2 ? '`' + part : part));
 
 const handlers = ['onclick', 'onsubmit', 'onchange', 'oninput', 'onkeydown'];
-// What a person has changed stays.
+// What the user has changed is preserved.
 const theirs = new Set(['open', 'value', 'aria-invalid']);
 
-// render brings root's children up to date.
+// render updates root's children.
 export function render(root, ...children) {
 	const fresh = h('div', null, ...children);
 	morphChildren(root, fresh);

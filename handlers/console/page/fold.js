@@ -1,4 +1,4 @@
-// Long texts: folded, unfolded, copied, downloaded.
+// Long texts: fold, unfold, copy, download.
 
 import { h, render } from './dom.js';
 import { say } from './notes.js';
@@ -9,13 +9,13 @@ const unfolded = new Set();
 
 addEventListener('hashchange', () => unfolded.clear());
 
-// foldAll folds what was unfolded of the texts whose keys begin so.
+// foldAll folds all texts whose keys begin with the prefix.
 export function foldAll(prefix) {
 	for (const key of unfolded) if (key.startsWith(prefix)) unfolded.delete(key);
 }
 
-// folded shows a text. One of more than 40 lines begins folded. The key tells it from
-// the page's others, the name says what it is, the file is what it is downloaded as.
+// folded shows a text. A text of more than 40 lines is folded at first. key is unique on
+// the page, name says what the text is, and file is the name for the download.
 export function folded(key, text, name, file) {
 	if (head(text) === text) return h('pre', null, text);
 	return h('div', { class: 'fold', 'data-key': key }, inside(key, text, name, file));
@@ -38,7 +38,7 @@ function inside(key, text, name, file) {
 	];
 }
 
-// head is what is shown of a folded text, all of a short one.
+// head returns what is shown of a folded text: its beginning, or all of a short text.
 function head(text) {
 	let end = -1;
 	for (let line = 0; line < most.lines; line++) {
@@ -50,13 +50,13 @@ function head(text) {
 	}
 	if (end > most.characters) {
 		end = most.characters;
-		if (/[\uD800-\uDBFF]/.test(text[end - 1])) end--; // half a character
+		if (/[\uD800-\uDBFF]/.test(text[end - 1])) end--; // not half a surrogate pair
 	}
 	return end >= text.trimEnd().length ? text : text.slice(0, end) + '\n…';
 }
 
-// copy takes a text to the clipboard, or selects what is shown of it where a page may
-// not.
+// copy copies a text to the clipboard. Where the browser forbids that, it selects the
+// text.
 export async function copy(text, id) {
 	try {
 		await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// Tells how something went, at the top of the window, wherever the page is scrolled to.
+// Messages at the top of the window, which are visible wherever the page is scrolled to.
 
 import { h, render } from './dom.js';
 import { mark } from './outcome.js';
@@ -15,7 +15,8 @@ close.onclick = () => {
 	document.getElementById('main').focus({ preventScroll: true });
 };
 
-// write shows a note and leaves room for it: what gets the focus isn't below it.
+// write shows a message. The page's scroll padding keeps elements with the focus from
+// being hidden below it.
 function write(where, kind, text) {
 	status.replaceChildren();
 	alert.replaceChildren();
@@ -34,14 +35,14 @@ function makeRoom() {
 
 addEventListener('resize', makeRoom);
 
-// say tells how something went: well, unless the kind is another.
+// say shows the result of an action.
 export const say = (text, kind = 'good') => write(kind === 'bad' ? alert : status, kind, text);
 
 export function complain(error) {
 	write(alert, 'bad', error.status === 401 ? t('signed out') : error.status === 0 ? t('no answer') : t('failed', said(error.message)));
 }
 
-// reject says what is wrong with what a person has written, and takes them there.
+// reject shows an error in the user's input, and moves the focus to the field.
 export function reject(field, error) {
 	complain(error);
 	field.setAttribute('aria-invalid', 'true');
@@ -49,15 +50,15 @@ export function reject(field, error) {
 	field.focus();
 }
 
-// goTo takes a person to a heading, and those who see, too.
+// goTo moves the focus to a heading, and scrolls it into view.
 export function goTo(id) {
 	const heading = document.getElementById(id);
 	heading?.focus({ preventScroll: true });
 	heading?.scrollIntoView();
 }
 
-// unreachable shows that the server can't be reached, since when what is shown is old,
-// and a button that tries again; nothing, when it can.
+// unreachable shows that the server can't be reached, how old the data is, and a button
+// to try again. With null it removes the message.
 export function unreachable(since, again) {
 	render(offline, since === null ? [] : [
 		h('p', { class: 'note bad' }, mark('bad'),

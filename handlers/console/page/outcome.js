@@ -1,5 +1,5 @@
-// Outcomes: what they have in common, and how they look. A colour never stands alone:
-// each kind has a mark of its own, and a word.
+// Outcomes: their groups, and how they look. Colour is never the only distinction: each
+// kind also has its own mark and a word.
 
 import { h } from './dom.js';
 import { t } from './words.js';
@@ -15,7 +15,7 @@ export const inGroup = (outcomes, name) => groups[name].reduce((sum, outcome) =>
 
 const kinds = { answered: 'good', stale: 'warn', failed: 'bad', caller: 'plain' };
 
-// kind is good, warn, bad or plain. An outcome that this page doesn't know is bad.
+// kind returns good, warn, bad or plain. An unknown outcome is bad.
 export function kind(outcome) {
 	if (outcome === 'dry_run') return 'plain';
 	const group = Object.keys(groups).find((name) => groups[name].includes(outcome));
@@ -31,10 +31,10 @@ const marks = {
 
 export const mark = (name) => h('svg', { class: 'mark', 'data-mark': name, viewBox: '0 0 12 12', 'aria-hidden': 'true' }, h('path', { d: marks[name] }));
 
-// badge is a word with its mark. In a list it is an item.
+// badge returns a word with its mark. In a list it is a list item.
 export const badge = (name, text, tag = 'span') => h(tag, { class: 'badge ' + name }, mark(name), text);
 
 export const outcomeBadge = (outcome) => badge(kind(outcome), t('o ' + outcome));
 
-// stepBadge is that of a step, after which a call goes on or ends.
+// stepBadge returns the badge of a step: ok, or the outcome that ended the call.
 export const stepBadge = (outcome) => (outcome === 'ok' ? badge('good', t('done')) : outcomeBadge(outcome));

@@ -1,17 +1,16 @@
-// A test of an API, and the calls that failed: each a list of steps.
+// Tests of an API, and its last failed calls, each shown step by step.
 
 import { post } from './api.js';
-import { look } from './app.js';
 import { open } from './bench.js';
-import { object } from './cache.js';
 import { coded, h } from './dom.js';
 import { foldAll, folded } from './fold.js';
 import { complain, goTo, reject, say } from './notes.js';
 import { kind, outcomeBadge, stepBadge } from './outcome.js';
+import { look, object } from './say.js';
 import { moment, ms, number, said, t } from './words.js';
 
 const options = ['dry_run', 'no_cache', 'fresh_token', 'live'];
-let result = null; // of the last test; gone with the page
+let result = null; // of the last test; reset when the page is left
 let failed = null;
 let busy = false;
 
@@ -43,7 +42,7 @@ export function testForm({ name: api, params, tests, lookup }) {
 
 const text = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
-// traced shows a call and its steps. The key tells it from others on the page.
+// traced shows a call and its steps. key is unique on the page.
 function traced(trace, key, api) {
 	const pair = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', null, name), h('dd', null, value));
 	const shown = (value, id, name) => folded(key + '/' + id, text(value), name, api + '-' + id + (typeof value === 'string' ? '.txt' : '.json'));
@@ -65,11 +64,11 @@ function traced(trace, key, api) {
 	];
 }
 
-// note is a step's: a sentence, or a command to repeat the request with.
+// note shows the note of a step: a sentence, or the curl command that repeats the request.
 const note = (text) => (text.startsWith('curl ') ? h('code', null, text) : coded(said(text)));
 
-// toBench takes an answer of the API's to the bench. A call that ended in an earlier
-// step, or in step call itself, has none: what stands there is our own error.
+// toBench returns the button that opens the API's answer in the playground. A call that
+// ended in step call or earlier has no such answer: its body is our own error.
 function toBench(api, trace) {
 	const step = (name) => trace.steps.findLast((one) => one.step === name);
 	const { outcome, out: answer } = step('call') ?? {};
@@ -77,7 +76,7 @@ function toBench(api, trace) {
 	return h('button', { type: 'button', onclick: () => open(api, { answer: answer.body, status: answer.status, params: step('receive')?.out }) }, t('to bench'));
 }
 
-// written reads params: a JSON object, or name=value in lines.
+// written parses params: a JSON object, or lines of name=value.
 function written(source) {
 	if (source.startsWith('{')) return object(source);
 	const params = {};

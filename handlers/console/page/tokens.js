@@ -1,10 +1,10 @@
-// Tokens: how they do, and how long they last.
+// Tokens: their state, and how long they are valid.
 
 import { get, post } from './api.js';
-import { look } from './app.js';
 import { h } from './dom.js';
 import { complain, say } from './notes.js';
 import { badge } from './outcome.js';
+import { look } from './say.js';
 import { lasting, moment, number, said, t } from './words.js';
 
 export const title = () => t('tokens');

@@ -1,4 +1,4 @@
-// The page's language: as chosen before, else as the browser asks for.
+// The page's language: the one that was chosen, or else the browser's.
 
 import { en } from './words_en.js';
 import { zh, said as zhSaid } from './words_zh.js';
@@ -10,7 +10,7 @@ function remembered() {
 	try {
 		return localStorage.getItem(stored);
 	} catch {
-		return null; // storage is off
+		return null; // storage is disabled
 	}
 }
 
@@ -26,13 +26,13 @@ export function speak(next) {
 	try {
 		localStorage.setItem(stored, next);
 	} catch {
-		// it is asked again next time
+		// it has to be chosen again next time
 	}
 }
 
 document.documentElement.lang = current === 'zh' ? 'zh-Hans' : 'en';
 
-// t is a text in the page's language; {0}, {1} … are filled in.
+// t returns a text in the page's language, with the values in place of {0}, {1} …
 export function t(key, ...values) {
 	const text = all[current][key] ?? en[key] ?? key;
 	return fill(text, values);
@@ -40,8 +40,8 @@ export function t(key, ...values) {
 
 const fill = (text, values) => text.replace(/\{(\d)\}/g, (_, i) => values[i] ?? '');
 
-// said is a text of the server's in the page's language, where the page knows it: the
-// server writes English. Details in it, {0}, {1} …, stay as they are.
+// said translates a text of the server's, which is English, if the page knows it. The
+// details in it, {0}, {1} …, stay as they are.
 export function said(text) {
 	if (current !== 'zh' || !text) return text;
 	if (Object.hasOwn(zhSaid, text)) return zhSaid[text];
@@ -67,7 +67,7 @@ export const moment = (iso) => new Intl.DateTimeFormat(locale(), { dateStyle: 'm
 
 export const time = (unix) => new Intl.DateTimeFormat(locale(), { timeStyle: 'medium', hour12: false }).format(new Date(unix));
 
-// since is a time of day, with its date unless that is today.
+// since returns a time of day, with its date unless that is today.
 export function since(iso) {
 	const at = new Date(iso);
 	const today = at.toDateString() === new Date().toDateString();
@@ -86,7 +86,7 @@ export function bytes(n) {
 	return number(n, i ? 1 : 0) + ' ' + units[i];
 }
 
-// lasting is a time span in its two largest units.
+// lasting returns a duration in its two largest units.
 export function lasting(seconds) {
 	const s = Math.max(0, Math.round(seconds));
 	const parts = [
