@@ -39,7 +39,7 @@ func TestSecretsAreResolvedOnce(t *testing.T) {
 	if want := []string{"app_key", "app_secret", "braces", "scope"}; !slices.Equal(names, want) {
 		t.Errorf("names %q", names)
 	}
-	// what a file holds is no placeholder
+	// what a file holds is not a placeholder
 	if want := []any{"the key", "{env.TEST_KEY}", "{a}", nil}; !slices.Equal(values, want) {
 		t.Errorf("values %q", values)
 	}
