@@ -67,7 +67,7 @@ func TestPurging(t *testing.T) {
 	purge(`{"api":"other","params":{"tel":"1"}}`, "purge the whole api, or write a `key`", 409)
 	purge(`{"api":"nope"}`, "there is no api nope; there are: order, other", 404)
 	purge(`{"params":{"tel":"1"}}`, "params need an api", 400)
-	purge(`[`, "write for example", 400)
+	purge(`[`, "write e.g.", 400)
 	purge(`{"api":"order","params":[1]}`, "params must be an object", 400)
 
 	numbers := harness.Get(t, "http://"+caddy.Admin+"/switchboard/cache")

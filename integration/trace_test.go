@@ -128,7 +128,7 @@ func TestATestTellsItsSteps(t *testing.T) {
 	t.Run("bad tests", func(t *testing.T) {
 		for body, want := range map[string]string{
 			`[`:                       "not one JSON document",
-			`{"params":1}`:            "write for example",
+			`{"params":1}`:            "write e.g.",
 			`{"path":"x"}`:            "path must begin with /",
 			`{"headers":{"a b":"c"}}`: "is not a header",
 			`{"method":"GET","params":{"a":{"b":1}}}`: "use POST",
