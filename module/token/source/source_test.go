@@ -140,19 +140,6 @@ func TestFIPS(t *testing.T) {
 	}
 }
 
-func TestFailureText(t *testing.T) {
-	for want, failure := range map[string]*token.Failure{
-		"refused (status 401, code 40013): the endpoint said no": {Kind: token.Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
-		"no clear answer: no whole answer in time":               {Kind: token.Ambiguous, Reason: "no whole answer in time"},
-		"invalid (status 200): the token is blank":               {Kind: token.Invalid, Status: 200, Reason: "the token is blank"},
-		"unknown (code 1)": {Code: "1"},
-	} {
-		if got := failure.Error(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-}
-
 func TestKindsOfSource(t *testing.T) {
 	for name, test := range map[string]struct {
 		body                                  string
