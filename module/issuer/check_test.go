@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/certmagic"
 )
 
@@ -406,4 +408,37 @@ func FuzzToken(f *testing.F) {
 			t.Fatalf("%q refreshes: %v", raw, err)
 		}
 	})
+}
+
+// The token that opens doesn't reach the handlers behind, and the same issuer needs it
+// only once.
+func TestAdmit(t *testing.T) {
+	for name, test := range map[string]struct {
+		accept *Accept
+		put    func(r *http.Request, token string)
+	}{
+		"a header": {nil, func(r *http.Request, token string) { r.Header.Set("Authorization", "Bearer "+token) }},
+		"the query": {&Accept{In: "query", Name: "key"}, func(r *http.Request, token string) {
+			r.URL.RawQuery = "a=1&%6Bey=" + token
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := start(t, newMemory(), func(i *Issuer) { i.Accept = test.accept })
+			ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, make(map[string]any))
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/path", http.NoBody)
+			if _, ok := in.Admit(r); ok {
+				t.Fatal("admitted without a token")
+			}
+			token := in.obtain().AccessToken
+			test.put(r, token)
+			for range 2 {
+				if principal, ok := in.Admit(r); !ok || principal != testKey {
+					t.Fatalf("%q, %v: %s", principal, ok, in.lastReason())
+				}
+				if strings.Contains(r.RequestURI+r.URL.String()+fmt.Sprint(r.Header), token) {
+					t.Errorf("the token goes on: %s, %v", r.URL, r.Header)
+				}
+			}
+		})
+	}
 }

@@ -327,7 +327,7 @@ func (in *instance) refreshToken(token string) (*Pair, error) {
 	return in.Refresh(in.t.Context(), map[string]any{"refresh_token": token})
 }
 
-// takes tells whether a request with that access token gets in.
+// takes reports whether a request with that access token gets in.
 func (in *instance) takes(token string) bool {
 	in.t.Helper()
 	r := httptest.NewRequestWithContext(in.t.Context(), http.MethodGet, "/", http.NoBody)

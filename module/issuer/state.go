@@ -49,7 +49,7 @@ var errBusy = errors.New("too many requests wait for the storage")
 // panic in it is an error for everybody, and each caller waits on its own context.
 func (s *state) work(ctx context.Context, of lineage, generation uint32, f func(context.Context) (*Pair, error)) (*Pair, error) {
 	key := fmt.Sprintf("%x %x %d", of.client, of.family, generation)
-	result := s.works.DoChan(key, func() (any, error) {
+	result := s.works.DoChan(key, func() (any, error) { //nolint:forbidigo // what could panic is recovered
 		defer s.running.Add(-1)
 		if s.running.Add(1) > maxRunning {
 			return nil, errBusy

@@ -35,16 +35,18 @@ func TestLock(t *testing.T) {
 
 // Some locks refresh themselves only as long as the context of Lock lives.
 func TestLockContextOutlivesLock(t *testing.T) {
-	var held context.Context
+	contexts := make(chan context.Context, 1)
 	m := newMemory()
 	m.hook = func(ctx context.Context, op string) error {
 		if op == "lock" {
-			held = ctx
+			contexts <- ctx
 		}
 		return nil
 	}
 	l := on(m).Lock("a")
-	if err := l.Wait(t.Context(), time.Second); err != nil || held.Err() != nil {
+	err := l.Wait(t.Context(), time.Second)
+	held := <-contexts
+	if err != nil || held.Err() != nil {
 		t.Errorf("%v; the lock's context: %v", err, held.Err())
 	}
 	if err := l.Release(); err != nil || held.Err() == nil {

@@ -40,7 +40,10 @@ func (s *Source) Endpoint() *Endpoint {
 	return &Endpoint{source: s, plan: s.plan, values: values}
 }
 
-func (e *Endpoint) CanObtain() bool  { return e.plan.obtainCall != nil }
+// CanObtain reports whether the source can sign in.
+func (e *Endpoint) CanObtain() bool { return e.plan.obtainCall != nil }
+
+// CanRefresh reports whether the source can renew a token without signing in.
 func (e *Endpoint) CanRefresh() bool { return e.plan.refreshCall != nil }
 
 // Obtain signs in with the credentials. Its time is bounded by ctx alone, see Policy.

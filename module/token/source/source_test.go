@@ -39,7 +39,7 @@ func TestSecretsAreResolvedOnce(t *testing.T) {
 	if want := []string{"app_key", "app_secret", "braces", "scope"}; !slices.Equal(names, want) {
 		t.Errorf("names %q", names)
 	}
-	// what a file holds is no placeholder
+	// what a file holds is not a placeholder
 	if want := []any{"the key", "{env.TEST_KEY}", "{a}", nil}; !slices.Equal(values, want) {
 		t.Errorf("values %q", values)
 	}
@@ -137,19 +137,6 @@ func TestFIPS(t *testing.T) {
 	again.Env = append(os.Environ(), "GODEBUG=fips140=only")
 	if out, err := again.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: TestFIPS")) {
 		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-func TestFailureText(t *testing.T) {
-	for want, failure := range map[string]*token.Failure{
-		"refused (status 401, code 40013): the endpoint said no": {Kind: token.Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
-		"no clear answer: no whole answer in time":               {Kind: token.Ambiguous, Reason: "no whole answer in time"},
-		"invalid (status 200): the token is blank":               {Kind: token.Invalid, Status: 200, Reason: "the token is blank"},
-		"unknown (code 1)": {Code: "1"},
-	} {
-		if got := failure.Error(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
 	}
 }
 
