@@ -77,9 +77,9 @@ func (o Operator) Playground(name string) (Playground, error) {
 	return p, nil
 }
 
-// A program that somebody types may do anything, and is run with every key that is
-// pressed. It runs under the guards of all programs (package jq), within a smaller
-// budget, so that those who try something out leave the machine to the calls.
+// A program that somebody types can be anything, and arrives with every key that is
+// pressed. It runs under the guards of all programs (package jq) and within a smaller
+// budget, so that the machine is left to the calls.
 const (
 	playgroundTime   = time.Second            // for all of it: a turn, the answer, the program
 	playgroundRun    = 100 * time.Millisecond // for the program

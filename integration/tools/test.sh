@@ -22,6 +22,9 @@ tests() {
   # into each test binary, and change what is registered there.
   go test -json -race -count=1 -timeout "$timeout" -tags "$tags" \
     -coverprofile coverage.unit.out $units || failed=1
+  # Without what exists for speed alone, the files that end in _fast.go.
+  go test -json -race -count=1 -timeout "$timeout" -tags "$tags,noswitchboardfast" \
+    -skip '^(TestCorpus|TestNoGuardIsSuperfluous)$' ./internal/jq ./internal/jsonval || failed=1
   go test -json -race -count=1 -timeout "$timeout" -tags "$tags" -p 1 \
     -coverprofile coverage.whole.out -coverpkg ./internal/...,./module/...,./handlers/... $whole || failed=1
   go -C build test -json -race -count=1 -timeout "$timeout" ./... || failed=1

@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -154,12 +155,10 @@ func givenValue(value any) any {
 			return nil
 		}
 	case []any:
-		kept := make([]any, 0, len(v))
-		for _, e := range v {
-			if s, ok := e.(string); !ok || !isBlank(s) {
-				kept = append(kept, e)
-			}
-		}
+		kept := slices.DeleteFunc(slices.Clone(v), func(e any) bool {
+			s, ok := e.(string)
+			return ok && isBlank(s)
+		})
 		switch len(kept) {
 		case 0:
 			return nil

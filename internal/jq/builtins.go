@@ -122,7 +122,7 @@ func init() {
 	natives = map[string]native{
 		"post": {call: post}, "iter": {call: iter}, "subscript": {call: subscript}, "steps": {call: steps},
 		"times": {args: 1, call: times}, "minus": {args: 1, call: minus}, "over": {args: 1, call: over},
-		"sum": {call: sum}, "row": {call: row}, "grid": {call: grid}, "digits": {call: digits}, "layout": {call: layout},
+		"sum": {call: sum}, "grid": {call: grid}, "digits": {call: digits}, "layout": {call: layout},
 		"tree": {call: checked},
 
 		"equal":    comparison(func(c int) bool { return c == 0 }),

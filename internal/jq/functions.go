@@ -184,55 +184,54 @@ func location(name string) (*time.Location, error) {
 // list_1 … list_n and list_count; booleans are true and false, numbers as they
 // are written, null is "". Two values for one key are an error.
 func flat(r *run, v any, _ []any) any {
-	out := map[string]any{}
-	var add func(prefix string, v any, depth int) any
-	put := func(k, s string) any {
-		if _, ok := out[k]; ok {
-			return fault("flat has two values for one key")
-		}
-		within(len(out)+1, maxItems)
-		within(len(k), maxKey)
-		r.spend(64 + len(k) + len(s))
-		out[k] = s
-		return nil
-	}
-	add = func(prefix string, v any, depth int) any {
-		r.step(1)
-		within(depth, maxDepth)
-		under := ""
-		if prefix != "" {
-			under = prefix + "_"
-		}
-		switch v := v.(type) {
-		case map[string]any:
-			for k, x := range v {
-				if err := add(under+k, x, depth+1); err != nil {
-					return err
-				}
-			}
-			return nil
-		case []any:
-			for i, x := range v {
-				if err := add(under+strconv.Itoa(i+1), x, depth+1); err != nil {
-					return err
-				}
-			}
-			return put(under+"count", strconv.Itoa(len(v)))
-		case nil:
-			return put(prefix, "")
-		default:
-			return put(prefix, r.text(v))
-		}
-	}
 	switch v.(type) {
 	case map[string]any, []any:
 	default:
 		return fault("flat needs an object or an array")
 	}
-	if err := add("", v, 0); err != nil {
-		return err
+	out := map[string]any{}
+	if r.flatten(out, "", v, 0) {
+		return out
 	}
-	return out
+	return fault("flat has two values for one key")
+}
+
+// flatten puts v into out under its key; false for a key that is taken.
+func (r *run) flatten(out map[string]any, key string, v any, depth int) bool {
+	r.step(1)
+	within(depth, maxDepth)
+	under := key
+	if key != "" {
+		under += "_"
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if !r.flatten(out, under+k, x, depth+1) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		for i, x := range v {
+			if !r.flatten(out, under+strconv.Itoa(i+1), x, depth+1) {
+				return false
+			}
+		}
+		return r.flatten(out, under+"count", len(v), depth)
+	}
+	text := ""
+	if v != nil {
+		text = r.text(v)
+	}
+	if _, taken := out[key]; taken {
+		return false
+	}
+	within(len(out)+1, maxItems)
+	within(len(key), maxKey)
+	r.spend(64 + len(key) + len(text))
+	out[key] = text
+	return true
 }
 
 // whole gives a number that is a whole one, as an int64.

@@ -140,7 +140,7 @@ func parts(r *run, s, sep string) {
 	r.spend(48 * n)
 }
 
-// sum is put before add: the elements' sizes add up.
+// sum is put before add, @csv, @tsv and @sh: the elements' sizes add up.
 func sum(r *run, v any, _ []any) any {
 	bytes, items := 0, 0
 	each(v, func(e any) {
@@ -187,14 +187,6 @@ func chars(r *run, v any, _ []any) any {
 		n := utf8.RuneCountInString(s)
 		within(n, maxItems)
 		r.spend(24 * n)
-	}
-	return v
-}
-
-// row is put before @csv, @tsv and @sh.
-func row(r *run, v any, _ []any) any {
-	if _, ok := v.([]any); ok {
-		return sum(r, v, nil)
 	}
 	return v
 }

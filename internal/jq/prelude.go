@@ -66,9 +66,9 @@ def JOIN($index; stream; f; g): _JOIN($index; stream; f) | g;
 def html: _plain | _tohtml | _post;
 def uri: _plain | _touri | _post;
 def urid: _plain | _tourid | _post;
-def csv: _row | _tocsv | _post;
-def tsv: _row | _totsv | _post;
-def sh: _row | _tosh | _post;
+def csv: _sum | _tocsv | _post;
+def tsv: _sum | _totsv | _post;
+def sh: _sum | _tosh | _post;
 def base64: _plain | _tobase64 | _post;
 def base64d: _plain | _tobase64d | _post;
 `

@@ -31,7 +31,7 @@ var unguarded = []struct{ guard, program, input string }{
 	{"over", `split("")|length`, "text"},
 	{"chars", `[range(20) as $i|explode]|length`, "text"},
 	{"sum", `add`, "texts"},
-	{"row", `@csv`, "texts"},
+	{"sum", `@csv`, "texts"},
 	{"grid", `transpose|length`, "grid"},
 	{"tree", `reduce range(40) as $i ([1];[.,.])|flatten`, ""},
 	{"digits", `("1"*8000000)|tonumber|.+1`, ""},

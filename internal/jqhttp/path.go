@@ -86,7 +86,7 @@ func decode(s string) string {
 	return escapes.ReplaceAllStringFunc(s, func(escape string) string {
 		n, _ := strconv.ParseUint(strings.TrimLeft(escape, "%uU"), 16, 16)
 		if len(escape) == len("%uXXXX") {
-			return string(rune(n)) //nolint:gosec // of four digits
+			return string(rune(n))
 		}
 		return string([]byte{byte(n)}) //nolint:gosec // of two digits
 	})
