@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -212,37 +211,6 @@ func (a *API) provisionCache(app *switchboard.App, asWritten []byte) error {
 		identity = append(identity, a.source.Identity())
 	}
 	return a.ProvisionCache(app, a.route, identity...)
-}
-
-// provisionChain loads the handlers and chains them together.
-func (a *API) provisionChain(ctx caddy.Context) error {
-	if len(a.HandleRaw) == 0 {
-		proxy, err := a.proxy(nil)
-		if err != nil {
-			return err
-		}
-		a.HandleRaw = []json.RawMessage{proxy}
-	}
-	if a.Token != "" && !a.injects() {
-		return fmt.Errorf("token %s is named, but no reverse_proxy in handle has `\"transport\": {\"protocol\": \"switchboard\", \"token\": %q}`", a.Token, a.Token)
-	}
-	if a.Cache != nil {
-		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
-		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), changesEachCall)
-	}
-	guests, err := ctx.LoadModule(a, "HandleRaw")
-	if err != nil {
-		return fmt.Errorf("loading handle: %w", err)
-	}
-	var next caddyhttp.Handler = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
-	for _, guest := range slices.Backward(guests.([]any)) {
-		handler, after := guest.(caddyhttp.MiddlewareHandler), next
-		next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-			return handler.ServeHTTP(w, r, after)
-		})
-	}
-	a.chain = next
-	return nil
 }
 
 // programs are an API's compiled jq programs. A program that isn't configured is
