@@ -185,7 +185,7 @@ func resolve(repl *caddy.Replacer, value string) (string, error) {
 // verifySign returns whose sign-in it is, and with which secret it is signed: nil for
 // no client of that key, nil for none of its secrets.
 //
-// What it does is the same for every request, so that its time tells nothing: a
+// What it does is the same for every request, so that timing reveals nothing: a
 // key that nobody has is compared with the dummy's secret, a client with one
 // secret twice, and a sign of another form than 32 digits as one that is wrong.
 func (all *clients) verifySign(key, timestamp, sign string) (c *client, with *secret) {

@@ -43,7 +43,7 @@ const (
 
 var errBusy = errors.New("too many requests wait for the storage")
 
-// work returns what f gives for a family, whoever called it: concurrent callers for
+// work returns what f returns for a family, whoever called it: concurrent callers for
 // one generation share one call of f. A refresh names the generation that it
 // replaces; 0 is the obtain. f has a goroutine of its own: no caller's end ends it, a
 // panic in it is an error for everybody, and each caller waits on its own context.

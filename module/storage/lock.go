@@ -117,9 +117,9 @@ func (l *Lease) Release() error {
 // ErrNoExclusion is what TestLock is for.
 var ErrNoExclusion = errors.New("the storage's lock was given out twice")
 
-// TestLock takes a lock of a random name, which name makes a name of, and tries to
-// take it again. It gives ErrNoExclusion when that works, another error when the lock
-// itself fails, nil when the lock is a lock.
+// TestLock takes a lock of a random name and tries to take it again. It returns
+// ErrNoExclusion when that works, another error when the lock itself fails, and nil when
+// the lock excludes others. name gives the random text the form of the caller's names.
 func (s Storage) TestLock(ctx context.Context, name func(of string) string) error {
 	random := name("test\x00" + rand.Text())
 	first := s.Lock(random)

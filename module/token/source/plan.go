@@ -260,7 +260,7 @@ func (p *plan) checkTimes() error {
 	return nil
 }
 
-// checkWindow checks the window as it is written; a dialect's gives way to a
+// checkWindow checks the window as it is written; a dialect's yields to a
 // short lifetime instead.
 func (s *Source) checkWindow() error {
 	const setting = "refresh_before"
