@@ -265,3 +265,69 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// steps counts the steps of an encoder, and ends it at the last one.
+type steps int
+
+func (s *steps) Step(n int) {
+	if *s -= steps(n); *s < 0 {
+		panic("no steps left")
+	}
+}
+
+func TestEncodeMetered(t *testing.T) {
+	t.Parallel()
+	left := steps(5)
+	if text, err := EncodeMetered(nil, []any{1, []any{"x", nil}}, Limits{}, &left); string(text) != `[1,["x",null]]` || err != nil || left != 0 {
+		t.Errorf("%s, %v, %d steps left", text, err, left)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("it went on without steps")
+		}
+	}()
+	left = 2
+	_, _ = EncodeMetered(nil, []any{1, 2, 3}, Limits{}, &left)
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	huge, _ := new(big.Int).SetString("123456789012345678901234567890", 10)
+	for _, tt := range []struct {
+		v    any
+		want string
+		ok   bool
+	}{
+		{"a<\x00", "a<\x00", true},
+		{json.Number("1.10"), "1.10", true},
+		{true, "true", true},
+		{-7, "-7", true},
+		{1.5, "1.5", true},
+		{huge, huge.String(), true},
+		{nil, "", false},
+		{[]any{}, "", false},
+		{map[string]any{}, "", false},
+		{int64(1), "", false},
+	} {
+		if got, ok := Text(tt.v); got != tt.want || ok != tt.ok {
+			t.Errorf("%v: %q, %v", tt.v, got, ok)
+		}
+	}
+}
+
+func TestAny(t *testing.T) {
+	t.Parallel()
+	v := map[string]any{"a": []any{1, map[string]any{"b": "x"}}, "c": nil}
+	for want, f := range map[string]func(key string, v any) bool{
+		"a key":        func(key string, _ any) bool { return key == "b" },
+		"a value":      func(_ string, v any) bool { return v == "x" },
+		"itself":       func(_ string, v any) bool { return v != nil },
+		"null":         func(_ string, v any) bool { return v == nil },
+		"not 2":        func(_ string, v any) bool { return v == 2 },
+		"not this key": func(key string, _ any) bool { return key == "x" },
+	} {
+		if got := Any(v, f); got == strings.HasPrefix(want, "not ") {
+			t.Errorf("%s: %v", want, got)
+		}
+	}
+}
