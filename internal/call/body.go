@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
@@ -132,25 +131,6 @@ func readError(err error) *InputError {
 		return refuse(http.StatusRequestTimeout, "body: took too long to arrive")
 	}
 	return refuse(http.StatusBadRequest, "body: ended early")
-}
-
-// AbortReads ends a pending read of the request's body when ctx ends, so that
-// a phone system that stalls half-way gets its answer in time. Call stop once
-// the body is read. Without it a stalled body blocks [ReadInput], and even the
-// refusal: net/http looks for the rest of the body before it answers.
-//
-// When ctx has ended first, stop closes the connection behind the answer: its
-// reads fail for good, and net/http would cancel every later request on it.
-func AbortReads(ctx context.Context, w http.ResponseWriter) (stop func()) {
-	inTime := context.AfterFunc(ctx, func() {
-		// A writer that can't do it leaves the server's own time-outs.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
-	})
-	return func() {
-		if !inTime() {
-			w.Header().Set("Connection", "close")
-		}
-	}
 }
 
 // decodeObject decodes a JSON body.

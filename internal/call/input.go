@@ -3,11 +3,13 @@ package call
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
@@ -232,4 +234,23 @@ func headers(r *http.Request) map[string]any {
 func text(s string) string {
 	const replacement = "\uFFFD"
 	return strings.ReplaceAll(strings.ToValidUTF8(s, replacement), "\x00", replacement)
+}
+
+// AbortReads ends a pending read of the request's body when ctx ends, so that
+// a phone system that stalls half-way gets its answer in time. Call stop once
+// the body is read. Without it a stalled body blocks [ReadInput], and even the
+// refusal: net/http looks for the rest of the body before it answers.
+//
+// When ctx has ended first, stop closes the connection behind the answer: its
+// reads fail for good, and net/http would cancel every later request on it.
+func AbortReads(ctx context.Context, w http.ResponseWriter) (stop func()) {
+	inTime := context.AfterFunc(ctx, func() {
+		// A writer that can't do it leaves the server's own time-outs.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
+	return func() {
+		if !inTime() {
+			w.Header().Set("Connection", "close")
+		}
+	}
 }

@@ -8,13 +8,6 @@ import (
 	"github.com/itchyny/gojq"
 )
 
-// canBe reports whether a result can be of the wanted kind. A program that
-// certainly yields nothing is left to Run.
-func (k kinds) canBe(want Kind) bool {
-	of := [...]kinds{Any: kAny, Object: kObject, Array: kArray, String: kString, Number: kNumber, Predicate: kBool}
-	return k == kNone || k&of[want] != 0
-}
-
 // String lists the types, for messages.
 func (k kinds) String() string {
 	if k == kNone {
