@@ -26,21 +26,21 @@ func init() {
 // Admin is Switchboard's part of Caddy's admin API, below /switchboard/:
 //
 //   - `GET /switchboard/customers`: `{"count":…,"store":"…"}`
-//   - `GET /switchboard/apis`, `GET /switchboard/apis/NAME`: how APIs stand
-//   - `POST /switchboard/apis/NAME/hold` and `…/release`: stops calls of an API,
-//     and resumes them
-//   - `GET /switchboard/apis/NAME/hour`: how its calls ended in the last hour
-//   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: how tokens do, never a
-//     token; `POST /switchboard/tokens/NAME/renew` renews one
-//   - `POST /switchboard/apis/NAME/test`: a call as in production, with its steps; it is
-//     no traffic
-//   - `GET /switchboard/apis/NAME/failures`: the last calls without an answer of
-//     the API's own; with `?call_id=` those of one phone call
-//   - `GET /switchboard/cache`: its size and how it does
-//   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}`
-//     those of an API, with `"params":{…}` beside it those to one question
-//   - `GET`, `PUT` and `DELETE /switchboard/customers/ID`: one customer, as the
-//     flat object of names on the wire
+//   - `GET /switchboard/apis`, `GET /switchboard/apis/NAME`: the state of APIs
+//   - `POST /switchboard/apis/NAME/hold` and `…/release`: stops and resumes the calls
+//     of an API
+//   - `GET /switchboard/apis/NAME/hour`: the outcomes of its calls in the last hour
+//   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: the state of tokens,
+//     never a token; `POST /switchboard/tokens/NAME/renew` renews one
+//   - `POST /switchboard/apis/NAME/test`: a call as in production, step by step; it
+//     doesn't count as traffic
+//   - `GET /switchboard/apis/NAME/failures`: the last failed calls; with `?call_id=`
+//     those of one phone call
+//   - `GET /switchboard/cache`: the size and statistics of the cache
+//   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}` those
+//     of one API, and with `"params":{…}` in addition those for these params
+//   - `GET`, `PUT` and `DELETE /switchboard/customers/ID`: one customer, as a flat
+//     object with the protocol's field names
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -76,7 +76,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// methods are what can be done at a path. The result is answered as JSON.
+// methods maps the HTTP methods of a path to actions. The result is sent as JSON.
 type methods map[string]func(o Operator, r *http.Request) (any, error)
 
 func get(pattern string, do func(Operator, *http.Request) (any, error)) caddy.AdminRoute {
@@ -87,8 +87,8 @@ func post(pattern string, do func(Operator, *http.Request) (any, error)) caddy.A
 	return route(pattern, methods{http.MethodPost: do})
 }
 
-// route resolves the app at each request: Caddy creates the routers of a new
-// configuration before its apps, and keeps them when these fail.
+// route finds the app at each request, because Caddy creates the admin routes of
+// a new configuration before its apps, and keeps them if the apps fail to start.
 func route(pattern string, m methods) caddy.AdminRoute {
 	return caddy.AdminRoute{Pattern: pattern, Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		do, ok := m[r.Method]
@@ -105,12 +105,12 @@ func route(pattern string, m methods) caddy.AdminRoute {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		out := json.NewEncoder(w)
-		out.SetEscapeHTML(false) // an API's answer must be shown as it is
+		out.SetEscapeHTML(false) // show an API's answer unchanged
 		return out.Encode(answer)
 	})}
 }
 
-// running returns the app of the configuration that runs now.
+// running returns the app of the running configuration.
 func running() (*App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("switchboard")
 	if err != nil {
@@ -123,7 +123,7 @@ func running() (*App, error) {
 	return a, nil
 }
 
-// maxBody is how long the body of a request may be: a customer, a test or a purge.
+// maxBody is the maximum size of a request body: a customer, a test or a purge.
 const maxBody = 1 << 20
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -156,7 +156,7 @@ func (a *App) describe(name string) adminapi.API {
 	return told
 }
 
-// purgeCache purges what the body names; an empty body is everything.
+// purgeCache purges what the body names; an empty body purges everything.
 func (o Operator) purgeCache(r *http.Request) (any, error) {
 	body, err := readBody(r)
 	if err != nil {
@@ -169,7 +169,7 @@ func (o Operator) purgeCache(r *http.Request) (any, error) {
 	return o.Purge(r.Context(), what)
 }
 
-// paramsOf decodes params as a phone system's are: without blank ones.
+// paramsOf decodes params like those of a phone system: blank ones are left out.
 func paramsOf(raw json.RawMessage) (map[string]any, error) {
 	doc, err := jq.Decode(raw, jq.Limits{Bytes: maxBody})
 	if err != nil {
@@ -182,11 +182,12 @@ func paramsOf(raw json.RawMessage) (map[string]any, error) {
 	return call.Given(object), nil
 }
 
-// renewTime is how long an operator waits for a renewal. It goes on behind.
+// renewTime is how long an operator waits for a renewal. After that, it continues
+// in the background.
 const renewTime = 30 * time.Second
 
-// Tokens tells how all token sources do, by name, and never a token. Those that
-// hold credentials only are left out.
+// Tokens returns the state of all token sources, sorted by name. Sources that
+// only hold credentials are left out.
 func (o Operator) Tokens() []adminapi.Token {
 	list := make([]adminapi.Token, 0, len(o.app.sources))
 	for _, name := range slices.Sorted(maps.Keys(o.app.sources)) {
@@ -197,7 +198,7 @@ func (o Operator) Tokens() []adminapi.Token {
 	return list
 }
 
-// Token tells how a token source does.
+// Token returns the state of a token source.
 func (o Operator) Token(name string) (adminapi.Token, error) {
 	source, err := o.source(name)
 	if err != nil {
@@ -206,14 +207,14 @@ func (o Operator) Token(name string) (adminapi.Token, error) {
 	return described(source.State()), nil
 }
 
-// Renew renews a token now, whatever its state, and waits for it for 30 s at most.
+// Renew renews a token now, whatever its state, and waits for it for up to 30 s.
 func (o Operator) Renew(ctx context.Context, name string) (adminapi.Token, error) {
 	source, err := o.source(name)
 	if err != nil {
 		return adminapi.Token{}, err
 	}
 	if source.State().Static {
-		return adminapi.Token{}, apiError(http.StatusConflict, errors.New("token "+name+" is static: there is nothing to renew"))
+		return adminapi.Token{}, apiError(http.StatusConflict, errors.New("token "+name+" is static; there is nothing to renew"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
@@ -226,11 +227,11 @@ func (o Operator) Renew(ctx context.Context, name string) (adminapi.Token, error
 	return described(source.State()), nil
 }
 
-// source is a source that has a token.
+// source returns a token source that has a token.
 func (o Operator) source(name string) (*TokenSource, error) {
 	source, err := o.app.Token(name)
 	if err == nil && !source.HasToken() {
-		err = errors.New("token " + name + " holds credentials only")
+		err = errors.New("token " + name + " only holds credentials")
 	}
 	if err != nil {
 		return nil, apiError(http.StatusNotFound, err)
@@ -257,8 +258,8 @@ func (o Operator) testAPI(r *http.Request, name string) (any, error) {
 	return o.Test(r.Context(), name, t)
 }
 
-// Test makes a call of an API, or of a customer lookup, as a phone system would, and
-// tells its steps.
+// Test makes a call of an API, or of a customer lookup, as a phone system would,
+// and returns its trace.
 func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (adminapi.Trace, error) {
 	tester, err := o.app.tester(name)
 	if err != nil {
@@ -271,8 +272,8 @@ func (o Operator) Test(ctx context.Context, name string, t adminapi.Test) (admin
 	return trace, nil
 }
 
-// Failures are the last calls of an API without an answer of its own, newest
-// first, masked; those of one phone call, when its id is given.
+// Failures returns the last failed calls of an API, masked, newest first; with a
+// callID, only those of that phone call.
 func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
 	s := o.app.apiStates.find(name)
 	if s == nil {
@@ -281,8 +282,8 @@ func (o Operator) Failures(name, callID string) ([]adminapi.Trace, error) {
 	return s.Failures(callID), nil
 }
 
-// ParseTest reads a test; an empty body is a call without params. Numbers stay as
-// they are written.
+// ParseTest parses a test; an empty body is a call without params. Numbers keep
+// their spelling.
 func ParseTest(body []byte) (t adminapi.Test, err error) {
 	if len(body) == 0 {
 		return t, nil

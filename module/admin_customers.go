@@ -54,8 +54,8 @@ func (o Operator) putCustomer(r *http.Request) (any, error) {
 	return adminapi.Changed{ID: id, Store: w.Location()}, nil
 }
 
-// deleteCustomer drops the cached answers in any case: they may know a customer
-// whom the store has lost already.
+// deleteCustomer drops the cached answers in any case: they may contain a
+// customer who is no longer in the store.
 func (o Operator) deleteCustomer(r *http.Request) (any, error) {
 	id, err := idOf(r)
 	if err != nil {
@@ -84,7 +84,7 @@ func idOf(r *http.Request) (string, error) {
 	return q[0].Key, nil
 }
 
-// held is the directory that this configuration uses.
+// held returns the directory that this configuration uses.
 func (a *App) held() (*customer.Directory, error) {
 	if a.customers == nil {
 		return nil, apiError(http.StatusNotFound, errors.New("the running configuration uses no customer directory"))
@@ -92,7 +92,7 @@ func (a *App) held() (*customer.Directory, error) {
 	return a.customers, nil
 }
 
-// writer is the directory, when its store is one of our own.
+// writer returns the directory for writing, if its store is one of our own.
 func (a *App) writer() (*customer.DirectoryWriter, error) {
 	d, err := a.held()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
-// apiStatePool keeps the states over a reload: an API that an operator holds stays held.
+// apiStatePool keeps the states over a reload: an API on hold stays on hold.
 var apiStatePool = pool.New[*APIState]()
 
 // APIState is the runtime state of one API: held, degraded, its last hour and its last
@@ -36,7 +36,7 @@ func (s *APIState) Destruct() error {
 // Held reports whether an operator holds the API, so that it isn't called.
 func (s *APIState) Held() bool { return s != nil && s.held.Load() }
 
-// apiStates are the states that a configuration holds.
+// apiStates are the states that a configuration uses.
 type apiStates struct {
 	mu   sync.Mutex
 	held map[string]*pool.Held[*APIState]
@@ -48,7 +48,7 @@ func (a *App) APIState(name string) *APIState {
 	defer a.apiStates.mu.Unlock()
 	held := a.apiStates.held[name]
 	if held == nil {
-		held, _ = apiStatePool.Hold(name, func() (*APIState, error) { return &APIState{name: name}, nil }) // no error can come
+		held, _ = apiStatePool.Hold(name, func() (*APIState, error) { return &APIState{name: name}, nil }) // the constructor returns no error
 		if a.apiStates.held == nil {
 			a.apiStates.held = make(map[string]*pool.Held[*APIState])
 		}
@@ -57,7 +57,7 @@ func (a *App) APIState(name string) *APIState {
 	return held.Value
 }
 
-// find returns the state of an API, nil when no handler has asked for it.
+// find returns the state of an API, or nil if no handler has asked for it.
 func (h *apiStates) find(name string) *APIState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,7 +76,7 @@ func (h *apiStates) release() {
 	}
 }
 
-// all returns the states, in no order.
+// all returns the states, in no particular order.
 func (h *apiStates) all() []*APIState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,26 +87,26 @@ func (h *apiStates) all() []*APIState {
 	return list
 }
 
-// hold stops calls of an API until it is released, or the process ends. Cached
-// answers are served meanwhile.
+// hold stops the calls of an API until it is released, or the process ends. Fresh
+// answers are still served from the cache.
 func (a *App) hold(s *APIState, held bool) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	if !s.held.CompareAndSwap(!held, held) {
 		return
 	}
-	word := "held"
+	message := "api put on hold by an operator"
 	if !held {
-		word = "released"
+		message = "api released by an operator"
 	}
-	a.logger.Warn("an operator has "+word+" an api", zap.String("api", s.name))
+	a.logger.Warn(message, zap.String("api", s.name))
 	a.events.emit(EventAPIHeld, map[string]any{"api": s.name, "held": held})
 }
 
-// keptFailures is how many calls of an API are kept that had no answer of its own.
+// keptFailures is how many failed calls are kept for each API.
 const keptFailures = 50
 
-// failures are the last of them, masked. They are in memory alone.
+// failures is a ring of the last failed calls, masked. It is in memory only.
 type failures struct {
 	mu   sync.Mutex
 	ring [keptFailures]adminapi.Trace
@@ -114,7 +114,7 @@ type failures struct {
 	n    int
 }
 
-// Failed keeps a call that had no answer of the API's own.
+// Failed keeps the trace of a failed call.
 func (s *APIState) Failed(t adminapi.Trace) {
 	f := &s.failures
 	f.mu.Lock()
@@ -124,8 +124,8 @@ func (s *APIState) Failed(t adminapi.Trace) {
 	f.n = min(f.n+1, keptFailures)
 }
 
-// Failures returns those that are kept, newest first; those of one phone call, when
-// its id is given.
+// Failures returns the failed calls that are kept, newest first; with a callID,
+// only those of that phone call.
 func (s *APIState) Failures(callID string) []adminapi.Trace {
 	f := &s.failures
 	f.mu.Lock()
@@ -140,8 +140,8 @@ func (s *APIState) Failures(callID string) []adminapi.Trace {
 	return found
 }
 
-// The last hour is kept in minutes. Times are counted in steps of a quarter of
-// an octave, which is within 10 %.
+// The last hour is counted by minute. Durations are counted in steps of a quarter
+// of an octave, which is accurate to 10 %.
 const (
 	minutesKept = 60
 	perOctave   = 4
@@ -150,14 +150,14 @@ const (
 	shortest    = 64 * time.Microsecond // the first step ends here; the last is open
 )
 
-// outcomes are all words that a call can end with.
+// outcomes are all outcomes of calls.
 var outcomes = [...]call.Outcome{
 	call.OK, call.Stale, call.NotFound, call.Ambiguous, call.Timeout, call.Unreachable, call.Rejected, call.NoToken, call.BadAnswer,
 	call.TooLarge, call.BreakerOpen, call.Held, call.BadRequest, call.Unauthorized, call.Canceled,
 	call.Incomplete, call.Failed, call.TokenRefused,
 }
 
-// Outcomes returns all words that a call can end with.
+// Outcomes returns all outcomes of calls.
 func Outcomes() []call.Outcome { return slices.Clone(outcomes[:]) }
 
 var outcomeIndex = func() map[call.Outcome]int {
@@ -168,10 +168,10 @@ var outcomeIndex = func() map[call.Outcome]int {
 	return index
 }()
 
-// traffic counts how calls ended, by minute, in 23 KiB of an API. To count costs
-// four atomic operations.
+// traffic counts the outcomes of calls by minute, in 23 KiB for each API.
+// Counting a call takes four atomic operations.
 type traffic struct {
-	turn    sync.Mutex // a minute begins
+	turn    sync.Mutex // guards the start of a minute
 	minutes [minutesKept]minute
 	last    atomic.Int64 // the last call: Unix seconds and, in the lowest byte, its outcome
 }
@@ -182,8 +182,7 @@ type minute struct {
 	times    [timeSteps]atomic.Uint32
 }
 
-// Count counts a call. It is for those who look at the last hour; metrics count
-// for themselves.
+// Count counts a call for the last hour. The metrics count separately.
 func (s *APIState) Count(outcome call.Outcome, took time.Duration) {
 	if s != nil {
 		s.traffic.count(time.Now(), outcome, took)
@@ -205,8 +204,8 @@ func (t *traffic) count(now time.Time, outcome call.Outcome, took time.Duration)
 	t.last.Store(now.Unix()<<8 | int64(i))
 }
 
-// begin empties the place of a minute that is an hour old. What is counted for
-// that one at the same time is lost.
+// begin clears the slot of a minute that is an hour old. A call that is counted
+// in the old minute at the same time may be lost.
 func (t *traffic) begin(m *minute, number int64) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
@@ -230,7 +229,7 @@ func stepOf(took time.Duration) int {
 	return min(step, timeSteps-1)
 }
 
-// ms is the middle of a step, in milliseconds.
+// ms returns the middle of a step, in milliseconds.
 func ms(step int) float64 {
 	return math.Round(shortest.Seconds()*1e6*math.Exp2((float64(step)-0.5)/perOctave)) / 1e3
 }
@@ -253,7 +252,7 @@ func (s *sum) add(m *minute) {
 	}
 }
 
-// within is the time within which that part of all calls ended.
+// within returns the duration within which that share of the calls ended.
 func (s *sum) within(part float64) float64 {
 	if s.calls == 0 {
 		return 0
@@ -278,7 +277,7 @@ func (s *sum) named() map[string]uint64 {
 	return named
 }
 
-// describe adds the last hour in short.
+// describe adds a summary of the last hour.
 func (t *traffic) describe(to *adminapi.API, now time.Time) {
 	var all sum
 	for i := range t.minutes {

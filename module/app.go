@@ -1,6 +1,6 @@
-// Package switchboard is the Caddy app `switchboard`: what every route shares. It
-// holds the token sources and their keepers and the customer directory, counts
-// the calls, and tells one API from another.
+// Package switchboard is the Caddy app `switchboard`: what all routes share. It
+// holds the token sources with their keepers, the customer directory, the
+// response cache and the metrics, and it knows the APIs by name.
 package switchboard
 
 import (
@@ -28,57 +28,58 @@ func init() {
 	caddy.RegisterModule(App{})
 }
 
-// App holds what the routes of one configuration share. Its token sources sign
-// in to APIs and keep their tokens fresh in the background; each is named, and
-// every `api` that names it uses the same token.
+// App holds what the routes of one configuration share. Its token sources sign in
+// to APIs and renew their tokens in the background. Every `api` that names a
+// token source uses the same token.
 //
-// A token outlives a reload of the configuration, and, in Caddy's storage, a
-// restart: neither makes a token call.
+// A token survives a reload of the configuration and, in Caddy's storage, a
+// restart: neither causes a token request.
 //
 // Events (see Caddy's `events` option):
 //
-//   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, `adopt`: taken from storage),
-//     `generation`, `expires` and `fingerprint`
+//   - `token_renewed` with `token`, `how` (`obtain`, `refresh`, or `adopt`: taken from
+//     storage), `generation`, `expires` and `fingerprint`
 //   - `token_failed` with `token`, `how` and `error`
-//   - `api_degraded` with `api`, `degraded`, `since` and `outcome`: when answers turn
-//     from the API's own to older ones, defaults or errors, and back; the end
-//     that comes because no call has failed for 5 minutes has no `outcome`
-//   - `api_held` with `api` and `held`: when an operator stops calls, and resumes
+//   - `api_degraded` with `api`, `degraded`, `since` and `outcome`: when callers begin
+//     to get stale answers, defaults or errors, and when the API recovers. There is no
+//     `outcome` if it recovers because no call has failed for 5 minutes
+//   - `api_held` with `api` and `held`: when an operator stops or resumes calls
 //
 // Metrics: `switchboard_calls_total`, `switchboard_unhealthy_total`,
 // `switchboard_call_duration_seconds`, `switchboard_api_degraded`,
 // `switchboard_held`, `switchboard_breaker_state`,
 // `switchboard_step_duration_seconds`, `switchboard_token_state`,
-// `switchboard_token_expiry_timestamp_seconds`,
-// `switchboard_token_generation` and `switchboard_token_renewals_total`.
+// `switchboard_token_expiry_timestamp_seconds`, `switchboard_token_generation`
+// and `switchboard_token_renewals_total`.
 type App struct {
-	// The token sources by name.
+	// The token sources, by name.
 	Tokens map[string]*token.Source `json:"tokens,omitempty"`
 
-	// The issuers by name: those who call us sign in with them.
+	// The issuers, by name. Our callers sign in with them.
 	Issuers map[string]*issuer.Issuer `json:"issuers,omitempty"`
 
-	// Where the customers are: the store of the customer directory. Default:
-	// `sqlite`, in Caddy's data directory.
+	// The store of the customer directory. Default: `sqlite`, in Caddy's data
+	// directory.
 	CustomersRaw json.RawMessage `json:"customers,omitempty" caddy:"namespace=switchboard.customers inline_key=store"`
 
-	// The country of customers' telephone numbers that have no country code, an
-	// ISO 3166 code as in `CN`. Default: none, only international numbers are
-	// found.
+	// The country for customers' telephone numbers without a country code, as an
+	// ISO 3166 code such as `CN`. Default: none, so that only international
+	// numbers are found.
 	Region string `json:"region,omitempty"`
 
-	// The area code of telephone numbers that have none, as it is dialled: `010`.
+	// The area code for telephone numbers without one, as it is dialled, e.g.
+	// `010`.
 	AreaCode string `json:"area_code,omitempty"`
 
-	// Heap that the cached answers of all routes may take together, in bytes.
+	// Maximum memory for the cached answers of all routes together, in bytes.
 	// Default: 64 MiB; at least 1 MiB. A reload keeps the answers, unless it
 	// changes the size.
 	CacheSize int64 `json:"cache_size,omitempty"`
 
-	// Phone systems that aren't built in, by name.
+	// Custom phone systems, by name.
 	PhoneSystems map[string]*PhoneSystem `json:"phone_systems,omitempty"`
 
-	// Definitions of jq functions, put before every program of every route and
+	// jq function definitions, prepended to every program of every route and
 	// token source. In a Caddyfile: `define @lib.jq`.
 	Define string `json:"define,omitempty"`
 
@@ -91,14 +92,14 @@ type App struct {
 	metrics   *Metrics
 	events    *emitter
 
-	// what makes the names of secrets unknown to the mask again
+	// called in Cleanup, to undo MaskNames
 	unmask []func()
 
 	phones    phone.Region
-	guest     customer.Guest      // nil: none is configured
-	customers *customer.Directory // nil: nobody has asked for it
+	guest     customer.Guest      // nil if none is configured
+	customers *customer.Directory // nil until Customers is called
 
-	cache     *cache.Cache // nil: no route has one
+	cache     *cache.Cache // nil if no route has a cache
 	heldCache *pool.Held[*cache.Cache]
 }
 
@@ -111,7 +112,8 @@ func (App) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision resolves the credentials and compiles the programs of all token
-// sources. It calls nobody: keepers begin in Start or with the first request.
+// sources. It makes no requests: keepers begin in Start or with the first
+// request.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.logger = ctx.Logger()
@@ -143,7 +145,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(a.Tokens)) {
 		src := a.Tokens[name]
 		if src == nil {
-			return fmt.Errorf("token %s: is null; give it a dialect, a static token, or leave it out", name)
+			return fmt.Errorf("token %s is null; give it a dialect or a static token, or remove it", name)
 		}
 		source, err := acquire(ctx, name, src, a.Define)
 		if err != nil {
@@ -151,7 +153,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.sources[name] = source
 		if source.held.New {
-			// nobody else uses it yet: a request may come before Start
+			// attached before Start, because a request may come first
 			source.Attach(a.tokenEnv())
 		}
 		for _, warning := range src.Warnings() {
@@ -161,7 +163,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Issuers)) {
 		if a.Issuers[name] == nil {
-			return fmt.Errorf("issuer %s: is null; give it a client, or leave it out", name)
+			return fmt.Errorf("issuer %s is null; give it a client, or remove it", name)
 		}
 		if err := a.Issuers[name].Provision(ctx, name); err != nil {
 			return fmt.Errorf("issuer %s: %w", name, err)
@@ -171,16 +173,16 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// MaskNames hides the values of headers, parameters and fields of these names in
-// logs and traces, as long as this configuration lives: those that the
-// configuration gives for secrets. It is called while the configuration is
-// provisioned. Blank names are ignored.
+// MaskNames masks the values of headers, parameters and fields with these names
+// in logs and traces, as long as this configuration is in use. They are the names
+// that the configuration uses for secrets. It must be called while the
+// configuration is provisioned. Blank names are ignored.
 func (a *App) MaskNames(names ...string) {
 	a.unmask = append(a.unmask, mask.AddSecrets(names))
 }
 
-// Start hands the running configuration's storage and logger to the keepers
-// and wakes the ones that are to hold a token before the first call.
+// Start gives the keepers the storage and logger of this configuration, and
+// starts those that must hold a token before the first call.
 func (a *App) Start() error {
 	for _, source := range a.sources {
 		if source.HasToken() {
@@ -191,11 +193,11 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop does nothing: a keeper ends when no configuration holds it any more.
+// Stop does nothing: a keeper ends when the last configuration releases it.
 func (a *App) Stop() error { return nil }
 
-// Cleanup releases what the configuration holds. Requests in flight may still use it. It
-// is called after a failed Provision, too.
+// Cleanup releases what the configuration uses. Running requests may still use
+// it. It is also called after a failed Provision.
 func (a *App) Cleanup() error {
 	for _, source := range a.sources {
 		source.held.Release()
@@ -219,12 +221,13 @@ func (a *App) Cleanup() error {
 	return errors.Join(errs...)
 }
 
-// Token returns the token source of that name. The error says which exist.
+// Token returns the token source with that name. The error lists the existing
+// names.
 func (a *App) Token(name string) (*TokenSource, error) {
 	return find(a.sources, "token", name)
 }
 
-// Issuer returns the issuer of that name. The error says which exist.
+// Issuer returns the issuer with that name. The error lists the existing names.
 func (a *App) Issuer(name string) (*issuer.Issuer, error) {
 	return find(a.Issuers, "issuer", name)
 }
@@ -241,7 +244,7 @@ func find[T any](all map[string]T, kind, name string) (T, error) {
 	return none, fmt.Errorf("%s %s is not defined; defined are: %s", kind, name, strings.Join(known, ", "))
 }
 
-// Metrics returns the counters of this configuration.
+// Metrics returns the metrics of this configuration.
 func (a *App) Metrics() *Metrics { return a.metrics }
 
 func (a *App) tokenEnv() token.Env {

@@ -25,7 +25,7 @@ func init() {
 
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
-		return nil, d.Err("switchboard is already set; put everything into one block")
+		return nil, d.Err("switchboard is already set; use one block")
 	}
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -80,7 +80,7 @@ func named[T any](d *caddyfile.Dispenser, all *map[string]*T, parse func(*caddyf
 			return err
 		}
 		if _, ok := (*all)[name]; ok {
-			return d.Errf("%s %s is already defined; each has a name of its own", word, name)
+			return d.Errf("%s %s is already defined; names must be unique", word, name)
 		}
 		if *all == nil {
 			*all = make(map[string]*T)
@@ -90,7 +90,8 @@ func named[T any](d *caddyfile.Dispenser, all *map[string]*T, parse func(*caddyf
 	}
 }
 
-// parseCustomers reads which store it is. The store reads the rest.
+// parseCustomers reads the name of the store, and leaves the rest to the store's
+// module.
 func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -102,7 +103,7 @@ func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
 		known = append(known, info.ID.Name())
 	}
 	if !slices.Contains(known, name) {
-		return d.Errf("'%s' is no store of customers; known are %s", name, strings.Join(known, ", "))
+		return d.Errf("'%s' is not a valid customer store; the stores are: %s", name, strings.Join(known, ", "))
 	}
 	info, err := caddy.GetModule(namespace + "." + name)
 	if err != nil {
@@ -113,7 +114,7 @@ func (a *App) parseCustomers(d *caddyfile.Dispenser) error {
 		return d.Errf("customers %s can't be written in a Caddyfile", name)
 	}
 	lines := d.NewFromNextSegment()
-	program.SetDefine(lines, program.Define(d)) // a new dispenser doesn't know
+	program.SetDefine(lines, program.Define(d)) // a new dispenser doesn't have it
 	if err := store.UnmarshalCaddyfile(lines); err != nil {
 		return err
 	}
@@ -141,14 +142,14 @@ func (a *App) parseCacheSize(d *caddyfile.Dispenser) error {
 	}
 	n, err := humanize.ParseBytes(raw)
 	if err != nil || n < cache.MinSize || n > 1<<40 {
-		return d.Errf("%q is not a size of at least 1MiB; write for example 64MiB", raw)
+		return d.Errf("%q is not a valid size; it must be at least 1MiB, e.g. 64MiB", raw)
 	}
 	a.CacheSize = int64(n)
 	return nil
 }
 
-// findDefine reads the definitions before everything else: they hold for what
-// stands above them too. It has a dispenser of its own to read ahead with.
+// findDefine reads the definitions first, because they also apply to programs
+// above them. It has a dispenser of its own to read ahead with.
 func (a *App) findDefine(d caddyfile.Dispenser) error {
 	for line := 0; d.NextBlock(0); {
 		first := d.Line() != line
@@ -157,7 +158,7 @@ func (a *App) findDefine(d caddyfile.Dispenser) error {
 			continue
 		}
 		if a.Define != "" {
-			return d.Err("define is already set; put all definitions into one")
+			return d.Err("define is already set; use one for all definitions")
 		}
 		var raw string
 		if !d.AllArgs(&raw) {

@@ -15,12 +15,12 @@ import (
 // stores keeps the connections over a reload.
 var stores = pool.New[customer.Store]()
 
-// defaultStore is used when a route asks for customers and none are configured.
+// defaultStore is used if a route needs customers and no store is configured.
 const defaultStore = `{"store": "sqlite"}`
 
-// Customers returns the customer directory. A handler calls it in its
-// Provision; nothing is opened before the first lookup. The error says what is
-// wrong with the configuration.
+// Customers returns the customer directory. Handlers call it in Provision;
+// nothing is opened before the first lookup. The error is one of the
+// configuration.
 func (a *App) Customers() (*customer.Directory, error) {
 	if a.customers == nil && a.guest == nil {
 		a.CustomersRaw = json.RawMessage(defaultStore)
@@ -38,7 +38,7 @@ func (a *App) Customers() (*customer.Directory, error) {
 	return a.customers, nil
 }
 
-// loadCustomers loads the module of the store.
+// loadCustomers loads the store's module.
 func (a *App) loadCustomers() error {
 	guest, err := a.ctx.LoadModule(a, "CustomersRaw")
 	if err != nil {
@@ -46,20 +46,20 @@ func (a *App) loadCustomers() error {
 	}
 	found, ok := guest.(customer.Guest)
 	if !ok {
-		return fmt.Errorf("customers: %T is no store of customers", guest)
+		return fmt.Errorf("customers: %T is not a customer store", guest)
 	}
 	a.guest = found
 	return nil
 }
 
-// provisionCustomers loads what is written of the directory, and opens nothing.
+// provisionCustomers provisions the configured directory. It opens nothing.
 func (a *App) provisionCustomers() (err error) {
 	if a.Region != "" {
 		if a.phones, err = phone.ParseRegion(a.Region, a.AreaCode); err != nil {
 			return fmt.Errorf("region: %w", err)
 		}
 	} else if a.AreaCode != "" {
-		return fmt.Errorf("area_code: it needs a region")
+		return fmt.Errorf("area_code needs a region")
 	}
 	if a.CustomersRaw == nil {
 		return nil
@@ -67,12 +67,12 @@ func (a *App) provisionCustomers() (err error) {
 	if err := a.loadCustomers(); err != nil {
 		return err
 	}
-	_, err = a.Customers() // the admin API has it, too
+	_, err = a.Customers() // for the admin API
 	return err
 }
 
-// CustomersIdentity tells one customer directory from another: where it is, and
-// how it reads telephone numbers. It holds secrets.
+// CustomersIdentity identifies a customer directory: where it is, and how it
+// interprets telephone numbers. It contains secrets.
 func (a *App) CustomersIdentity() string {
 	if a.guest == nil {
 		return ""
@@ -84,7 +84,7 @@ func identity(guest customer.Guest, region phone.Region) string {
 	return guest.Identity() + " " + region.Country + " " + region.AreaCode
 }
 
-// openDirectory holds the store that everyone with these settings uses.
+// openDirectory opens the store, or shares the open one with the same settings.
 func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory, error) {
 	return customer.NewDirectory(env.Region, guest.Location(), func() (*pool.Held[customer.Store], error) {
 		return stores.Hold(identity(guest, env.Region), func() (customer.Store, error) { return guest.Open(env) })
@@ -92,8 +92,8 @@ func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory,
 }
 
 // OpenCustomers opens the customer directory of an app's configuration without
-// the app: for commands. A configuration of nil is the default one. Release the
-// directory when it is done with.
+// the app, for commands. A nil config is the default configuration. The directory
+// must be released after use.
 func OpenCustomers(ctx caddy.Context, config json.RawMessage) (*customer.Directory, error) {
 	var settings struct {
 		Customers json.RawMessage `json:"customers"`
@@ -101,7 +101,7 @@ func OpenCustomers(ctx caddy.Context, config json.RawMessage) (*customer.Directo
 		AreaCode  string          `json:"area_code"`
 	}
 	if len(config) > 0 && json.Unmarshal(config, &settings) != nil {
-		return nil, errors.New("the app switchboard is no JSON object of its settings")
+		return nil, errors.New("the settings of the app switchboard are not a JSON object")
 	}
 	a := &App{
 		CustomersRaw: settings.Customers, Region: settings.Region, AreaCode: settings.AreaCode,

@@ -13,38 +13,37 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// An API that fails every other call must not change its state at every other
-// call, and one that says no to some callers, or takes no token for some records,
-// is well.
+// An API that fails every other call must not change its state with every other
+// call. An API that rejects some callers, or accepts no token for some records,
+// is healthy.
 const (
-	// How long after the last failing call an answer of the API's own ends the
-	// degradation.
+	// How long after the last failed call a real answer ends the degradation.
 	calm = 5 * time.Second
-	// How long after the last failing call it ends by itself: the API may not be
-	// called any more.
+	// How long after the last failed call the degradation ends without a real
+	// answer, because the API may no longer be called.
 	quiet = 5 * time.Minute
-	// How many refusals in a row are as good as no answers.
+	// How many refusals in a row count as a failure.
 	manyRefusals = 10
 )
 
-// degraded is whether the answers of an API are its own, or older ones, defaults
-// and errors.
+// degraded tracks whether callers get the API's own answers, or stale answers,
+// defaults and errors.
 type degraded struct {
 	on       atomic.Bool
 	refusals atomic.Int32 // in a row
 
-	turning sync.Mutex // so that turns are reported in order; it guards what follows
+	turning sync.Mutex // guards the fields below, and keeps reports in order
 	last    time.Time  // when the last call failed
 	since   time.Time  // when it turned on
 	silence *time.Timer
-	gone    bool // no configuration has the API any more
+	gone    bool // no configuration uses the API any more
 }
 
-// Degraded reports whether answers are older ones, defaults or errors.
+// Degraded reports whether callers get stale answers, defaults or errors.
 func (s *APIState) Degraded() bool { return !s.DegradedSince().IsZero() }
 
-// DegradedSince returns when answers turned from the API's own to older ones,
-// defaults or errors; the zero time when they are its own.
+// DegradedSince returns since when callers get stale answers, defaults or errors;
+// the zero time if they get the API's own.
 func (s *APIState) DegradedSince() time.Time {
 	if s == nil || !s.on.Load() {
 		return time.Time{}
@@ -57,21 +56,22 @@ func (s *APIState) DegradedSince() time.Time {
 	return s.since
 }
 
-// turn is a change of the state. Outcome is that of the call that caused it, ""
-// when there was none.
+// turn is a change of the state. outcome is that of the call that caused it, ""
+// if no call did.
 type turn struct {
 	degraded bool
 	since    time.Time
 	outcome  call.Outcome
 }
 
-// note counts an answer, and calls report when that turns the state. No two turns
-// are reported at once. When the degradation ends by itself, later is called.
+// count counts an outcome, and calls report if it changes the state. Changes are
+// reported one at a time. If the degradation ends without a call, later is
+// called.
 func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
 	own := outcome.Answered() && outcome != call.Stale
 	switch {
 	case outcome.CausedByCaller():
-		return // says nothing of the API
+		return // says nothing about the API
 	case outcome == call.Rejected, outcome == call.TokenRefused:
 		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {
 			return
@@ -80,7 +80,7 @@ func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
 		d.refusals.Store(0)
 	}
 	if own && !d.on.Load() {
-		return // as most calls end
+		return // the usual case
 	}
 	d.turning.Lock()
 	defer d.turning.Unlock()
@@ -104,8 +104,8 @@ func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
 	report(turn{true, now, outcome})
 }
 
-// await ends the degradation when no call has failed for long enough. It is called
-// under turning.
+// await ends the degradation if no call fails for long enough. d.turning must be
+// held.
 func (d *degraded) await(after time.Duration, report func(turn)) {
 	if d.gone {
 		return
@@ -115,7 +115,7 @@ func (d *degraded) await(after time.Duration, report func(turn)) {
 		d.turning.Lock()
 		defer d.turning.Unlock()
 		if d.silence != timer {
-			return // it has ended, or begun anew
+			return // it has ended, or a new timer is set
 		}
 		if left := quiet - time.Since(d.last); left > 0 {
 			d.await(left, report)
@@ -129,7 +129,7 @@ func (d *degraded) await(after time.Duration, report func(turn)) {
 	d.silence = timer
 }
 
-// stop ends the wait for the end.
+// stop cancels the timer that await has set.
 func (d *degraded) stop() {
 	d.turning.Lock()
 	defer d.turning.Unlock()
@@ -140,18 +140,19 @@ func (d *degraded) stop() {
 	}
 }
 
-// Answered notes how a call of an API ended. It reports when answers turn from real ones to older ones and
-// defaults, or back. What says nothing of the API isn't counted: a caller who
-// gave too little, was refused or hung up.
+// Answered tracks how a call of an API ended. It reports when callers begin to
+// get stale answers and defaults, and when the API recovers. An outcome that says
+// nothing about the API doesn't count: the caller sent too little, was refused or
+// disconnected.
 func (a *App) Answered(s *APIState, outcome call.Outcome) {
 	s.count(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
-		if now, err := running(); err == nil { // which may be another one by then
+		if now, err := running(); err == nil { // it may have been replaced since
 			now.turned(s, t)
 		}
 	})
 }
 
-// turned logs a turn, and emits its event.
+// turned logs a change of the state, and emits its event.
 func (a *App) turned(s *APIState, t turn) {
 	fields := []zap.Field{zap.String("api", s.name), zap.Time("since", t.since)}
 	data := map[string]any{"api": s.name, "degraded": t.degraded, "since": t.since.UTC().Format(time.RFC3339)}
@@ -175,14 +176,14 @@ const (
 	EventAPIHeld      = "api_held"
 )
 
-// emitter sends Caddy events. Their handlers may take their time, so nobody
-// waits for them, but events of one name arrive in order.
+// emitter sends Caddy events. Their handlers may be slow, so events are sent in
+// the background, but events with the same name arrive in order.
 type emitter struct {
 	ctx caddy.Context
 	app *caddyevents.App
 
 	mu      sync.Mutex
-	waiting map[string][]map[string]any // by name; a goroutine works off each
+	waiting map[string][]map[string]any // queues by name, each with its own goroutine
 }
 
 func newEmitter(ctx caddy.Context) (*emitter, error) {
@@ -206,7 +207,7 @@ func (e *emitter) emit(name string, data map[string]any) {
 	}
 }
 
-// work sends the events of one name until none is left.
+// deliver sends the queued events with one name.
 func (e *emitter) deliver(name string) {
 	for {
 		data, ok := e.next(name)
@@ -229,13 +230,13 @@ func (e *emitter) next(name string) (data map[string]any, ok bool) {
 	return queue[0], true
 }
 
-// observer turns what keepers tell into metrics and events.
+// observer turns the keepers' reports into metrics and events.
 type observer struct {
 	metrics *Metrics
 	events  *emitter
 }
 
-// Renewed tells that a source holds a new token.
+// Renewed reports that a source has a new token.
 func (o observer) Renewed(name string, t *token.Token, how string, took time.Duration) {
 	o.metrics.renewed(name, how, "ok", took)
 	o.events.emit(EventTokenRenewed, map[string]any{
@@ -244,7 +245,7 @@ func (o observer) Renewed(name string, t *token.Token, how string, took time.Dur
 	})
 }
 
-// Failed tells that an attempt to get a token failed.
+// Failed reports that an attempt to get a token failed.
 func (o observer) Failed(name string, err error, how string) {
 	o.metrics.renewed(name, how, "failed", 0)
 	o.events.emit(EventTokenFailed, map[string]any{

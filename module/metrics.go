@@ -12,7 +12,7 @@ import (
 )
 
 // Metrics counts calls and token renewals. Labels come from the configuration
-// alone: no key, customer or token ever becomes one. A nil *Metrics counts
+// only: no key, customer or token ever becomes a label. A nil *Metrics counts
 // nothing.
 type Metrics struct {
 	calls    *prometheus.CounterVec
@@ -29,8 +29,8 @@ type Metrics struct {
 
 var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10}
 
-// newMetrics registers the collectors. Caddy makes a new registry at each load
-// of a configuration.
+// newMetrics registers the collectors. Caddy makes a new registry each time it
+// loads a configuration.
 func newMetrics(reg *prometheus.Registry) *Metrics {
 	return &Metrics{
 		registry: reg,
@@ -50,33 +50,33 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 		}, []string{"api", "step"})),
 		ailing: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_unhealthy_total",
-			Help: "Answers that show an ailing API.",
+			Help: "Answers that show an unhealthy API.",
 		}, []string{"api"})),
 		replays: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_replays_total",
-			Help: "Calls that were made twice because the API took the first token for dead.",
+			Help: "Calls that were repeated because the first token had expired.",
 		}, []string{"api"})),
 		cached: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_cache_requests_total",
-			Help: "Calls of an API with a cache, by what the cache had for them.",
+			Help: "Calls of an API with a cache, by the cache's result.",
 		}, []string{"api", "result"})),
 		behind: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_cache_background_total",
-			Help: "Calls that were finished or renewed while nobody waited, by outcome.",
+			Help: "Calls that ended in the background, by outcome.",
 		}, []string{"api", "outcome"})),
 		renewals: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_token_renewals_total",
-			Help: "Attempts to get a token, by way and outcome.",
+			Help: "Attempts to get a token, by method and outcome.",
 		}, []string{"token", "how", "outcome"})),
 		renewal: registerOrExisting(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "switchboard_token_renewal_duration_seconds",
-			Help:    "Time that a successful renewal took.",
+			Help:    "Duration of successful renewals.",
 			Buckets: buckets,
 		}, []string{"token"})),
 	}
 }
 
-// API returns the counters of one API, with its labels bound once.
+// API returns the metrics of one API, with its labels bound once.
 func (m *Metrics) API(name string) *APIMetrics {
 	if m == nil {
 		return nil
@@ -95,13 +95,13 @@ func (m *Metrics) API(name string) *APIMetrics {
 	return bound
 }
 
-// Step is a part of a call whose time is measured.
+// Step is a measured step of a call.
 type Step int
 
 // The steps of a call.
 const (
-	StepReceive Step = iota // reading what the phone system sent
-	StepRequest             // the programs that make the API's request
+	StepReceive Step = iota // reading the incoming request
+	StepRequest             // the programs that build the API's request
 	StepToken               // waiting for a token
 	StepCall                // the API, to the headers of its answer
 	StepOutput              // decoding, judging and shaping the answer
@@ -121,7 +121,7 @@ type APIMetrics struct {
 	behind   *prometheus.CounterVec
 }
 
-// Ended counts a call and its time.
+// Ended counts a call and its duration.
 func (m *APIMetrics) Ended(outcome call.Outcome, took time.Duration) {
 	if m == nil {
 		return
@@ -130,7 +130,8 @@ func (m *APIMetrics) Ended(outcome call.Outcome, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 }
 
-// Step notes the time of one step of a call; one that was not taken has none.
+// Step records the duration of one step of a call. A step that was not taken has
+// none.
 func (m *APIMetrics) Step(step Step, took time.Duration) {
 	if m == nil || took <= 0 {
 		return
@@ -138,14 +139,14 @@ func (m *APIMetrics) Step(step Step, took time.Duration) {
 	m.steps[step].Observe(took.Seconds())
 }
 
-// Unhealthy counts an answer that shows an ailing API.
+// Unhealthy counts an answer that shows an unhealthy API.
 func (m *APIMetrics) Unhealthy() {
 	if m != nil {
 		m.ailing.Inc()
 	}
 }
 
-// Replayed counts a call that was made twice.
+// Replayed counts a repeated call.
 func (m *APIMetrics) Replayed() {
 	if m != nil {
 		m.replays.Inc()
@@ -172,22 +173,22 @@ func registerOrExisting[C prometheus.Collector](reg *prometheus.Registry, c C) C
 	return c
 }
 
-// BreakerStates are the states of an API's breaker, by their numbers as a metric.
+// BreakerStates are the states of a breaker, in the order of their metric values.
 var BreakerStates = []string{"closed", "half-open", "open"}
 
-// watchAPIs reads how APIs stand at each scrape.
+// watchAPIs collects the state of the APIs at each scrape.
 func (m *Metrics) watchAPIs(a *App) {
 	registerOrExisting(m.registry, prometheus.Collector(apiCollector{a}))
 }
 
-// apiStates is a collector over the APIs of a configuration.
+// apiCollector collects the state of a configuration's APIs.
 type apiCollector struct{ app *App }
 
 var (
 	heldDesc = prometheus.NewDesc("switchboard_held",
-		"1 for an API that an operator holds.", []string{"api"}, nil)
+		"1 for an API that an operator has put on hold.", []string{"api"}, nil)
 	degradedDesc = prometheus.NewDesc("switchboard_api_degraded",
-		"1 for an API whose answers are older ones, defaults or errors.", []string{"api"}, nil)
+		"1 for an API whose callers get stale answers, defaults or errors.", []string{"api"}, nil)
 	breakerDesc = prometheus.NewDesc("switchboard_breaker_state",
 		"State of an API's breaker: 0 closed, 1 half-open, 2 open.", []string{"api"}, nil)
 )
@@ -229,7 +230,7 @@ func (a *App) breakerState(name string) string {
 	return ""
 }
 
-// Cached counts what the cache had for a call: hit, stale, miss, collapsed or
+// Cached counts the cache's result for a call: hit, stale, miss, collapsed or
 // bypass.
 func (m *APIMetrics) Cached(result string) {
 	if m != nil {
@@ -237,28 +238,28 @@ func (m *APIMetrics) Cached(result string) {
 	}
 }
 
-// Behind counts a call that ended while nobody waited for it.
+// Behind counts a call that ended in the background.
 func (m *APIMetrics) Behind(outcome call.Outcome) {
 	if m != nil {
 		m.behind.WithLabelValues(string(outcome)).Inc()
 	}
 }
 
-// watchCache reads the cache's numbers at each scrape.
+// watchCache collects the cache's statistics at each scrape.
 func (m *Metrics) watchCache(c *cache.Cache) {
 	registerOrExisting(m.registry, prometheus.Collector(cacheCollector{c}))
 }
 
-// cacheStats is a collector over the cache.
+// cacheCollector collects the cache's statistics.
 type cacheCollector struct{ cache *cache.Cache }
 
 var (
 	cacheEntriesDesc = prometheus.NewDesc("switchboard_cache_entries",
 		"Answers in the cache, approximately.", nil, nil)
 	cacheBytesDesc = prometheus.NewDesc("switchboard_cache_bytes",
-		"Heap that the answers in the cache take, approximately.", nil, nil)
+		"Memory used by the answers in the cache, approximately.", nil, nil)
 	cacheDroppedDesc = prometheus.NewDesc("switchboard_cache_dropped_total",
-		"Answers that the cache did not keep, by why: put too fast or asked for less than what is there (refused), or to make room (evicted).", []string{"why"}, nil)
+		"Answers that the cache dropped, by reason: refused (stored too fast, or requested less often than the others) or evicted (to make room).", []string{"why"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -277,23 +278,23 @@ func (c cacheCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(cacheDroppedDesc, prometheus.CounterValue, float64(s.Evicted), "evicted")
 }
 
-// watch reads the states of the keepers at each scrape.
+// watch collects the states of the keepers at each scrape.
 func (m *Metrics) watch(states func() []token.State) {
 	registerOrExisting(m.registry, prometheus.Collector(tokenCollector(states)))
 }
 
-// tokenStates is a collector over the keepers.
+// tokenCollector collects the states of the keepers.
 type tokenCollector func() []token.State
 
 var (
 	tokenStateDesc = prometheus.NewDesc("switchboard_token_state",
 		"1 for the state that the token source is in.", []string{"token", "state"}, nil)
 	tokenExpiryDesc = prometheus.NewDesc("switchboard_token_expiry_timestamp_seconds",
-		"When the token held expires; 0 for never.", []string{"token"}, nil)
+		"When the current token expires; 0 for never.", []string{"token"}, nil)
 	tokenObtainedDesc = prometheus.NewDesc("switchboard_token_obtained_timestamp_seconds",
-		"When the token held was obtained, or loaded when it is static; 0 for none.", []string{"token"}, nil)
+		"When the current token was obtained, or a static one was loaded; 0 for none.", []string{"token"}, nil)
 	tokenGenerationDesc = prometheus.NewDesc("switchboard_token_generation",
-		"Number of the token held, counted over restarts and the fleet.", []string{"token"}, nil)
+		"Number of the current token, counted across restarts and instances.", []string{"token"}, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -314,7 +315,7 @@ func (t tokenCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// seconds is a time as Prometheus has it; 0 for none.
+// seconds converts a time for Prometheus; 0 for the zero time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

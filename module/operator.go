@@ -9,15 +9,15 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
-// Operator is what can be seen and done in a running configuration. The admin API
-// and the console are two ways to it. Its errors are of the type caddy.APIError,
-// and can be shown: they hold no data.
+// Operator is what an operator can see and do in a running configuration, by the
+// admin API or the console. Its errors have the type caddy.APIError, and contain
+// no data, so that they can be shown.
 type Operator struct{ app *App }
 
-// Operator returns the operator's view of this configuration.
+// Operator returns the operator's interface to this configuration.
 func (a *App) Operator() Operator { return Operator{a} }
 
-// APIs tells how all APIs stand, by name.
+// APIs returns the state of all APIs, sorted by name.
 func (o Operator) APIs() []adminapi.API {
 	list := make([]adminapi.API, 0)
 	for _, name := range o.app.APIs() {
@@ -26,7 +26,7 @@ func (o Operator) APIs() []adminapi.API {
 	return list
 }
 
-// API tells how an API stands.
+// API returns the state of an API.
 func (o Operator) API(name string) (adminapi.API, error) {
 	if _, err := o.apiState(name); err != nil {
 		return adminapi.API{}, err
@@ -34,7 +34,7 @@ func (o Operator) API(name string) (adminapi.API, error) {
 	return o.app.describe(name), nil
 }
 
-// Hold stops calls of an API, or resumes them.
+// Hold stops or resumes the calls of an API.
 func (o Operator) Hold(name string, held bool) (adminapi.API, error) {
 	s, err := o.apiState(name)
 	if err != nil {
@@ -44,8 +44,8 @@ func (o Operator) Hold(name string, held bool) (adminapi.API, error) {
 	return o.app.describe(name), nil
 }
 
-// Hour tells how the calls of an API ended in the last hour. The customer lookup
-// has its own name, [LookupName].
+// Hour returns the outcomes of an API's calls in the last hour. The customer
+// lookup is named [LookupName].
 func (o Operator) Hour(name string) (adminapi.Hour, error) {
 	s := o.app.apiStates.find(name)
 	if s == nil {
@@ -54,11 +54,10 @@ func (o Operator) Hour(name string) (adminapi.Hour, error) {
 	return s.traffic.hour(), nil
 }
 
-// Lookups are the customer lookups as they can be tested; none when the configuration
-// has none.
+// Lookups returns the customer lookups that can be tested, if there are any.
 func (o Operator) Lookups() []Tested { return o.app.lookups() }
 
-// standing is that of a registered API.
+// apiState returns the state of a registered API.
 func (o Operator) apiState(name string) (*APIState, error) {
 	s := o.app.apiStates.find(name)
 	if _, ok := o.app.registered(name); !ok || s == nil {
@@ -67,7 +66,7 @@ func (o Operator) apiState(name string) (*APIState, error) {
 	return s, nil
 }
 
-// Cache tells how the cache does.
+// Cache returns the statistics of the cache.
 func (o Operator) Cache() adminapi.Cache {
 	if o.app.cache == nil {
 		return adminapi.Cache{Size: o.app.cacheSize()}
@@ -79,16 +78,16 @@ func (o Operator) Cache() adminapi.Cache {
 	}
 }
 
-// Purge drops answers: all, those of one API, or those of one question to it. Who
-// is a customer of ours can't be told from the keys, so of a customer all answers
-// go.
+// Purge drops answers: all, those of one API, or those for given params. Keys
+// don't show which customer an answer is about, so that a purge for a customer
+// drops all answers.
 func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purged, error) {
 	refused := func(status int, err error) (adminapi.Purged, error) {
 		return adminapi.Purged{}, apiError(status, err)
 	}
 	switch {
 	case what.API != "" && what.Customer != "":
-		return refused(http.StatusBadRequest, errors.New("write api or customer, not both"))
+		return refused(http.StatusBadRequest, errors.New("give an api or a customer, not both"))
 	case what.API == "" && what.Params != nil:
 		return refused(http.StatusBadRequest, errors.New("params need an api"))
 	case what.API == "":
@@ -118,7 +117,7 @@ func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purg
 	return adminapi.Purged{Purged: what.API}, nil
 }
 
-// Directory says which store it is and how many customers it has.
+// Directory returns the store's name and its number of customers.
 func (o Operator) Directory(ctx context.Context) (adminapi.Directory, error) {
 	w, err := o.app.writer()
 	if err != nil {
@@ -131,7 +130,7 @@ func (o Operator) Directory(ctx context.Context) (adminapi.Directory, error) {
 	return adminapi.Directory{Count: n, Store: w.Location()}, nil
 }
 
-// Location says which store of customers it is, without asking it.
+// Location returns the store's name, without a query.
 func (o Operator) Location() (string, error) {
 	d, err := o.app.held()
 	if err != nil {
@@ -140,11 +139,12 @@ func (o Operator) Location() (string, error) {
 	return d.Location(), nil
 }
 
-// maxFound is how many customers a search finds at most.
+// maxFound is the maximum number of customers that a search returns.
 const maxFound = 20
 
 // Search finds customers by the parameters of a lookup: `id`, `tel`, `email` and
-// `thirdAccountId`, of which all that are given must match. It finds 20 at most.
+// `thirdAccountId`. A customer must match all that are given. It returns at most
+// 20.
 func (o Operator) Search(ctx context.Context, params map[string]any) ([]*customer.Record, error) {
 	d, err := o.app.held()
 	if err != nil {
@@ -155,7 +155,7 @@ func (o Operator) Search(ctx context.Context, params map[string]any) ([]*custome
 		return nil, apiError(http.StatusBadRequest, err)
 	}
 	if len(q) == 0 {
-		return nil, apiError(http.StatusBadRequest, errors.New("write an id, a tel, an email or a thirdAccountId"))
+		return nil, apiError(http.StatusBadRequest, errors.New("give an id, a tel, an email or a thirdAccountId"))
 	}
 	found, err := d.Find(ctx, q, maxFound)
 	if err != nil {

@@ -62,7 +62,7 @@ func TestTokensOverTheAdminAPI(t *testing.T) {
 		says   string
 	}{
 		"fixed": {http.StatusConflict, "static"},
-		"signs": {http.StatusNotFound, "credentials only"},
+		"signs": {http.StatusNotFound, "only holds credentials"},
 		"nope":  {http.StatusNotFound, "defined are: crm, fixed, signs, wrong"},
 		"wrong": {http.StatusBadGateway, "could not be renewed"},
 	} {
@@ -127,7 +127,7 @@ func TestSearch(t *testing.T) {
 		"tel and id":    {params: map[string]any{"tel": "13800138000", "id": "C2"}, found: 1},
 		"a stranger":    {params: map[string]any{"tel": "13900139000"}},
 		"no number":     {params: map[string]any{"tel": "anonymous"}},
-		"nothing":       {params: map[string]any{"tel": " "}, says: "write an id"},
+		"nothing":       {params: map[string]any{"tel": " "}, says: "give an id"},
 		"not one value": {params: map[string]any{"tel": []any{"13800138000"}}, says: "tel is not one text"},
 	} {
 		found, err := o.Search(t.Context(), test.params)

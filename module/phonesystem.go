@@ -15,43 +15,42 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
-// maxAnswer is the most that a phone system's limit can be: answers aren't
-// longer.
+// maxAnswer is the highest limit of a phone system: no answer is larger.
 const maxAnswer = 64 << 20
 
-// PhoneSystem describes a phone system that isn't built in. A route takes it
-// with `for`, by its name.
+// PhoneSystem describes a custom phone system. Routes select it by name, with
+// `for`.
 type PhoneSystem struct {
-	// How answers are written: `json` (default), `flat`, `form` or `text`.
+	// Format of answers: `json` (default), `flat`, `form` or `text`.
 	Format string `json:"format,omitempty"`
 
-	// The most bytes of an answer. A longer one is `too_large`, never cut.
-	// Default: no limit.
+	// Maximum size of an answer in bytes. A larger answer becomes `too_large`; it
+	// is never truncated. Default: no limit.
 	Limit int `json:"limit,omitempty"`
 
-	// The most bytes of one string in an answer. Default: no limit.
+	// Maximum size of one string in an answer, in bytes. Default: no limit.
 	FieldLimit int `json:"field_limit,omitempty"`
 
-	// Time for a whole call. Default: 2s.
+	// Time limit of a whole call. Default: 2s.
 	Budget caddy.Duration `json:"budget,omitempty"`
 
-	// What a call without an answer gives: `default` (default) or `error`, for a
-	// phone system with a branch of its own for HTTP errors.
+	// The response of a call without an answer: `default` (default) or `error`,
+	// for a phone system that branches on HTTP errors.
 	OnFailure string `json:"on_failure,omitempty"`
 
-	// What is done to strings and keys: `control` makes blanks of control
-	// characters, `expression` replaces quotes and backslashes, `dollar` the
+	// Filters for strings and keys: `control` replaces control characters with
+	// blanks, `expression` replaces quotes and backslashes, `dollar` replaces the
 	// dollar sign.
 	Filter []string `json:"filter,omitempty"`
 
-	// Write an empty string where JSON has null.
+	// Write an empty string in place of null.
 	NoNull bool `json:"no_null,omitempty"`
 
-	// Write JSON that is no object as {"value": …}.
+	// Wrap JSON that is not an object in {"value": …}.
 	Object bool `json:"object,omitempty"`
 }
 
-// System makes the phone system of the settings.
+// System returns the phone system with these settings.
 func (p *PhoneSystem) System(name string) (*answer.System, error) {
 	s := answer.System{
 		Name: name, Title: name, Limit: p.Limit, FieldLimit: p.FieldLimit, NoNull: p.NoNull, Object: p.Object,
@@ -94,7 +93,7 @@ func ParsePhoneSystem(d *caddyfile.Dispenser) (string, *PhoneSystem, error) {
 		"no_null": r.Flag(&p.NoNull), "object": r.Flag(&p.Object),
 		"filter": func() error {
 			if p.Filter = d.RemainingArgs(); len(p.Filter) == 0 {
-				return d.Errf("filter names what it does: %s", strings.Join(answer.Filters(), ", "))
+				return d.Errf("filter takes one or more of: %s", strings.Join(answer.Filters(), ", "))
 			}
 			return nil
 		},
@@ -102,7 +101,7 @@ func ParsePhoneSystem(d *caddyfile.Dispenser) (string, *PhoneSystem, error) {
 		return "", nil, err
 	}
 	if r.Empty() {
-		return "", nil, d.Errf("phone_system %s says nothing; write at least one setting, for example `format flat`", name)
+		return "", nil, d.Errf("phone_system %s is empty; write at least one setting, e.g. `format flat`", name)
 	}
 	if _, err := p.System(name); err != nil {
 		return "", nil, d.WrapErr(err)
@@ -110,15 +109,15 @@ func ParsePhoneSystem(d *caddyfile.Dispenser) (string, *PhoneSystem, error) {
 	return name, p, nil
 }
 
-// provisionPhoneSystems checks the user's own phone systems.
+// provisionPhoneSystems validates the custom phone systems.
 func (a *App) provisionPhoneSystems() error {
 	for _, name := range slices.Sorted(maps.Keys(a.PhoneSystems)) {
 		p := a.PhoneSystems[name]
 		if p == nil {
-			return fmt.Errorf("phone_system %s: is null; give it a format, or leave it out", name)
+			return fmt.Errorf("phone_system %s is null; give it a format, or remove it", name)
 		}
 		if _, err := answer.FindSystem(name); err == nil {
-			return fmt.Errorf("phone_system %s: this name is built in; choose another, for example my-%s, or write what differs into the route", name, name)
+			return fmt.Errorf("phone_system %s is built in; choose another name, e.g. my-%s, or override its settings in the route", name, name)
 		}
 		if _, err := p.System(name); err != nil {
 			return fmt.Errorf("phone_system %s: %w", name, err)
@@ -127,8 +126,8 @@ func (a *App) provisionPhoneSystems() error {
 	return nil
 }
 
-// PhoneSystem returns the phone system of that name, the user's own or a
-// built-in one. The error says which there are.
+// PhoneSystem returns the custom or built-in phone system with that name. The
+// error lists the existing names.
 func (a *App) PhoneSystem(name string) (*answer.System, error) {
 	if p, ok := a.PhoneSystems[name]; ok && p != nil {
 		return p.System(name)
@@ -136,7 +135,7 @@ func (a *App) PhoneSystem(name string) (*answer.System, error) {
 	s, err := answer.FindSystem(name)
 	if err != nil && len(a.PhoneSystems) > 0 {
 		own := strings.Join(slices.Sorted(maps.Keys(a.PhoneSystems)), ", ")
-		return nil, errors.New(err.Error() + "; and of your own: " + own)
+		return nil, errors.New(err.Error() + "; custom ones: " + own)
 	}
 	return s, err
 }

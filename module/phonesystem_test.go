@@ -56,7 +56,7 @@ func TestPhoneSystems(t *testing.T) {
 	if s, err := app.PhoneSystem("kamailio"); err != nil || s.Name != "kamailio" {
 		t.Errorf("got %v, error %v", s, err)
 	}
-	if _, err := app.PhoneSystem("avaya"); err == nil || !strings.Contains(err.Error(), "asterisk, connect") || !strings.Contains(err.Error(), "of your own: own-pbx, plain") {
+	if _, err := app.PhoneSystem("avaya"); err == nil || !strings.Contains(err.Error(), "asterisk, connect") || !strings.Contains(err.Error(), "custom ones: own-pbx, plain") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestPhoneSystemRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"phone_system {\n format flat\n}":                                       "wrong argument count",
 		"phone_system a b {\n format flat\n}":                                   "wrong argument count",
-		"phone_system a":                                                        "says nothing",
+		"phone_system a":                                                        "is empty",
 		"phone_system A {\n format flat\n}":                                     "no name of a phone system",
 		"phone_system a {\n format\n}":                                          "wrong argument count",
 		"phone_system a {\n format xml\n}":                                      `unknown format "xml"`,
@@ -107,8 +107,8 @@ func TestPhoneSystemRefuses(t *testing.T) {
 // JSON isn't read by the Caddyfile's parser: the app checks it itself.
 func TestPhoneSystemInJSONRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"kamailio":{"format":"flat"}}`: "phone_system kamailio: this name is built in",
-		`{"a":null}`:                     "phone_system a: is null",
+		`{"kamailio":{"format":"flat"}}`: "phone_system kamailio is built in",
+		`{"a":null}`:                     "phone_system a is null",
 		`{"a":{"format":"xml"}}`:         "phone_system a: unknown format",
 		`{"a":{"limit":-1}}`:             "limit must be more than 0",
 		`{"a":{"field_limit":-1}}`:       "field_limit must be more than 0",

@@ -16,17 +16,18 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/sandbox"
 )
 
-// Bench is where somebody works on an API's `output`: what to begin with.
+// Playground is the initial state of the playground, where an operator edits an
+// API's `output`.
 type Playground struct {
-	Output      string  `json:"output"`          // the program as it is configured, "" for none
+	Output      string  `json:"output"`          // the configured program, "" for none
 	For         string  `json:"for,omitempty"`   // the route's phone system
-	Sample      *Sample `json:"kept,omitempty"`  // the last answer, where the route keeps it
-	KeepsSample bool    `json:"keeps,omitempty"` // whether it does
+	Sample      *Sample `json:"kept,omitempty"`  // the last answer, with keep_answer
+	KeepsSample bool    `json:"keeps,omitempty"` // whether keep_answer is on
 
 	Systems []string `json:"systems"` // all phone systems
 }
 
-// Sample is an answer of an API and what came with it, masked.
+// Sample is an answer of an API with its context, masked.
 type Sample struct {
 	Time    time.Time `json:"time"`
 	Answer  any       `json:"answer"`
@@ -35,52 +36,51 @@ type Sample struct {
 	Params  any       `json:"params"`
 }
 
-// Draft is an output program to try on an answer.
+// PlaygroundInput is an output program, and an answer to run it on.
 type PlaygroundInput struct {
 	Output string          `json:"output"`
 	Answer json.RawMessage `json:"answer"` // of the API
-	For    string          `json:"for"`    // the phone system to write for, "" for none
+	For    string          `json:"for"`    // the phone system to render for, "" for none
 	// Values of the program's variables: status, headers, params, request.
 	Vars map[string]json.RawMessage `json:"vars"`
 }
 
-// Drafted is what a draft gives.
+// PlaygroundResult is the result of the program.
 type PlaygroundResult struct {
-	Error  string          `json:"error,omitempty"` // what is wrong with the program or the answer
+	Error  string          `json:"error,omitempty"` // error of the program or the answer
 	Result json.RawMessage `json:"result,omitempty"`
 
 	Outcome string `json:"outcome,omitempty"` // ok or not_found
-	Text    string `json:"text"`              // as the phone system gets it
+	Text    string `json:"text"`              // the rendered answer
 	Format  string `json:"format,omitempty"`
-	Limit   int    `json:"limit,omitempty"`   // of its bytes, 0 for none
-	Refused string `json:"refused,omitempty"` // why it can't be written so
+	Limit   int    `json:"limit,omitempty"`   // maximum size in bytes, 0 for none
+	Refused string `json:"refused,omitempty"` // why it can't be rendered
 
 	Lines string `json:"lines,omitempty"` // for the Caddyfile
-	File  string `json:"file,omitempty"`  // that the program has to go into, if it has to
+	File  string `json:"file,omitempty"`  // that the program must be put into, "" for none
 }
 
-// Bench tells what the work on an API's output begins with.
+// Playground returns the initial state of an API's playground.
 func (o Operator) Playground(name string) (Playground, error) {
 	api, ok := o.app.registered(name)
 	if !ok {
 		return Playground{}, apiError(http.StatusNotFound, o.app.noSuchAPI(name))
 	}
-	bench := api.Playground()
+	playground := api.Playground()
 	for _, system := range answer.Systems() {
-		bench.Systems = append(bench.Systems, system.Name)
+		playground.Systems = append(playground.Systems, system.Name)
 	}
-	bench.Systems = slices.AppendSeq(bench.Systems, maps.Keys(o.app.PhoneSystems))
-	slices.Sort(bench.Systems)
-	bench.Systems = slices.Compact(bench.Systems)
-	return bench, nil
+	playground.Systems = slices.AppendSeq(playground.Systems, maps.Keys(o.app.PhoneSystems))
+	slices.Sort(playground.Systems)
+	playground.Systems = slices.Compact(playground.Systems)
+	return playground, nil
 }
 
-// outputVars are the variables of an output program, with their values where a
-// draft has none.
+// outputVars are the variables of an output program, with their default values.
 var outputVars = map[string]json.RawMessage{"status": []byte("200"), "headers": []byte("{}"), "params": []byte("{}"), "request": []byte("null")}
 
-// Try runs an output program on an answer and writes its result. The program runs
-// in a process of its own.
+// RunPlayground runs an output program on an answer and renders its result. The
+// program runs in a process of its own.
 func (o Operator) RunPlayground(ctx context.Context, name string, d PlaygroundInput) (done PlaygroundResult, err error) {
 	api, ok := o.app.registered(name)
 	if !ok {

@@ -12,8 +12,8 @@ func init() {
 	caddy.RegisterModule(Ready{})
 }
 
-// Ready matches when every token source that signs in at start holds a valid
-// token. A load balancer's health check can ask for it:
+// Ready matches if every token source that signs in at start has a valid token,
+// e.g. for a load balancer's health check:
 //
 //	@ready {
 //		path /ready
@@ -57,7 +57,8 @@ func (m *Ready) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// MatchWithError tells whether all warm token sources hold a token.
+// MatchWithError reports whether every token source that signs in at start has a
+// token.
 func (m *Ready) MatchWithError(*http.Request) (bool, error) {
 	for _, source := range m.app.sources {
 		if source.HasToken() && source.IsWarm() && source.Current() == nil {

@@ -18,15 +18,16 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
-// registry tells one API from another. A name stands for one set of settings:
-// the same block in several servers is one API, a name used twice for
-// different things is a mistake.
+// registry knows the APIs by name. A name stands for one set of settings: the
+// same block in several servers is one API; the same name with different settings
+// is an error.
 type registry struct {
 	mu   sync.Mutex
 	apis map[string]registered
-	// lookups of different settings, in the order in which they were provisioned
+	// lookups with different settings, in the order in which they were
+	// provisioned
 	lookups []registeredLookup
-	// what handlers of the same settings have in common, by a name of theirs
+	// what handlers with the same settings share, by key
 	shared map[string]any
 }
 
@@ -35,28 +36,27 @@ type registered struct {
 	api         API
 }
 
-// API is an `api` handler as the app sees it, for the admin API, the console and the
-// commands.
+// API is an `api` handler as the app sees it, for the admin API, the console and
+// the commands.
 type API interface {
 	Tester
-	// Forget drops the cached answers to what was asked with these params, whoever asked.
+	// Forget drops the cached answers for these params, for all callers.
 	Forget(ctx context.Context, params map[string]any) error
-	// BreakerState is one of [BreakerStates], "" without a breaker.
+	// BreakerState returns one of [BreakerStates], "" without a breaker.
 	BreakerState() string
-	// Describe adds what the handler knows of itself.
+	// Describe adds what the handler knows about the API.
 	Describe(to *adminapi.API)
-	// Playground is what the work on its output begins with; Systems are left to the
-	// caller.
+	// Playground returns the initial state of the playground, without Systems.
 	Playground() Playground
-	// WriteOutput writes the value of an output program as the API would for a phone
-	// system, "" for its own.
+	// WriteOutput renders the value of an output program for a phone system, ""
+	// for the API's own.
 	WriteOutput(v any, system string, to *PlaygroundResult)
 }
 
-// Tester is an API or a customer lookup, which can be tested.
+// Tester is an API or a customer lookup that can be tested.
 type Tester interface {
-	// Test makes a call as a phone system would, and returns its steps. An error is about
-	// what was asked for, not about how the call went.
+	// Test makes a call as a phone system would, and returns its trace. An error
+	// is about the test itself, not about the outcome of the call.
 	Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
@@ -65,15 +65,15 @@ type registeredLookup struct {
 	lookup            Tester
 }
 
-// LookupName is what the customer lookup is called where APIs have names: in logs
-// and as a label of metrics.
+// LookupName is the name of the customer lookup where APIs have theirs: in logs
+// and metric labels.
 const LookupName = "customer_lookup"
 
-// RegisterAPI notes an API under its name. The fingerprint stands for its
-// settings. A name that is taken by other settings is an error.
+// RegisterAPI registers an API under its name. fingerprint identifies its
+// settings. It is an error if the name is taken by other settings.
 func (a *App) RegisterAPI(name, fingerprint string, api API) error {
 	if name == LookupName {
-		return fmt.Errorf("the name %s is taken by the customer lookup; give the api another one", name)
+		return fmt.Errorf("the name %s is reserved for the customer lookup; give the api another name", name)
 	}
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
@@ -90,8 +90,8 @@ func (a *App) RegisterAPI(name, fingerprint string, api API) error {
 	return nil
 }
 
-// RegisterLookup notes a customer lookup, once for each way in which one is written.
-// What tells people which one it is.
+// RegisterLookup registers a customer lookup, once for each set of settings. what
+// describes it to people.
 func (a *App) RegisterLookup(fingerprint, what string, lookup Tester) {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
@@ -100,7 +100,7 @@ func (a *App) RegisterLookup(fingerprint, what string, lookup Tester) {
 	}
 }
 
-// Tested is a name under which something can be tested, and what it is.
+// Tested is the name of something that can be tested, with a description.
 type Tested struct {
 	Name string `json:"name"`
 	What string `json:"what,omitempty"`
@@ -108,8 +108,8 @@ type Tested struct {
 	by Tester
 }
 
-// lookups are the customer lookups as they are tested: LookupName, or with a number
-// behind it when there are several.
+// lookups returns the customer lookups with their names for tests: LookupName,
+// followed by a number if there are several.
 func (a *App) lookups() []Tested {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
@@ -124,7 +124,7 @@ func (a *App) lookups() []Tested {
 	return all
 }
 
-// tester finds an API or a customer lookup that can be tested.
+// tester returns the API or customer lookup with that name.
 func (a *App) tester(name string) (Tester, error) {
 	if api, ok := a.registered(name); ok {
 		return api, nil
@@ -138,7 +138,7 @@ func (a *App) tester(name string) (Tester, error) {
 		for _, l := range lookups {
 			list = append(list, l.Name+" ("+l.What+")")
 		}
-		return nil, apiError(http.StatusConflict, errors.New("there are several customer lookups; write "+strings.Join(list, " or ")))
+		return nil, apiError(http.StatusConflict, errors.New("there are several customer lookups; use "+strings.Join(list, " or ")))
 	}
 	return nil, apiError(http.StatusNotFound, a.noSuchAPI(name))
 }
@@ -170,9 +170,8 @@ func (a *App) APIs() []string {
 	return names
 }
 
-// Shared returns what the handlers of one API have in common, however many
-// servers it is written in: the first one makes it. The key stands for the
-// settings.
+// Shared returns what handlers with the same key share, e.g. one API that is in
+// several servers. The first caller creates it. key identifies the settings.
 func Shared[T any](a *App, key string, create func() T) T {
 	a.apis.mu.Lock()
 	defer a.apis.mu.Unlock()
@@ -187,9 +186,9 @@ func Shared[T any](a *App, key string, create func() T) T {
 	return made
 }
 
-// Alone provisions a configuration for a test: with its routes and token sources,
-// and without listeners, log files or an admin API. Whatever it holds goes with
-// the process.
+// ProvisionStandalone provisions a configuration for a test call: its routes and
+// token sources, without listeners, log files and admin API. It is never cleaned
+// up; its resources are released when the process ends.
 func ProvisionStandalone(config []byte) (*App, error) {
 	var whole map[string]json.RawMessage
 	if err := json.Unmarshal(config, &whole); err != nil {
@@ -211,7 +210,7 @@ func ProvisionStandalone(config []byte) (*App, error) {
 	}
 	app, err := ctx.AppIfConfigured("switchboard")
 	if err != nil {
-		return nil, errors.New("the configuration has no switchboard and no api")
+		return nil, errors.New("the configuration has neither the app switchboard nor an api")
 	}
 	return app.(*App), nil
 }
@@ -219,9 +218,9 @@ func ProvisionStandalone(config []byte) (*App, error) {
 // caches keeps the answers over a reload.
 var caches = pool.New[*cache.Cache]()
 
-// Cache returns the cache of answers that all routes share. A handler calls it in its
-// Provision; without such a call there is no cache. It may still be used after the
-// configuration has been replaced: then it is empty.
+// Cache returns the cache that all routes share. Handlers call it in Provision;
+// there is no cache if none does. It may still be used after the configuration
+// was replaced, but may be empty then.
 func (a *App) Cache() (*cache.Cache, error) {
 	if a.cache == nil {
 		size := a.cacheSize()
@@ -249,16 +248,17 @@ func (a *App) checkCacheSize() error {
 	return nil
 }
 
-// customerWritten forgets what lookups have answered: any of it may be about
-// that customer, as a telephone number can move from one to another.
+// customerWritten drops the cached answers of lookups. Any of them may be about
+// that customer, because a telephone number can move from one customer to
+// another.
 func (a *App) customerWritten() {
 	if a.cache != nil {
 		a.cache.PurgeGroup(LookupName)
 	}
 }
 
-// customerErased forgets all answers, those of APIs too: nobody can tell from
-// their keys whom they are about.
+// customerErased drops all answers, including those of APIs: their keys don't
+// show whom they are about.
 func (a *App) customerErased() {
 	if a.cache != nil {
 		a.cache.Purge()

@@ -162,7 +162,7 @@ func TestAlone(t *testing.T) {
 	for config, want := range map[string]string{
 		"{": "reading the configuration",
 		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"nope"}]}]}}}}}`: "nope",
-		`{"apps":{}}`: "no switchboard",
+		`{"apps":{}}`: "neither the app switchboard",
 	} {
 		if _, err := switchboard.ProvisionStandalone([]byte(config)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", config, err)

@@ -82,7 +82,7 @@ func newBreaker(name string, s Breaker, window time.Duration) *breaker {
 				b.reopens.Store(time.Now().Add(time.Duration(s.Open)).UnixNano())
 			}
 			// not a logger of the API: the breaker may outlive its configuration
-			caddy.Log().Named("http.handlers.api").Warn("breaker",
+			caddy.Log().Named("http.handlers.api").Warn("breaker state changed",
 				zap.String("api", name), zap.Stringer("from", from), zap.Stringer("to", to))
 		},
 	})

@@ -348,7 +348,7 @@ func TestActions(t *testing.T) {
 		{"renew", `{"token":"nope"}`, 404, "defined are"},
 		{"purge", `{"api":"nope"}`, 404, "there are: order"},
 		{"purge", `{"params":{}}`, 400, "params need an api"},
-		{"search", `{}`, 400, "write an id"},
+		{"search", `{}`, 400, "give an id"},
 		{"search", `{"tel":["13800138000"]}`, 400, "not valid for this action"},
 		{"search", `{"tel":"` + strings.Repeat("1", 1<<20) + `"}`, 413, "1 MiB"},
 		{"test", `{"api":"nope"}`, 404, "there are: order"},

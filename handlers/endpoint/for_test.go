@@ -98,7 +98,7 @@ func TestForSetsWhatIsNotWritten(t *testing.T) {
 			}
 		})
 	}
-	if _, err := made(t, endpoint.Settings{For: "pxb"}, endpoint.Defaults{Budget: second}); err == nil || !strings.Contains(err.Error(), "of your own: pbx") {
+	if _, err := made(t, endpoint.Settings{For: "pxb"}, endpoint.Defaults{Budget: second}); err == nil || !strings.Contains(err.Error(), "custom ones: pbx") {
 		t.Errorf("an unknown one: %v", err)
 	}
 }

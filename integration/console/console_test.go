@@ -153,7 +153,7 @@ var pages = []struct{ name, hash, en, zh string }{
 	{"tokens", "#/tokens", "Fingerprint", "指纹"},
 	{"cache", "#/cache", "Hit rate", "命中率"},
 	{"customers", "#/customers", "Customers: 1.", "共 1 位客户"},
-	{"nowhere", "#/nowhere", "no such page", "没有这个页面"},
+	{"nowhere", "#/nowhere", "Page not found.", "没有这个页面"},
 }
 
 // Check fails the test for all that checks.js finds.

@@ -189,7 +189,7 @@ func TestTheDefaultDirectory(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"apps":{"switchboard":{"customers":{"store":"nonsense"}}}}`: "unknown module",
 		`{"apps":{"switchboard":{"region":"XX"}}}`:                    "region",
-		`{"apps":{"switchboard":[]}}`:                                 "no JSON object",
+		`{"apps":{"switchboard":[]}}`:                                 "not a JSON object",
 		`{"apps":[]}`:                                                 "no JSON of Caddy's",
 	} {
 		if err := os.WriteFile("c.json", []byte(config), 0o600); err != nil {

@@ -364,7 +364,7 @@ export const said = {
 	'api {0} has no cache': '接口 {0} 没有缓存',
 	'its answers depend on more than the params; purge the whole api, or configure a `key`': '应答不只取决于参数；请清除整个接口，或写上 `key`',
 	"the key can't be built from these params": '用这些参数得不到缓存的键',
-	'write an id, a tel, an email or a thirdAccountId': '请填写客户 ID、电话号码、邮箱或第三方账号 ID',
+	'give an id, a tel, an email or a thirdAccountId': '请填写客户 ID、电话号码、邮箱或第三方账号 ID',
 	'you may not use the console': '没有权限查看控制台',
 	'something went wrong': '出错了',
 
