@@ -45,7 +45,7 @@ func TestAKilledImportContinues(t *testing.T) {
 		t.Fatal("no import was killed before it ended")
 	}
 	out, err := harness.Command(t, dir, env, "switchboard", "customers", "import", "--batch", "500", file)
-	if code(err) != 1 || !strings.Contains(out, "continued behind line") || !strings.Contains(out, "rejected 3") {
+	if code(err) != 1 || !strings.Contains(out, "continued after line") || !strings.Contains(out, "rejected 3") {
 		t.Fatalf("the last run: %v\n%s", err, out)
 	}
 	rejects, err := os.ReadFile(filepath.Join(dir, "customers.rejects.csv"))
@@ -78,7 +78,7 @@ func TestAStoppedImportContinues(t *testing.T) {
 			t.Fatalf("%v: %s", signal, stderr)
 		}
 		out, err := harness.Command(t, dir, env, "switchboard", "customers", "import", "--batch", "500", file)
-		if code(err) != 1 || !strings.Contains(out, "continued behind line") || !strings.Contains(out, "rejected 3") {
+		if code(err) != 1 || !strings.Contains(out, "continued after line") || !strings.Contains(out, "rejected 3") {
 			t.Fatalf("%v: the next run: %v\n%s", signal, err, out)
 		}
 		if got := strings.Count(export(t, dir, env, "a"), "\n"); got != imported {

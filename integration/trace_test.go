@@ -314,7 +314,7 @@ func TestTheTestCommands(t *testing.T) {
 	write("# the demo's", "", vip, `{"api":"order","params":{"tel":"10000000000"},"outcome":"IN(\"ok\",\"not_found\")"}`)
 	run("ok    line 3, a VIP", append(address, "cases", file)...)
 	write(vip, `{"name":"wrong","api":"order","params":{"tel":"13800138000"},"answer":".vip == \"2\""}`)
-	run("!1 of 2 cases are not as they should be", append(address, "cases", file)...)
+	run("!1 of 2 cases failed", append(address, "cases", file)...)
 	for line, want := range map[string]string{"{": "!line 1: not a case", `{"api":"order"}`: "!write \"outcome\" or \"answer\"", "": "!no cases", `{"outcome":"ok"}`: "!\"api\" is missing"} {
 		write(line)
 		run(want, append(address, "cases", file)...)

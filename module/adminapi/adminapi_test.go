@@ -99,7 +99,7 @@ func TestWhatGoesWrong(t *testing.T) {
 	}{
 		"a refusal":              {404, `{"error":"there is no such customer"}`, "there is no such customer (404)"},
 		"a refusal of another's": {502, `<html>`, "Bad Gateway (502)"},
-		"another server":         {200, `<html>`, "does not answer as Switchboard does"},
+		"another server":         {200, `<html>`, "does not respond like Switchboard"},
 	} {
 		client, _ := instance(t, tc.status, tc.answer)
 		if _, err := client.Customer(t.Context(), "13800138000"); err == nil || !strings.Contains(err.Error(), tc.want) {

@@ -8,60 +8,61 @@ import (
 	"time"
 )
 
-// Test is a call to make: POST /switchboard/apis/NAME/test. It takes the way of a
-// production call, from the handler inwards, with all steps told. It is no traffic:
-// it is in no metric, changes no health and opens no breaker.
+// Test is a test call: POST /switchboard/apis/NAME/test. It takes the same way as
+// a production call, from the handler on, and its trace has all steps. It isn't
+// traffic: it counts in no metric, and affects neither the API's state nor its
+// breaker.
 type Test struct {
 	Params map[string]any `json:"params,omitempty"`
 
-	// What else the phone system would send. Default: GET /, or POST where the
-	// params are more than texts and numbers.
+	// The request of the phone system. Default: GET /, or POST if the params are
+	// more than strings and numbers.
 	Method  string            `json:"method,omitempty"`
 	Path    string            `json:"path,omitempty"`
 	Headers map[string]string `json:"headers,omitempty"`
 	Vars    map[string]any    `json:"vars,omitempty"` // of Caddy's `vars`
 
 	DryRun     bool `json:"dry_run,omitempty"`     // stop before the API is called
-	NoCache    bool `json:"no_cache,omitempty"`    // neither look into the cache nor keep the answer
+	NoCache    bool `json:"no_cache,omitempty"`    // bypass the cache
 	FreshToken bool `json:"fresh_token,omitempty"` // renew the token first
-	Live       bool `json:"live,omitempty"`        // call the API although it isn't a read
+	Live       bool `json:"live,omitempty"`        // call the API even if that may change something
 }
 
-// Trace is a call and what each of its steps did. In the steps, tokens,
-// credentials, telephone numbers and email addresses are masked. The answer is
-// what the phone system gets, to the letter, and there only for a test.
+// Trace is a call and its steps. In the steps, tokens, credentials, telephone
+// numbers and email addresses are masked. Only a test has an Answer, which is
+// exactly what the phone system gets.
 type Trace struct {
 	API     string          `json:"api"`
 	Outcome string          `json:"outcome"`
 	MS      float64         `json:"ms"`
 	Status  int             `json:"status,omitempty"` // of the answer
-	Answer  json.RawMessage `json:"answer,omitempty"` // a text, when the answer is no JSON
+	Answer  json.RawMessage `json:"answer,omitempty"` // a string, if the answer isn't JSON
 	CallID  string          `json:"call_id,omitempty"`
 	Time    time.Time       `json:"time"`
-	Reason  string          `json:"reason,omitempty"` // why there is no answer of the API's
-	Check   string          `json:"check,omitempty"`  // what to look into then
+	Reason  string          `json:"reason,omitempty"` // why the API gave no answer
+	Check   string          `json:"check,omitempty"`  // what to check then
 	Steps   []Step          `json:"steps"`
 }
 
-// Step is one step of a call. The steps are receive, require, cache, token, request,
-// call, verdict, replay, output, contract and answer, as far as the call got; what
-// wasn't done isn't told.
+// Step is one step of a call: receive, require, cache, token, request, call,
+// verdict, replay, output, contract or answer. Steps that were not reached are
+// omitted.
 type Step struct {
 	Step    string  `json:"step"`
-	Outcome string  `json:"outcome"` // ok, or the outcome that the call ended with here
+	Outcome string  `json:"outcome"` // ok, or the outcome, if the call ended here
 	MS      float64 `json:"ms"`
 	In      any     `json:"in"`
 	Out     any     `json:"out"`
 	Note    string  `json:"note,omitempty"`
 }
 
-// StepOK is the outcome of a step after which the call went on.
+// StepOK is the outcome of a step that didn't end the call.
 const StepOK = "ok"
 
-// Millis is a time as a trace tells it.
+// Millis converts a duration to milliseconds.
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Test has a running instance make a call, and tells its steps.
+// Test makes a test call by a running instance, and returns its trace.
 func (c *Client) Test(ctx context.Context, api string, t Test) (Trace, error) {
 	body, err := json.Marshal(t)
 	if err != nil {
@@ -70,8 +71,8 @@ func (c *Client) Test(ctx context.Context, api string, t Test) (Trace, error) {
 	return do[Trace](ctx, c, http.MethodPost, "/switchboard/apis/"+url.PathEscape(api)+"/test", body)
 }
 
-// Failures are the last calls of an API without an answer of its own, newest
-// first; those of one phone call, when its id is given.
+// Failures returns the last failed calls of an API, newest first; with a callID,
+// only those of that phone call.
 func (c *Client) Failures(ctx context.Context, api, callID string) ([]Trace, error) {
 	path := "/switchboard/apis/" + url.PathEscape(api) + "/failures"
 	if callID != "" {

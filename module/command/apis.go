@@ -23,18 +23,18 @@ import (
 func apis() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apis [NAME]",
-		Short: "Shows the state of all APIs, those in trouble first",
-		Long: `Shows the state of all APIs, those in trouble first: the share of calls in the
-last hour that the API answered itself, the time within which 99 of 100 calls
-ended, its breaker, whether an operator holds it, since when its answers are older
-ones, defaults or errors, and how its last call ended. Tests are not counted.
+		Short: "Shows the state of all APIs, failing ones first",
+		Long: `Shows the state of all APIs, failing ones first: the share of real answers in the
+last hour, the 99th percentile of the response time, the breaker, whether an operator
+has put the API on hold, since when it is degraded (callers get stale answers, defaults
+or errors), and the last outcome. Tests are not counted.
 
-With a name, that of one API, with what its describe and param lines say, and how
-its calls of the last hour ended.`,
+With a name, it shows that API only, with its describe and param lines, and the
+outcomes of its calls in the last hour.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	var asJSON bool
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	instance := newInstance(cmd)
 	cmd.ValidArgsFunction = completing(instance.client, apiNames())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -88,8 +88,8 @@ func printAPI(ctx context.Context, out io.Writer, client *adminapi.Client, name 
 	return w.Flush()
 }
 
-// printParameters shows what an API is for and what a caller gives, where its
-// configuration says so.
+// printParameters prints the description of an API and its params, if there are
+// any.
 func printParameters(out io.Writer, api adminapi.API) error {
 	if api.Description != "" {
 		fmt.Fprintf(out, "\n%s\n", api.Description)
@@ -109,8 +109,8 @@ func printParameters(out io.Writer, api adminapi.API) error {
 	return w.Flush()
 }
 
-// byTrouble orders APIs: whose callers get no answer, then those whose answers are
-// often not their own.
+// byTrouble orders APIs: first those whose callers get no answer, then those that
+// often give no real answers.
 func byTrouble(a, b adminapi.API) int {
 	return cmp.Or(cmp.Compare(trouble(a), trouble(b)), cmp.Compare(realShare(a), realShare(b)), cmp.Compare(a.Name, b.Name))
 }
@@ -167,7 +167,7 @@ func printAPIs(out io.Writer, list []adminapi.API) error {
 	return w.Flush()
 }
 
-// stateOf is the state of an API in a word or two.
+// stateOf returns the state of an API in a word or two.
 func stateOf(api adminapi.API) string {
 	var words []string
 	if api.Held {
@@ -226,16 +226,15 @@ func last() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "last NAME",
-		Short: "Shows the last calls of an API without an answer of its own",
-		Long: `Shows the last calls of an API that had no answer of its own, newest first: the
-running instance keeps 50 of them in memory, masked. With --call, those of one
-phone call are shown step by step.`,
+		Short: "Shows the last failed calls of an API",
+		Long: `Shows the last failed calls of an API, newest first. The running instance keeps 50
+of them in memory, masked. With --call, those of one phone call are shown step by step.`,
 		Args: cobra.ExactArgs(1),
 	}
 	instance := newInstance(cmd)
 	cmd.ValidArgsFunction = completing(instance.client, apiNames(switchboard.LookupName))
 	cmd.Flags().StringVar(&callID, "call", "", "`id` of a phone call")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := instance.client()
 		if err != nil {
@@ -250,7 +249,7 @@ phone call are shown step by step.`,
 		case asJSON:
 			return printJSON(out, failures)
 		case len(failures) == 0 && callID != "":
-			return errors.New("no failed call of that id is kept")
+			return errors.New("no failed call with this id is kept")
 		case callID != "":
 			for _, t := range failures {
 				if err := printTrace(out, t); err != nil {
@@ -291,7 +290,7 @@ func dialects() *cobra.Command {
 				}
 			}
 			if len(args) > 0 {
-				return errors.New("there is no such dialect; without a name, the command lists them")
+				return errors.New("there is no such dialect; run the command without a name to list them")
 			}
 			return nil
 		},
@@ -307,7 +306,7 @@ func systems() *cobra.Command {
 		ValidArgsFunction: oneOf(names...),
 
 		Use:   "systems [NAME]",
-		Short: "Lists the phone systems that are built in, or describes one",
+		Short: "Lists the built-in phone systems, or describes one",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -315,7 +314,7 @@ func systems() *cobra.Command {
 			}
 			s, err := answer.FindSystem(args[0])
 			if err != nil {
-				return errors.New("there is no such phone system; without a name, the command lists them")
+				return errors.New("there is no such phone system; run the command without a name to list them")
 			}
 			return describeSystem(cmd.OutOrStdout(), s)
 		},

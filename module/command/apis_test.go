@@ -24,7 +24,7 @@ func (paramed) BreakerState() string { return "" }
 
 func (paramed) Describe(to *adminapi.API) { to.Params = []string{"tel", "lang"} }
 
-// The state of all APIs, those in trouble first.
+// The state of all APIs, failing ones first.
 func TestTheStateOfAPIs(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	runInstance(t, directory(t, "unix/"+socket))

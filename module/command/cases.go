@@ -17,33 +17,33 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// testCase is a line of a file of cases: a test, and what is to be true of it.
+// testCase is a line of a file of cases: a test and its expected result.
 type testCase struct {
 	Name    string `json:"name"`
 	API     string `json:"api"`
 	Answer  string `json:"answer"`  // jq predicate on the answer, with $status
-	Outcome string `json:"outcome"` // a word, or a jq predicate on the word
+	Outcome string `json:"outcome"` // an outcome, or a jq predicate on the outcome
 	adminapi.Test
 }
 
-// maxCase is how long a line may be.
+// maxCase is the maximum length of a line.
 const maxCase = 1 << 20
 
 func cases() *cobra.Command {
 	var t tester
 	cmd := &cobra.Command{
 		Use:   "cases FILE",
-		Short: "Makes the calls of a file of cases, and says which are not as they should be",
-		Long: `Makes the calls of a file of cases, one JSON object a line:
+		Short: "Runs the test cases in a file, and reports those that fail",
+		Long: `Runs the test cases in a file, one JSON object per line:
 
   {"name":"a VIP","api":"order","params":{"tel":"13800138000"},"outcome":"ok","answer":".vip == \"1\""}
 
-"answer" is a jq predicate on the answer, with $status; "outcome" is a word, or a jq
-predicate on it, such as "IN(\"ok\", \"stale\")". All that test knows can stand
-beside them: method, path, headers, vars, dry_run, no_cache, fresh_token, live.
-Blank lines, and lines that begin with #, are skipped.
+"answer" is a jq predicate on the answer, with $status; "outcome" is an outcome, or a
+jq predicate on it, e.g. "IN(\"ok\", \"stale\")". The options of test may be given,
+too: method, path, headers, vars, dry_run, no_cache, fresh_token, live. Blank lines,
+and lines that begin with #, are skipped.
 
-The exit status is 1 when a case is not as it should be.`,
+The exit status is 1 if a case failed.`,
 		Args: cobra.ExactArgs(1),
 	}
 	t.bind(cmd)
@@ -98,9 +98,9 @@ func runCases(ctx context.Context, in io.Reader, out io.Writer, do func(context.
 	}
 	switch {
 	case failed > 0:
-		return fmt.Errorf("%d of %d cases are not as they should be", failed, ran)
+		return fmt.Errorf("%d of %d cases failed", failed, ran)
 	case ran == 0:
-		return errors.New("there are no cases in it")
+		return errors.New("the file has no cases")
 	}
 	return nil
 }
@@ -116,12 +116,12 @@ func parseCase(line string) (*testCase, error) {
 		return nil, errors.New(`"api" is missing`)
 	}
 	if c.Answer == "" && c.Outcome == "" {
-		return nil, errors.New(`a case says what is to be true: write "outcome" or "answer"`)
+		return nil, errors.New(`a case needs an expected result: "outcome" or "answer"`)
 	}
 	if c.Name == "" {
 		c.Name = c.API
 	}
-	params, err := switchboard.ParseTest([]byte(line)) // with numbers as they are written
+	params, err := switchboard.ParseTest([]byte(line)) // numbers keep their spelling
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func parseCase(line string) (*testCase, error) {
 	return c, nil
 }
 
-// judge says what of a call is not as it should be.
+// judge returns an error if a call doesn't have the expected result.
 func (c *testCase) judge(ctx context.Context, t adminapi.Trace) error {
 	if c.Outcome != "" && c.Outcome != t.Outcome {
 		holds, err := predicate(ctx, c.Outcome, t.Outcome, 0)

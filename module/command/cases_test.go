@@ -32,7 +32,7 @@ func TestCases(t *testing.T) {
 		`{"api":"order","answer":"]"}`:                                                                         "1 of 1 cases",
 		`{"api":"order","outcome":"ok"}` + "\n" + `{"api":"order","answer":"false"}`:                           "1 of 2 cases",
 		`{"api":"order","outcome":"ok","colour":1}`:                                                            "line 1: not a case",
-		`{"api":"order"}`:              `write "outcome" or "answer"`,
+		`{"api":"order"}`:              `"outcome" or "answer"`,
 		`{"outcome":"ok"}`:             `"api" is missing`,
 		"\n\n{":                        "line 3: not a case",
 		"# nothing":                    "no cases",

@@ -1,4 +1,4 @@
-// Package command is `caddy switchboard`: what an operator does from a shell.
+// Package command is `caddy switchboard`: the commands for operators.
 package command
 
 import (
@@ -25,8 +25,8 @@ func init() {
 		Name:  "switchboard",
 		Usage: "<command>",
 		Short: "Switchboard's commands",
-		Long: `Switchboard's commands. Results go to stdout, everything else to stderr. The
-exit status is 1 when something did not work.`,
+		Long: `Switchboard's commands. Results go to stdout, everything else to stderr. The exit
+status is 1 if a command failed.`,
 		CobraFunc: addCommands,
 	})
 }
@@ -39,10 +39,10 @@ func addCommands(cmd *cobra.Command) {
 	group(cmd)
 }
 
-// commands are what stands below `caddy switchboard`.
+// commands are the subcommands of `caddy switchboard`.
 var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems, runProgram}
 
-// group makes a command that only holds others refuse what it doesn't know.
+// group makes a command that only has subcommands refuse unknown ones.
 func group(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -53,21 +53,22 @@ func group(cmd *cobra.Command) {
 	}
 }
 
-// place says where a configuration is, as Caddy's own commands do.
+// place is the location of a configuration, with the flags of Caddy's own
+// commands.
 type place struct{ config, adapter string }
 
 func (p *place) flags(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringVarP(&p.config, "config", "c", "", "configuration `file`; default: the Caddyfile in this folder, if there is one")
-	cmd.PersistentFlags().StringVarP(&p.adapter, "adapter", "a", "", "`name` of the adapter that reads it")
+	cmd.PersistentFlags().StringVarP(&p.adapter, "adapter", "a", "", "`name` of the config adapter")
 }
 
-// instance is a running Caddy that a command asks.
+// instance is a running Caddy that a command talks to.
 type instance struct {
 	place
 	address string
 }
 
-// newInstance gives a command the flags that say which one.
+// newInstance adds the flags that select the instance to a command.
 func newInstance(cmd *cobra.Command) *instance {
 	i := new(instance)
 	i.flags(cmd)
@@ -76,13 +77,13 @@ func newInstance(cmd *cobra.Command) *instance {
 }
 
 func addressFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "address", "", "`address` of the admin API; default: the configuration's")
+	cmd.Flags().StringVar(address, "address", "", "`address` of the admin API; default: that of the configuration")
 }
 
 func (i *instance) client() (*adminapi.Client, error) { return i.place.client(i.address) }
 
-// client is that of the running instance: at an address, or where the
-// configuration says.
+// client returns a client for the running instance: at the address, or at that in
+// the configuration.
 func (p *place) client(address string) (*adminapi.Client, error) {
 	if address == "" {
 		config, file, adapter, err := caddycmd.LoadConfig(p.config, p.adapter)
@@ -96,9 +97,8 @@ func (p *place) client(address string) (*adminapi.Client, error) {
 	return adminapi.New(address)
 }
 
-// withDirectory opens the customer directory of a configuration, and nothing
-// else of it: no server, no log, no token source. It says on stderr which one
-// it is.
+// withDirectory opens the customer directory of a configuration and nothing else:
+// no server, no log, no token source. It prints the store's name to stderr.
 func (p *place) withDirectory(ctx context.Context, stderr io.Writer, do func(*customer.Directory) error) error {
 	config, _, _, err := caddycmd.LoadConfig(p.config, p.adapter)
 	if err != nil {
@@ -129,7 +129,7 @@ func (p *place) withWriter(ctx context.Context, stderr io.Writer, do func(custom
 	})
 }
 
-// switchboardOf is the app's part of a configuration; nil where there is none.
+// switchboardOf returns the app's part of a configuration, or nil if it has none.
 func switchboardOf(config []byte) (json.RawMessage, error) {
 	if len(config) == 0 {
 		return nil, nil
@@ -140,7 +140,7 @@ func switchboardOf(config []byte) (json.RawMessage, error) {
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(config, &whole); err != nil {
-		return nil, errors.New("the configuration is no JSON of Caddy's")
+		return nil, errors.New("the configuration is not valid Caddy JSON")
 	}
 	return whole.Apps.Switchboard, nil
 }
@@ -159,8 +159,8 @@ func runProgram() *cobra.Command {
 	}
 }
 
-// color is an SGR parameter of two digits: all are of one length, so that a
-// tabwriter, which counts them, keeps its columns straight.
+// color is an SGR parameter of two digits. All have the same length, so that the
+// columns of a tabwriter, which counts them, stay aligned.
 type color string
 
 const (
@@ -170,18 +170,18 @@ const (
 	yellow color = "33"
 )
 
-// painter colours texts, or leaves them as they are.
+// painter colours text, or leaves it unchanged.
 type painter bool
 
-// colors returns a painter for what a command writes: one that colours when that
-// goes to a terminal, TERM is not dumb and NO_COLOR (no-color.org) is not set.
+// colors returns a painter for the output of a command. It colours if the output
+// is a terminal, TERM is not dumb, and NO_COLOR (no-color.org) is not set.
 func colors(out io.Writer) painter {
 	file, ok := out.(*os.File)
 	return painter(ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())))
 }
 
-// in returns a text in a colour. All cells of a column have to be painted, its
-// head in plain.
+// in returns a coloured text. All cells of a column must be coloured, the heading
+// in plain.
 func (p painter) in(c color, text string) string {
 	if !p {
 		return text
@@ -189,7 +189,7 @@ func (p painter) in(c color, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[39m"
 }
 
-// outcome colours how a call ended.
+// outcome colours an outcome.
 func (p painter) outcome(outcome string) string { return p.in(colorOfOutcome(outcome), outcome) }
 
 func colorOfOutcome(outcome string) color {

@@ -93,7 +93,7 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "customers export --format json", err: "csv or ndjson"},
 		{args: "customers import", stdin: "id,isVip\nC4,maybe\nC5,1\n", stdout: "imported 1, rejected 1\n", err: "stdin.rejects.csv, with the reasons"},
 		{args: "customers import --rejects bad.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0, rejected 1\n", err: "bad.csv"},
-		{args: "customers import --rejects c.csv ./c.csv", err: "names the file that is imported"},
+		{args: "customers import --rejects c.csv ./c.csv", err: "must not be the imported file"},
 		{args: "customers import --rejects c.csv", stdin: "id,isVip\nC4,maybe\n", stdout: "imported 0", err: "holds no rejected rows"},
 		{args: "customers import --format xml c.csv", err: "neither csv nor ndjson nor json"},
 		{args: "customers import --batch 0 c.csv", err: "--batch"},
@@ -104,7 +104,7 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "customers export all.csv", stderr: "exported 4"},
 		{args: "customers export all.jsonl"},
 		{args: "customers export missing/all.csv", err: "no such file"},
-		{args: "customers delete C1", err: "no running instance answers at"},
+		{args: "customers delete C1", err: "no running instance responds at"},
 		{args: "customers delete --offline C1 C9", stdout: "deleted C1\nnot found C9\n", err: "1 of 2 customers were not found"},
 		{args: "customers delete --offline C2", stdout: "deleted C2\n"},
 		{args: "customers count", stdout: "2\n"},
@@ -169,7 +169,7 @@ func TestAStoppedImport(t *testing.T) {
 	defer close(end)
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		_, _, err := caddyFrom(t, interrupted{strings.NewReader("id\nC1\nC2\nC3\n"), signal, end}, "customers", "import", "--batch", "1")
-		if err == nil || !regexp.MustCompile(`^stdin: stopped at row [34]; run the same command again, which begins anew$`).MatchString(err.Error()) {
+		if err == nil || !regexp.MustCompile(`^stdin: stopped at row [34]; run the same command again to start over$`).MatchString(err.Error()) {
 			t.Errorf("%v: %v", signal, err)
 		}
 		if stdout, _, err := caddyWith(t, "", "customers", "count"); err != nil || stdout != "2\n" && stdout != "3\n" {
@@ -190,7 +190,7 @@ func TestTheDefaultDirectory(t *testing.T) {
 		`{"apps":{"switchboard":{"customers":{"store":"nonsense"}}}}`: "unknown module",
 		`{"apps":{"switchboard":{"region":"XX"}}}`:                    "region",
 		`{"apps":{"switchboard":[]}}`:                                 "not a JSON object",
-		`{"apps":[]}`:                                                 "no JSON of Caddy's",
+		`{"apps":[]}`:                                                 "not valid Caddy JSON",
 	} {
 		if err := os.WriteFile("c.json", []byte(config), 0o600); err != nil {
 			t.Fatal(err)

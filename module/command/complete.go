@@ -17,8 +17,8 @@ const completionTime = 500 * time.Millisecond
 
 type completion func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective)
 
-// completing returns a completion that asks a running instance. It offers nothing
-// when none answers.
+// completing returns a completion that queries a running instance. It offers
+// nothing if none responds.
 func completing(client func() (*adminapi.Client, error), names func(ctx context.Context, c *adminapi.Client, args []string) ([]string, error)) completion {
 	return func(cmd *cobra.Command, args []string, toComplete string) (found []cobra.Completion, how cobra.ShellCompDirective) {
 		how = cobra.ShellCompDirectiveNoFileComp
@@ -48,7 +48,7 @@ func completing(client func() (*adminapi.Client, error), names func(ctx context.
 	}
 }
 
-// apiNames completes the name of an API, and what else stands beside it.
+// apiNames completes the name of an API, or one of the additional words.
 func apiNames(more ...string) func(context.Context, *adminapi.Client, []string) ([]string, error) {
 	return func(ctx context.Context, c *adminapi.Client, args []string) ([]string, error) {
 		if len(args) > 0 {
@@ -63,7 +63,7 @@ func apiNames(more ...string) func(context.Context, *adminapi.Client, []string) 
 	}
 }
 
-// testArguments completes the name of what is tested, then its params.
+// testArguments completes the name of an API or lookup, then its params.
 func testArguments(ctx context.Context, c *adminapi.Client, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return apiNames(switchboard.LookupName)(ctx, c, args)
@@ -115,8 +115,8 @@ func oneOf(names ...string) completion {
 	}
 }
 
-// completeRest gives the commands below cmd what can be completed without asking
-// anybody: formats, and that an id is no file.
+// completeRest adds the completions that don't need an instance to the
+// subcommands: formats, and that ids aren't files.
 func completeRest(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		completeRest(sub)

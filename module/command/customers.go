@@ -20,13 +20,12 @@ func customers() *cobra.Command {
 	p := new(place)
 	cmd := &cobra.Command{
 		Use:   "customers",
-		Short: "Imports, exports and looks after the customer directory",
-		Long: `Imports, exports and looks after the customer directory.
+		Short: "Imports, exports and manages the customer directory",
+		Long: `Imports, exports and manages the customer directory.
 
-The directory is the one of the configuration's global option switchboard, and
-without that the SQLite database in Caddy's data directory. That belongs to the
-user who runs the command: run it as the user who runs Caddy. Nothing else of
-the configuration is loaded.`,
+The directory is that of the configuration's global option switchboard, or by default
+the SQLite database in Caddy's data directory. That directory depends on the user: run
+the command as the user who runs Caddy. Nothing else of the configuration is loaded.`,
 	}
 	p.flags(cmd)
 	cmd.AddCommand(p.importing(), p.exporting(), p.get(), p.delete(), p.count())
@@ -80,11 +79,11 @@ func (p *place) count() *cobra.Command {
 	}
 }
 
-// errStopped says that a command ended with Ctrl-C. It stands in for what the
-// store says about it, which sounds like a fault.
+// errStopped reports that a command was ended by Ctrl-C. It replaces the error of
+// the store, which would look like a fault.
 var errStopped = errors.New("stopped")
 
-// stopped returns errStopped where an error comes from the end of the context.
+// stopped returns errStopped if an error was caused by the end of the context.
 func stopped(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return errStopped
@@ -92,7 +91,7 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-// interruptible is a context that ends with Ctrl-C or SIGTERM.
+// interruptible returns a context that ends with Ctrl-C or SIGTERM.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 }
@@ -103,13 +102,13 @@ func (p *place) delete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete ID…",
 		Short: "Deletes customers, and the cached answers about them",
-		Long: `Deletes customers. The running instance does it, by its admin API, so that the
-answers about them that it has cached go, too. When none answers, nothing is
-deleted, unless --offline says that none is running: then they are deleted in
-the directory itself.
+		Long: `Deletes customers. The running instance does it, by its admin API, so that the cached
+answers about them are dropped, too. If no instance responds, nothing is deleted. With
+--offline, which requires that none is running, the customers are deleted in the store
+itself.
 
-For each customer a line says "deleted" or "not found". The exit status is 1
-when one was not found.`,
+For each customer it prints "deleted" or "not found". The exit status is 1 if a customer
+was not found.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			ctx, stop := interruptible(cmd)
@@ -133,13 +132,13 @@ when one was not found.`,
 				return changed.Existed, err
 			})
 			if errors.Is(err, adminapi.ErrNobody) {
-				return fmt.Errorf("%w; name it with --address, or write --offline when none is running", err)
+				return fmt.Errorf("%w; set its address with --address, or use --offline if none is running", err)
 			}
 			return stopped(ctx, err)
 		},
 	}
 	addressFlag(cmd, &address)
-	cmd.Flags().BoolVar(&offline, "offline", false, "delete in the directory itself, when no instance is running")
+	cmd.Flags().BoolVar(&offline, "offline", false, "delete in the store itself, while no instance is running")
 	return cmd
 }
 

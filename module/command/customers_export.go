@@ -20,16 +20,16 @@ func (p *place) exporting() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export [FILE | -]",
 		Short: "Exports all customers as CSV or NDJSON",
-		Long: `Exports all customers to a file or, with - or without one, to stdout. An import
-of it gives the same customers. A file is complete or not there; it can be read
-by its owner alone.
+		Long: `Exports all customers to a file, or to stdout if FILE is - or missing. An import of
+the export restores the same customers. The file only appears when it is complete, and
+only its owner can read it.
 
-In a CSV, cells that a spreadsheet would take for a formula (those that begin
-with = + - @) begin with a ', which an import takes off again. For another
-program, NDJSON has the plain values.`,
+In a CSV, cells that a spreadsheet would treat as a formula (those that begin with
+= + - @) get a leading ', which an import removes again. For other programs, use NDJSON,
+which has the plain values.`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVar(&name, "format", "", "csv or ndjson; default: as FILE is called, else csv")
+	cmd.Flags().StringVar(&name, "format", "", "csv or ndjson; default: by FILE's extension, else csv")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := interruptible(cmd)
 		defer stop()
@@ -42,7 +42,7 @@ program, NDJSON has the plain values.`,
 			return err
 		}
 		if format == exchange.JSON {
-			return errors.New("an export is csv or ndjson; for an array, jq -s . makes one of ndjson")
+			return errors.New("the format must be csv or ndjson; for a JSON array, export ndjson and use jq -s .")
 		}
 		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
 			format = exchange.NDJSON
@@ -71,8 +71,7 @@ program, NDJSON has the plain values.`,
 	return cmd
 }
 
-// into writes a file beside the one that it is to be, and puts it there when it
-// is complete.
+// into writes a file under a temporary name, and renames it when it is complete.
 func into(name string, stdout io.Writer, write func(io.Writer) error) error {
 	if name == "-" {
 		return write(stdout)

@@ -31,19 +31,18 @@ func (p *place) importing() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import [FILE | -]",
 		Short: "Imports customers from a CSV, NDJSON or JSON file",
-		Long: `Imports customers from a file or, with - or without one, from stdin.
+		Long: `Imports customers from a file, or from stdin if FILE is - or missing.
 
-The first line of a CSV names the fields, as in id,tel,email,nick; other names
-are the ids of custom fields. NDJSON is one JSON object a line, with the same
-names; one JSON array of such objects is read, too. A row replaces the customer
-with its id.
+The first line of a CSV names the fields, e.g. id,tel,email,nick; other names are the
+ids of custom fields. NDJSON has one JSON object per line, with the same names; a JSON
+array of such objects works, too. A row replaces the customer with its id.
 
-An import that was interrupted, as by Ctrl-C, continues where it was when the same command is
-run again; one from stdin begins anew, with the same result.
+An import that was interrupted, e.g. by Ctrl-C, continues where it stopped when the same
+command is run again; an import from stdin starts over, with the same result.
 
-Rows that are no customers go into a file of their own, each with its line and
-the reason, and the exit status is 1. Customers whose telephone number or email
-can't be searched are imported; the summary counts them, with the first line.`,
+Invalid rows are written to a file of their own, each with its line and the reason, and
+the exit status is 1. Customers whose telephone number or email can't be searched are
+imported; the summary counts them, with the first line.`,
 		Example: "  caddy switchboard customers import customers.csv\n" +
 			"  zcat customers.ndjson.gz | caddy switchboard customers import --rejects bad.ndjson",
 		Args: cobra.MaximumNArgs(1),
@@ -55,7 +54,7 @@ can't be searched are imported; the summary counts them, with the first line.`,
 				name = args[0]
 			}
 			if params.batch < 1 || params.batch > 100_000 {
-				return errors.New("--batch is not between 1 and 100000")
+				return errors.New("--batch must be between 1 and 100000")
 			}
 			return p.withDirectory(ctx, cmd.ErrOrStderr(), func(d *customer.Directory) error {
 				w, err := d.Writer()
@@ -66,9 +65,9 @@ can't be searched are imported; the summary counts them, with the first line.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: what it looks like")
+	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: detected")
 	cmd.Flags().StringVar(&params.rejects, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
-	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers in a transaction")
+	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers per transaction")
 	return cmd
 }
 
@@ -81,7 +80,7 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 	if name == "-" {
 		name = "stdin"
 	} else {
-		f, err := os.Open(name) //nolint:gosec // the operator names it
+		f, err := os.Open(name) //nolint:gosec // the path is an operator's argument
 		if err != nil {
 			return err
 		}
@@ -93,7 +92,7 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 	src.Format = format
 	rejects := &exchange.Rejects{Path: params.rejects, Name: name}
 	if params.rejects != "" && same(params.rejects, name) {
-		return errors.New("--rejects names the file that is imported")
+		return errors.New("--rejects must not be the imported file")
 	}
 	show := newProgress(cmd.ErrOrStderr(), "customers imported")
 	importer := exchange.Importer{
@@ -116,17 +115,17 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 	return summary(cmd.OutOrStdout(), result, rejects.Path, name, src.ID != "", err)
 }
 
-// searchable says what a field holds that can be searched.
+// searchable describes the valid values of searchable fields.
 var searchable = map[string]string{
 	string(customer.ByTel):   "a valid telephone number, in the region of the configuration or with its country code",
 	string(customer.ByEmail): "an email address",
 }
 
-// summary prints what an import did, and turns what is not as it should be into
-// an error.
+// summary prints the result of an import, and returns an error if something was
+// wrong.
 func summary(to io.Writer, result exchange.Result, rejects, name string, resumable bool, err error) error {
 	if result.Resumed > 0 {
-		fmt.Fprintf(to, "continued behind line %d\n", result.Resumed)
+		fmt.Fprintf(to, "continued after line %d\n", result.Resumed)
 	}
 	fmt.Fprintf(to, "imported %s, rejected %s\n", humanize.Comma(result.Stored), humanize.Comma(result.Rejected))
 	for _, u := range result.Unsearchable {
@@ -138,13 +137,13 @@ func summary(to io.Writer, result exchange.Result, rejects, name string, resumab
 	case errors.Is(err, errStopped) && resumable:
 		return fmt.Errorf("%s: stopped at row %d; run the same command again", name, result.Line)
 	case errors.Is(err, errStopped):
-		return fmt.Errorf("%s: stopped at row %d; run the same command again, which begins anew", name, result.Line)
+		return fmt.Errorf("%s: stopped at row %d; run the same command again to start over", name, result.Line)
 	case err != nil && resumable && result.Stored+result.Resumed > 0:
 		return fmt.Errorf("%s: %w; run the same command again to continue", name, err)
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	case result.Rejected > 0:
-		return fmt.Errorf("%s: some rows are no customers; they are in %s, with the reasons", name, rejects)
+		return fmt.Errorf("%s: some rows were rejected; they are in %s, with the reasons", name, rejects)
 	}
 	return nil
 }
@@ -155,11 +154,11 @@ func same(a, b string) bool {
 	return filepath.Clean(a) == filepath.Clean(b) || errX == nil && errY == nil && os.SameFile(x, y)
 }
 
-// every is how often a line is written where no terminal is.
+// every is how often a line is printed if there is no terminal.
 const every = 5 * time.Second
 
-// progress shows how far something is, with its rate and the time that remains:
-// as a bar on a terminal, else as a line from time to time.
+// progress shows how far something is, with its rate and the remaining time: as a
+// bar on a terminal, and as a line from time to time elsewhere.
 type progress struct {
 	to    io.Writer
 	what  string
@@ -175,11 +174,11 @@ func newProgress(to io.Writer, what string) *progress {
 	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))}
 }
 
-// bytes is for what is measured by the bytes read: rows says how many customers
-// they were.
+// bytes shows progress that is measured in bytes; rows is the number of customers
+// so far.
 func (p *progress) bytes(done, size, rows int64) { p.show(done, size, rows) }
 
-// rows is for what is measured by its customers.
+// rows shows progress that is measured in customers.
 func (p *progress) rows(done, total int64) { p.show(done, total, done) }
 
 func (p *progress) show(done, size, rows int64) {
@@ -195,7 +194,7 @@ func (p *progress) show(done, size, rows int64) {
 				progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionThrottle(100*time.Millisecond))
 		}
 		p.bar.Describe(text)
-		_ = p.bar.Set64(done) // it is only to be looked at
+		_ = p.bar.Set64(done) // the bar is only for display
 		return
 	}
 	if now.Sub(p.last) < every {
@@ -209,14 +208,14 @@ func (p *progress) show(done, size, rows int64) {
 	fmt.Fprintln(p.to, text)
 }
 
-// clear takes the bar away until it is shown again, so that a line can be written.
+// clear removes the bar until it is shown again, so that a line can be printed.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
 }
 
-// end takes the bar away.
+// end removes the bar.
 func (p *progress) end() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

@@ -13,7 +13,7 @@ import (
 func TestHoldAndRelease(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "admin.sock")
 	text := directory(t, "unix/"+socket)
-	if _, _, err := caddyWith(t, "", "hold", "order"); err == nil || !strings.Contains(err.Error(), "no running instance answers at") {
+	if _, _, err := caddyWith(t, "", "hold", "order"); err == nil || !strings.Contains(err.Error(), "no running instance responds at") {
 		t.Errorf("nobody runs: %v", err)
 	}
 	runInstance(t, text)

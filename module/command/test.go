@@ -25,11 +25,11 @@ type tester struct {
 
 func (t *tester) bind(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&t.config, "config", "c", "", "configuration `file` to provision for the test, without servers; default: ask a running instance")
-	cmd.Flags().StringVarP(&t.adapter, "adapter", "a", "", "`name` of the adapter that reads it")
+	cmd.Flags().StringVarP(&t.adapter, "adapter", "a", "", "`name` of the config adapter")
 	cmd.Flags().StringVar(&t.address, "address", "", "`address` of a running instance's admin API; default: that of the Caddyfile here, or localhost:2019")
 }
 
-// calls returns what makes a call.
+// calls returns the function that makes a call.
 func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Test) (adminapi.Trace, error), error) {
 	if t.config == "" {
 		client, err := t.client()
@@ -39,7 +39,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 		return client.Test, nil
 	}
 	if t.address != "" {
-		return nil, errors.New("--config provisions a configuration, --address asks a running instance: write one of them")
+		return nil, errors.New("--config provisions a configuration, --address uses a running instance; give only one of them")
 	}
 	config, _, _, err := caddycmd.LoadConfig(t.config, t.adapter)
 	if err != nil {
@@ -52,7 +52,7 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	return app.Operator().Test, nil
 }
 
-// client is that of the running instance.
+// client returns a client for the running instance.
 func (t *tester) client() (*adminapi.Client, error) { return t.place.client(t.address) }
 
 func test() *cobra.Command {
@@ -62,29 +62,30 @@ func test() *cobra.Command {
 	var headers []string
 	cmd := &cobra.Command{
 		Use:   "test NAME [PARAM=VALUE…]",
-		Short: "Makes a call of an API as a phone system would, and shows each step",
-		Long: `Makes a call of an API on the way of all production calls, from the handler
-inwards, and shows what each step did. Secrets, telephone numbers and email
-addresses are masked in the steps; the answer is shown as the phone system gets it.
+		Short: "Calls an API as a phone system would, and shows each step",
+		Long: `Calls an API exactly as in production, from the handler on, and shows what each step
+did. Secrets, telephone numbers and email addresses are masked in the steps; the answer
+is shown as the phone system gets it.
 
-A call that isn't a read (a method other than GET and HEAD, without a cache) stops
-before the API, unless --live is written.
+A call that may change something (a method other than GET and HEAD, without a cache)
+stops before the API, unless --live is given.
 
-A test is no traffic: it is in no metric, changes no health and opens no breaker.
+A test is not traffic: it counts in no metric, and affects neither the API's state nor
+its breaker.
 
-The exit status is 1 when there was no answer of the API's own.`,
+The exit status is 1 if the API gave no answer.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	t.bind(cmd)
 	cmd.ValidArgsFunction = completing(t.client, testArguments)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the trace as JSON")
 	cmd.Flags().BoolVar(&call.DryRun, "dry-run", false, "stop before the API is called")
-	cmd.Flags().BoolVar(&call.NoCache, "no-cache", false, "neither look into the cache nor keep the answer")
+	cmd.Flags().BoolVar(&call.NoCache, "no-cache", false, "bypass the cache")
 	cmd.Flags().BoolVar(&call.FreshToken, "fresh-token", false, "renew the token first")
-	cmd.Flags().BoolVar(&call.Live, "live", false, "call the API although it isn't a read")
+	cmd.Flags().BoolVar(&call.Live, "live", false, "call the API even if that may change something")
 	cmd.Flags().StringVar(&call.Method, "method", "", "`method` of the phone system's request; default: GET")
-	cmd.Flags().StringVar(&call.Path, "path", "", "`path` of it; default: /")
-	cmd.Flags().StringArrayVar(&headers, "header", nil, "a `header` of it, as in \"X-Tenant: 42\"")
+	cmd.Flags().StringVar(&call.Path, "path", "", "`path` of the request; default: /")
+	cmd.Flags().StringArrayVar(&headers, "header", nil, "a `header` of the request, e.g. \"X-Tenant: 42\"")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
 		if call.Params, err = paramsOf(args[1:]); err != nil {
@@ -116,7 +117,7 @@ The exit status is 1 when there was no answer of the API's own.`,
 	return cmd
 }
 
-// answered reports whether a call, or a dry run, went well.
+// answered reports whether a call succeeded, or a dry run reached its end.
 func answered(t adminapi.Trace) bool {
 	switch t.Outcome {
 	case "ok", "not_found", "ambiguous", "dry_run":
@@ -131,7 +132,7 @@ func paramsOf(args []string) (map[string]any, error) {
 	for _, arg := range args {
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok || name == "" {
-			return nil, fmt.Errorf("%q is no param; write for example tel=13800138000", arg)
+			return nil, fmt.Errorf("%q is not a valid param; write NAME=VALUE, e.g. tel=13800138000", arg)
 		}
 		params[name] = value
 	}
@@ -143,7 +144,7 @@ func headersOf(lines []string) (map[string]string, error) {
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
-			return nil, fmt.Errorf("%q is no header; write for example \"X-Tenant: 42\"", line)
+			return nil, fmt.Errorf("%q is not a valid header; write NAME: VALUE, e.g. \"X-Tenant: 42\"", line)
 		}
 		headers[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
@@ -157,8 +158,8 @@ func printJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// printTrace shows a call for people: a line for each step, and what it got and
-// gave below.
+// printTrace prints a call for people: a line for each step, followed by its
+// input and output.
 func printTrace(out io.Writer, t adminapi.Trace) error {
 	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
 	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, paint.outcome(t.Outcome), t.MS, t.CallID)

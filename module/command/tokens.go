@@ -16,11 +16,11 @@ import (
 func tokens() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tokens",
-		Short: "Shows how the token sources do, never a token",
+		Short: "Shows the state of the token sources, never a token",
 		Args:  cobra.NoArgs,
 	}
 	var asJSON bool
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	instance := newInstance(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := instance.client()
@@ -82,7 +82,7 @@ func printTokens(out io.Writer, list []adminapi.Token) error {
 	return nil
 }
 
-// printExchange shows what a token endpoint was sent and what it answered, masked.
+// printExchange prints a request to a token endpoint and its response, masked.
 func printExchange(out io.Writer, name string, e *token.Exchange) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\n%s: %s at %s\n", name, e.How, e.Time.Local().Format(time.DateTime))

@@ -25,37 +25,36 @@ func init() {
 	caddy.RegisterModule(Encoder{})
 }
 
-// Encoder masks what identifies a caller or opens a door, then lets another
-// encoder write the line. Caddy's access log writes request URIs and most
-// headers as they came, and phone systems put numbers and keys in both:
+// Encoder masks personal data and secrets in a log line, and lets another encoder
+// write it. Caddy's access log writes request URIs and most headers unchanged,
+// and phone systems put numbers and keys into both:
 //
 //	log {
 //		format switchboard
 //	}
 //
-// What it changes, in the message and in every field, however deep:
+// It changes, in the message and in all fields, however deeply nested:
 //
-//   - Values of query parameters with the name of a secret (access_token, sign,
-//     app_key, password …) become "***", those with the name of a number or an
-//     address (tel, phone, caller, from, email …) "***" or "***" and the last
-//     two digits. Percent-encoding doesn't hide them.
-//   - Headers and fields with the name of a secret (X-Api-Key, *-Token, *-Key,
-//     *-Secret) become "REDACTED", as Caddy's own Authorization and Cookie do.
-//   - Anywhere in text: runs of seven or more digits, in groups or not, become
-//     "***" and the last two digits, email addresses "***@***", JSON web tokens
-//     and what follows Bearer or Basic "***", and so do user and password in
-//     URLs.
+//   - Values of query parameters named like a secret (access_token, sign, app_key,
+//     password …) become "***"; values of those named like a number or an address
+//     (tel, phone, caller, from, email …) become "***", or "***" and the last two
+//     digits. Percent-encoded values are masked, too.
+//   - Headers and fields named like a secret (X-Api-Key, *-Token, *-Key, *-Secret)
+//     become "REDACTED", like Authorization and Cookie in Caddy.
+//   - Anywhere in text, runs of seven or more digits, grouped or not, become "***" and
+//     the last two digits; email addresses become "***@***"; JSON web tokens, what
+//     follows Bearer or Basic, and user and password in URLs become "***".
 //
-// What stays: fields that are numbers, times or durations (status, size, ts);
-// UUIDs and hex ids, such as most call ids; Asterisk's unique ids; IP
-// addresses, dates, versions; Content-Length; a token's fingerprint. A call id
-// made of digits alone is masked like a number.
+// It doesn't change fields that are numbers, times or durations (status, size,
+// ts); UUIDs and hex ids, such as most call ids; Asterisk's unique ids; IP
+// addresses, dates, versions; Content-Length; and a token's fingerprint. A call
+// id that consists of digits is masked like a number.
 //
-// The fields token and key hold names in Caddy's and Switchboard's own lines
+// The fields token and key contain names in Caddy's and Switchboard's own lines,
 // and are treated as text.
 type Encoder struct {
 	// WrappedRaw is the encoder that writes the masked line. Default: json, or
-	// console when the log goes to a terminal.
+	// console if the log goes to a terminal.
 	WrappedRaw json.RawMessage `json:"wrap,omitempty" caddy:"namespace=caddy.logging.encoders inline_key=format"`
 
 	zapcore.Encoder `json:"-"`
@@ -72,7 +71,7 @@ func (Encoder) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision loads the encoder that is wrapped.
+// Provision loads the wrapped encoder.
 func (e *Encoder) Provision(ctx caddy.Context) error {
 	e.ctx = ctx
 	if e.WrappedRaw == nil {
@@ -104,7 +103,7 @@ func (e *Encoder) wrapOwn(enc provisionedEncoder) error {
 	return nil
 }
 
-// ConfigureDefaultFormat takes console for json when no encoder was named and
+// ConfigureDefaultFormat replaces json by console, if no encoder was named and
 // the log goes to a terminal.
 func (e *Encoder) ConfigureDefaultFormat(wo caddy.WriterOpener) error {
 	if !e.isDefault {
@@ -119,7 +118,7 @@ func (e *Encoder) ConfigureDefaultFormat(wo caddy.WriterOpener) error {
 	return nil
 }
 
-// isTerminal looks at stderr, as Caddy does for its own default.
+// isTerminal checks stderr, as Caddy does for its own default.
 var isTerminal = func() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
 
 // maskedEncoder masks an entry and its fields.
@@ -130,10 +129,12 @@ type maskedEncoder struct {
 
 func masked(enc zapcore.Encoder) maskedEncoder { return maskedEncoder{object{enc}, enc} }
 
-// Clone is called for loggers with fields of their own.
+// Clone implements zapcore.Encoder; it is called for loggers with fields of their
+// own.
 func (m maskedEncoder) Clone() zapcore.Encoder { return masked(m.enc.Clone()) }
 
-// EncodeEntry hands the fields on as one, which masks them while it is written.
+// EncodeEntry passes the fields on as a single one, which masks them while it is
+// written.
 func (m maskedEncoder) EncodeEntry(e zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
 	e.Message, e.Stack = mask.Text(e.Message), mask.Text(e.Stack)
 	if len(fields) == 0 {
@@ -190,9 +191,8 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 var errNotJSON = errors.New("value can't be written as JSON")
 
-// reflected returns what the encoder would write of a value, masked. It goes
-// by way of JSON, which is slow, but nothing on the path of a call logs like
-// that.
+// reflected returns what the encoder would write for a value, masked. It takes
+// the way through JSON, which is slow, but no call logs such values.
 func reflected(key string, value any) (any, error) {
 	switch v := value.(type) {
 	case nil, bool, int, int64, uint64, float64:
@@ -202,7 +202,7 @@ func reflected(key string, value any) (any, error) {
 	}
 	b, err := json.Marshal(value)
 	if err != nil {
-		return nil, errNotJSON // its text may hold data
+		return nil, errNotJSON // the error's text may contain data
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -213,8 +213,8 @@ func reflected(key string, value any) (any, error) {
 	return document(key, doc), nil
 }
 
-// document masks strings, and numbers whose name says that they identify
-// somebody.
+// document masks strings, and numbers whose field name says that they identify a
+// person.
 func document(key string, doc any) any {
 	switch v := doc.(type) {
 	case string:

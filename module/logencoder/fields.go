@@ -6,11 +6,11 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 )
 
-// redacted is Caddy's word for a header that it hides.
+// redacted is Caddy's replacement for sensitive headers.
 const redacted = "REDACTED"
 
-// object masks the text that is added to an object. Numbers, times and
-// booleans go to the encoder as they are.
+// object masks the text that is added to an object. Numbers, times and booleans
+// are passed on unchanged.
 type object struct{ zapcore.ObjectEncoder }
 
 func (o object) AddString(key, value string) {
@@ -25,7 +25,7 @@ func (o object) AddObject(key string, m zapcore.ObjectMarshaler) error {
 	return o.ObjectEncoder.AddObject(key, objectMarshaler{m})
 }
 
-// AddArray covers headers: Caddy logs each as an array of strings.
+// AddArray masks an array of strings, which is how Caddy logs a header.
 func (o object) AddArray(key string, m zapcore.ArrayMarshaler) error {
 	return o.ObjectEncoder.AddArray(key, arrayMarshaler{m, hideFor(key)})
 }
@@ -44,7 +44,7 @@ func (m objectMarshaler) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return m.m.MarshalLogObject(object{enc})
 }
 
-// array masks the text in an array by the name that the array has.
+// array masks the text in an array according to the array's name.
 type array struct {
 	zapcore.ArrayEncoder
 	hide func(string) string
@@ -79,19 +79,19 @@ func (m arrayMarshaler) MarshalLogArray(enc zapcore.ArrayEncoder) error {
 	return m.m.MarshalLogArray(array{enc, m.hide})
 }
 
-// field masks the text of a field by its name.
+// field masks the text of a field according to its name.
 func field(key, value string) string {
 	switch key {
-	case "token", "key": // the name of a token source, of a storage key
+	case "token", "key": // the name of a token source or a storage key
 		return mask.Text(value)
 	}
 	return hideFor(key)(value)
 }
 
-// hideFor says how the values of a header or a field are masked.
+// hideFor returns the function that masks the values of a header or a field.
 func hideFor(key string) func(string) string {
 	switch key {
-	case "Content-Length", "Content-Range", "fingerprint": // a digest, sometimes of digits alone
+	case "Content-Length", "Content-Range", "fingerprint": // a digest, which may consist of digits
 		return asIs
 	case "uri", "url", "Referer", "Location":
 		return mask.URI

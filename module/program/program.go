@@ -1,5 +1,5 @@
-// Package program holds what every jq program of a Caddyfile has in common: how
-// its text is written or found in a file, and which definitions precede it.
+// Package program handles the jq programs of a Caddyfile: their text, program
+// files, and the definitions that precede them.
 package program
 
 import (
@@ -17,20 +17,20 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-// MaxFile is the size in bytes up to which a program file is read.
+// MaxFile is the maximum size of a program file in bytes.
 const MaxFile = 1 << 20
 
-// IsFile tells whether a jq argument names a file: `@lib/sign.jq`. Without the
-// ending it is a program, because `@base64` and `@json` are whole programs.
+// IsFile reports whether a jq argument names a file, e.g. `@lib/sign.jq`. The
+// extension is required, because `@base64` and `@json` are valid programs.
 func IsFile(raw string) bool {
 	return strings.HasPrefix(raw, "@") && strings.HasSuffix(raw, ".jq")
 }
 
-// Arg returns the text of the jq program that the current argument of d gives:
-// raw itself or, where IsFile, the content of that file. A relative path is
-// relative to the Caddyfile that names it, imported ones included. The text is
-// inlined, because a path in the JSON would hide from Caddy that the file has
-// changed. An error says which file could not be used and why.
+// Arg returns the text of the jq program in the current argument of d: raw
+// itself, or the content of the file that it names. A relative path is relative
+// to the Caddyfile that contains it, even if that is imported. The content is
+// inlined, because Caddy would not notice a changed file if the JSON had a path.
+// An error names the file.
 func Arg(d *caddyfile.Dispenser, raw string) (string, error) {
 	if !IsFile(raw) {
 		return raw, nil
@@ -47,10 +47,10 @@ func Arg(d *caddyfile.Dispenser, raw string) (string, error) {
 }
 
 func read(name string) (string, error) {
-	f, err := os.Open(name) //nolint:gosec // the configuration names it
+	f, err := os.Open(name) //nolint:gosec // the path comes from the configuration
 	if err != nil {
 		if pathErr, ok := errors.AsType[*os.PathError](err); ok {
-			return "", pathErr.Err // the caller names the file
+			return "", pathErr.Err // the caller adds the file's name
 		}
 		return "", err
 	}
@@ -68,36 +68,36 @@ func read(name string) (string, error) {
 	if !utf8.Valid(data) {
 		return "", errors.New("is not UTF-8 text")
 	}
-	// editors on some systems begin a file with a byte order mark
+	// some editors begin a file with a byte order mark
 	return string(bytes.TrimPrefix(data, []byte("\uFEFF"))), nil
 }
 
-// defineKey names the definitions in a dispenser's context.
+// defineKey is the context key of the definitions in a dispenser.
 const defineKey = "switchboard.define"
 
-// SetDefine leaves jq function definitions to all programs that are parsed from
-// d after it, so that these can be checked while the Caddyfile is parsed. It
-// changes nothing in the configuration.
+// SetDefine sets the jq function definitions for all programs that are parsed
+// from d later, so that these can be compiled while the Caddyfile is parsed. It
+// doesn't change the configuration.
 func SetDefine(d *caddyfile.Dispenser, text string) { d.SetContext(defineKey, text) }
 
-// Define returns the definitions that SetDefine left in d, or "".
+// Define returns the definitions that SetDefine has set, or "".
 func Define(d *caddyfile.Dispenser) string { return d.GetContextString(defineKey) }
 
-// Join puts texts with function definitions one after the other.
+// Join concatenates texts with function definitions.
 func Join(texts ...string) string {
 	var joined strings.Builder
 	for _, text := range texts {
 		if text != "" {
 			joined.WriteString(text)
-			joined.WriteByte('\n') // a text may end in a comment
+			joined.WriteByte('\n') // the text may end in a comment
 		}
 	}
 	return joined.String()
 }
 
-// Headers gives header fields the shape that programs see as `$headers`: an
-// object of lower-case names and strings. Several lines of one field are joined
-// by ", " (RFC 9110, section 5.3).
+// Headers converts headers to the form of `$headers` in programs: an object of
+// lower-case names and strings. Several lines of one field are joined by ", "
+// (RFC 9110, section 5.3).
 func Headers(h http.Header) map[string]any {
 	object := make(map[string]any, len(h))
 	for name, lines := range h {
@@ -106,9 +106,8 @@ func Headers(h http.Header) map[string]any {
 	return object
 }
 
-// Outdent is a program without the blanks that all its lines but the first begin
-// with, as they do in a Caddyfile. A program with a string over several lines stays
-// as it is.
+// Outdent removes the indentation that all lines of a program but the first have
+// in a Caddyfile. A program with a multi-line string is not changed.
 func Outdent(src string) string {
 	lines := strings.Split(src, "\n")
 	margin, found := "", false
@@ -133,10 +132,10 @@ func Outdent(src string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Lines are what to write into the block of an API for an output program and a
-// phone system, each of which may be "". A program that a Caddyfile would change,
-// because something in it is a placeholder to Caddy, has to go into the file that
-// is returned, beside the Caddyfile.
+// Lines returns the lines for an API's block that set an output program and a
+// phone system; either may be "". If Caddy would change the program, because it
+// contains a placeholder, the program must be put into the returned file, next to
+// the Caddyfile.
 func Lines(api, output, system string) (lines, file string) {
 	var b strings.Builder
 	if output = strings.TrimSpace(output); output != "" {
@@ -153,8 +152,8 @@ func Lines(api, output, system string) (lines, file string) {
 	return b.String(), file
 }
 
-// Quote writes a program as one argument of a Caddyfile, or returns "" where none
-// would arrive as it is.
+// Quote quotes a program as one argument of a Caddyfile. It returns "" if no
+// quoting preserves the program.
 func Quote(src string) string {
 	for _, quoted := range []string{"`" + src + "`", "<<JQ\n" + src + "\nJQ"} {
 		if survives(src, quoted) {
@@ -164,8 +163,8 @@ func Quote(src string) string {
 	return ""
 }
 
-// survives tells whether Caddy reads the argument as the program, inside a site
-// block.
+// survives reports whether Caddy, inside a site block, parses the quoted argument
+// to src.
 func survives(src, quoted string) bool {
 	blocks, err := caddyfile.Parse("Caddyfile", []byte("http:// {\noutput "+quoted+"\n}\n"))
 	if err != nil || len(blocks) != 1 || len(blocks[0].Segments) != 1 {

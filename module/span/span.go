@@ -1,6 +1,6 @@
-// Package span tells of a call's parts under the span that Caddy's `tracing`
-// handler has begun for its request. Without that handler it costs a look into
-// the context, and nothing else.
+// Package span adds spans for the parts of a call below the span that Caddy's
+// `tracing` handler has started. Without that handler it only costs a look into
+// the context.
 package span
 
 import (
@@ -13,22 +13,22 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The names of spans. A call is the parent of the others.
+// The names of spans. Call is the parent of the others.
 const (
-	Call      = "switchboard.call"      // a request of the phone system's, to its answer
+	Call      = "switchboard.call"      // a call, from request to response
 	Token     = "switchboard.token"     // waiting for a token
-	Upstream  = "switchboard.upstream"  // one try to ask the API, to the headers of its answer
+	Upstream  = "switchboard.upstream"  // one attempt to call the API, to the headers of its answer
 	Shape     = "switchboard.shape"     // decoding, judging and shaping its answer
-	Directory = "switchboard.directory" // asking the customer directory
+	Directory = "switchboard.directory" // querying the customer directory
 )
 
 const scope = "github.com/switchboard-ivr/switchboard"
 
-// Span is a part of a call. The zero Span is one that nobody records.
+// Span is a part of a call. The zero Span is not recorded.
 type Span struct{ of trace.Span }
 
-// Start begins a span below that of ctx, and returns a context for what is below
-// it. Where nobody records, ctx is returned as it is.
+// Start starts a child span of that in ctx, and returns a context with it. If the
+// request isn't traced, it returns ctx unchanged.
 func Start(ctx context.Context, name string, client bool) (context.Context, Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.SpanContext().IsSampled() {
@@ -38,38 +38,38 @@ func Start(ctx context.Context, name string, client bool) (context.Context, Span
 	if client {
 		kind = trace.SpanKindClient
 	}
-	// a span that has ended may still be a parent: of work that goes on behind
-	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // its owner ends it
+	// a span that has ended may still be the parent of background work
+	ctx, s := parent.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithSpanKind(kind)) //nolint:spancheck // the caller ends it
 	return ctx, Span{s}                                                                        //nolint:spancheck // as above
 }
 
-// Pass writes the span of ctx into the headers of a request (W3C Trace Context),
-// where somebody records it.
+// Pass injects the span of ctx into the headers of a request (W3C Trace Context),
+// if it is recorded.
 func Pass(ctx context.Context, header http.Header) {
 	if trace.SpanContextFromContext(ctx).IsSampled() {
 		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(header))
 	}
 }
 
-// Recorded tells whether anybody records the span.
+// Recorded reports whether the span is recorded.
 func (s Span) Recorded() bool { return s.of != nil }
 
-// Text notes a word of the configuration's or ours: never what a caller or an API
-// has sent.
+// Text sets an attribute. The value must be a word of ours or of the
+// configuration, never data of a caller or an API.
 func (s Span) Text(key, value string) {
 	if s.of != nil && value != "" {
 		s.of.SetAttributes(attribute.String(key, value))
 	}
 }
 
-// Number notes a number.
+// Number sets an attribute to a number.
 func (s Span) Number(key string, value int64) {
 	if s.of != nil {
 		s.of.SetAttributes(attribute.Int64(key, value))
 	}
 }
 
-// Fail marks the span as failed; why is a word of ours.
+// Fail marks the span as failed. why must be a word of ours.
 func (s Span) Fail(why string) {
 	if s.of != nil {
 		s.of.SetStatus(codes.Error, why)
