@@ -22,17 +22,18 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
-// ReadError is an answer that broke off before it could be looked into. It is a
-// net.Error, so that reverse_proxy tells a time-out (504) from the rest (502).
+// ReadError is the error of an answer that broke off while it was read. It is a
+// net.Error, so that reverse_proxy can tell a timeout (504) from other errors
+// (502).
 type ReadError struct{ Err error }
 
-// Error tells what happened.
+// Error implements error.
 func (e *ReadError) Error() string { return "reading the answer: " + e.Err.Error() }
 
 // Unwrap returns the connection's error.
 func (e *ReadError) Unwrap() error { return e.Err }
 
-// Timeout tells whether the time ran out.
+// Timeout reports whether the read timed out.
 func (e *ReadError) Timeout() bool {
 	err, ok := errors.AsType[net.Error](e.Err)
 	return ok && err.Timeout()
@@ -41,8 +42,8 @@ func (e *ReadError) Timeout() bool {
 // Temporary implements net.Error.
 func (*ReadError) Temporary() bool { return false }
 
-// expired tells why an answer means that the token is dead, or "". What it has
-// to read of the answer is put back byte for byte.
+// expired returns why an answer means that the token has expired, or "". What it
+// reads of the answer is put back byte for byte.
 func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err error) {
 	if slices.Contains(t.rule.statuses, resp.StatusCode) {
 		return "status " + strconv.Itoa(resp.StatusCode), nil
@@ -69,15 +70,15 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	encoding := resp.Header.Get("Content-Encoding")
 	raw, err := Decompress(body, encoding, t.MaxSize, room)
 	if err != nil {
-		return "", nil //nolint:nilerr // what can't be seen goes on unseen
+		return "", nil //nolint:nilerr // an unreadable answer is passed on
 	}
 	text, err := bodytext.UTF8(resp.Header.Get("Content-Type"), raw, int(t.MaxSize), room.ReserveText)
 	if err != nil {
-		return "", nil //nolint:nilerr // as of what is not JSON
+		return "", nil //nolint:nilerr // like an answer that isn't JSON
 	}
 	doc, err := jq.DecodePart(text, jq.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
 	if err != nil {
-		return "", nil //nolint:nilerr // a predicate on what is not JSON is false
+		return "", nil //nolint:nilerr // a predicate on anything but JSON is false
 	}
 	a.Raw, a.Doc = raw, doc
 	var headers any
@@ -91,8 +92,9 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	return "answer with status " + strconv.Itoa(resp.StatusCode), nil
 }
 
-// lookable tells whether an answer may be read before it goes on: it has a
-// body, all of it, that can be JSON and is no stream: those go on as they come.
+// lookable reports whether an answer may be read as a whole before it is passed
+// on: it has a complete body that may be JSON, and is not a stream. Streams pass
+// as they arrive.
 func (t *Transport) lookable(resp *http.Response) bool {
 	switch {
 	case resp.Request.Method == http.MethodHead, resp.StatusCode < http.StatusOK:
@@ -117,13 +119,13 @@ func (t *Transport) lookable(resp *http.Response) bool {
 	if IsStream(kind) {
 		return false
 	}
-	// Some APIs call their JSON a text, or nothing. Without a length that could
-	// be a stream as well.
+	// Some APIs send JSON as text, or without a Content-Type. Without a length,
+	// it could also be a stream.
 	return isJSON(kind) || resp.ContentLength > 0 && (kind == "" || strings.HasPrefix(kind, "text/"))
 }
 
-// IsStream tells whether a media type, without parameters, is one whose parts
-// must not wait for each other: events, gRPC, lines of JSON.
+// IsStream reports whether a media type, without parameters, is one whose parts
+// must be forwarded at once: server-sent events, gRPC, JSON lines.
 func IsStream(kind string) bool {
 	switch kind {
 	case "text/event-stream", "multipart/x-mixed-replace",
@@ -135,8 +137,8 @@ func IsStream(kind string) bool {
 	}
 }
 
-// roomOf makes a room for one answer. A request that has all the time in the world
-// waits maxWait.
+// roomOf returns a room for one answer. A request without a deadline waits
+// maxWait.
 func roomOf(ctx context.Context) (room *jq.Room, release func()) {
 	cancel := func() {}
 	if _, ok := ctx.Deadline(); !ok {
@@ -149,7 +151,7 @@ func roomOf(ctx context.Context) (room *jq.Room, release func()) {
 	}
 }
 
-// closing is a body that does something more when it is closed.
+// closing is a body that calls a function when it is closed.
 type closing struct {
 	io.ReadCloser
 	closed func()
@@ -161,10 +163,11 @@ func (c *closing) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// read reads an answer's body and puts it back. It waits for the memory. It returns
-// nil when there is more of it than MaxSize, or no memory in time.
+// read reads an answer's body and puts it back. It waits for the memory. It
+// returns nil if the body is larger than MaxSize, or no memory becomes available
+// in time.
 func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err error) {
-	// one byte more than announced, for the end to be seen at once
+	// one byte more than announced, to see the end at once
 	known := min(max(resp.ContentLength, 1023), t.MaxSize) + 1
 	var reserved int64
 	for {
@@ -201,11 +204,11 @@ func (t *Transport) read(resp *http.Response, room *jq.Room) (body []byte, err e
 
 // Why a body could not be decompressed, besides jq.ErrTooLarge.
 var (
-	ErrEncoding = errors.New("the body has a content encoding that can't be read")
-	ErrCorrupt  = errors.New("the body is not what its content encoding says")
+	ErrEncoding = errors.New("the body has an unsupported content encoding")
+	ErrCorrupt  = errors.New("the body does not match its content encoding")
 )
 
-// maxWindow bounds what a zstd decoder allocates for a frame. It is the largest
+// maxWindow limits what a zstd decoder allocates for a frame. It is the largest
 // window that HTTP allows (RFC 9659).
 const maxWindow = 8 << 20
 
@@ -213,7 +216,7 @@ var (
 	gzips = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	zstds = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecodeAllCapLimit(true)) // no more than there is room for
+			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecodeAllCapLimit(true)) // no more than the capacity given
 		if err != nil {
 			panic(err) // the options are constant
 		}
@@ -221,11 +224,11 @@ var (
 	}}
 )
 
-// Decompress undoes a Content-Encoding: gzip, zstd, or none. The error is
-// jq.ErrTooLarge when the result is longer than limit bytes, however short body is,
-// ErrEncoding for any other encoding, and ErrCorrupt. Without an encoding the
-// result is body itself; else its memory is reserved in room, which may be nil, with
-// the errors of [jq.Room.Reserve].
+// Decompress decodes a Content-Encoding: gzip, zstd, or none. The error is
+// jq.ErrTooLarge if the result is larger than limit bytes, no matter how short
+// body is; ErrEncoding for any other encoding; or ErrCorrupt. Without an encoding
+// the result is body itself. Otherwise its memory is reserved in room, with the
+// errors of [jq.Room.Reserve]; room may be nil.
 func Decompress(body []byte, encoding string, limit int64, room *jq.Room) ([]byte, error) {
 	switch coding(encoding) {
 	case "", "identity":
@@ -268,8 +271,9 @@ func gunzip(z *gzip.Reader, body []byte, limit int64, room *jq.Room) (out []byte
 	}
 }
 
-// unzstd decompresses in one go: the output is the window then, which would take
-// up to maxWindow else. Where the size isn't known, it tries larger and larger ones.
+// unzstd decompresses in one go, because then the output is the window, which
+// would otherwise take up to maxWindow. If the size isn't known, it tries
+// increasing ones.
 func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byte, err error) {
 	var reserved int64
 	for size := min(max(4*int64(len(body)), 4<<10), limit); ; size = min(4*size, limit) {
@@ -288,26 +292,26 @@ func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jq.Room) (out []byt
 	}
 }
 
-// coding gives the name of a content coding one spelling.
+// coding normalizes the name of a content coding.
 func coding(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
-// readable narrows an Accept-Encoding to what Decompress understands, so that
-// no client can hide the API's answer from token_expired.
+// readable reduces an Accept-Encoding to what Decompress supports, so that no
+// client can hide the API's answer from token_expired.
 func readable(accept []string) []string {
-	var kept []string
+	var rest []string
 	for _, line := range accept {
 		for member := range strings.SplitSeq(line, ",") {
 			name, _, _ := strings.Cut(member, ";")
 			switch coding(name) {
 			case "gzip", "x-gzip", "zstd", "identity":
-				kept = append(kept, strings.TrimSpace(member))
+				rest = append(rest, strings.TrimSpace(member))
 			}
 		}
 	}
-	if kept == nil {
+	if rest == nil {
 		return []string{"identity"}
 	}
-	return []string{strings.Join(kept, ", ")}
+	return []string{strings.Join(rest, ", ")}
 }
 
 // Interface guards

@@ -84,7 +84,7 @@ func TestLook(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, test.body[half:])
 			})
-			h := newHolder()
+			h := newSource()
 			h.predicate(t, `.code == "40001"`)
 			req, a := watch(request(t, test.method, api, nil))
 			a.NoReplay = true
@@ -126,7 +126,7 @@ func TestLookLeavesTheDocument(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = io.WriteString(w, compress(t, "gzip", `{"code":"0","id":9007199254740993}`))
 	})
-	h := newHolder()
+	h := newSource()
 	h.predicate(t, "false")
 	tr := newTransport(t, h)
 	for _, accept := range []string{"", "gzip"} {
@@ -160,7 +160,7 @@ func TestLookVariables(t *testing.T) {
 		`$params.tel == "1" and $request.method == "POST"`: true,
 		`$params == null`:                                  false,
 	} {
-		h := newHolder()
+		h := newSource()
 		h.predicate(t, text)
 		req, a := watch(request(t, "GET", api, nil))
 		a.NoReplay = true
@@ -183,7 +183,7 @@ func TestReadable(t *testing.T) {
 	} {
 		var got string
 		api := serve(t, func(w http.ResponseWriter, r *http.Request) { got = r.Header.Get("Accept-Encoding") })
-		h := newHolder()
+		h := newSource()
 		h.predicate(t, "false")
 		for _, where := range []string{"header", "query"} {
 			h.injection.Where, h.injection.Name = where, "Token"
@@ -207,7 +207,7 @@ func TestTruncated(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"code\":")
 		return false
 	})
-	h := newHolder()
+	h := newSource()
 	h.predicate(t, "true")
 	req, a := watch(request(t, "GET", "http://"+addr, nil))
 	resp, err := newTransport(t, h).RoundTrip(req)
@@ -225,7 +225,7 @@ func TestTimeoutInTheBody(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
 		return true // and wait, until the transport gives up
 	})
-	h := newHolder()
+	h := newSource()
 	h.predicate(t, "true")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -282,7 +282,7 @@ func TestStream(t *testing.T) {
 				<-received
 				_, _ = io.WriteString(w, strings.Repeat(" ", defaultMaxSize))
 			})
-			h := newHolder()
+			h := newSource()
 			h.predicate(t, "true")
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()

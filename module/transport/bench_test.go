@@ -28,13 +28,13 @@ func (c canned) RoundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// fixedHolder gives its token at no cost.
-type fixedHolder struct {
-	*fakeHolder
+// fixedSource returns its token at no cost.
+type fixedSource struct {
+	*fakeSource
 	tok *token.Token
 }
 
-func (h fixedHolder) Current() *token.Token { return h.tok }
+func (h fixedSource) Current() *token.Token { return h.tok }
 
 // BenchmarkRoundTrip tells what the transport adds to a call: `bare` is the
 // canned API alone.
@@ -52,7 +52,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 	get.Body = nil
 	post.ContentLength = 1000
-	fixed := fixedHolder{newHolder(), &token.Token{Access: tokenNumber(1), Generation: 1}}
+	fixed := fixedSource{newSource(), &token.Token{Access: tokenNumber(1), Generation: 1}}
 	header := newTransport(b, fixed)
 	query := newTransport(b, fixed)
 	query.inject = token.Injection{Where: token.InQuery, Name: "access_token"}

@@ -25,9 +25,9 @@ import (
 func TestMethodsThatAreNeverSent(t *testing.T) {
 	var calls atomic.Int32
 	api := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
-	none := newHolder()
+	none := newSource()
 	none.injection = token.Injection{Where: token.InNone}
-	for _, h := range []*fakeHolder{newHolder(), none} {
+	for _, h := range []*fakeSource{newSource(), none} {
 		for method, sent := range map[string]bool{
 			"TRACE": false, "trace": false, "Track": false, "CONNECT": false,
 			"OPTIONS": true, "PROPFIND": true, "TRACKS": true, "DELETE": true,
@@ -74,9 +74,9 @@ func TestTheTokenComesBackInNoHeader(t *testing.T) {
 				w.Header().Set("X-Announced", access)
 				w.Header().Set(http.TrailerPrefix+"X-Sudden", access)
 			})
-			h := newHolder()
+			h := newSource()
 			h.injection = in
-			tr := newTransport(t, fixedHolder{h, &token.Token{Access: access, Generation: 1}})
+			tr := newTransport(t, fixedSource{h, &token.Token{Access: access, Generation: 1}})
 			resp, body := do(t, tr, request(t, "GET", api+"/?a=1", nil))
 			for _, fields := range []http.Header{resp.Header, resp.Trailer} {
 				for field, values := range fields {
@@ -104,7 +104,7 @@ func TestTheTokenComesBackInNoInterimAnswer(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusOK)
 	})
-	h := newHolder()
+	h := newSource()
 	h.injection = token.Injection{Where: token.InQuery, Name: "access_token"}
 	var hint string
 	req := request(t, "GET", api+"/?a=1", nil)
@@ -139,7 +139,7 @@ func TestAnEndlessRefusalIsReplayed(t *testing.T) {
 			req, a := watch(request(t, "GET", serve(t, api.ServeHTTP), nil))
 			ctx, cancel := context.WithTimeout(req.Context(), 5*time.Second)
 			defer cancel()
-			resp, _ := do(t, newTransport(t, newHolder()), req.WithContext(ctx))
+			resp, _ := do(t, newTransport(t, newSource()), req.WithContext(ctx))
 			if resp.StatusCode != http.StatusOK || !a.Replayed {
 				t.Errorf("status %d, %+v", resp.StatusCode, a)
 			}
@@ -166,7 +166,7 @@ func (*failing) Close() error { return nil }
 // What goes wrong with a request by its caller's fault is no error of the API's.
 func TestWhatTheCallerIsToBlameFor(t *testing.T) {
 	api := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
-	bare := newHolder()
+	bare := newSource()
 	bare.bare = true
 	for name, test := range map[string]struct {
 		body   error
@@ -180,7 +180,7 @@ func TestWhatTheCallerIsToBlameFor(t *testing.T) {
 		"a control character":        {nil, "a\x01b", 400},
 		"a line break":               {nil, "a\r\nX-Other: b", 400},
 	} {
-		for _, h := range []*fakeHolder{newHolder(), bare} {
+		for _, h := range []*fakeSource{newSource(), bare} {
 			t.Run(name, func(t *testing.T) {
 				req, a := watch(request(t, "POST", api, nil))
 				progressed := 0
@@ -249,7 +249,7 @@ func TestAStalledUpload(t *testing.T) {
 				go func() { <-received; cancel() }()
 			}
 			req.Body, req.ContentLength = &stalling{more: more, stall: cancel, ctx: ctx}, -1
-			resp, err := newTransport(t, newHolder()).RoundTrip(req)
+			resp, err := newTransport(t, newSource()).RoundTrip(req)
 			if err == nil {
 				_ = resp.Body.Close()
 				t.Fatal("it went through")
@@ -301,7 +301,7 @@ func TestTLSPort(t *testing.T) {
 				_, _ = io.WriteString(conn, test.answer)
 				return false
 			})
-			resp, err := newTransport(t, newHolder()).RoundTrip(request(t, "GET", "http://"+addr, nil))
+			resp, err := newTransport(t, newSource()).RoundTrip(request(t, "GET", "http://"+addr, nil))
 			if test.isTLS {
 				if !errors.Is(err, connerr.ErrTLSPort) {
 					t.Errorf("%v %v", resp, err)
@@ -378,7 +378,7 @@ func TestReadsAreSentOnceMore(t *testing.T) {
 				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 				return true
 			})
-			tr := newTransport(t, newHolder())
+			tr := newTransport(t, newSource())
 			try := func() error {
 				req, a := watch(request(t, test.method, "http://"+addr, nil))
 				a.Read = test.read

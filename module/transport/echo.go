@@ -13,13 +13,12 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// shortestHidden is how long a token has to be to be looked for in an answer: a
-// shorter one would be found by chance.
+// shortestHidden is the minimum length of a token that is searched for in an
+// answer: a shorter one could match by chance.
 const shortestHidden = 4
 
-// hideToken takes the token out of an answer's header and trailer. Some APIs
-// repeat the URL or the credentials of a request, and the caller must not read
-// them.
+// hideToken masks the token in an answer's header and trailer. Some APIs repeat
+// the URL or the credentials of a request, and the caller must not see them.
 func (t *Transport) hideToken(resp *http.Response, access string) {
 	t.hideFields(resp.Header, access)
 	if len(access) >= shortestHidden && resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols && (resp.ContentLength < 0 || len(resp.Trailer) > 0) {
@@ -27,9 +26,9 @@ func (t *Transport) hideToken(resp *http.Response, access string) {
 	}
 }
 
-// hideEarly takes the token out of interim answers (103 Early Hints), which
-// reverse_proxy hands on while it waits. A handler that holds answers back drops
-// them. The trace belongs to this one request.
+// hideEarly masks the token in interim responses (103 Early Hints), which
+// reverse_proxy forwards while it waits. A handler that buffers answers drops
+// them. The trace belongs to this request only.
 func (t *Transport) hideEarly(ctx context.Context, access string) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace == nil || trace.Got1xxResponse == nil || attemptOf(ctx) != nil {
@@ -42,7 +41,7 @@ func (t *Transport) hideEarly(ctx context.Context, access string) {
 	}
 }
 
-// hideFields takes the token out of the fields of an answer.
+// hideFields masks the token in the fields of an answer.
 func (t *Transport) hideFields(fields http.Header, access string) {
 	if t.inject.Where == token.InQuery {
 		hideParameter(fields, t.inject.Name)
@@ -67,8 +66,8 @@ func hideIn(fields http.Header, access string) {
 	}
 }
 
-// hideEscaped masks the percent-encoded token in a value; the whole value when it
-// is not encoded as we do it.
+// hideEscaped masks the percent-encoded token in a value, or the whole value if
+// it is encoded differently than by us.
 func hideEscaped(value, access string) string {
 	value = strings.ReplaceAll(value, escapeParameter(access), mask.Hidden)
 	if plain, err := url.PathUnescape(value); err == nil && strings.Contains(plain, access) || strings.Contains(unescapeKey(value), access) {
@@ -77,8 +76,8 @@ func hideEscaped(value, access string) string {
 	return value
 }
 
-// echoed is the body of an answer that may have a trailer, which is there once
-// the body has ended.
+// echoed is the body of an answer that may have a trailer, which is available
+// after the end of the body.
 type echoed struct {
 	io.ReadCloser
 	resp   *http.Response

@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
 }
 
-// fakeHolder is a token source as the keeper has it: one token, and a new one
+// fakeSource is a token source without an endpoint: one token, and a new one
 // for each generation that is refused.
-type fakeHolder struct {
+type fakeSource struct {
 	injection token.Injection
 	statuses  []int
 	program   *jq.Program
@@ -42,8 +42,8 @@ type fakeHolder struct {
 	deadline   time.Time // of the last wait
 }
 
-func newHolder() *fakeHolder {
-	return &fakeHolder{
+func newSource() *fakeSource {
+	return &fakeSource{
 		injection:  token.Injection{Where: token.InHeader, Name: "Authorization", Prefix: "Bearer "},
 		statuses:   []int{401},
 		generation: 1,
@@ -52,7 +52,7 @@ func newHolder() *fakeHolder {
 
 func tokenNumber(generation uint64) string { return fmt.Sprintf("s3cret-%d", generation) }
 
-func (h *fakeHolder) Current() *token.Token {
+func (h *fakeSource) Current() *token.Token {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.err != nil || h.slow {
@@ -61,7 +61,7 @@ func (h *fakeHolder) Current() *token.Token {
 	return &token.Token{Access: tokenNumber(h.generation), Generation: h.generation}
 }
 
-func (h *fakeHolder) Token(ctx context.Context) (*token.Token, error) {
+func (h *fakeSource) Token(ctx context.Context) (*token.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &token.NoTokenError{Source: "crm", Cause: err}
 	}
@@ -74,7 +74,7 @@ func (h *fakeHolder) Token(ctx context.Context) (*token.Token, error) {
 	return &token.Token{Access: tokenNumber(h.generation), Generation: h.generation}, nil
 }
 
-func (h *fakeHolder) Invalidate(generation, _ uint64, reason string) {
+func (h *fakeSource) Invalidate(generation, _ uint64, reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if generation == h.generation && !h.static {
@@ -83,22 +83,22 @@ func (h *fakeHolder) Invalidate(generation, _ uint64, reason string) {
 	}
 }
 
-func (h *fakeHolder) renewals() int {
+func (h *fakeSource) renewals() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.reasons)
 }
 
-func (h *fakeHolder) fail(err error) {
+func (h *fakeSource) fail(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.err = err
 }
 
-func (h *fakeHolder) Injection() token.Injection        { return h.injection }
-func (h *fakeHolder) ExpiredRule() ([]int, *jq.Program) { return h.statuses, h.program }
-func (h *fakeHolder) HasToken() bool                    { return !h.bare }
-func (h *fakeHolder) predicate(t testing.TB, text string) {
+func (h *fakeSource) Injection() token.Injection        { return h.injection }
+func (h *fakeSource) ExpiredRule() ([]int, *jq.Program) { return h.statuses, h.program }
+func (h *fakeSource) HasToken() bool                    { return !h.bare }
+func (h *fakeSource) predicate(t testing.TB, text string) {
 	t.Helper()
 	h.program = predicate(t, text)
 }
@@ -113,7 +113,7 @@ func predicate(t testing.TB, text string) *jq.Program {
 }
 
 // newTransport makes a transport over Caddy's own, with the token source h.
-func newTransport(t testing.TB, h Holder) *Transport {
+func newTransport(t testing.TB, h tokenSource) *Transport {
 	t.Helper()
 	tr := &Transport{HTTPTransport: new(reverseproxy.HTTPTransport), Token: "crm", MaxSize: defaultMaxSize}
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})

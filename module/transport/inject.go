@@ -15,24 +15,24 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// maxReplay is how many bytes of a request body are kept for a second try, and
-// how large a body may be that the token is written into.
+// maxReplay is how many bytes of a request body are recorded for a replay, and
+// the maximum size of a body that the token is written into.
 const maxReplay = 1 << 20
 
-// outgoing is a request on its way to the API, for one try or two.
+// outgoing is a request on its way to the API, for one or two attempts.
 type outgoing struct {
 	req *http.Request
-	// body and trailer are those of the next try.
+	// body and trailer of the next attempt
 	body    io.ReadCloser
 	trailer http.Header
 	// announced is the client's trailer before the body has been read.
 	announced http.Header
-	record    *rewinder // nil: the body isn't recorded
-	doc       *document // instead, when the token goes into the body
+	record    *rewinder // nil if the body isn't recorded
+	doc       *document // set instead if the token goes into the body
 }
 
-// prepare gets a request's body ready for as many tries as there may be. When
-// it fails, it has closed the body.
+// prepare prepares a request's body for as many attempts as there may be. If it
+// fails, it has closed the body.
 func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
 	req := out.req
 	if t.inject.Where == token.InBody {
@@ -58,17 +58,18 @@ func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
 	return out.rewind()
 }
 
-// replays tells whether a second try is the transport's to make. Where it
-// injects nothing, the token is somewhere in the handler's request.
+// replays reports whether the transport is responsible for the replay. If it
+// injects nothing, the handler has put the token into the request, and must build
+// it again.
 func (t *Transport) replays(a *Attempt) bool {
 	return !a.NoReplay && !a.Replayed && t.inject.Where != token.InNone
 }
 
 var numberSeed = maphash.MakeSeed()
 
-// number stands for what the request asks: two requests for the same have the
-// same number. Where the request depends on the token or the time, because it is
-// signed, it is that of the caller's params.
+// number identifies what the request asks for: two requests for the same have the
+// same number. If the request depends on the token or the time, because it is
+// signed, the number is derived from the caller's params.
 func (out *outgoing) number(a *Attempt) uint64 {
 	var h maphash.Hash
 	h.SetSeed(numberSeed)
@@ -96,13 +97,13 @@ func (out *outgoing) number(a *Attempt) uint64 {
 
 func (out *outgoing) hasBody() bool { return out.req.Body != nil && out.req.Body != http.NoBody }
 
-// repeatable tells whether the body can be sent again, as far as it is known.
+// repeatable reports whether the body can be sent again, as far as is known.
 func (out *outgoing) repeatable() bool {
 	return out.doc != nil || !out.hasBody() || out.req.GetBody != nil || out.record != nil && !out.record.isLost()
 }
 
-// rewind begins the body anew, for the next try. The try before must not be
-// waited for any more.
+// rewind restarts the body for the next attempt. The previous attempt must have
+// ended.
 func (out *outgoing) rewind() (err error) {
 	switch {
 	case out.doc != nil || !out.hasBody():
@@ -117,20 +118,21 @@ func (out *outgoing) rewind() (err error) {
 	return err
 }
 
-// settle says that no further try follows.
+// settle declares that there is no further attempt.
 func (out *outgoing) settle() {
 	if out.record != nil {
 		out.record.settle()
 	}
 }
 
-// sign makes the request of one try: a copy, with header and URL of its own,
-// that holds the token.
+// sign returns the request of one attempt: a copy with its own header and URL,
+// which contains the token.
 func (t *Transport) sign(out *outgoing, tok *token.Token) (*http.Request, error) {
 	try := out.req.WithContext(out.req.Context())
 	try.Body, try.Trailer = out.body, out.trailer
 	if record := out.record; record != nil && out.trailer == nil {
-		// lets net/http repeat what a closing connection has not taken
+		// lets net/http repeat a request that a closing connection has not
+		// accepted
 		try.GetBody = func() (io.ReadCloser, error) { return record.view(nil) }
 	}
 	value := t.inject.Prefix + tok.Access + t.inject.Suffix
@@ -156,7 +158,7 @@ func (t *Transport) sign(out *outgoing, tok *token.Token) (*http.Request, error)
 	return try, nil
 }
 
-// writeInto gives a request the document as its body, with the token in it.
+// writeInto makes the document, with the token in it, the body of a request.
 func (d *document) writeInto(r *http.Request, name, value string) error {
 	text, err := d.with(name, value)
 	if err != nil {
@@ -169,7 +171,7 @@ func (d *document) writeInto(r *http.Request, name, value string) error {
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
-	// digests of the body as it was
+	// digests of the original body
 	for _, field := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Trailer"} {
 		delete(r.Header, field)
 	}
@@ -179,12 +181,12 @@ func (d *document) writeInto(r *http.Request, name, value string) error {
 	return nil
 }
 
-// connectionFields list other header fields by name. A client that names the
+// connectionFields list other header fields by name. A client that lists the
 // token's field there asks the next hop to drop it.
 var connectionFields = []string{"Connection", "Trailer", "Te"}
 
-// withHeader returns a copy of h in which name has value and nothing else
-// claims to be it: no copy of the client's in any spelling, no field that asks
+// withHeader returns a copy of h in which name has value, and nothing else could
+// be taken for it: no copy by the client in any spelling, and no field that asks
 // for its removal. The slices of other fields are shared with h.
 func withHeader(h http.Header, name, value string) http.Header {
 	out := maps.Clone(h)
@@ -209,8 +211,8 @@ func withHeader(h http.Header, name, value string) http.Header {
 	return out
 }
 
-// withoutTrailer returns a copy of a trailer without the fields that could be
-// taken for name: recipients may merge a trailer into the header (RFC 9110,
+// withoutTrailer returns a copy of a trailer without fields that could be taken
+// for name, because recipients may merge a trailer into the header (RFC 9110,
 // section 6.5.2).
 func withoutTrailer(trailer http.Header, name string) http.Header {
 	out := make(http.Header, len(trailer))
@@ -222,8 +224,8 @@ func withoutTrailer(trailer http.Header, name string) http.Header {
 	return out
 }
 
-// withoutMember returns lines, the values of a comma-separated field, without
-// the members that spell name. It returns lines itself when there are none.
+// withoutMember returns lines, the values of a comma-separated field, without the
+// members that spell name. It returns lines itself if there are none.
 func withoutMember(lines []string, name string) []string {
 	spells := func(member string) bool { return sameField(strings.TrimSpace(member), name) }
 	if !slices.ContainsFunc(lines, func(line string) bool {
@@ -231,19 +233,19 @@ func withoutMember(lines []string, name string) []string {
 	}) {
 		return lines
 	}
-	var kept []string
+	var rest []string
 	for _, line := range lines {
 		members := slices.DeleteFunc(strings.Split(line, ","), spells)
 		if len(members) > 0 {
-			kept = append(kept, strings.TrimSpace(strings.Join(members, ",")))
+			rest = append(rest, strings.TrimSpace(strings.Join(members, ",")))
 		}
 	}
-	return kept
+	return rest
 }
 
-// sameField tells whether a server could take one field name for the other.
-// Case never counts; CGI and its heirs also can't tell a hyphen from an
-// underscore or another sign.
+// sameField reports whether a server could take one field name for the other.
+// Case never counts; CGI and its successors can't tell a hyphen from an
+// underscore or another sign, either.
 func sameField(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -268,15 +270,15 @@ func foldField(c byte) byte {
 }
 
 // withParameter returns a raw query, or a form body, in which name has value
-// and that once, at the end. The client's copies are gone however they are
-// spelled; everything else stays byte for byte and in its order, so that a
-// signature over it still fits.
+// exactly once, at the end. The client's copies are removed in any spelling.
+// Everything else stays byte for byte and in its order, so that a signature over
+// it stays valid.
 func withParameter(raw, name, value string) string {
-	kept := withoutParameter(raw, name)
-	if kept != "" {
-		kept += "&"
+	rest := withoutParameter(raw, name)
+	if rest != "" {
+		rest += "&"
 	}
-	return kept + escapeParameter(name) + "=" + escapeParameter(value)
+	return rest + escapeParameter(name) + "=" + escapeParameter(value)
 }
 
 // withoutParameter returns a raw query without the parts that spell name.
@@ -284,7 +286,7 @@ func withoutParameter(raw, name string) string {
 	var out strings.Builder
 	out.Grow(len(raw))
 	wrote := false
-	// Some servers still split at semicolons, so a copy may stand after one.
+	// Some servers still split at semicolons, so a copy may follow one.
 	for start, separator := 0, byte(0); ; {
 		end := len(raw)
 		if i := strings.IndexAny(raw[start:], "&;"); i >= 0 {
@@ -305,9 +307,9 @@ func withoutParameter(raw, name string) string {
 	return out.String()
 }
 
-// hideParameter takes a parameter out of the URLs in an answer's header. A
-// server that redirects to another path or scheme repeats the query, and with it
-// the token, to the client.
+// hideParameter removes a parameter from the URLs in an answer's header. A server
+// that redirects to another path or scheme repeats the query, and would reveal
+// the token to the client.
 func hideParameter(h http.Header, name string) {
 	for _, field := range []string{"Location", "Content-Location"} {
 		for i, line := range h[field] {
@@ -316,13 +318,13 @@ func hideParameter(h http.Header, name string) {
 			if !hasQuery {
 				continue
 			}
-			kept := withoutParameter(query, name)
-			if kept == query {
+			remaining := withoutParameter(query, name)
+			if remaining == query {
 				continue
 			}
 			line = path
-			if kept != "" {
-				line += "?" + kept
+			if remaining != "" {
+				line += "?" + remaining
 			}
 			if hasFragment {
 				line += "#" + fragment
@@ -332,15 +334,15 @@ func hideParameter(h http.Header, name string) {
 	}
 }
 
-// escapeParameter encodes for a query and for a form alike: `%20` is a blank to
-// every reader, `+` is not.
+// escapeParameter encodes for queries and forms alike: every parser reads `%20`
+// as a blank, but not `+`.
 func escapeParameter(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }
 
-// spellsParameter tells whether a part of a query, `key` or `key=value`, is one
-// that a server could take for name: encoded (`%61ccess_token`), in another
-// case, or as an array (`access_token[]`).
+// spellsParameter reports whether a part of a query, `key` or `key=value`, is one
+// that a server could take for name: encoded (`%61ccess_token`), in another case,
+// or as an array (`access_token[]`).
 func spellsParameter(part, name string) bool {
 	key, _, _ := strings.Cut(part, "=")
 	if strings.ContainsAny(key, "%+") {
@@ -350,8 +352,8 @@ func spellsParameter(part, name string) bool {
 	return strings.EqualFold(strings.TrimSpace(key), name)
 }
 
-// unescapeKey decodes as leniently as the most lenient server does: a broken
-// escape stands for itself, and `%u0061` is a letter.
+// unescapeKey decodes as leniently as the most lenient server: a broken escape
+// stands for itself, and `%u0061` is a letter.
 func unescapeKey(key string) string {
 	var out strings.Builder
 	out.Grow(len(key))
@@ -377,7 +379,8 @@ func unescapeKey(key string) string {
 	return out.String()
 }
 
-// unhex decodes n hexadecimal digits of s from start; nil when there are none.
+// unhex decodes n hexadecimal digits of s from start; it returns nil if there are
+// none.
 func unhex(s string, start, n int) []byte {
 	if start+n > len(s) {
 		return nil

@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// document is a request body that the token becomes a member of.
+// document is a request body that the token is added to.
 type document struct {
 	text []byte
 	form bool
 }
 
-// errMalformed needs no detail: encoding/json's errors quote the text.
+// errMalformed has no details, because encoding/json's errors quote the text.
 var errMalformed = unfit(http.StatusBadRequest, "it is not a JSON object")
 
-// unfit is the error of a body that can't take the token.
+// unfit returns the error for a body that the token can't be added to.
 func unfit(status int, why string) *RequestError {
 	return &RequestError{status, "writing the token into the body: " + why}
 }
@@ -63,8 +63,8 @@ func readDocument(r *http.Request, limit int64) (*document, error) {
 	return doc, nil
 }
 
-// with returns the body with the member name, and the client's copies of it
-// gone. What else is in it stays as it was written, numbers included.
+// with returns the body with the member name, without the client's copies of it.
+// The rest keeps its spelling, numbers included.
 func (d *document) with(name, value string) ([]byte, error) {
 	if d.form {
 		return []byte(withParameter(string(d.text), name, value)), nil
@@ -72,11 +72,11 @@ func (d *document) with(name, value string) ([]byte, error) {
 	return withMember(d.text, name, value)
 }
 
-// contentType is the type of a body that had none.
+// contentType is the type for a body without one.
 const contentType = "application/json"
 
-// withMember returns a JSON object with the member name as its last. An empty
-// text counts as an empty object.
+// withMember returns a JSON object with the member name at its end. An empty text
+// counts as an empty object.
 func withMember(text []byte, name, value string) ([]byte, error) {
 	members, err := membersBut(text, name)
 	if err != nil {
@@ -100,7 +100,7 @@ func withMember(text []byte, name, value string) ([]byte, error) {
 }
 
 // membersBut returns the texts of an object's members, without those that a
-// lenient reader could take for name: copies, in any case.
+// lenient parser could take for name: copies, in any case.
 func membersBut(text []byte, name string) ([][]byte, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
@@ -124,7 +124,7 @@ func membersBut(text []byte, name string) ([][]byte, error) {
 		if strings.EqualFold(key.(string), name) {
 			continue
 		}
-		// only blanks and a comma stand before the key
+		// only blanks and a comma precede the key
 		from += int64(bytes.IndexByte(text[from:], '"'))
 		members = append(members, text[from:dec.InputOffset()])
 	}
@@ -137,7 +137,7 @@ func membersBut(text []byte, name string) ([][]byte, error) {
 	return members, nil
 }
 
-// isJSON tells whether a media type is one of a JSON document.
+// isJSON reports whether a media type is a JSON one.
 func isJSON(kind string) bool {
 	return kind == "application/json" || kind == "text/json" || strings.HasSuffix(kind, "+json")
 }

@@ -59,7 +59,7 @@ func TestInject(t *testing.T) {
 				w.Header().Set("Location", "/next?"+r.URL.RawQuery)
 				w.WriteHeader(http.StatusFound)
 			})
-			h := newHolder()
+			h := newSource()
 			h.injection = test.injection
 			req := request(t, "POST", api+"/?a=%7e&access_token=theirs", strings.NewReader(`{"access_token":"theirs"}`))
 			req.Header.Set("Content-Type", "application/json")
@@ -88,13 +88,13 @@ func TestNothingToInject(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusUnauthorized)
 	})
-	bare := newHolder()
+	bare := newSource()
 	bare.bare = true
 	bare.fail(errors.New("must not be asked"))
-	none := newHolder()
+	none := newSource()
 	none.injection = token.Injection{Where: token.InNone}
 	none.fail(errors.New("must not be asked"))
-	for name, h := range map[string]*fakeHolder{"credentials only": bare, "inject none": none} {
+	for name, h := range map[string]*fakeSource{"credentials only": bare, "inject none": none} {
 		t.Run(name, func(t *testing.T) {
 			req, a := watch(request(t, "POST", api, strings.NewReader("x")))
 			req.Header.Set("Authorization", "theirs")
@@ -115,15 +115,15 @@ func TestDeadTokenOfAHandler(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, "dead")
 	})
-	none := newHolder()
+	none := newSource()
 	none.injection = token.Injection{Where: token.InNone}
 	for name, test := range map[string]struct {
-		h *fakeHolder
+		h *fakeSource
 		a Attempt
 	}{
 		"inject none": {none, Attempt{Token: &token.Token{Access: "x", Generation: 1}}},
-		"no replay":   {newHolder(), Attempt{NoReplay: true}},
-		"replayed":    {newHolder(), Attempt{Replayed: true}},
+		"no replay":   {newSource(), Attempt{NoReplay: true}},
+		"replayed":    {newSource(), Attempt{Replayed: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			calls.Store(0)
@@ -145,7 +145,7 @@ func TestBodyOfTheTokenAlone(t *testing.T) {
 			t.Errorf("the API got %v %q, %v", r.Header, body, err)
 		}
 	})
-	h := newHolder()
+	h := newSource()
 	h.injection = token.Injection{Where: token.InBody, Name: "tok"}
 	for _, header := range []http.Header{nil, {"Accept": {"*/*"}}} {
 		req := request(t, "POST", api, nil)
@@ -179,7 +179,7 @@ func TestTrailers(t *testing.T) {
 		req.Trailer["authorization"] = []string{"Bearer theirs"}
 	})))
 	req.ContentLength = -1
-	resp, body := do(t, newTransport(t, newHolder()), req)
+	resp, body := do(t, newTransport(t, newSource()), req)
 	if resp.StatusCode != http.StatusOK || body != "answer" || resp.Trailer.Get("Checksum") != "c" || calls.Load() != 2 {
 		t.Errorf("status %d %q, trailer %v, %d calls", resp.StatusCode, body, resp.Trailer, calls.Load())
 	}

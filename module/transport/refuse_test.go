@@ -33,8 +33,8 @@ func TestNoToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api.calls.Store(0)
-			h := newHolder()
-			var holder Holder = h
+			h := newSource()
+			var holder tokenSource = h
 			if test.renews {
 				holder = &oneToken{h, lack}
 			} else {
@@ -70,19 +70,19 @@ func TestNoToken(t *testing.T) {
 
 // oneToken has one token, and no other once that is refused.
 type oneToken struct {
-	*fakeHolder
+	*fakeSource
 	then error
 }
 
 func (h *oneToken) Invalidate(generation, request uint64, reason string) {
-	h.fakeHolder.Invalidate(generation, request, reason)
+	h.fakeSource.Invalidate(generation, request, reason)
 	h.fail(h.then)
 }
 
 // When the request's time is over there is nobody to answer; reverse_proxy knows
 // what to make of the context's error.
 func TestOutOfTime(t *testing.T) {
-	h := newHolder()
+	h := newSource()
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	h.slow = true
@@ -96,7 +96,7 @@ func TestOutOfTime(t *testing.T) {
 // A wait for a token ends with the request's time, or after a while.
 func TestTokenWait(t *testing.T) {
 	api := serve(t, func(http.ResponseWriter, *http.Request) {})
-	h := newHolder()
+	h := newSource()
 	h.slow = true
 	tr := newTransport(t, h)
 	req, a := watch(request(t, "GET", api, nil))
@@ -115,7 +115,7 @@ func TestTokenWait(t *testing.T) {
 func TestBadBody(t *testing.T) {
 	var calls atomic.Int32
 	api := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
-	h := newHolder()
+	h := newSource()
 	h.injection = token.Injection{Where: token.InBody, Name: "tok"}
 	for kind, status := range map[string]int{"text/plain": 415, "application/json": 400} {
 		req, a := watch(request(t, "POST", api, strings.NewReader("13800138000")))
@@ -144,7 +144,7 @@ func TestErrorsPass(t *testing.T) {
 	body := &source{Reader: strings.NewReader("x")}
 	req, a := watch(request(t, "POST", "http://127.0.0.1:1/", nil))
 	req.Body, req.ContentLength = body, 1
-	resp, err := newTransport(t, newHolder()).RoundTrip(req)
+	resp, err := newTransport(t, newSource()).RoundTrip(req)
 	if resp != nil || !errors.As(err, new(reverseproxy.DialError)) {
 		t.Errorf("got %v, %v", resp, err)
 	}

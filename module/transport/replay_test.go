@@ -63,7 +63,7 @@ func TestReplay(t *testing.T) {
 		"larger, chunked": {"PUT", large + "x", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			api, h := newFlaky(2), newHolder()
+			api, h := newFlaky(2), newSource()
 			var body io.Reader = http.NoBody
 			if test.body != "" {
 				body = strings.NewReader(test.body)
@@ -97,7 +97,7 @@ func TestReplay(t *testing.T) {
 
 // A handler that holds the body in memory needs no recording, whatever its size.
 func TestReplayByGetBody(t *testing.T) {
-	api, h := newFlaky(2), newHolder()
+	api, h := newFlaky(2), newSource()
 	body := strings.Repeat("x", maxReplay+1)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, serve(t, api.ServeHTTP), strings.NewReader(body))
 	if err != nil {
@@ -119,7 +119,7 @@ func TestReplayKeepsTheConnection(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	do(t, newTransport(t, newHolder()), request(t, "GET", server.URL, nil))
+	do(t, newTransport(t, newSource()), request(t, "GET", server.URL, nil))
 	if n := connections.Load(); n != 1 {
 		t.Errorf("%d connections", n)
 	}
@@ -146,7 +146,7 @@ func TestReplayOfAnUpload(t *testing.T) {
 		_ = pw.Close()
 	}()
 	req := request(t, "POST", url, pr)
-	resp, got := do(t, newTransport(t, newHolder()), req)
+	resp, got := do(t, newTransport(t, newSource()), req)
 	if resp.StatusCode != http.StatusOK || len(got) != 200_000 || api.calls.Load() != 2 {
 		t.Errorf("status %d, %d bytes, %d calls", resp.StatusCode, len(got), api.calls.Load())
 	}
@@ -154,7 +154,7 @@ func TestReplayOfAnUpload(t *testing.T) {
 
 // There is no third try, whatever the second answer says.
 func TestNoThirdTry(t *testing.T) {
-	api, h := newFlaky(99), newHolder()
+	api, h := newFlaky(99), newSource()
 	req, a := watch(request(t, "GET", serve(t, api.ServeHTTP), nil))
 	resp, body := do(t, newTransport(t, h), req)
 	if resp.StatusCode != http.StatusUnauthorized || body != "the first answer" || api.calls.Load() != 2 || !a.Expired || !a.Replayed {
@@ -168,7 +168,7 @@ func TestNoThirdTry(t *testing.T) {
 // A second request of one attempt, as reverse_proxy makes after an error, begins
 // with the new token.
 func TestRetryAfterReplay(t *testing.T) {
-	api, h := newFlaky(2), newHolder()
+	api, h := newFlaky(2), newSource()
 	req, a := watch(request(t, "GET", serve(t, api.ServeHTTP), nil))
 	a.Token = &token.Token{Access: tokenNumber(1), Generation: 1}
 	tr := newTransport(t, h)
@@ -188,7 +188,7 @@ func TestParallel(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			api, h := newFlaky(2), newHolder()
+			api, h := newFlaky(2), newSource()
 			h.predicate(t, `.code == "40001"`)
 			var all sync.WaitGroup
 			all.Add(100)
@@ -217,7 +217,7 @@ func TestParallel(t *testing.T) {
 
 // A static token can't be renewed: the API's own answer says most.
 func TestSameTokenAgain(t *testing.T) {
-	api, h := newFlaky(2), newHolder()
+	api, h := newFlaky(2), newSource()
 	h.static = true
 	req, a := watch(request(t, "POST", serve(t, api.ServeHTTP), strings.NewReader("x")))
 	resp, body := do(t, newTransport(t, h), req)
@@ -243,7 +243,7 @@ func TestIdleConnectionCloses(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		return true
 	})
-	tr := newTransport(t, newHolder())
+	tr := newTransport(t, newSource())
 	for _, order := range []string{"one", "two"} {
 		req := request(t, "POST", "http://"+addr, strings.NewReader(order))
 		req.Header.Set("Idempotency-Key", order)
@@ -262,7 +262,7 @@ func TestIdleConnectionCloses(t *testing.T) {
 // What is logged of a replay names neither token.
 func TestReplayLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
-	tr := newTransport(t, newHolder())
+	tr := newTransport(t, newSource())
 	tr.logger = zap.New(core)
 	do(t, tr, request(t, "GET", serve(t, newFlaky(2).ServeHTTP), nil))
 	entries := logs.All()

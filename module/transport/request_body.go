@@ -13,12 +13,12 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// RequestError is why a request could not be sent, or not whole: its caller is to
-// blame, not the API.
+// RequestError is why a request could not be sent, or not completely. The caller
+// is at fault, not the API.
 type RequestError struct {
-	// Status is the HTTP status that fits: 400, 405, 408, 413 or 415.
+	// Status is the matching HTTP status: 400, 405, 408, 413 or 415.
 	Status int
-	// Reason says what is wrong. It holds nothing of the request's values.
+	// Reason says what is wrong. It contains no values of the request.
 	Reason string
 }
 
@@ -27,7 +27,7 @@ func (e *RequestError) Error() string { return e.Reason }
 
 var errStalled = &RequestError{http.StatusRequestTimeout, "the body took too long to arrive"}
 
-// outgoing returns req, or a copy of it that is watched while its body is sent
+// outgoing returns req, or a copy of it whose body is observed while it is sent,
 // or that net/http may send twice.
 func (a *Attempt) outgoing(req *http.Request) *http.Request {
 	a.upload = nil
@@ -45,12 +45,12 @@ func (a *Attempt) outgoing(req *http.Request) *http.Request {
 		if req.Header = maps.Clone(req.Header); req.Header == nil {
 			req.Header = make(http.Header, 1)
 		}
-		req.Header["X-Idempotency-Key"] = nil // tells net/http, and is not sent
+		req.Header["X-Idempotency-Key"] = nil // a signal to net/http; it is not sent
 	}
 	return req
 }
 
-// upload is a request body that comes from the caller while it is sent.
+// upload is a request body that is streamed from the caller.
 type upload struct {
 	io.ReadCloser
 	progress func() // may be nil
@@ -72,8 +72,8 @@ func (u *upload) Read(p []byte) (int, error) {
 }
 
 // fault returns what the caller did wrong while the body was sent; nil for
-// nothing. A body that stalls fails, too: whoever ends the request's context ends
-// the read.
+// nothing. A stalled body is a fault, too: it is read until the request's context
+// ends.
 func (u *upload) fault() *RequestError {
 	switch failed := u.failed.Load(); {
 	case failed == nil:
@@ -81,20 +81,20 @@ func (u *upload) fault() *RequestError {
 	case errors.Is(*failed, os.ErrDeadlineExceeded):
 		return errStalled
 	default:
-		if _, ok := errors.AsType[*http.MaxBytesError](*failed); ok { // of an earlier handler
+		if _, ok := errors.AsType[*http.MaxBytesError](*failed); ok { // set by an earlier handler
 			return &RequestError{http.StatusRequestEntityTooLarge, "the body is too large"}
 		}
 		return &RequestError{http.StatusBadRequest, "the body ended early"}
 	}
 }
 
-// blame answers a round trip that failed because of the caller, and passes every
-// other error.
+// blame responds to a round trip that failed through the caller's fault. It
+// returns all other errors.
 func (a *Attempt) blame(req *http.Request, err error) (*http.Response, error) {
 	if a.upload != nil {
 		bad := a.upload.fault()
 		switch ended := req.Context().Err() != nil; {
-		case ended && bad == nil && a.upload.waiting.Load(): // HTTP/2 doesn't wait for a read
+		case ended && bad == nil && a.upload.waiting.Load(): // HTTP/2 doesn't wait for the read to end
 			a.Err = errStalled
 			return nil, err
 		case ended && bad != nil:
@@ -110,8 +110,9 @@ func (a *Attempt) blame(req *http.Request, err error) (*http.Response, error) {
 	return nil, err
 }
 
-// unsendable returns what net/http refuses to send; nil when nothing is wrong. A
-// placeholder or a program may have put a caller's control character there.
+// unsendable returns why net/http would refuse to send the request; nil if it
+// would not. A placeholder or a program may have copied a control character of
+// the caller's into it.
 func unsendable(req *http.Request) *RequestError {
 	for _, fields := range []http.Header{req.Header, req.Trailer} {
 		for name, values := range fields {
@@ -130,16 +131,16 @@ func unsendable(req *http.Request) *RequestError {
 
 var (
 	errNotKept    = errors.New("the request body is too large to be sent again")
-	errSuperseded = errors.New("the request body has gone to another try")
+	errSuperseded = errors.New("the request body is used by another attempt")
 )
 
-// rewinder records a request body while it is sent, so that it can be sent
-// again. Nothing waits for it: an upload flows as it comes.
+// rewinder records a request body while it is sent, so that it can be sent again.
+// It delays nothing: an upload is forwarded as it arrives.
 //
-// Each try reads through a view of its own. The newest view begins with what
-// was recorded and goes on with what the client still sends, so that a body
-// counts as kept even when the API has refused it by its headers alone. Older
-// views end with an error: the http transport may still be reading one.
+// Each attempt reads through its own view. The newest view begins with what was
+// recorded and continues with what the client still sends, so that a body can be
+// repeated even if the API has refused it after the headers. Older views end with
+// an error, because the http transport may still be reading one.
 type rewinder struct {
 	src     io.ReadCloser
 	trailer func() http.Header // of the client, complete at the end of src
@@ -147,29 +148,29 @@ type rewinder struct {
 
 	reading sync.Mutex // held while src is read
 
-	mu      sync.Mutex // guards what follows, and all views
-	kept    []byte
-	lost    bool  // kept is no longer the whole beginning
-	err     error // with which src ended
+	mu      sync.Mutex // guards the fields below, and all views
+	record  []byte
+	lost    bool  // the record is incomplete
+	err     error // that src ended with
 	newest  *view
-	settled bool // no further view will come, so the newest may close src
+	settled bool // no further view will follow, so the newest may close src
 	closed  bool
 }
 
-// newRewinder keeps up to limit bytes of src. The length is the announced one,
-// -1 when unknown.
+// newRewinder records up to limit bytes of src. length is the announced length,
+// -1 if unknown.
 func newRewinder(src io.ReadCloser, length int64, limit int, trailer func() http.Header) *rewinder {
 	r := &rewinder{src: src, limit: limit, trailer: trailer}
 	if 0 < length && length <= int64(limit) {
-		// a client may announce more than it sends: don't trust it with much
-		r.kept = make([]byte, 0, min(length, 16<<10))
+		// a client may announce more than it sends, so don't allocate too much
+		r.record = make([]byte, 0, min(length, 16<<10))
 	}
 	return r
 }
 
-// view begins the body anew and ends the view before. At the body's end it
-// fills in trailer, when that is not nil. It fails when not everything that has
-// been sent is kept.
+// view restarts the body and ends the previous view. At the body's end it fills
+// in trailer, unless that is nil. It fails if not everything that was sent is
+// recorded.
 func (r *rewinder) view(trailer http.Header) (io.ReadCloser, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -180,22 +181,22 @@ func (r *rewinder) view(trailer http.Header) (io.ReadCloser, error) {
 	return r.newest, nil
 }
 
-// isLost tells that no further view can begin.
+// isLost reports that no further view can begin.
 func (r *rewinder) isLost() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost
 }
 
-// recorded returns what is kept of the body so far.
+// recorded returns what is recorded of the body so far.
 func (r *rewinder) recorded() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.kept)
+	return slices.Clone(r.record)
 }
 
-// settle says that no view will follow. It closes the body if the newest view
-// has been closed already.
+// settle declares that no further view will follow. It closes the body if the
+// newest view has been closed.
 func (r *rewinder) settle() {
 	r.mu.Lock()
 	r.settled = true
@@ -217,7 +218,7 @@ func (r *rewinder) close() error {
 	return r.src.Close()
 }
 
-// view is the body as one try reads it.
+// view is the body as one attempt reads it.
 type view struct {
 	r       *rewinder
 	trailer http.Header
@@ -230,7 +231,7 @@ func (v *view) Read(p []byte) (int, error) {
 	n, err := v.read(p)
 	if errors.Is(err, io.EOF) && v.trailer != nil {
 		maps.Copy(v.trailer, v.r.trailer())
-		v.trailer = nil // what is sent must not change any more
+		v.trailer = nil // the trailer must not change after it was sent
 	}
 	return n, err
 }
@@ -242,7 +243,7 @@ func (v *view) read(p []byte) (int, error) {
 	r := v.r
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	// the view before may have read on while this one waited
+	// the previous view may have read on while this one waited
 	if n, err := v.recorded(p); n > 0 || err != nil {
 		return n, err
 	}
@@ -251,23 +252,23 @@ func (v *view) read(p []byte) (int, error) {
 	defer r.mu.Unlock()
 	r.err = err
 	if v != r.newest {
-		// the try of this view is over, but the newest needs these bytes
-		r.kept = append(r.kept, p[:n]...)
+		// the attempt of this view is over, but the newest one needs these bytes
+		r.record = append(r.record, p[:n]...)
 		return 0, errSuperseded
 	}
 	v.off += n
 	if !r.lost {
-		if len(r.kept)+n <= r.limit {
-			r.kept = append(r.kept, p[:n]...)
+		if len(r.record)+n <= r.limit {
+			r.record = append(r.record, p[:n]...)
 		} else {
-			r.kept, r.lost = nil, true
+			r.record, r.lost = nil, true
 		}
 	}
 	return n, err
 }
 
-// recorded reads from what is kept. It returns 0, nil when more has to come
-// from the client.
+// recorded reads from what is recorded. It returns 0, nil if more must come from
+// the client.
 func (v *view) recorded(p []byte) (int, error) {
 	r := v.r
 	r.mu.Lock()
@@ -275,8 +276,8 @@ func (v *view) recorded(p []byte) (int, error) {
 	switch {
 	case v != r.newest:
 		return 0, errSuperseded
-	case !r.lost && v.off < len(r.kept):
-		n := copy(p, r.kept[v.off:])
+	case !r.lost && v.off < len(r.record):
+		n := copy(p, r.record[v.off:])
 		v.off += n
 		return n, nil
 	default:
@@ -285,7 +286,7 @@ func (v *view) recorded(p []byte) (int, error) {
 }
 
 // Close implements io.Closer. The body itself stays open as long as another
-// try may want it.
+// attempt may need it.
 func (v *view) Close() error {
 	r := v.r
 	r.mu.Lock()

@@ -19,14 +19,14 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
-// maxWait is how long a request without a deadline waits for a token. It is as
-// long as a call of the token endpoint may take.
+// maxWait is how long a request without a deadline waits for a token. A request
+// to the token endpoint may take as long.
 const maxWait = 10 * time.Second
 
-// RoundTrip sends a request with the token in it, and once more with a new one
-// when the answer says that the token is dead. The request itself is not
-// changed. Errors are those of the http transport, as they are; what the caller
-// is to blame for is answered with a 4xx instead.
+// RoundTrip sends a request with the token in it, and once more with a new token
+// if the answer says that the token has expired. The request itself is not
+// changed. Errors are those of the http transport, unchanged; a fault of the
+// caller gets a 4xx response instead.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	own := Attempt{Part: t.part}
 	a := attemptOf(req.Context())
@@ -39,15 +39,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.exchange(a.outgoing(req), a)
 	if resp != nil {
-		resp.Request = req // the copies hold the token
+		resp.Request = req // not the copy, which contains the token
 	}
 	return resp, err
 }
 
-// exchange makes one try of a request, or two.
+// exchange makes one or two attempts.
 func (t *Transport) exchange(req *http.Request, a *Attempt) (*http.Response, error) {
 	tok := a.Token
-	if t.holder == nil || tok == nil && t.inject.Where == token.InNone {
+	if t.source == nil || tok == nil && t.inject.Where == token.InNone {
 		return t.timed(req, a)
 	}
 	if tok == nil {
@@ -70,8 +70,9 @@ func (t *Transport) exchange(req *http.Request, a *Attempt) (*http.Response, err
 	return t.replay(&out, resp, tok, a)
 }
 
-// replay answers with a second try in place of a first answer that said that
-// the token is dead. Where there can be none, the first answer stands.
+// replay makes the second attempt, and returns its answer in place of the first
+// one, which said that the token has expired. If there can be no second attempt,
+// the first answer stands.
 func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token, a *Attempt) (*http.Response, error) {
 	fresh, err := t.token(out.req.Context(), a)
 	if err != nil {
@@ -81,11 +82,12 @@ func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token
 	if fresh.Generation == old.Generation || out.rewind() != nil {
 		return first, nil
 	}
-	// headers, cookies and body of the first answer end here, so that the caller gets one
+	// headers, cookies and body of the first answer are discarded, so that the
+	// caller gets only one answer
 	discard(first)
 	a.Replayed = true
 	if a.Token != nil {
-		a.Token = fresh // for a retry that reverse_proxy may make
+		a.Token = fresh // for a retry by reverse_proxy
 	}
 	if entry := t.logger.Check(zapcore.DebugLevel, "replaying with a new token"); entry != nil {
 		entry.Write(
@@ -98,8 +100,8 @@ func (t *Transport) replay(out *outgoing, first *http.Response, old *token.Token
 	return t.send(out, fresh, a)
 }
 
-// send makes one try: a copy of the request with the token in it, and a look at
-// the answer.
+// send makes one attempt: it sends a copy of the request with the token in it,
+// and checks the answer.
 func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Response, error) {
 	try, err := t.sign(out, tok)
 	if err != nil {
@@ -121,17 +123,17 @@ func (t *Transport) send(out *outgoing, tok *token.Token, a *Attempt) (*http.Res
 	}
 	if reason != "" {
 		a.Expired = true
-		t.holder.Invalidate(tok.Generation, out.number(a), reason)
+		t.source.Invalidate(tok.Generation, out.number(a), reason)
 	} else if resp.StatusCode < http.StatusBadRequest {
 		tok.Accept()
 	}
 	return resp, nil
 }
 
-// token gets a token to send. A request that has all the time in the world
-// waits maxWait: its client has less.
+// token returns a token to send. A request without a deadline waits maxWait,
+// because its client won't wait longer.
 func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error) {
-	if tok := t.holder.Current(); tok != nil {
+	if tok := t.source.Current(); tok != nil {
 		return tok, nil
 	}
 	if _, ok := ctx.Deadline(); !ok {
@@ -141,7 +143,7 @@ func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error)
 	}
 	ctx, traced := span.Start(ctx, span.Token, false)
 	start := time.Now()
-	tok, err := t.holder.Token(ctx)
+	tok, err := t.source.Token(ctx)
 	a.TokenWait += time.Since(start)
 	if err != nil {
 		traced.Fail("no_token")
@@ -159,7 +161,7 @@ func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error)
 	}
 	a.Upstream += time.Since(start)
 	if err != nil {
-		traced.Fail("no answer") // the error may hold an address
+		traced.Fail("no answer") // the error may contain an address
 		traced.End()
 		a.Cause = err
 		return a.blame(req, err)
@@ -170,15 +172,15 @@ func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error)
 	return resp, nil
 }
 
-// noToken answers in place of the API, which wasn't called or, where received is
-// a status, has refused the last token. When it is the request's time that has
-// run out, there is nobody to answer.
+// noToken responds in place of the API, which wasn't called or, if received is a
+// status, has refused the last token. If the request's time has run out, no
+// client is waiting for a response.
 func (t *Transport) noToken(req *http.Request, a *Attempt, err error, received int) (*http.Response, error) {
 	a.Err, a.Refused = err, received
 	if ctxErr := req.Context().Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
-	// RFC 9209, section 2.3: the first says that nobody was called
+	// RFC 9209, section 2.3: the first one says that the API wasn't called
 	proxyStatus := "switchboard; error=proxy_internal_response"
 	if received != 0 {
 		proxyStatus = "switchboard; error=proxy_internal_error; received-status=" + strconv.Itoa(received)
@@ -193,8 +195,8 @@ func (t *Transport) noToken(req *http.Request, a *Attempt, err error, received i
 	return resp, nil
 }
 
-// refuse answers a request that can't be sent because of what is in it. Other
-// errors pass.
+// refuse responds to a request that can't be sent because of its content. It
+// returns other errors.
 func refuse(req *http.Request, a *Attempt, err error) (*http.Response, error) {
 	bad, ok := errors.AsType[*RequestError](err)
 	if !ok {
@@ -204,8 +206,8 @@ func refuse(req *http.Request, a *Attempt, err error) (*http.Response, error) {
 	return made(req, bad.Status, call.BadRequest, bad.Reason, "switchboard; error=http_request_error"), nil
 }
 
-// unsigned are the methods that no token is sent with: an API answers TRACE with
-// the request that it got, token included, and CONNECT opens a tunnel.
+// unsigned reports whether no token must be sent with a method: the answer to
+// TRACE repeats the request, with the token, and CONNECT opens a tunnel.
 func unsigned(method string) bool {
 	switch len(method) {
 	case len("TRACE"), len("CONNECT"):
@@ -215,7 +217,7 @@ func unsigned(method string) bool {
 	}
 }
 
-// refuseMethod answers a request whose method is never sent.
+// refuseMethod responds to a request whose method is never sent.
 func refuseMethod(req *http.Request, a *Attempt) (*http.Response, error) {
 	closeBody(req)
 	resp, err := refuse(req, a, &RequestError{http.StatusMethodNotAllowed, "the method " + strings.ToUpper(req.Method) + " is never sent"})
@@ -223,7 +225,7 @@ func refuseMethod(req *http.Request, a *Attempt) (*http.Response, error) {
 	return resp, err
 }
 
-// made makes an answer of our own: one line of JSON.
+// made returns a response of our own: one line of JSON.
 func made(req *http.Request, status int, outcome call.Outcome, message, proxyStatus string) *http.Response {
 	text, err := json.Marshal(map[string]any{
 		"error": map[string]string{"outcome": string(outcome), "message": message},
@@ -260,15 +262,15 @@ func closeBody(req *http.Request) {
 }
 
 const (
-	// maxDiscard is how much of a thrown-away answer is read to keep its
-	// connection; a longer one costs the connection.
+	// maxDiscard is how much of a discarded answer is read so that its connection
+	// can be reused; a longer answer closes the connection.
 	maxDiscard = 64 << 10
-	// discardWait is how long its end may take. Most of them have come with the
-	// headers.
+	// discardWait is how long reading it may take. Most bodies have arrived with
+	// the headers.
 	discardWait = 20 * time.Millisecond
 )
 
-// discard throws an answer away. It does not wait for one that doesn't end.
+// discard discards an answer. It does not wait for one that doesn't end.
 func discard(resp *http.Response) {
 	if resp.ContentLength == 0 || resp.ContentLength > maxDiscard {
 		_ = resp.Body.Close()
@@ -285,14 +287,15 @@ func discard(resp *http.Response) {
 	select {
 	case <-done:
 	case <-late.C:
-		_ = resp.Body.Close() // which ends the read
+		_ = resp.Body.Close() // ends the read
 	}
 }
 
-// maxTLSWords is how long an answer may be that says that the port speaks TLS.
+// maxTLSWords is the maximum length of an answer that says that the port speaks
+// TLS.
 const maxTLSWords = 2 << 10
 
-// tlsPort returns [connerr.ErrTLSPort] when the answer to a plain HTTP request,
+// tlsPort returns [connerr.ErrTLSPort] if the answer to a plain HTTP request,
 // with status 400, says that the port speaks TLS. Any other answer is put back.
 func tlsPort(resp *http.Response) error {
 	if resp.ContentLength > maxTLSWords || resp.ContentLength == 0 || resp.ContentLength < 0 && !resp.Close {
@@ -308,7 +311,7 @@ func tlsPort(resp *http.Response) error {
 	return nil
 }
 
-// resumed is a body of which the beginning has been read, maybe to an error.
+// resumed is a body whose beginning has been read, maybe up to an error.
 type resumed struct {
 	begin []byte
 	err   error

@@ -1,6 +1,7 @@
-// Package transport is the reverse_proxy transport `switchboard`. It signs
-// requests in below reverse_proxy's headers and logs, notices when the API says
-// that the token is dead, and repeats such a request once with a new one.
+// Package transport is the reverse_proxy transport `switchboard`. It adds the
+// token to requests, below reverse_proxy's headers and logs, notices when the API
+// says that the token has expired, and repeats such a request once with a new
+// token.
 package transport
 
 import (
@@ -27,37 +28,38 @@ const (
 	maxMaxSize     = 64 << 20
 )
 
-// DefaultMaxHeader is how many bytes of headers an answer may have where
-// max_response_header_size isn't written. net/http would take 10 MB.
+// DefaultMaxHeader is the maximum size of an answer's headers, unless
+// max_response_header_size is set. The default of net/http is 10 MB.
 const DefaultMaxHeader = 256 << 10
 
 func init() {
 	caddy.RegisterModule(Transport{})
 }
 
-// Transport is Caddy's `http` transport, with all of its settings, and a token
-// in every request.
+// Transport is Caddy's `http` transport, with all of its settings, and a token in
+// every request.
 //
-// The token is written into a copy of the request after all handlers and after
-// reverse_proxy's own header changes. So no header of a client can delete it,
-// and no error route, log line or header of an answer can show it. A client's
-// own copies of the header or parameter are removed.
+// The token is written into a copy of the request, after all handlers and after
+// reverse_proxy's own header changes. So no client header can delete it, and no
+// error route, log line or response header can show it. The client's own copies
+// of the header or parameter are removed.
 //
-// When an answer means that the token is dead (see `token_expired`), one new
-// token is fetched, however many requests notice, and each request is repeated
-// once. The first answer is thrown away whole. A request body is repeated when
-// it has no more than 1 MiB; a larger one, and a stream, is not: its answer goes
-// to the client as it is, and only the next request has the new token.
+// If an answer means that the token has expired (see `token_expired`), one new
+// token is obtained, no matter how many requests notice, and each request is
+// repeated once. The first answer is discarded completely. A request body is
+// repeated if it is no larger than 1 MiB. Larger bodies and streams are not
+// repeated: the client gets the first answer, and only later requests have the
+// new token.
 //
-// Without a token the API is not called: the answer is 503 with `Retry-After`,
+// Without a token the API is not called: the response is 503 with `Retry-After`,
 // `Proxy-Status` (RFC 9209) and a line of JSON,
-// `{"error":{"outcome":"no_token","message":"…"}}`. A request whose body can't
-// take the token (`inject body`) gets 400, 413 or 415 in the same form, with the
-// outcome `bad_request`, and so does a caller whose upload breaks off (400) or
-// stalls (408). TRACE, TRACK and CONNECT are never sent: 405.
+// `{"error":{"outcome":"no_token","message":"…"}}`. A request whose body the
+// token can't be added to (`inject body`) gets 400, 413 or 415 in the same form,
+// with the outcome `bad_request`, and so does a caller whose upload breaks off
+// (400) or stalls (408). TRACE, TRACK and CONNECT are never sent: 405.
 //
-// The token comes back in no header of an answer. An answer with more than 256
-// KiB of headers is refused, unless `max_response_header_size` says otherwise.
+// No response header contains the token. An answer with more than 256 KiB of
+// headers is refused, unless `max_response_header_size` is set.
 type Transport struct {
 	*reverseproxy.HTTPTransport
 
@@ -65,23 +67,24 @@ type Transport struct {
 	// transport.
 	Token string `json:"token,omitempty"`
 
-	// Which answers mean that the token is dead. Default: what the token source
-	// says.
+	// Which answers mean that the token has expired. Default: the token source's
+	// rule.
 	TokenExpired *token.Expired `json:"token_expired,omitempty"`
 
-	// How many bytes of an answer, decompressed, the program of token_expired may
-	// see. A larger answer goes on unseen. Default: 1 MiB; at most 64 MiB.
+	// Maximum size of an answer, decompressed, that the program of token_expired
+	// is evaluated on, in bytes. A larger answer is passed on without. Default: 1
+	// MiB; at most 64 MiB.
 	MaxSize int64 `json:"max_size,omitempty"`
 
-	// Leave Host as it is. Default: false, which means that an API behind TLS gets
-	// the host that it is reached by, as with Caddy's transport.
+	// Whether to leave Host unchanged. Default: false, which means that an API
+	// with TLS gets the host of its address, as with Caddy's transport.
 	KeepHost bool `json:"keep_host,omitempty"`
 
 	next   http.RoundTripper
-	holder Holder // nil: nothing to inject
+	source tokenSource // nil without a token
 	inject token.Injection
 	rule   rule
-	part   *jq.Projection // of an answer, that the rule looks at
+	part   *jq.Projection // of an answer, that the rule uses
 	logger *zap.Logger
 }
 
@@ -109,7 +112,7 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	connerr.KeepCause(t.Transport)
 	t.next, t.logger = t.HTTPTransport, ctx.Logger()
 	if t.MaxSize < 0 || t.MaxSize > maxMaxSize {
-		return fmt.Errorf("max_size: %d is out of 1 to %d bytes", t.MaxSize, maxMaxSize)
+		return fmt.Errorf("max_size: %d is not between 1 and %d bytes", t.MaxSize, maxMaxSize)
 	}
 	if t.MaxSize == 0 {
 		t.MaxSize = defaultMaxSize
@@ -127,12 +130,12 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	return t.use(holder, define)
 }
 
-// use takes over the rules of a token source.
-func (t *Transport) use(holder Holder, define string) error {
+// use adopts the rules of a token source.
+func (t *Transport) use(holder tokenSource, define string) error {
 	if !holder.HasToken() {
 		return nil
 	}
-	t.holder, t.inject = holder, holder.Injection()
+	t.source, t.inject = holder, holder.Injection()
 	t.rule.statuses, t.rule.program = holder.ExpiredRule()
 	defer func() { t.part = jq.Project(t.rule.program) }()
 	if t.TokenExpired == nil {
@@ -154,7 +157,7 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 	return t.HTTPTransport.RequestHeaderOps()
 }
 
-// Cleanup closes idle connections. Requests in flight keep theirs.
+// Cleanup closes idle connections. Running requests keep theirs.
 func (t *Transport) Cleanup() error {
 	if t.HTTPTransport == nil {
 		return nil
@@ -162,8 +165,8 @@ func (t *Transport) Cleanup() error {
 	return t.HTTPTransport.Cleanup()
 }
 
-// UnmarshalCaddyfile sets up the transport. Besides its own subdirectives it
-// takes all of Caddy's `http` transport:
+// UnmarshalCaddyfile sets up the transport. In addition to its own subdirectives
+// it takes those of Caddy's `http` transport:
 //
 //	transport switchboard {
 //		token         <name>
@@ -208,7 +211,7 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(rest))
 }
 
-// brace makes a token of its own, in the place of another.
+// brace returns a new token with the position of another.
 func brace(at caddyfile.Token, text string) caddyfile.Token {
 	at.Text = text
 	return at
@@ -219,7 +222,7 @@ func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	// Provision compiles it again; here, an error names the line
+	// Provision compiles it again; here, the error names the line
 	if _, err := compile(rule, program.Define(d)); err != nil {
 		return d.WrapErr(err)
 	}

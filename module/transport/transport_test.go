@@ -69,7 +69,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tr.MaxSize != 1<<20 || tr.holder != nil || tr.TLSEnabled() {
+	if tr.MaxSize != 1<<20 || tr.source != nil || tr.TLSEnabled() {
 		t.Errorf("%+v", tr)
 	}
 	// a module whose Provision has failed is cleaned up too
@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 
 // The rule of the transport goes before that of the token source.
 func TestOwnRule(t *testing.T) {
-	h := newHolder()
+	h := newSource()
 	h.predicate(t, "true")
 	tr := &Transport{TokenExpired: &token.Expired{Status: []int{403}, Program: "dead"}}
 	if err := tr.use(h, "def dead: .dead;"); err != nil {
