@@ -142,18 +142,18 @@ func apiError(status int, err error) error { return caddy.APIError{HTTPStatus: s
 func (a *App) describe(name string) adminapi.API {
 	s := a.apiStates.find(name)
 	since := s.DegradedSince()
-	told := adminapi.API{Name: name, Held: s.Held(), Degraded: !since.IsZero()}
-	if told.Degraded {
-		told.DegradedSince = since.UTC().Truncate(time.Second)
+	state := adminapi.API{Name: name, Held: s.Held(), Degraded: !since.IsZero()}
+	if state.Degraded {
+		state.DegradedSince = since.UTC().Truncate(time.Second)
 	}
 	if s != nil {
-		s.traffic.describe(&told, time.Now())
+		s.traffic.describe(&state, time.Now())
 	}
 	if api, ok := a.registered(name); ok {
-		told.Breaker = api.BreakerState()
-		api.Describe(&told)
+		state.Breaker = api.BreakerState()
+		api.Describe(&state)
 	}
-	return told
+	return state
 }
 
 // purgeCache purges what the body names; an empty body purges everything.

@@ -90,8 +90,8 @@ func (h *apiStates) all() []*APIState {
 // hold stops the calls of an API until it is released, or the process ends. Fresh
 // answers are still served from the cache.
 func (a *App) hold(s *APIState, held bool) {
-	s.turning.Lock()
-	defer s.turning.Unlock()
+	s.transitions.Lock()
+	defer s.transitions.Unlock()
 	if !s.held.CompareAndSwap(!held, held) {
 		return
 	}
@@ -171,7 +171,7 @@ var outcomeIndex = func() map[call.Outcome]int {
 // traffic counts the outcomes of calls by minute, in 23 KiB for each API.
 // Counting a call takes four atomic operations.
 type traffic struct {
-	turn    sync.Mutex // guards the start of a minute
+	mu      sync.Mutex // guards the start of a minute
 	minutes [minutesKept]minute
 	last    atomic.Int64 // the last call: Unix seconds and, in the lowest byte, its outcome
 }
@@ -207,8 +207,8 @@ func (t *traffic) count(now time.Time, outcome call.Outcome, took time.Duration)
 // begin clears the slot of a minute that is an hour old. A call that is counted
 // in the old minute at the same time may be lost.
 func (t *traffic) begin(m *minute, number int64) {
-	t.turn.Lock()
-	defer t.turn.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if m.number.Load() >= number {
 		return
 	}
@@ -286,17 +286,17 @@ func (t *traffic) describe(to *adminapi.API, now time.Time) {
 		}
 	}
 	to.Calls, to.P99 = all.calls, all.within(.99)
-	var own, told uint64
+	var own, counted uint64
 	for i, n := range all.outcomes {
 		if outcome := outcomes[i]; !outcome.CausedByCaller() {
-			told += n
+			counted += n
 			if outcome.Answered() && outcome != call.Stale {
 				own += n
 			}
 		}
 	}
-	if told > 0 {
-		share := float64(own) / float64(told)
+	if counted > 0 {
+		share := float64(own) / float64(counted)
 		to.Real = &share
 	}
 	if last := t.last.Load(); last != 0 {
@@ -311,14 +311,14 @@ func (t *traffic) hourAt(now time.Time) adminapi.Hour {
 	var all sum
 	minutes := make([]adminapi.Minute, 0, minutesKept)
 	for number := last - minutesKept + 1; number <= last; number++ {
-		told := adminapi.Minute{Start: number * 60}
+		view := adminapi.Minute{Start: number * 60}
 		if m := &t.minutes[number%minutesKept]; m.number.Load() == number {
 			var one sum
 			one.add(m)
 			all.add(m)
-			told.Calls, told.P50, told.P99, told.Outcomes = one.calls, one.within(.5), one.within(.99), one.named()
+			view.Calls, view.P50, view.P99, view.Outcomes = one.calls, one.within(.5), one.within(.99), one.named()
 		}
-		minutes = append(minutes, told)
+		minutes = append(minutes, view)
 	}
 	return adminapi.Hour{Calls: all.calls, P50: all.within(.5), P99: all.within(.99), Outcomes: all.named(), Minutes: minutes}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// The world is told once when answers turn from real ones to others, and once when
+// One event is sent when callers begin to get other answers than real ones, and one when
 // they turn back, however many calls end at the same time.
 func TestDegradedAndBack(t *testing.T) {
 	cfg, socket := directoryConfig(t, "")
@@ -21,18 +21,18 @@ func TestDegradedAndBack(t *testing.T) {
 	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {
 		t.Fatal(err)
 	}
-	standing := app.APIState("order")
+	state := app.APIState("order")
 	all := func(outcomes ...call.Outcome) {
 		var wg sync.WaitGroup
 		for range 20 {
 			for _, outcome := range outcomes {
-				wg.Go(func() { app.Answered(standing, outcome) })
+				wg.Go(func() { app.Answered(state, outcome) })
 			}
 		}
 		wg.Wait()
 	}
 	all(call.OK, call.NotFound, call.Ambiguous, call.BadRequest, call.Unauthorized, call.Canceled)
-	if standing.Degraded() {
+	if state.Degraded() {
 		t.Error("real answers, and callers who are refused, degrade an API")
 	}
 	all(call.Stale)
@@ -41,10 +41,10 @@ func TestDegradedAndBack(t *testing.T) {
 	}
 	all(call.Timeout, call.Held, call.BreakerOpen, call.BadRequest)
 	all(call.OK)
-	if !standing.Degraded() {
+	if !state.Degraded() {
 		t.Error("a real answer right after others ends a degradation")
 	}
-	standing.Reset()
+	state.Reset()
 	all(call.NotFound)
 	if e := next(t); e.Name() != switchboard.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != "not_found" {
 		t.Errorf("the event is %s with %v", e.Name(), e.Data)
@@ -56,20 +56,20 @@ func TestDegradedAndBack(t *testing.T) {
 	}
 	before := time.Now().Truncate(time.Second)
 	all(call.Failed)
-	since := standing.DegradedSince()
+	since := state.DegradedSince()
 	if e := next(t); e.Data["degraded"] != true || e.Data["since"] != since.UTC().Format(time.RFC3339) || since.Before(before) {
 		t.Errorf("since %v; the event is %s with %v", since, e.Name(), e.Data)
 	}
 	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Degraded || !apis[0].DegradedSince.Equal(since.Truncate(time.Second)) {
 		t.Errorf("got %+v, %v", apis, err)
 	}
-	standing.Silence()
+	state.Silence()
 	if e := next(t); e.Name() != switchboard.EventAPIDegraded || e.Data["degraded"] != false || e.Data["outcome"] != nil {
 		t.Errorf("the event at the end without a call is %s with %v", e.Name(), e.Data)
 	}
 
 	held, err := client.Hold(t.Context(), "order")
-	if err != nil || !held.Held || !standing.Held() {
+	if err != nil || !held.Held || !state.Held() {
 		t.Errorf("got %+v, %v", held, err)
 	}
 	if e := next(t); e.Name() != switchboard.EventAPIHeld || e.Data["api"] != "order" || e.Data["held"] != true {
@@ -78,7 +78,7 @@ func TestDegradedAndBack(t *testing.T) {
 	if apis, err := client.APIs(t.Context()); err != nil || len(apis) != 1 || !apis[0].Held || apis[0].Degraded || apis[0].Breaker != "open" {
 		t.Errorf("got %+v, %v", apis, err)
 	}
-	if released, err := client.Release(t.Context(), "order"); err != nil || released.Held || standing.Held() {
+	if released, err := client.Release(t.Context(), "order"); err != nil || released.Held || state.Held() {
 		t.Errorf("got %+v, %v", released, err)
 	}
 	next(t)

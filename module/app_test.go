@@ -51,10 +51,10 @@ func TestMain(m *testing.M) {
 // still be stored when its test is over.
 var storage string
 
-// spy is an event handler that notes what it is told.
+// spy is an event handler that records events.
 type spy struct{}
 
-var told = make(chan caddy.Event, 100)
+var events = make(chan caddy.Event, 100)
 
 func (spy) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "events.handlers.test_spy", New: func() caddy.Module { return new(spy) }}
@@ -66,7 +66,7 @@ func (spy) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (spy) Handle(_ context.Context, e caddy.Event) error {
-	told <- e
+	events <- e
 	return nil
 }
 
@@ -173,7 +173,7 @@ func TestATokenBeforeTheFirstCall(t *testing.T) {
 func next(t *testing.T) caddy.Event {
 	t.Helper()
 	select {
-	case e := <-told:
+	case e := <-events:
 		return e
 	case <-time.After(10 * time.Second):
 		t.Fatal("no event came")
@@ -237,7 +237,7 @@ func reloaded(t *testing.T, cfg *caddy.Config) *caddy.Config {
 func TestMetricsOfTokensAndCalls(t *testing.T) {
 	api := startProvider(t)
 	app := run(t, config(t, api, "", "metrics\n\tevents {\n\t\ton token_renewed test_spy\n\t}"))
-	next(t) // the renewal has been counted when it is told
+	next(t) // the renewal has been counted before the event is sent
 	counters := app.Metrics().API("order")
 	counters.Ended(call.OK, time.Millisecond)
 	counters.Ended(call.Timeout, time.Second)

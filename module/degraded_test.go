@@ -41,7 +41,7 @@ func TestWhatDegrades(t *testing.T) {
 				s := new(APIState)
 				defer func() { _ = s.Destruct() }()
 				var turns []bool
-				report := func(turn turn) { turns = append(turns, turn.degraded) }
+				report := func(turn transition) { turns = append(turns, turn.degraded) }
 				for _, outcome := range tc.outcomes {
 					s.count(outcome, report, report)
 					time.Sleep(tc.every)
@@ -63,9 +63,9 @@ func TestADegradationEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(APIState)
 		begin := time.Now()
-		var turns []turn
+		var turns []transition
 		note := func(outcome call.Outcome) {
-			report := func(turn turn) { turns = append(turns, turn) }
+			report := func(turn transition) { turns = append(turns, turn) }
 			s.count(outcome, report, report)
 		}
 		for range 3 {
@@ -111,9 +111,9 @@ func TestADegradationEndsOnce(t *testing.T) {
 		for range 50 {
 			s := new(APIState)
 			var turns []bool
-			report := func(turn turn) { turns = append(turns, turn.degraded) }
+			report := func(turn transition) { turns = append(turns, turn.degraded) }
 			s.count(call.Timeout, report, report)
-			time.Sleep(quiet - time.Nanosecond)
+			time.Sleep(quietPeriod - time.Nanosecond)
 			for _, outcome := range []call.Outcome{call.OK, call.Timeout} {
 				go func() {
 					time.Sleep(time.Nanosecond)

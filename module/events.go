@@ -18,10 +18,10 @@ import (
 // is healthy.
 const (
 	// How long after the last failed call a real answer ends the degradation.
-	calm = 5 * time.Second
+	recoverAfter = 5 * time.Second
 	// How long after the last failed call the degradation ends without a real
 	// answer, because the API may no longer be called.
-	quiet = 5 * time.Minute
+	quietPeriod = 5 * time.Minute
 	// How many refusals in a row count as a failure.
 	manyRefusals = 10
 )
@@ -32,11 +32,11 @@ type degraded struct {
 	on       atomic.Bool
 	refusals atomic.Int32 // in a row
 
-	turning sync.Mutex // guards the fields below, and keeps reports in order
-	last    time.Time  // when the last call failed
-	since   time.Time  // when it turned on
-	silence *time.Timer
-	gone    bool // no configuration uses the API any more
+	transitions sync.Mutex // guards the fields below, and keeps reports in order
+	last        time.Time  // when the last call failed
+	since       time.Time  // when it turned on
+	timer       *time.Timer
+	stopped     bool // no configuration uses the API any more
 }
 
 // Degraded reports whether callers get stale answers, defaults or errors.
@@ -48,17 +48,17 @@ func (s *APIState) DegradedSince() time.Time {
 	if s == nil || !s.on.Load() {
 		return time.Time{}
 	}
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	if !s.on.Load() || time.Since(s.last) >= quiet {
+	s.transitions.Lock()
+	defer s.transitions.Unlock()
+	if !s.on.Load() || time.Since(s.last) >= quietPeriod {
 		return time.Time{}
 	}
 	return s.since
 }
 
-// turn is a change of the state. outcome is that of the call that caused it, ""
+// transition is a change of the state. outcome is that of the call that caused it, ""
 // if no call did.
-type turn struct {
+type transition struct {
 	degraded bool
 	since    time.Time
 	outcome  call.Outcome
@@ -67,7 +67,7 @@ type turn struct {
 // count counts an outcome, and calls report if it changes the state. Changes are
 // reported one at a time. If the degradation ends without a call, later is
 // called.
-func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
+func (d *degraded) count(outcome call.Outcome, report, later func(transition)) {
 	own := outcome.Answered() && outcome != call.Stale
 	switch {
 	case outcome.CausedByCaller():
@@ -82,61 +82,61 @@ func (d *degraded) count(outcome call.Outcome, report, later func(turn)) {
 	if own && !d.on.Load() {
 		return // the usual case
 	}
-	d.turning.Lock()
-	defer d.turning.Unlock()
+	d.transitions.Lock()
+	defer d.transitions.Unlock()
 	now := time.Now()
 	if !own {
 		d.last = now
 	}
-	if own && now.Sub(d.last) < calm || !d.on.CompareAndSwap(own, !own) {
+	if own && now.Sub(d.last) < recoverAfter || !d.on.CompareAndSwap(own, !own) {
 		return
 	}
-	if d.silence != nil {
-		d.silence.Stop()
-		d.silence = nil
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
 	}
 	if own {
-		report(turn{since: d.since, outcome: outcome})
+		report(transition{since: d.since, outcome: outcome})
 		return
 	}
 	d.since = now
-	d.await(quiet, later)
-	report(turn{true, now, outcome})
+	d.await(quietPeriod, later)
+	report(transition{true, now, outcome})
 }
 
-// await ends the degradation if no call fails for long enough. d.turning must be
+// await ends the degradation if no call fails for long enough. d.transitions must be
 // held.
-func (d *degraded) await(after time.Duration, report func(turn)) {
-	if d.gone {
+func (d *degraded) await(after time.Duration, report func(transition)) {
+	if d.stopped {
 		return
 	}
 	var timer *time.Timer
 	timer = time.AfterFunc(after, func() {
-		d.turning.Lock()
-		defer d.turning.Unlock()
-		if d.silence != timer {
+		d.transitions.Lock()
+		defer d.transitions.Unlock()
+		if d.timer != timer {
 			return // it has ended, or a new timer is set
 		}
-		if left := quiet - time.Since(d.last); left > 0 {
+		if left := quietPeriod - time.Since(d.last); left > 0 {
 			d.await(left, report)
 			return
 		}
-		d.silence = nil
+		d.timer = nil
 		d.on.Store(false)
 		d.refusals.Store(0)
-		report(turn{since: d.since})
+		report(transition{since: d.since})
 	})
-	d.silence = timer
+	d.timer = timer
 }
 
 // stop cancels the timer that await has set.
 func (d *degraded) stop() {
-	d.turning.Lock()
-	defer d.turning.Unlock()
-	d.gone = true
-	if d.silence != nil {
-		d.silence.Stop()
-		d.silence = nil
+	d.transitions.Lock()
+	defer d.transitions.Unlock()
+	d.stopped = true
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
 	}
 }
 
@@ -145,15 +145,15 @@ func (d *degraded) stop() {
 // nothing about the API doesn't count: the caller sent too little, was refused or
 // disconnected.
 func (a *App) Answered(s *APIState, outcome call.Outcome) {
-	s.count(outcome, func(t turn) { a.turned(s, t) }, func(t turn) {
+	s.count(outcome, func(t transition) { a.reportTransition(s, t) }, func(t transition) {
 		if now, err := running(); err == nil { // it may have been replaced since
-			now.turned(s, t)
+			now.reportTransition(s, t)
 		}
 	})
 }
 
-// turned logs a change of the state, and emits its event.
-func (a *App) turned(s *APIState, t turn) {
+// reportTransition logs a change of the state, and emits its event.
+func (a *App) reportTransition(s *APIState, t transition) {
 	fields := []zap.Field{zap.String("api", s.name), zap.Time("since", t.since)}
 	data := map[string]any{"api": s.name, "degraded": t.degraded, "since": t.since.UTC().Format(time.RFC3339)}
 	if t.outcome != "" {

@@ -2,18 +2,18 @@ package switchboard
 
 import "time"
 
-// Calm makes a standing's last failure one of long ago.
+// Reset moves the last failure of an API into the past.
 func (s *APIState) Reset() {
-	s.turning.Lock()
-	defer s.turning.Unlock()
+	s.transitions.Lock()
+	defer s.transitions.Unlock()
 	s.last = time.Time{}
 }
 
-// Silence makes a standing's last failure one of long ago, and its time for the end
-// of the degradation come.
+// Silence moves the last failure of an API into the past, and ends the wait that ends
+// the degradation.
 func (s *APIState) Silence() {
 	s.Reset()
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	s.silence.Reset(0)
+	s.transitions.Lock()
+	defer s.transitions.Unlock()
+	s.timer.Reset(0)
 }

@@ -15,16 +15,16 @@ import (
 // only: no key, customer or token ever becomes a label. A nil *Metrics counts
 // nothing.
 type Metrics struct {
-	calls    *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	steps    *prometheus.HistogramVec
-	ailing   *prometheus.CounterVec
-	replays  *prometheus.CounterVec
-	renewals *prometheus.CounterVec
-	renewal  *prometheus.HistogramVec
-	cached   *prometheus.CounterVec
-	behind   *prometheus.CounterVec
-	registry *prometheus.Registry
+	calls     *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	steps     *prometheus.HistogramVec
+	unhealthy *prometheus.CounterVec
+	replays   *prometheus.CounterVec
+	renewals  *prometheus.CounterVec
+	renewal   *prometheus.HistogramVec
+	cached    *prometheus.CounterVec
+	behind    *prometheus.CounterVec
+	registry  *prometheus.Registry
 }
 
 var buckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5, 10}
@@ -48,7 +48,7 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 			Help:    "Time spent in one step of a call.",
 			Buckets: buckets,
 		}, []string{"api", "step"})),
-		ailing: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		unhealthy: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_unhealthy_total",
 			Help: "Answers that show an unhealthy API.",
 		}, []string{"api"})),
@@ -82,12 +82,12 @@ func (m *Metrics) API(name string) *APIMetrics {
 		return nil
 	}
 	bound := &APIMetrics{
-		calls:    m.calls.MustCurryWith(prometheus.Labels{"api": name}),
-		duration: m.duration.WithLabelValues(name),
-		ailing:   m.ailing.WithLabelValues(name),
-		replays:  m.replays.WithLabelValues(name),
-		cached:   m.cached.MustCurryWith(prometheus.Labels{"api": name}),
-		behind:   m.behind.MustCurryWith(prometheus.Labels{"api": name}),
+		calls:     m.calls.MustCurryWith(prometheus.Labels{"api": name}),
+		duration:  m.duration.WithLabelValues(name),
+		unhealthy: m.unhealthy.WithLabelValues(name),
+		replays:   m.replays.WithLabelValues(name),
+		cached:    m.cached.MustCurryWith(prometheus.Labels{"api": name}),
+		behind:    m.behind.MustCurryWith(prometheus.Labels{"api": name}),
 	}
 	for step, word := range stepNames {
 		bound.steps[step] = m.steps.WithLabelValues(name, word)
@@ -112,13 +112,13 @@ var stepNames = [stepCount]string{"receive", "request", "token", "call", "output
 
 // APIMetrics counts the calls of one API.
 type APIMetrics struct {
-	calls    *prometheus.CounterVec
-	duration prometheus.Observer
-	steps    [stepCount]prometheus.Observer
-	ailing   prometheus.Counter
-	replays  prometheus.Counter
-	cached   *prometheus.CounterVec
-	behind   *prometheus.CounterVec
+	calls     *prometheus.CounterVec
+	duration  prometheus.Observer
+	steps     [stepCount]prometheus.Observer
+	unhealthy prometheus.Counter
+	replays   prometheus.Counter
+	cached    *prometheus.CounterVec
+	behind    *prometheus.CounterVec
 }
 
 // Ended counts a call and its duration.
@@ -142,7 +142,7 @@ func (m *APIMetrics) Step(step Step, took time.Duration) {
 // Unhealthy counts an answer that shows an unhealthy API.
 func (m *APIMetrics) Unhealthy() {
 	if m != nil {
-		m.ailing.Inc()
+		m.unhealthy.Inc()
 	}
 }
 
@@ -238,8 +238,8 @@ func (m *APIMetrics) Cached(result string) {
 	}
 }
 
-// Behind counts a call that ended in the background.
-func (m *APIMetrics) Behind(outcome call.Outcome) {
+// Background counts a call that ended in the background.
+func (m *APIMetrics) Background(outcome call.Outcome) {
 	if m != nil {
 		m.behind.WithLabelValues(string(outcome)).Inc()
 	}

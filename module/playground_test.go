@@ -11,7 +11,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-func TestTheBench(t *testing.T) {
+func TestPlayground(t *testing.T) {
 	cfg, _ := directoryConfig(t, "phone_system pbx {\n format flat\n }\n define `def twice: . * 2;`")
 	app := run(t, cfg)
 	if err := app.RegisterAPI("order", "f", new(fakeAPI)); err != nil {

@@ -127,7 +127,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 	}
 	counted := app.Metrics().API("order")
 	counted.Cached("hit")
-	counted.Behind(call.OK)
+	counted.Background(call.OK)
 	counted.Unhealthy()
 	counted.Ended(call.OK, time.Second)
 	counted.Step(switchboard.StepCall, time.Second)
@@ -154,7 +154,7 @@ func TestAnOperatorTestsAndPurges(t *testing.T) {
 }
 
 // A configuration for a test has no servers and no log, and says what is wrong.
-func TestAlone(t *testing.T) {
+func TestProvisionStandalone(t *testing.T) {
 	app, err := switchboard.ProvisionStandalone([]byte(`{"logging":{"logs":{"default":{"writer":{"output":"file","filename":"/nowhere/at/all.log"}}}},"apps":{"switchboard":{}}}`))
 	if err != nil || app == nil {
 		t.Errorf("got %v", err)

@@ -89,7 +89,7 @@ func TestTheBreakerOpensAndTriesAgain(t *testing.T) {
 	})
 }
 
-// What opens the breaker is an ailing API, not what it says, nor what we lack.
+// What opens the breaker is an unhealthy API, not what it answers, nor what we lack.
 func TestWhatOpensTheBreaker(t *testing.T) {
 	for _, tc := range []struct {
 		outcome   call.Outcome
@@ -208,16 +208,16 @@ func TestACallThatIsLateCountsOnce(t *testing.T) {
 	})
 }
 
-// ailing is a guest that answers as an API does that is down.
-type ailing struct{}
+// unhealthy is a guest that answers as an API does that is down.
+type unhealthy struct{}
 
-func init() { caddy.RegisterModule(ailing{}) }
+func init() { caddy.RegisterModule(unhealthy{}) }
 
-func (ailing) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_ailing", New: func() caddy.Module { return new(ailing) }}
+func (unhealthy) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_unhealthy", New: func() caddy.Module { return new(unhealthy) }}
 }
 
-func (ailing) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+func (unhealthy) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
 	w.WriteHeader(http.StatusServiceUnavailable)
 	return nil
 }
@@ -228,7 +228,7 @@ func TestAnAilingSidecar(t *testing.T) {
 	sidecar := func() *API {
 		a := &API{
 			Name: "crm", To: "http://127.0.0.1:1", Breaker: &Breaker{Share: 1, Calls: 2, Open: caddy.Duration(time.Minute)},
-			HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_ailing"}`)},
+			HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_unhealthy"}`)},
 		}
 		provisioned(t, a)
 		return a
@@ -251,7 +251,7 @@ func TestAnAilingSidecar(t *testing.T) {
 	}
 	mended := &API{
 		Name: "crm", To: "http://127.0.0.1:2", Breaker: reloaded.Breaker,
-		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_ailing"}`)},
+		HandleRaw: []json.RawMessage{json.RawMessage(`{"handler":"test_unhealthy"}`)},
 	}
 	provisioned(t, mended)
 	defer func() { _ = mended.Cleanup() }()

@@ -272,7 +272,7 @@ func TestViews(t *testing.T) {
 	}
 	tokens := s.get("/console/data/tokens")
 	if strings.Contains(tokens.body, "canary") || strings.Contains(tokens.body, running(t).Operator().Tokens()[0].Name+"-") {
-		t.Error("a token is told")
+		t.Error("a token is shown")
 	}
 	if list := decode[[]struct {
 		Name, State, Fingerprint, Expires string
@@ -362,7 +362,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// A test is the admin API's, and a call that failed is told with its steps.
+// A test is the admin API's, and a failed call is kept with its steps.
 func TestTests(t *testing.T) {
 	s := start(t, open)
 	type trace struct {
@@ -387,11 +387,11 @@ func TestTests(t *testing.T) {
 	}
 }
 
-// The bench begins with the program and the last answer, masked, and tries what is
+// The playground begins with the program and the last answer, masked, and runs what is
 // typed on what is pasted.
-func TestBench(t *testing.T) {
+func TestPlayground(t *testing.T) {
 	s := start(t, open)
-	type begun struct {
+	type playground struct {
 		Output string
 		Keeps  bool
 		Kept   *struct {
@@ -401,12 +401,12 @@ func TestBench(t *testing.T) {
 		}
 		Systems []string
 	}
-	if b := decode[begun](t, s.post("/console/data/bench", `{"api":"order"}`)); b.Output != "{name: .data.nick}" || !b.Keeps || b.Kept != nil || !slices.Contains(b.Systems, "asterisk") {
+	if b := decode[playground](t, s.post("/console/data/bench", `{"api":"order"}`)); b.Output != "{name: .data.nick}" || !b.Keeps || b.Kept != nil || !slices.Contains(b.Systems, "asterisk") {
 		t.Errorf("before a call: %+v", b)
 	}
 	s.get("/order?tel=13800138000")
 	g := s.post("/console/data/bench", `{"api":"order"}`)
-	b := decode[begun](t, g)
+	b := decode[playground](t, g)
 	if b.Kept == nil || b.Kept.Status != 200 || b.Kept.Answer["code"] != "000000" || b.Kept.Params["tel"] == "" || strings.Contains(g.body, "13800138000") {
 		t.Errorf("after one: %s", g.body)
 	}

@@ -175,7 +175,7 @@ func TestReasonsInChinese(t *testing.T) {
 			if strings.HasSuffix(path, "_test.go") {
 				continue
 			}
-			for _, text := range told(t, path) {
+			for _, text := range reasonsIn(t, path) {
 				texts++
 				if !slices.ContainsFunc(known, func(k *regexp.Regexp) bool { return k.MatchString(text) }) {
 					t.Errorf("%s: words_zh.js has no line for %q", path, text)
@@ -188,10 +188,10 @@ func TestReasonsInChinese(t *testing.T) {
 	}
 }
 
-// told are the texts in a Go file that say why a call ended: those given to Fail and
+// reasonsIn returns the texts in a Go file that say why a call ended: those given to Fail and
 // Refuse, and returned with an outcome; and those of checks. x stands for what is
 // filled in.
-func told(t *testing.T, path string) (texts []string) {
+func reasonsIn(t *testing.T, path string) (texts []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 	if err != nil {

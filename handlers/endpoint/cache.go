@@ -158,7 +158,7 @@ const enough = 200
 
 // useless returns a hint, once, when no call was ever answered from the cache. It
 // keeps the hint, which because returns.
-func (w *hitRate) useless(hit bool, because func() string) (hint string, told bool) {
+func (w *hitRate) useless(hit bool, because func() string) (hint string, first bool) {
 	if hit {
 		w.hits.Add(1)
 		return "", false

@@ -80,7 +80,7 @@ func (c *Call) ServeCached(q Cacheable) bool {
 	default:
 		c.await(q, key, entry)
 	}
-	if hint, told := m.watch.useless(c.cached.isHit, c.uselessBecause); told {
+	if hint, first := m.watch.useless(c.cached.isHit, c.uselessBecause); first {
 		c.Route.Logger.Warn("no call of this api was answered from its cache yet; "+hint,
 			zap.String("api", c.Route.Name), zap.Int("calls", enough))
 	}
@@ -199,7 +199,7 @@ func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCa
 		m.answers.Delete(key) // the stored answer is outdated
 	}
 	if !f.group.finish(key, f, result) {
-		r.Metrics.Behind(result.Outcome)
+		r.Metrics.Background(result.Outcome)
 		if f.renewal && !result.Uncharged { // otherwise the waiters have counted it
 			r.answered(result.Outcome)
 		}

@@ -295,14 +295,14 @@ func TestLeavingHarmsNobody(t *testing.T) {
 		s.want(s.call("138"), ann, "switchboard; hit; ttl=57")
 		s.wantCalls(1)
 		if n := s.api.late.Load(); n != 1 {
-			t.Errorf("the call was told %d times that it is late; one of its callers lost patience", n)
+			t.Errorf("Overdue was called %d times; one caller ran out of time", n)
 		}
 	})
 }
 
-// Work that nobody waits for is late when a caller would have given up, and only
+// Work in the background is overdue when a caller would have given up, and only
 // then.
-func TestWorkBehindIsLateToo(t *testing.T) {
+func TestBackgroundWorkIsOverdueToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Cache{Fresh: every(time.Minute), StaleWhileRevalidate: every(time.Hour)})
 		takes := func(d time.Duration) {
@@ -315,7 +315,7 @@ func TestWorkBehindIsLateToo(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			if n := s.api.late.Load(); n != want {
-				t.Errorf("%s: told %d times that it is late, want %d", when, n, want)
+				t.Errorf("%s: Overdue was called %d times, want %d", when, n, want)
 			}
 		}
 		takes(time.Second)
@@ -445,9 +445,9 @@ func TestAUselessCacheSaysSo(t *testing.T) {
 			s.call("138")
 			time.Sleep(time.Second)
 		}
-		told := s.logs.FilterMessageSnippet("uniqueid").All()
-		if len(told) != 1 || !strings.Contains(told[0].Message, "key `{tel: .tel}`") {
-			t.Errorf("got %v", told)
+		lines := s.logs.FilterMessageSnippet("uniqueid").All()
+		if len(lines) != 1 || !strings.Contains(lines[0].Message, "key `{tel: .tel}`") {
+			t.Errorf("got %v", lines)
 		}
 	})
 }

@@ -75,7 +75,7 @@ func TestCallIDFromTheRequest(t *testing.T) {
 }
 
 // A test that failed on a healthy API once set switchboard_api_degraded, and one
-// that went well on an ailing API cleared it.
+// that succeeded on an unhealthy API cleared it.
 func TestATestChangesNoHealth(t *testing.T) {
 	made := provision(t, t.Name(), endpoint.Settings{})
 	synctest.Test(t, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Where to look depends on what the API answered. A 404 of a wrong path was once
-// told as a matter of signatures.
+// reported as a matter of signatures.
 func TestWhereToLook(t *testing.T) {
 	for _, test := range []struct {
 		outcome call.Outcome

@@ -273,11 +273,11 @@ func TestTheReasonOfAFailure(t *testing.T) {
 			if err != nil || trace.Outcome != test.outcome || !strings.Contains(trace.Reason, reason) || !strings.Contains(trace.Check, test.check) || strings.Contains(trace.Check, "TLS") {
 				t.Errorf("%+v, %v", trace, err)
 			}
-			told := false
+			found := false
 			for _, step := range trace.Steps {
-				told = told || step.Step == "call" && step.Outcome == test.outcome && strings.Contains(step.Note, reason)
+				found = found || step.Step == "call" && step.Outcome == test.outcome && strings.Contains(step.Note, reason)
 			}
-			if !told {
+			if !found {
 				t.Errorf("no step says it: %+v", trace.Steps)
 			}
 		})

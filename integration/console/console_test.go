@@ -318,7 +318,7 @@ func TestTests(t *testing.T) {
 
 // The bench: the last answer and the program are there, what is typed is tried as it
 // is written, in the form of the phone system that is chosen.
-func TestBench(t *testing.T) {
+func TestPlayground(t *testing.T) {
 	caddy, base := start(t)
 	browser := Open(t)
 	for _, width := range widths {
