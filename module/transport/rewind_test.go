@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 )
 
-// source is a body that tells whether it was closed.
+// source is a body that reports whether it was closed.
 type source struct {
 	io.Reader
 	closed int
@@ -129,7 +129,7 @@ func TestRewindSettledLate(t *testing.T) {
 	}
 }
 
-// A trailer arrives with the end of the body, for each try anew.
+// A trailer arrives with the end of the body, for each attempt again.
 func TestRewindTrailer(t *testing.T) {
 	theirs := http.Header{"Digest": nil}
 	src := &source{Reader: io.MultiReader(strings.NewReader("x"), readerFunc(func() { theirs["Digest"] = []string{"d"} }))}
