@@ -12,9 +12,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/handlers/tokenauth"
 )
 
-// Directives that answer stand after `route`, so that a site's `respond` or
-// `handle` can go before them where it is more specific. Directives that pass
-// a request on stand before `invoke`.
+// Directives that answer come after `route`, so that the more specific `respond` and
+// `handle` of a site can come before them. Directives that pass a request on come
+// before `invoke`.
 func init() {
 	for _, directive := range []struct {
 		name     string

@@ -12,7 +12,7 @@ import (
 	_ "github.com/switchboard-ivr/switchboard/module/customer/sqlite"
 )
 
-// Tokens are told without their values, and renewed.
+// Tokens are listed without their values, and renewed.
 func TestTokensOverTheAdminAPI(t *testing.T) {
 	api := startProvider(t)
 	cfg, socket := directoryConfig(t, `token crm {

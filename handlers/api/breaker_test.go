@@ -16,7 +16,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 )
 
-// ends makes a call that is admitted end with an outcome, and tells whether it
+// ends makes a call that is admitted end with an outcome, and reports whether it
 // was.
 func ends(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
@@ -318,7 +318,7 @@ func TestATryThatTellsNothing(t *testing.T) {
 	})
 }
 
-// reports makes a call end with an outcome, and tells whether it was admitted.
+// reports makes a call end with an outcome, and reports whether it was admitted.
 func reports(a *API, outcome call.Outcome) (admitted bool) {
 	c := &run{api: a}
 	c.call.Route = a.route

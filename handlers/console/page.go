@@ -96,7 +96,7 @@ func (c *Console) page(w http.ResponseWriter, r *http.Request, name string) erro
 	return fail(w, http.StatusNotFound, "there is no such page")
 }
 
-// sortPath redirects a browser from /console to /console/, so that relative URLs
+// redirectToSlash redirects a browser from /console to /console/, so that relative URLs
 // work.
 func redirectToSlash(w http.ResponseWriter, r *http.Request, name string) bool {
 	if strings.Contains(name, ".") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
@@ -107,7 +107,7 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request, name string) bool {
 	return true
 }
 
-// turned does the same where handle_path has stripped the path.
+// redirectStripped does the same where handle_path has stripped the path.
 func redirectStripped(w http.ResponseWriter, r *http.Request) bool {
 	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 	if !ok || original.URL == nil || strings.HasSuffix(original.URL.Path, "/") {

@@ -69,7 +69,7 @@ func TestOverlappingBudgets(t *testing.T) {
 			t.Errorf("the last call ended after %v", took)
 		}
 		synctest.Wait()
-		// after a pause it begins anew
+		// after a pause it restarts
 		b := all.Start(t.Context())
 		again := time.Now()
 		<-b.Done()
@@ -87,7 +87,7 @@ func BenchmarkBudget(b *testing.B) {
 	}
 }
 
-// A budget that begins anew ends later, also when it isn't the last to have begun,
+// A budget that restarts ends later, also when it isn't the last to have begun,
 // and none of the others does. One that has ended, or is lifted, stays as it is.
 func TestARestartedBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -256,7 +256,7 @@ func (r *Route) uncounted() *Route {
 	return &u
 }
 
-// answered tells the API's state whether the answer was the API's own.
+// answered records in the API's state whether the answer was the API's own.
 func (r *Route) answered(outcome call.Outcome) {
 	if r.app != nil {
 		r.app.Answered(r.State, outcome)

@@ -90,7 +90,7 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 }
 
-// What goes wrong is told in words, and without what was asked for.
+// Errors are in words, and do not contain what was requested.
 func TestWhatGoesWrong(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int

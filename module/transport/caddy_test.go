@@ -57,7 +57,7 @@ func newIssuer(t *testing.T, api http.HandlerFunc) *issuer {
 	return i
 }
 
-// takes tells whether the API takes a token.
+// takes reports whether the API accepts a token.
 func (i *issuer) takes(tok string) bool {
 	for n := max(1, i.minimum.Load()); n <= i.issued.Load(); n++ {
 		if tok == secret(n) {
