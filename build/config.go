@@ -130,7 +130,7 @@ func pinned(version string) error {
 	return nil
 }
 
-// replaced tells whether the module is taken from somewhere else.
+// replaced reports whether the module is taken from somewhere else.
 func replaced(b xcaddy.Builder, module string) bool {
 	for _, r := range b.Replacements {
 		if path, _, _ := strings.Cut(string(r.Old), "@"); path == module {

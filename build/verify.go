@@ -35,7 +35,7 @@ func versions(b xcaddy.Builder, info *debug.BuildInfo) error {
 	return nil
 }
 
-// native tells whether this machine can run what b builds.
+// native reports whether this machine can run what b builds.
 func native(b xcaddy.Builder, getenv func(string) string) bool {
 	return cmp.Or(b.OS, getenv("GOOS"), runtime.GOOS) == runtime.GOOS &&
 		cmp.Or(b.Arch, getenv("GOARCH"), runtime.GOARCH) == runtime.GOARCH

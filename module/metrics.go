@@ -202,9 +202,9 @@ func (apiCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s apiCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, standing := range s.app.apiStates.all() {
-		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, bit(standing.Held()), standing.name)
-		ch <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, bit(standing.Degraded()), standing.name)
+	for _, state := range s.app.apiStates.all() {
+		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, bit(state.Held()), state.name)
+		ch <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, bit(state.Degraded()), state.name)
 	}
 	for _, name := range s.app.APIs() {
 		state := s.app.breakerState(name)

@@ -164,7 +164,7 @@ func (c *call) gone() {
 	panic(http.ErrAbortHandler)
 }
 
-// wait blocks for d, 0 meaning for ever, and tells whether anybody still
+// wait blocks for d, 0 meaning for ever, and reports whether anybody still
 // waits for the answer.
 func (c *call) wait(d time.Duration) bool {
 	var after <-chan time.Time

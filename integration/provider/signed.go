@@ -111,7 +111,7 @@ type replays struct {
 	used map[string]time.Time // until when
 }
 
-// first tells whether a signature is used for the first time.
+// first reports whether a signature is used for the first time.
 func (r *replays) first(key string, at, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

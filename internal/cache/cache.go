@@ -179,7 +179,7 @@ func (c *Cache) Destruct() error {
 	return nil
 }
 
-// open makes the store, and tells whether there may be one. The caller looks
+// open makes the store, and reports whether there may be one. The caller looks
 // again whether it is there, as a purge may come between.
 func (c *Cache) open() bool {
 	c.mu.Lock()

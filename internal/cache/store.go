@@ -226,7 +226,7 @@ func (m *moment) now() {
 	m.Store(&t)
 }
 
-// after tells whether the moment has come after a time that is known.
+// after reports whether the moment has come after a time that is known.
 func (m *moment) after(t time.Time) bool {
 	p := m.Load()
 	return p != nil && !t.IsZero() && p.After(t)

@@ -217,14 +217,14 @@ var (
 	}
 )
 
-// Secret tells whether a name (of a parameter, a header, a field) looks like
+// Secret reports whether a name (of a parameter, a header, a field) looks like
 // that of a secret: access_token, sign, app_key, X-Api-Key, password … or is one
 // by [AddSecrets].
 func Secret(name string) bool {
 	return matches(name, secretParts, secretEnds, secretNames) || isConfigured(name)
 }
 
-// Personal tells whether a name looks like that of a telephone number or an
+// Personal reports whether a name looks like that of a telephone number or an
 // email address: tel, phone, callerNumber, From, email …
 func Personal(name string) bool {
 	return matches(name, personalParts, personalEnds, personalNames)

@@ -151,7 +151,7 @@ func version(s string) int {
 	return i
 }
 
-// touches tells whether more of the same follows at i.
+// touches reports whether more of the same follows at i.
 func touches(s string, i int) bool {
 	return i < len(s) && (isAlnum(s[i]) || s[i] == '.' && i+1 < len(s) && isAlnum(s[i+1]))
 }

@@ -120,7 +120,7 @@ func (p plan) countryOf(number string) *country {
 	return cmp.Or(p.codes[number[:1]], p.codes[number[:2]], p.codes[number[:3]])
 }
 
-// valid tells whether a national number is one of the zone's. The first country
+// valid reports whether a national number is one of the zone's. The first country
 // that its digits lead to decides.
 func (c *country) valid(number string) bool {
 	for _, member := range c.zone {

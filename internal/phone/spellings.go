@@ -119,7 +119,7 @@ func (c *collector) addFormer(old, country string) {
 	c.add("+"+country+" "+national, "+"+country+"-"+national)
 }
 
-// isOurs tells whether somebody who reads the spelling in the region means the
+// isOurs reports whether somebody who reads the spelling in the region means the
 // number.
 func (c *collector) isOurs(s string) bool {
 	bare := digitsOf(s)

@@ -61,7 +61,7 @@ func NewQuery(params map[string]any, region phone.Region) (Query, error) {
 	return q, nil
 }
 
-// Nobody tells whether no customer can match: nothing is asked, or something
+// Nobody reports whether no customer can match: nothing is asked, or something
 // that is nobody's.
 func (q Query) Nobody() bool {
 	for _, c := range q {

@@ -284,7 +284,7 @@ func checkText(name, value string) error {
 	return nil
 }
 
-// CheckCustomID tells whether a name can be the id of a custom field. The error
+// CheckCustomID reports whether a name can be the id of a custom field. The error
 // does not hold it.
 func CheckCustomID(id string) error {
 	if FieldOf(id) != nil || !validCustomID(id) {

@@ -50,7 +50,7 @@ type Writer interface {
 	Put(ctx context.Context, records []*Record, mark *Mark) error
 	// Marked returns how far an import had come, 0 when it is unknown.
 	Marked(ctx context.Context, source string) (line int64, err error)
-	// Delete removes a customer, and tells whether there was one.
+	// Delete removes a customer, and reports whether there was one.
 	Delete(ctx context.Context, id string) (bool, error)
 	// Count is the number of customers.
 	Count(ctx context.Context) (int64, error)

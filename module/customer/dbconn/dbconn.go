@@ -63,7 +63,7 @@ func AcquirePostgres(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, er
 	return nil, fmt.Errorf("%w: %w", ErrNoConnection, err)
 }
 
-// PostgresLost tells whether an error code (appendix A of PostgreSQL's manual)
+// PostgresLost reports whether an error code (appendix A of PostgreSQL's manual)
 // is about the connection, not about what was asked.
 func PostgresLost(code string) bool {
 	switch code {

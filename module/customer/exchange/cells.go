@@ -31,7 +31,7 @@ const (
 
 func (c *cells) reset() { c.text, c.ends, c.in = c.text[:0], c.ends[:0], before }
 
-// feed takes a line with its end, and tells whether the row is complete.
+// feed takes a line with its end, and reports whether the row is complete.
 func (c *cells) feed(line []byte) (complete bool, err error) {
 	content := chomp(line)
 	for i := 0; ; {

@@ -152,7 +152,7 @@ func (s *store) again(ctx context.Context, read func() error) error {
 	}
 }
 
-// lost tells whether an error is about the connection, not about what was asked.
+// lost reports whether an error is about the connection, not about what was asked.
 func lost(err error) bool {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return dbconn.PostgresLost(refused.Code)

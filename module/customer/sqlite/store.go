@@ -62,7 +62,7 @@ func (s *store) open(ctx context.Context) error {
 	})
 }
 
-// isCurrent tells whether there is nothing to migrate. It only reads, so it
+// isCurrent reports whether there is nothing to migrate. It only reads, so it
 // waits for nobody who writes.
 func (s *store) isCurrent(ctx context.Context) bool {
 	var version int64

@@ -122,7 +122,7 @@ func (l *lexer) scan() (class, error) {
 	}
 }
 
-// lineComment tells whether a comment up to the end of the line begins. After
+// lineComment reports whether a comment up to the end of the line begins. After
 // MySQL's two dashes there must be a blank: in 5--1 there is none.
 func (l *lexer) lineComment(rest string) bool {
 	if l.kind == MySQL && rest[0] == '#' {

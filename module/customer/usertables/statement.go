@@ -131,12 +131,12 @@ func oneOf(text string, words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.EqualFold(text, w) })
 }
 
-// uses tells whether the statement has the bind.
+// uses reports whether the statement has the bind.
 func (s *statement) uses(name string) bool {
 	return slices.ContainsFunc(s.pieces, func(p piece) bool { return p.bind == name })
 }
 
-// searches tells whether a caller's value is compared as a pattern, perhaps.
+// searches reports whether a caller's value is compared as a pattern, perhaps.
 func (s *statement) searches() bool {
 	if !s.uses(bindRaw) {
 		return false
@@ -196,7 +196,7 @@ func openPool(c driver.Connector) *sql.DB {
 // says it, in capitals.
 type convert func(v any, declared string) (any, error)
 
-// readRows reads at most limit rows, and tells whether there were more.
+// readRows reads at most limit rows, and reports whether there were more.
 func readRows(rows *sql.Rows, limit int, to convert) (found []map[string]any, more bool, err error) {
 	columns, err := rows.ColumnTypes()
 	if err != nil {
@@ -310,7 +310,7 @@ type Tables struct {
 	Record string `json:"record,omitempty"`
 }
 
-// Written tells whether lookups run over tables of the user's own.
+// Written reports whether lookups run over tables of the user's own.
 func (t *Tables) Written() bool { return len(t.Find) > 0 }
 
 // Digest stands for the settings in the identity of a store.

@@ -160,7 +160,7 @@ func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[str
 	}
 }
 
-// isDown notes that the database can't be reached, and tells whether that is so
+// isDown notes that the database can't be reached, and reports whether that is so
 // for long.
 func (s *store) isDown() bool {
 	now := time.Now().UnixNano()
