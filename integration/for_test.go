@@ -45,8 +45,8 @@ func TestForAPhoneSystem(t *testing.T) {
 	}
 	t.Run("warnings", func(t *testing.T) {
 		for _, want := range []string{
-			`given up before the budget ends; write a shorter budget, or none","api":"late","for":"kamailio"`,
-			`there is no default to give instead; write ` + "`default `{…}``" + `","api":"late","for":"kamailio"`,
+			`gives up before the budget ends; write a shorter budget, or none","api":"late","for":"kamailio"`,
+			`there is no default to use instead; write ` + "`default `{…}``" + `","api":"late","for":"kamailio"`,
 		} {
 			if !strings.Contains(caddy.Logs.String(), want) {
 				t.Errorf("the log doesn't say %s", want)

@@ -64,7 +64,7 @@ func TestPurging(t *testing.T) {
 		gone("other?tel=1", true)
 	}
 
-	purge(`{"api":"other","params":{"tel":"1"}}`, "purge the whole api, or write a `key`", 409)
+	purge(`{"api":"other","params":{"tel":"1"}}`, "purge the whole api, or configure a `key`", 409)
 	purge(`{"api":"nope"}`, "there is no api nope; there are: order, other", 404)
 	purge(`{"params":{"tel":"1"}}`, "params need an api", 400)
 	purge(`[`, "write e.g.", 400)
