@@ -292,7 +292,7 @@ func TestTheTestCommands(t *testing.T) {
 		t.Errorf("%v: %+v", err, trace)
 	}
 	run("dry_run", append(address, "test", "order", "tel=1", "--dry-run")...)
-	run("!no param", append(address, "test", "order", "tel")...)
+	run("!is not a valid param", append(address, "test", "order", "tel")...)
 	run("!there is no api nope; there are: order", append(address, "test", "nope")...)
 	run("crm ", append(address, "tokens")...)
 	run("crm ", append(address, "tokens", "renew", "crm")...)
@@ -302,7 +302,7 @@ func TestTheTestCommands(t *testing.T) {
 	harness.Get(t, caddy.URL("/ivr/order?tel=13800138000&call_id=night-3"))
 	run("night-3", append(address, "last", "order")...)
 	run("verdict", append(address, "last", "order", "--call", "night-3")...)
-	run("!no failed call of that id", append(address, "last", "order", "--call", "none")...)
+	run("!no failed call with this id", append(address, "last", "order", "--call", "none")...)
 
 	file := filepath.Join(t.TempDir(), "cases.ndjson")
 	write := func(lines ...string) {
@@ -315,7 +315,7 @@ func TestTheTestCommands(t *testing.T) {
 	run("ok    line 3, a VIP", append(address, "cases", file)...)
 	write(vip, `{"name":"wrong","api":"order","params":{"tel":"13800138000"},"answer":".vip == \"2\""}`)
 	run("!1 of 2 cases failed", append(address, "cases", file)...)
-	for line, want := range map[string]string{"{": "!line 1: not a case", `{"api":"order"}`: "!write \"outcome\" or \"answer\"", "": "!no cases", `{"outcome":"ok"}`: "!\"api\" is missing"} {
+	for line, want := range map[string]string{"{": "!line 1: not a case", `{"api":"order"}`: "!a case needs an expected result", "": "!no cases", `{"outcome":"ok"}`: "!\"api\" is missing"} {
 		write(line)
 		run(want, append(address, "cases", file)...)
 	}

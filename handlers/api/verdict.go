@@ -164,7 +164,7 @@ func (c *run) test(name string, p *jq.Program, vars []any) bool {
 	if err == nil {
 		return yes
 	}
-	c.trace.deadline = c.trace.deadline || errors.Is(err, jq.ErrDeadline)
+	c.trace.deadline = c.trace.deadline || errors.Is(err, jsonval.ErrDeadline)
 	c.trace.notes = append(c.trace.notes, name+" "+err.Error())
 	return false
 }
@@ -208,7 +208,7 @@ func (c *run) read() bool {
 	switch {
 	case err == nil, errors.Is(err, jsonval.ErrEmpty):
 		return true
-	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jq.ErrDeadline):
+	case errors.Is(err, jsonval.ErrNoRoom), errors.Is(err, jsonval.ErrDeadline):
 		return c.call.Overloaded()
 	case errors.Is(err, jsonval.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.call.Fail(call.TooLarge, err.Error())
