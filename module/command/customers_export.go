@@ -42,7 +42,7 @@ which has the plain values.`,
 			return err
 		}
 		if format == exchange.JSON {
-			return errors.New("the format must be csv or ndjson; for a JSON array, export ndjson and use jq -s .")
+			return errors.New("the format must be csv or ndjson; for a JSON array, pipe ndjson through `jq -s .` afterwards")
 		}
 		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
 			format = exchange.NDJSON
