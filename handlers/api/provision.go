@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -221,6 +222,8 @@ type programs struct {
 	success, notFound          *jq.Program
 	unhealthy, output, expired *jq.Program
 
+	named []namedProgram // all but those of require, as they are configured
+
 	// part is what the programs use of an answer; nil means everything.
 	part *jsonval.Part
 
@@ -229,9 +232,15 @@ type programs struct {
 	notFoundBySign bool
 
 	credentials   []any // values of the credentials, after the fixed variables
+	makesRequest  bool  // some part of the API's request is computed
 	signs         bool  // a request program uses the token, the time or the nonce
 	request       bool  // some program uses $request
 	answerHeaders bool  // some program uses the answer's headers
+}
+
+type namedProgram struct {
+	name    string
+	program *jq.Program
 }
 
 // The variables of each kind of program, in the order of their values. In request
@@ -289,14 +298,14 @@ func (a *API) compile(names []string, define string) (programs, error) {
 			return p, fmt.Errorf("%s: %w", it.name, err)
 		}
 		*it.into = program
+		p.named = append(p.named, namedProgram{it.name, program})
 		p.request = p.request || program.Uses("request")
 		p.answerHeaders = p.answerHeaders || program.Uses("headers")
 	}
-	for _, program := range []*jq.Program{p.path, p.query, p.body, p.headers} {
-		if program != nil && (program.Uses("token") || program.Uses("timestamp") || program.Uses("nonce")) {
-			p.signs = true
-		}
-	}
+	p.makesRequest = len(p.ofRequest()) > 0
+	p.signs = slices.ContainsFunc(p.ofRequest(), func(program *jq.Program) bool {
+		return program.Uses("token") || program.Uses("timestamp") || program.Uses("nonce")
+	})
 	if p.notFound != nil {
 		ofNull, err := p.notFound.Test(context.Background(), nil, http.StatusOK, map[string]any{}, map[string]any{}, map[string]any{})
 		p.notFoundBySign = err != nil || !ofNull
@@ -304,7 +313,7 @@ func (a *API) compile(names []string, define string) (programs, error) {
 	return p, nil
 }
 
-// makesRequest reports whether any part of the API's request is computed.
-func (p *programs) makesRequest() bool {
-	return p.path != nil || p.query != nil || p.body != nil || p.headers != nil
+// ofRequest returns the configured programs that compute a part of the API's request.
+func (p *programs) ofRequest() []*jq.Program {
+	return slices.DeleteFunc([]*jq.Program{p.path, p.query, p.body, p.headers}, func(program *jq.Program) bool { return program == nil })
 }

@@ -131,7 +131,7 @@ func (c *run) require() bool {
 // describeParams returns the params of an API: those that are described, and
 // those that its programs use.
 func (a *API) describeParams() []adminapi.Param {
-	p := a.programs
+	p := &a.programs
 	described := make([]adminapi.Param, 0, len(a.Params))
 	for _, param := range a.Params {
 		described = append(described, adminapi.Param{Name: param.Name, Meaning: param.Meaning, Example: param.Example})
@@ -146,7 +146,7 @@ func (a *API) describeParams() []adminapi.Param {
 	if a.Require != nil {
 		add(a.Require.Params)
 	}
-	add(jq.Project(append([]*jq.Program{p.path, p.query, p.body, p.headers}, p.require...)...).Names())
+	add(jq.Project(append(p.ofRequest(), p.require...)...).Names())
 	if a.Require != nil {
 		for i := range described {
 			described[i].Required = slices.Contains(a.Require.Params, described[i].Name)

@@ -134,7 +134,7 @@ func (c *run) receive() bool {
 // readsInput reports whether params are needed. An API call always needs them; a
 // sidecar's body is only read if a program uses it, and is streamed otherwise.
 func (a *API) readsInput() bool {
-	return !a.target.sidecar() || a.programs.makesRequest() || a.Require != nil || a.route.CallID != nil || a.buffered
+	return !a.target.sidecar() || a.programs.makesRequest || a.Require != nil || a.route.CallID != nil || a.buffered
 }
 
 // asksRequest reports whether the token source's rule uses $request.

@@ -28,24 +28,7 @@ func (a *API) warn(ctx caddy.Context) {
 // doubtfulPrograms returns warnings for programs that may give a value of the
 // wrong type.
 func (a *API) doubtfulPrograms() (found []string) {
-	p := a.programs
-	for _, it := range []struct {
-		name    string
-		program *jq.Program
-	}{
-		{"path", p.path},
-		{"query", p.query},
-		{"body", p.body},
-		{"headers", p.headers},
-		{"success", p.success},
-		{"not_found", p.notFound},
-		{"unhealthy", p.unhealthy},
-		{"token_expired", p.expired},
-		{"output", p.output},
-	} {
-		if it.program == nil {
-			continue
-		}
+	for _, it := range a.programs.named {
 		if text := it.program.Warning(); text != "" {
 			found = append(found, it.name+": "+text)
 		}
@@ -57,12 +40,8 @@ func (a *API) doubtfulPrograms() (found []string) {
 // telephone numbers, while no condition of `require` checks them. A withheld
 // number would be null, and the API would be called without a filter.
 func (a *API) unguardedNumbers() (found []string) {
-	p := a.programs
-	guarded := jq.Project(p.require...).Names()
-	for _, program := range []*jq.Program{p.path, p.query, p.body, p.headers} {
-		if program == nil {
-			continue
-		}
+	guarded := jq.Project(a.programs.require...).Names()
+	for _, program := range a.programs.ofRequest() {
 		for _, name := range program.PipedInto("e164/1") {
 			if slices.Contains(guarded, name) {
 				continue
@@ -78,8 +57,7 @@ func (a *API) unguardedNumbers() (found []string) {
 // while `param` and `require` name others: a misspelled name is null, and the API
 // would be called without it.
 func (a *API) undescribedParams() (found []string) {
-	p := a.programs
-	named := jq.Project(p.require...).Names()
+	named := jq.Project(a.programs.require...).Names()
 	for _, param := range a.Params {
 		named = append(named, param.Name)
 	}
@@ -89,7 +67,7 @@ func (a *API) undescribedParams() (found []string) {
 	if len(named) == 0 {
 		return nil
 	}
-	for _, name := range jq.Project(p.path, p.query, p.body, p.headers).Names() {
+	for _, name := range jq.Project(a.programs.ofRequest()...).Names() {
 		if !slices.Contains(named, name) {
 			found = append(found, fmt.Sprintf("a request program uses .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
 		}

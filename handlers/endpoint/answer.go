@@ -229,40 +229,34 @@ func (c *Call) write(status int, contentType string, text []byte) error {
 	return err
 }
 
+// messages are the outcomes in words, behind the subject.
+var messages = map[call.Outcome]string{
+	call.Timeout:      " did not answer in time",
+	call.Unreachable:  " could not be reached",
+	call.Rejected:     " refused the request",
+	call.Failed:       " is failing",
+	call.TokenRefused: " does not accept our token",
+	call.BadAnswer:    "'s answer could not be used",
+	call.TooLarge:     "'s answer is too large",
+	call.BreakerOpen:  " failed too often and is not called for a while",
+	call.Held:         " is on hold",
+}
+
 // message returns the outcome in words, for the caller. A reason that may hold
 // details goes to the log, not to the caller.
 func (c *Call) message() string {
-	subject := c.Route.Subject
 	switch c.Outcome {
-	case call.Timeout:
-		return subject + " did not answer in time"
-	case call.Unreachable:
-		return subject + " could not be reached"
-	case call.Rejected:
-		return subject + " refused the request"
-	case call.Failed:
-		return subject + " is failing"
-	case call.NoToken:
-		return "no token for " + subject
-	case call.TokenRefused:
-		return subject + " does not accept our token"
-	case call.Incomplete:
+	case call.Incomplete, call.BadRequest:
 		return c.Reason
-	case call.BadAnswer:
-		return subject + "'s answer could not be used"
-	case call.TooLarge:
-		return subject + "'s answer is too large"
-	case call.BreakerOpen:
-		return subject + " failed too often and is not called for a while"
-	case call.Held:
-		return subject + " is on hold"
 	case call.Unauthorized:
 		return "authentication required"
-	case call.BadRequest:
-		return c.Reason
-	default:
-		return ""
+	case call.NoToken:
+		return "no token for " + c.Route.Subject
 	}
+	if text, ok := messages[c.Outcome]; ok {
+		return c.Route.Subject + text
+	}
+	return ""
 }
 
 func (c *Call) writeError() error {
