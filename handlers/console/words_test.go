@@ -213,7 +213,7 @@ func reasonsIn(t *testing.T, path string) (texts []string) {
 				add(n.Results[1])
 			}
 		case *ast.KeyValueExpr:
-			if isOutcome(n.Key) {
+			if text := textOf(n.Value); isOutcome(n.Key) && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "'") { // else it is for callers, behind a subject
 				add(n.Value)
 			}
 		case *ast.FuncDecl:
