@@ -130,3 +130,15 @@ func onlyReads(action sqlite.AuthorizerActionCode, _, function, _, _ string) sql
 		return sqlite.AuthorizerDeny
 	}
 }
+
+// Pause waits, unless the context ends first, and reports whether it did.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,8 +1,6 @@
 package usertables
 
 import (
-	"slices"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/module/blocks"
@@ -26,14 +24,11 @@ func (t *Tables) unmarshalFind(d *caddyfile.Dispenser, kind Kind) error {
 		return d.Err("find takes a parameter and one SELECT in backquotes: find tel `SELECT * FROM contacts WHERE phone IN (:variants)`")
 	}
 	param := customer.Param(name)
-	if !slices.Contains(customer.Params, param) {
-		return d.Errf("find: %v", unknownParam(param))
-	}
 	if _, ok := t.Find[param]; ok {
 		return d.Errf("find %s is already set; each parameter has one query", param)
 	}
-	if _, err := parse(kind, param, sql); err != nil {
-		return d.Errf("find %s: %v", param, err)
+	if _, err := compileFind(kind, param, sql); err != nil {
+		return d.WrapErr(err)
 	}
 	if t.Find == nil {
 		t.Find = make(map[customer.Param]string)

@@ -80,9 +80,7 @@ func (l *lexer) scan() (class, error) {
 		return comment, nil
 	case c == '/' && after == '*':
 		return comment, l.blockComment(rest)
-	case c == '\'':
-		return other, l.quoted(c, l.kind == MySQL)
-	case c == '"':
+	case c == '\'' || c == '"':
 		return other, l.quoted(c, l.kind == MySQL)
 	case c == '`' && l.kind != Postgres:
 		return other, l.quoted(c, false)
@@ -140,22 +138,16 @@ func (l *lexer) blockComment(rest string) error {
 		return errExecuted
 	}
 	l.at += 2
-	if l.kind != Postgres {
-		if l.until("*/", 0) != nil {
-			return errOpenComment
-		}
-		return nil
-	}
 	for depth := 1; depth > 0; {
-		if l.at+2 > len(l.sql) {
+		rest := l.sql[l.at:]
+		switch {
+		case len(rest) < 2:
 			return errOpenComment
-		}
-		switch l.sql[l.at : l.at+2] {
-		case "/*":
-			depth++
-			l.at += 2
-		case "*/":
+		case rest[:2] == "*/":
 			depth--
+			l.at += 2
+		case rest[:2] == "/*" && l.kind == Postgres:
+			depth++
 			l.at += 2
 		default:
 			l.at++
