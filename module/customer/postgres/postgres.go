@@ -5,7 +5,6 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -66,13 +65,7 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("customers postgres: %w", err)
 	}
 	p.location = fmt.Sprintf("%s:%d/%s", config.ConnConfig.Host, config.ConnConfig.Port, config.ConnConfig.Database)
-	if !p.Written() {
-		if p.Record != "" {
-			return errors.New("customers postgres: record makes customers of the rows that find finds; write a find, too")
-		}
-		return nil
-	}
-	if p.lookup, err = p.Compile(usertables.Postgres, ctx.Logger()); err != nil {
+	if p.lookup, err = p.CompileWritten(usertables.Postgres, ctx.Logger()); err != nil {
 		return fmt.Errorf("customers postgres: %w", err)
 	}
 	return nil
@@ -88,8 +81,7 @@ func (p *Postgres) Open(env customer.Env) (customer.Store, error) {
 
 // Identity implements [customer.Guest].
 func (p *Postgres) Identity() string {
-	sum := sha256.Sum256([]byte(p.dsn + "\x00" + p.Digest()))
-	return "postgres " + hex.EncodeToString(sum[:])
+	return fmt.Sprintf("postgres %x", sha256.Sum256([]byte(p.dsn+"\x00"+p.Digest())))
 }
 
 // Location implements [customer.Guest].
@@ -108,13 +100,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&p.DSN) {
 		return d.Err("customers postgres takes one DSN; write `customers postgres {env.CRM_DSN}`")
 	}
-	if err := p.UnmarshalBlock(d, usertables.Postgres); err != nil {
-		return err
-	}
-	if p.Record != "" && !p.Written() {
-		return d.Err("record makes customers of the rows that find finds; write a find, too")
-	}
-	return nil
+	return p.UnmarshalBlock(d, usertables.Postgres)
 }
 
 // newPool connects to nothing yet.
@@ -142,12 +128,8 @@ func (s *store) again(ctx context.Context, read func() error) error {
 			return err
 		}
 		s.pool.Reset()
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !dbconn.Pause(ctx, wait) {
 			return err
-		case <-timer.C:
 		}
 	}
 }

@@ -5,7 +5,6 @@ package usertables
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -186,13 +185,11 @@ func (t *Tables) Written() bool { return len(t.Find) > 0 }
 // Digest stands for the settings in the identity of a store.
 func (t *Tables) Digest() string {
 	text, _ := json.Marshal(t) // strings always can be
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // Lookup is Tables at work.
 type Lookup struct {
-	kind   Kind
 	find   map[customer.Param]*statement
 	record *jq.Program
 }
@@ -203,7 +200,7 @@ func (t *Tables) Compile(kind Kind, logger *zap.Logger) (l *Lookup, err error) {
 	if !t.Written() {
 		return nil, errors.New("there is no find; write, for example, find tel `SELECT * FROM contacts WHERE phone IN (:variants)`")
 	}
-	l = &Lookup{kind: kind, find: make(map[customer.Param]*statement, len(t.Find))}
+	l = &Lookup{find: make(map[customer.Param]*statement, len(t.Find))}
 	for param, sql := range t.Find {
 		if l.find[param], err = compileFind(kind, param, sql); err != nil {
 			return nil, err
@@ -218,6 +215,19 @@ func (t *Tables) Compile(kind Kind, logger *zap.Logger) (l *Lookup, err error) {
 
 func compileRecord(text, define string) (*jq.Program, error) {
 	return jq.Compile(cmp.Or(text, "."), jq.Spec{Want: jq.Object, Define: define})
+}
+
+// CompileWritten is Compile for a store that keeps customers itself unless there is
+// a find; then it returns nil.
+func (t *Tables) CompileWritten(kind Kind, logger *zap.Logger) (*Lookup, error) {
+	switch {
+	case t.Written():
+		return t.Compile(kind, logger)
+	case t.Record != "":
+		return nil, errors.New("record makes customers of the rows that find finds; write a find, too")
+	default:
+		return nil, nil //nolint:nilnil // tables of Switchboard's own
+	}
 }
 
 func compileFind(kind Kind, param customer.Param, sql string) (*statement, error) {
