@@ -11,12 +11,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
@@ -142,14 +142,9 @@ func lost(err error) bool {
 	if errors.Is(err, dbconn.ErrNoConnection) {
 		return true
 	}
-	return !errors.Is(err, errRow) && !errors.Is(err, errSchema) && !errors.Is(err, pgx.ErrNoRows) &&
+	return !errors.Is(err, schema.ErrForeign) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
-
-var (
-	errRow    = errors.New("a row is not as this program writes them")
-	errSchema = errors.New("the tables are not those of this program")
-)
 
 // unavailable says why a directory could not be asked. What PostgreSQL says may
 // hold values; its code holds none.
@@ -160,7 +155,7 @@ func unavailable(doing string, err error) error {
 		err = errors.New("PostgreSQL refuses with SQLSTATE " + refused.Code)
 	case errors.Is(err, dbconn.ErrNoConnection):
 		err = dbconn.ErrNoConnection
-	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, schema.ErrForeign), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = errors.New("no connection")
 	}

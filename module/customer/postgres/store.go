@@ -2,9 +2,8 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,23 +57,12 @@ func (s *store) migrate(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, schema.Postgres.Begin()); err != nil {
-			return err
-		}
-		var version int64
-		if err := tx.QueryRow(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		statements, err := schema.Postgres.Migrate(version)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errSchema, err)
-		}
-		for _, text := range statements {
-			if _, err := tx.Exec(ctx, text); err != nil {
-				return err
-			}
-		}
-		return nil
+		return schema.Postgres.Migrate(
+			func(text string) error { _, err := tx.Exec(ctx, text); return err },
+			func(text string) (version int64, err error) {
+				err = tx.QueryRow(ctx, text).Scan(&version)
+				return version, err
+			})
 	})
 }
 
@@ -89,17 +77,13 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 }
 
 func (s *store) read(ctx context.Context, query func(context.Context) ([]*customer.Record, error)) (found []*customer.Record, err error) {
-	if err := s.open(ctx); err != nil {
-		return nil, unavailable("opening", err)
-	}
-	err = s.again(ctx, func() error {
-		found, err = query(ctx)
-		return err
+	err = s.do(ctx, "reading", func() error {
+		return s.again(ctx, func() error {
+			found, err = query(ctx)
+			return err
+		})
 	})
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	return found, nil
+	return found, err
 }
 
 func (s *store) query(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
@@ -108,24 +92,8 @@ func (s *store) query(ctx context.Context, text string, args []any) ([]*customer
 		return nil, err
 	}
 	defer c.Release()
-	rows, err := c.Query(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var row schema.Row
-	var found []*customer.Record
-	for rows.Next() {
-		if err := rows.Scan(row.Dest()...); err != nil {
-			return nil, errRow
-		}
-		record, err := row.Record()
-		if err != nil {
-			return nil, errRow
-		}
-		found = append(found, record)
-	}
-	return found, rows.Err()
+	rows, _ := c.Query(ctx, text, args...) // CollectRows returns its error
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*customer.Record, error) { return schema.Scan(row.Scan) })
 }
 
 // Put implements [customer.Writer].
@@ -174,20 +142,14 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 // latest leaves out records that a later one of the same id replaces: one
 // statement can't write a row twice.
 func latest(records []*customer.Record) []*customer.Record {
-	last := make(map[string]int, len(records))
-	for i, r := range records {
-		last[r.ID] = i
+	last := make(map[string]*customer.Record, len(records))
+	for _, r := range records {
+		last[r.ID] = r
 	}
 	if len(last) == len(records) {
 		return records
 	}
-	kept := make([]*customer.Record, 0, len(last))
-	for i, r := range records {
-		if last[r.ID] == i {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(records), func(r *customer.Record) bool { return last[r.ID] != r })
 }
 
 // Delete implements [customer.Writer].
@@ -201,11 +163,16 @@ func (s *store) Delete(ctx context.Context, id string) (deleted bool, err error)
 }
 
 func (s *store) write(ctx context.Context, f func(pgx.Tx) error) error {
+	return s.do(ctx, "writing", func() error { return pgx.BeginFunc(ctx, s.pool, f) })
+}
+
+// do runs f with the tables at hand.
+func (s *store) do(ctx context.Context, doing string, f func() error) error {
 	if err := s.open(ctx); err != nil {
 		return unavailable("opening", err)
 	}
-	if err := pgx.BeginFunc(ctx, s.pool, f); err != nil {
-		return unavailable("writing", err)
+	if err := f(); err != nil {
+		return unavailable(doing, err)
 	}
 	return nil
 }
@@ -219,14 +186,10 @@ func (s *store) Marked(ctx context.Context, source string) (int64, error) {
 func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, schema.Count()) }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	if err := s.open(ctx); err != nil {
-		return 0, unavailable("opening", err)
-	}
-	err = s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, unavailable("reading", err)
-	}
-	return n, nil
+	err = s.do(ctx, "reading", func() error {
+		return s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
+	})
+	return n, err
 }
 
 // All implements [customer.Writer].

@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -52,36 +55,44 @@ var (
 func Version() int64 { return int64(len(migrations)) }
 
 // migrations lead from one version to the next. What was released once never
-// changes; a test holds the texts.
+// changes.
 var migrations = []func(Dialect) []string{
 	create,
 }
 
-// Migrate returns the statements that lead from a version to [Version],
-// including those that note it. Version 0 is an empty database. The error is
-// about a version that this program doesn't know.
-func (d Dialect) Migrate(from int64) ([]string, error) {
+// ErrForeign says that a table or a row is not as this program writes them.
+var ErrForeign = errors.New("the tables are not those of this program")
+
+// Migrate brings the tables to [Version], with statements that exec runs in one
+// transaction; version reads the one number that a statement yields.
+func (d Dialect) Migrate(exec func(text string) error, version func(text string) (int64, error)) error {
+	if err := exec("CREATE TABLE IF NOT EXISTS " + Schema + " (version " + d.number + " NOT NULL)"); err != nil {
+		return err
+	}
+	from, err := version(ReadVersion())
+	if err != nil {
+		return err
+	}
 	if from < 0 || from > Version() {
-		return nil, fmt.Errorf("the schema has version %d, this program knows up to %d; run the newer program", from, Version())
+		return fmt.Errorf("%w: the schema has version %d, this program knows up to %d; run the newer program", ErrForeign, from, Version())
 	}
 	var all []string
 	for _, m := range migrations[from:] {
 		all = append(all, m(d)...)
 	}
-	if len(all) == 0 {
-		return nil, nil
+	if len(all) > 0 {
+		all = append(all, "DELETE FROM "+Schema, fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", Schema, Version()))
 	}
-	return append(all, "DELETE FROM "+Schema, fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", Schema, Version())), nil
+	for _, text := range all {
+		if err := exec(text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Begin creates the table of the version. It is the first statement of a
-// migration, and does nothing when run again.
-func (d Dialect) Begin() string {
-	return "CREATE TABLE IF NOT EXISTS " + Schema + " (version " + d.number + " NOT NULL)"
-}
-
-// ReadVersion yields no row for an empty database.
-func ReadVersion() string { return "SELECT version FROM " + Schema }
+// ReadVersion yields 0 for an empty database.
+func ReadVersion() string { return "SELECT coalesce(max(version), 0) FROM " + Schema }
 
 // create is version 1. All keys but the id have an index without the empty
 // values: most customers have two or three of a dozen.
@@ -116,43 +127,31 @@ var accounts = func() (names []string) {
 }()
 
 // Ready is something that is done before the first use, and again with the next
-// one until it has succeeded once. The zero value is not usable; see [NewReady].
+// one until it has succeeded once.
 type Ready struct {
-	turn chan struct{}
-	done chan struct{}
+	turn *semaphore.Weighted
+	done atomic.Bool
 }
 
 // NewReady returns what has not been done.
-func NewReady() *Ready {
-	return &Ready{turn: make(chan struct{}, 1), done: make(chan struct{})}
-}
+func NewReady() *Ready { return &Ready{turn: semaphore.NewWeighted(1)} }
 
 // Do does it, unless it is done. Others wait meanwhile, as long as their
 // context allows.
 func (r *Ready) Do(ctx context.Context, f func(context.Context) error) error {
-	select {
-	case <-r.done:
+	if r.done.Load() {
 		return nil
-	default:
 	}
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case r.turn <- struct{}{}:
-	}
-	defer func() { <-r.turn }()
-	select {
-	case <-r.done: // by the one before
-		return nil
-	default:
-	}
-	if err := f(ctx); err != nil {
+	if err := r.turn.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	close(r.done)
-	return nil
+	defer r.turn.Release(1)
+	if r.done.Load() { // by the one before
+		return nil
+	}
+	err := f(ctx)
+	r.done.Store(err == nil)
+	return err
 }
 
 // Columns are those of a customer's row, in the order of [Values].
@@ -192,27 +191,18 @@ func Texts(row []string, r *customer.Record, region phone.Region) ([]string, err
 	return append(row, object, tel, email), nil
 }
 
-// Row is a customer as a lookup in PostgreSQL yields one.
-type Row struct {
-	record *customer.Record
-	custom string
-	dest   []any
-}
-
-// Dest returns where the columns go. The customer is then at [Row.Record].
-func (r *Row) Dest() []any {
-	r.record = new(customer.Record)
-	r.dest = r.dest[:0]
+// Scan returns the customer whose columns PostgreSQL has yielded, which scan stores.
+func Scan(scan func(dest ...any) error) (*customer.Record, error) {
+	record := new(customer.Record)
+	var custom string
+	dest := make([]any, 0, len(customer.Fields)+1)
 	for i := range customer.Fields {
-		r.dest = append(r.dest, customer.Fields[i].Of(r.record))
+		dest = append(dest, customer.Fields[i].Of(record))
 	}
-	r.dest = append(r.dest, &r.custom)
-	return r.dest
-}
-
-// Record returns the customer that was read.
-func (r *Row) Record() (*customer.Record, error) {
-	return r.record, setCustom(r.record, r.custom)
+	if err := scan(append(dest, &custom)...); err != nil {
+		return nil, ErrForeign
+	}
+	return record, setCustom(record, custom)
 }
 
 // setCustom sets the custom fields to what their column holds.
@@ -221,7 +211,7 @@ func setCustom(r *customer.Record, object string) error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(object), &r.Custom); err != nil {
-		return errors.New("the column custom holds no JSON object of texts")
+		return fmt.Errorf("%w: the column custom is not a JSON object of texts", ErrForeign)
 	}
 	return nil
 }
@@ -307,4 +297,4 @@ func Unpack(text string) (*customer.Record, error) {
 	return record, setCustom(record, text)
 }
 
-var errPacked = errors.New("a value is missing, or a value holds a NUL")
+var errPacked = fmt.Errorf("%w: a value is missing, or a value holds a NUL", ErrForeign)

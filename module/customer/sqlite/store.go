@@ -71,28 +71,37 @@ func (s *store) isCurrent(ctx context.Context) bool {
 }
 
 func (s *store) migrate(ctx context.Context) error {
-	tx, err := s.writer.BeginTx(ctx, nil) // immediate: others wait
+	return s.inTx(ctx, func(tx *sql.Tx) error { // immediate: others wait
+		return schema.SQLite.Migrate(
+			func(text string) error { _, err := tx.ExecContext(ctx, text); return err },
+			func(text string) (version int64, err error) {
+				err = tx.QueryRowContext(ctx, text).Scan(&version)
+				return version, err
+			})
+	})
+}
+
+func (s *store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // says so when it is committed
-	if _, err := tx.ExecContext(ctx, schema.SQLite.Begin()); err != nil {
+	if err := f(tx); err != nil {
 		return err
-	}
-	var version int64
-	if err := tx.QueryRowContext(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	statements, err := schema.SQLite.Migrate(version)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errSchema, err)
-	}
-	for _, text := range statements {
-		if _, err := tx.ExecContext(ctx, text); err != nil {
-			return err
-		}
 	}
 	return tx.Commit()
+}
+
+// do runs f with the tables at hand.
+func (s *store) do(ctx context.Context, doing string, f func() error) error {
+	if err := s.open(ctx); err != nil {
+		return unavailable("opening", err)
+	}
+	if err := f(); err != nil {
+		return unavailable(doing, err)
+	}
+	return nil
 }
 
 // Find implements [customer.Store].
@@ -110,7 +119,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	newest, several, err := schema.UnpackNewest(strings.Join(rows, ""))
 	switch {
 	case err != nil:
-		return nil, unavailable("reading", errRow)
+		return nil, unavailable("reading", err)
 	case newest == nil || limit < 1:
 		return nil, nil
 	case limit == 1 || !several:
@@ -128,29 +137,25 @@ func (s *store) records(ctx context.Context, text string, args []any, limit int)
 	found := make([]*customer.Record, len(rows))
 	for i, row := range rows {
 		if found[i], err = schema.Unpack(row); err != nil {
-			return nil, unavailable("reading", errRow)
+			return nil, unavailable("reading", err)
 		}
 	}
 	return found, nil
 }
 
 func (s *store) read(ctx context.Context, text string, args []any, limit int) (rows []string, err error) {
-	if err := s.open(ctx); err != nil {
-		return nil, unavailable("opening", err)
-	}
-	c, err := s.reader.Conn(ctx)
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	defer c.Close() // gives it back
-	err = c.Raw(func(c any) error {
-		rows, err = c.(*reader).read(ctx, text, args, limit)
-		return err
+	err = s.do(ctx, "reading", func() error {
+		c, err := s.reader.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close() // gives it back
+		return c.Raw(func(c any) error {
+			rows, err = c.(*reader).read(ctx, text, args, limit)
+			return err
+		})
 	})
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	return rows, nil
+	return rows, err
 }
 
 // Put implements [customer.Writer].
@@ -222,21 +227,7 @@ func (s *store) Delete(ctx context.Context, id string) (bool, error) {
 }
 
 func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
-	if err := s.open(ctx); err != nil {
-		return unavailable("opening", err)
-	}
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable("writing", err)
-	}
-	defer func() { _ = tx.Rollback() }() // says so when it is committed
-	if err := f(tx); err != nil {
-		return unavailable("writing", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return unavailable("writing", err)
-	}
-	return nil
+	return s.do(ctx, "writing", func() error { return s.inTx(ctx, f) })
 }
 
 // Marked implements [customer.Writer].
@@ -250,14 +241,8 @@ func (s *store) Count(ctx context.Context) (int64, error) {
 }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	if err := s.open(ctx); err != nil {
-		return 0, unavailable("opening", err)
-	}
-	err = s.reader.QueryRowContext(ctx, text, args...).Scan(&n)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, unavailable("reading", err)
-	}
-	return n, nil
+	err = s.do(ctx, "reading", func() error { return s.reader.QueryRowContext(ctx, text, args...).Scan(&n) })
+	return n, err
 }
 
 // All implements [customer.Writer].
@@ -270,11 +255,6 @@ func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 // Close implements [customer.Store].
 func (s *store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
 
-var (
-	errRow    = errors.New("a row is not as this program writes them")
-	errSchema = errors.New("the tables are not those of this program")
-)
-
 // unavailable says why a directory could not be asked, without what SQLite says
 // about values.
 func unavailable(doing string, err error) error {
@@ -285,7 +265,7 @@ func unavailable(doing string, err error) error {
 		err = errors.New(sqlite.ErrorCodeString[failed.Code()&0xff])
 	case errors.As(err, &path):
 		err = path.Err
-	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, sql.ErrConnDone),
+	case errors.Is(err, schema.ErrForeign), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = errors.New("failed")
