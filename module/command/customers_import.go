@@ -13,9 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
@@ -56,13 +54,7 @@ imported; the summary counts them, with the first line.`,
 			if params.batch < 1 || params.batch > 100_000 {
 				return errors.New("--batch must be between 1 and 100000")
 			}
-			return p.withDirectory(ctx, cmd.ErrOrStderr(), func(d *customer.Directory) error {
-				w, err := d.Writer()
-				if err != nil {
-					return err
-				}
-				return params.run(ctx, cmd, w, d.Region(), name)
-			})
+			return p.withWriter(ctx, cmd, func(w *customer.DirectoryWriter) error { return params.run(ctx, cmd, w, name) })
 		},
 	}
 	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: detected")
@@ -71,7 +63,7 @@ imported; the summary counts them, with the first line.`,
 	return cmd
 }
 
-func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, region phone.Region, name string) (err error) {
+func (params importParams) run(ctx context.Context, cmd *cobra.Command, w *customer.DirectoryWriter, name string) (err error) {
 	format, err := exchange.ParseFormat(params.format)
 	if err != nil {
 		return err
@@ -96,7 +88,7 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 	}
 	show := newProgress(cmd.ErrOrStderr(), "customers imported")
 	importer := exchange.Importer{
-		Store: w, Region: region, Batch: params.batch, Rejects: rejects,
+		Store: w, Region: w.Region(), Batch: params.batch, Rejects: rejects,
 		Progress: func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) },
 		Custom: func(ids []string) {
 			fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
@@ -170,18 +162,12 @@ type progress struct {
 
 func newProgress(to io.Writer, what string) *progress {
 	now := time.Now()
-	f, ok := to.(*os.File)
-	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))}
+	return &progress{to: to, what: what, begun: now, last: now, tty: isTerminal(to)}
 }
 
 // bytes shows progress that is measured in bytes; rows is the number of customers
 // so far.
-func (p *progress) bytes(done, size, rows int64) { p.show(done, size, rows) }
-
-// rows shows progress that is measured in customers.
-func (p *progress) rows(done, total int64) { p.show(done, total, done) }
-
-func (p *progress) show(done, size, rows int64) {
+func (p *progress) bytes(done, size, rows int64) {
 	now := time.Now()
 	rate := float64(rows) / max(now.Sub(p.begun).Seconds(), 0.001)
 	text := fmt.Sprintf("%s %s, %s/s", humanize.Comma(rows), p.what, humanize.Comma(int64(rate)))
@@ -207,6 +193,9 @@ func (p *progress) show(done, size, rows int64) {
 	}
 	fmt.Fprintln(p.to, text)
 }
+
+// rows shows progress that is measured in customers.
+func (p *progress) rows(done, total int64) { p.bytes(done, total, done) }
 
 // clear removes the bar until it is shown again, so that a line can be printed.
 func (p *progress) clear() {
