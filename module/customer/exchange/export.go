@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
@@ -153,17 +154,6 @@ func isFormulaText[T string | []byte](cell T) bool {
 }
 
 func active(cell string) bool {
-	if cell == "" {
-		return false
-	}
-	switch cell[0] {
-	case '=', '+', '-', '@', '\t', '\r', '\n':
-		return true
-	}
-	for _, wide := range []string{"＝", "＋", "－", "＠"} {
-		if cell[0] == wide[0] && strings.HasPrefix(cell, wide) {
-			return true
-		}
-	}
-	return false
+	first, _ := utf8.DecodeRuneInString(cell)
+	return strings.ContainsRune("=+-@\t\r\n＝＋－＠", first)
 }

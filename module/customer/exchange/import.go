@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ const (
 type Progress struct {
 	Bytes, Size int64 // of the source; Size 0 is unknown
 	Stored      int64
-	Rejected    int64
 }
 
 // Importer brings customers into a store. A customer whose id is there already
@@ -126,10 +126,7 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 
 // read reads batch by batch. Only the last one has an err.
 func (i *Importer) read(ctx context.Context, rows rows, in *lines, resumed int64, to chan<- batch) {
-	size := i.Batch
-	if size <= 0 {
-		size = DefaultBatch
-	}
+	size := cmp.Or(max(0, i.Batch), DefaultBatch)
 	b := batch{records: make([]*customer.Record, 0, size)}
 	var unfound unsearched
 	send := func() bool {
@@ -204,7 +201,7 @@ func (i *Importer) store(ctx context.Context, src Source, b batch, result *Resul
 	result.Stored += int64(len(b.records))
 	result.Rejected += int64(len(b.rejects))
 	if i.Progress != nil {
-		i.Progress(Progress{Bytes: b.bytes, Size: src.Size, Stored: result.Stored, Rejected: result.Rejected})
+		i.Progress(Progress{Bytes: b.bytes, Size: src.Size, Stored: result.Stored})
 	}
 	return nil
 }
