@@ -90,21 +90,13 @@ func csvWriter(to *bufio.Writer, custom []string) (func(*customer.Record) error,
 		for i := range customer.Fields {
 			cells = append(cells, defuse(*customer.Fields[i].Of(r)))
 		}
-		known := 0
 		for _, id := range custom {
-			value := r.Custom[id]
-			if value != "" {
-				known++
-			}
-			cells = append(cells, defuse(value))
+			cells = append(cells, defuse(r.Custom[id]))
 		}
-		for _, value := range r.Custom {
-			if value != "" {
-				known--
+		for id, value := range r.Custom {
+			if _, known := slices.BinarySearch(custom, id); value != "" && !known {
+				return errNewField
 			}
-		}
-		if known != 0 {
-			return errNewField
 		}
 		return w.Write(cells)
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -69,31 +70,28 @@ func (s *store) migrate(ctx context.Context) error {
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
 	text, args := s.finder.Find(q, limit)
-	return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
-		return s.query(ctx, text, args)
-	})
+	return s.read(ctx, s.timeout, text, args)
 }
 
-func (s *store) read(ctx context.Context, query func(context.Context) ([]*customer.Record, error)) (found []*customer.Record, err error) {
+// unbounded is the timeout of a read that only its context ends.
+const unbounded time.Duration = math.MaxInt64
+
+func (s *store) read(ctx context.Context, timeout time.Duration, text string, args []any) (found []*customer.Record, err error) {
 	err = s.do(ctx, "reading", func() error {
 		return s.again(ctx, func() error {
-			found, err = query(ctx)
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			c, err := dbconn.AcquirePostgres(ctx, s.pool)
+			if err != nil {
+				return err
+			}
+			defer c.Release()
+			rows, _ := c.Query(ctx, text, args...) // CollectRows returns its error
+			found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*customer.Record, error) { return schema.Scan(row.Scan) })
 			return err
 		})
 	})
 	return found, err
-}
-
-func (s *store) query(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
-	c, err := dbconn.AcquirePostgres(ctx, s.pool)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Release()
-	rows, _ := c.Query(ctx, text, args...) // CollectRows returns its error
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*customer.Record, error) { return schema.Scan(row.Scan) })
 }
 
 // Put implements [customer.Writer].
@@ -195,9 +193,7 @@ func (s *store) number(ctx context.Context, text string, args ...any) (n int64, 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 	return schema.Pages(func(after string) ([]*customer.Record, error) {
-		return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
-			return s.query(ctx, schema.Postgres.Page(), []any{after, pageSize})
-		})
+		return s.read(ctx, unbounded, schema.Postgres.Page(), []any{after, pageSize})
 	})
 }
 

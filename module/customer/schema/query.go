@@ -86,16 +86,14 @@ func (d Dialect) anyAccount(value string) string {
 	reads := make([]string, len(accounts))
 	for i, column := range accounts {
 		reads[i] = equals(column, value)
-		if d.row == "" {
-			reads[i] = "(" + reads[i] + ")"
-			continue
+		if d.row != "" {
+			reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + reads[i]
 		}
-		reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + reads[i]
 	}
-	if d.row == "" {
-		return "(" + strings.Join(reads, " OR ") + ")"
+	if d.row != "" {
+		return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
 	}
-	return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
+	return "((" + strings.Join(reads, ") OR (") + "))"
 }
 
 func equals(column, value string) string {
@@ -141,15 +139,14 @@ func Pages(page func(after string) ([]*customer.Record, error)) iter.Seq2[*custo
 				yield(nil, err)
 				return
 			}
-			if len(records) == 0 {
-				return
-			}
 			for _, record := range records {
-				if !yield(record, nil) {
+				if after = record.ID; !yield(record, nil) {
 					return
 				}
 			}
-			after = records[len(records)-1].ID
+			if len(records) == 0 {
+				return
+			}
 		}
 	}
 }

@@ -56,9 +56,7 @@ func Version() int64 { return int64(len(migrations)) }
 
 // migrations lead from one version to the next. What was released once never
 // changes.
-var migrations = []func(Dialect) []string{
-	create,
-}
+var migrations = []func(Dialect) []string{create}
 
 // ErrForeign says that a table or a row is not as this program writes them.
 var ErrForeign = errors.New("the tables are not those of this program")
@@ -97,15 +95,13 @@ func ReadVersion() string { return "SELECT coalesce(max(version), 0) FROM " + Sc
 // create is version 1. All keys but the id have an index without the empty
 // values: most customers have two or three of a dozen.
 func create(d Dialect) []string {
-	columns := make([]string, 0, len(customer.Fields)+4)
-	for _, f := range customer.Fields {
-		columns = append(columns, f.Column+" "+d.text+" NOT NULL")
-	}
-	columns[0] += " PRIMARY KEY"
-	for _, name := range []string{custom, telKey, emailKey} {
+	last := len(Columns) - 1
+	columns := make([]string, 0, len(Columns))
+	for _, name := range Columns[:last] {
 		columns = append(columns, name+" "+d.text+" NOT NULL")
 	}
-	columns = append(columns, updated+" "+d.number+" NOT NULL")
+	columns[0] += " PRIMARY KEY"
+	columns = append(columns, Columns[last]+" "+d.number+" NOT NULL")
 	all := []string{
 		"CREATE TABLE " + Customers + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)",
 		"CREATE TABLE " + Imports + " (source " + d.text + " NOT NULL PRIMARY KEY, line " + d.number + " NOT NULL)",

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 	"modernc.org/sqlite"
@@ -106,11 +105,8 @@ func (s *store) do(ctx context.Context, doing string, f func() error) error {
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > dbconn.LookupTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, dbconn.LookupTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
+	defer cancel()
 	text, args := s.finder.Newest(q)
 	rows, err := s.read(ctx, text, args, 1)
 	if err != nil {
