@@ -43,31 +43,30 @@ func OpenPostgres(l *Lookup, dsn string, env customer.Env) (customer.Store, erro
 // postgres is a pool of connections to PostgreSQL.
 type postgres struct{ pool *pgxpool.Pool }
 
-func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, more bool, err error) {
+func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := dbconn.AcquirePostgres(ctx, p.pool)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer c.Release()
 	rows, err := c.Query(ctx, sql, append([]any{asText}, args...)...)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if len(found) == limit {
-			cancel() // else closing would read all that is left
-			return found, true, nil
-		}
 		row, err := postgresRow(rows)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		found = append(found, row)
+		if found = append(found, row); len(found) == limit {
+			cancel() // else closing would read all that is left
+			return found, nil
+		}
 	}
-	return found, false, rows.Err()
+	return found, rows.Err()
 }
 
 func (p *postgres) renew() { p.pool.Reset() }

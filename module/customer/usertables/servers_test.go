@@ -119,6 +119,5 @@ func (s *store) query(ctx context.Context, sql string, limit int) ([]map[string]
 	if err != nil {
 		return nil, err
 	}
-	rows, _, err := db.query(ctx, sql, nil, limit)
-	return rows, err
+	return db.query(ctx, sql, nil, limit)
 }

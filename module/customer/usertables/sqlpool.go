@@ -30,52 +30,51 @@ func openPool(c driver.Connector) *sql.DB {
 	return db
 }
 
-func (p *sqlPool) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
+func (p *sqlPool) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, error) {
 	c, err := p.Conn(ctx)
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", dbconn.ErrNoConnection, err)
+		return nil, fmt.Errorf("%w: %w", dbconn.ErrNoConnection, err)
 	}
 	defer c.Close()
-	found, more, err := p.read(ctx, c, text, args, limit)
-	if err == nil && len(found) > 0 && !more && p.check != nil {
+	found, err := p.read(ctx, c, text, args, limit)
+	if err == nil && len(found) > 0 && len(found) < limit && p.check != nil {
 		err = p.check(ctx, c)
 	}
-	return found, more, err
+	return found, err
 }
 
-func (p *sqlPool) read(ctx context.Context, c *sql.Conn, text string, args []any, limit int) (found []map[string]any, more bool, err error) {
+func (p *sqlPool) read(ctx context.Context, c *sql.Conn, text string, args []any, limit int) (found []map[string]any, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rows, err := c.QueryContext(ctx, text, args...)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer rows.Close()
 	columns, err := rows.ColumnTypes()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	cells, targets := make([]any, len(columns)), make([]any, len(columns))
 	for i := range cells {
 		targets[i] = &cells[i]
 	}
 	for rows.Next() {
-		if len(found) == limit {
-			cancel() // else closing would read all that is left
-			return found, true, nil
-		}
 		if err := rows.Scan(targets...); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		row := make(map[string]any, len(columns))
 		for i, column := range columns {
 			if row[column.Name()], err = p.convert(cells[i], column.DatabaseTypeName()); err != nil {
-				return nil, false, ofColumn(column.Name(), err)
+				return nil, ofColumn(column.Name(), err)
 			}
 		}
-		found = append(found, row)
+		if found = append(found, row); len(found) == limit {
+			cancel() // else closing would read all that is left
+			return found, nil
+		}
 	}
-	return found, false, rows.Err()
+	return found, rows.Err()
 }
 
 // renew does nothing: database/sql looks at a connection before it uses it.

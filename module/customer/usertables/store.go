@@ -25,8 +25,8 @@ const (
 
 // database runs queries, read-only.
 type database interface {
-	// query returns at most limit rows, and whether there were more.
-	query(ctx context.Context, sql string, args []any, limit int) (rows []map[string]any, more bool, err error)
+	// query returns the first rows, at most limit.
+	query(ctx context.Context, sql string, args []any, limit int) ([]map[string]any, error)
 	// judge returns what an error of the driver means.
 	judge(err error) *fault
 	// renew forgets connections that may be dead.
@@ -79,10 +79,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	}
 	var found []*customer.Record
 	for i, c := range q {
-		records, more, failed := s.matches(ctx, c)
-		if failed == nil && more && len(q) > 1 {
-			failed = &fault{kind: customer.ErrMismatch, reason: fmt.Sprintf("more than %d rows, which is too many to compare with those of another parameter", maxRows)}
-		}
+		records, failed := s.matches(ctx, c, len(q) > 1)
 		if failed != nil {
 			return nil, failed.during(c.Param)
 		}
@@ -108,34 +105,37 @@ func (s *store) Close() error {
 	return s.db.Close()
 }
 
-// matches are the customers that one condition finds.
-func (s *store) matches(ctx context.Context, c customer.Condition) (records []*customer.Record, more bool, failed *fault) {
+// matches are the customers that one condition finds. All of them are needed to be
+// compared with those of another condition, else some are enough.
+func (s *store) matches(ctx context.Context, c customer.Condition, compared bool) (records []*customer.Record, failed *fault) {
 	statement := s.lookup.find[c.Param]
 	binds := values(c, s.region)
 	if binds == nil {
-		return nil, false, nil
+		return nil, nil
 	}
 	sql, args := statement.render(binds)
-	rows, more, failed := s.ask(ctx, sql, args)
+	rows, failed := s.ask(ctx, sql, args)
 	switch {
-	case failed == nil:
-	case failed.unlike && statement.uses(bindRaw):
-		return nil, false, nil // a text can't be in a column of numbers
-	default:
-		return nil, false, failed
+	case failed != nil && failed.unlike && statement.uses(bindRaw):
+		return nil, nil // a text can't be in a column of numbers
+	case failed != nil:
+		return nil, failed
+	case len(rows) > maxRows && compared:
+		return nil, &fault{kind: customer.ErrMismatch, reason: fmt.Sprintf("more than %d rows, which is too many to compare with those of another parameter", maxRows)}
 	}
+	rows = rows[:min(len(rows), maxRows)]
 	seen := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		r, err := s.lookup.recordOf(ctx, row)
 		if err != nil {
-			return nil, false, &fault{kind: customer.ErrMismatch, reason: err.Error()}
+			return nil, &fault{kind: customer.ErrMismatch, reason: err.Error()}
 		}
 		if !seen[r.ID] {
 			seen[r.ID] = true
 			records = append(records, r)
 		}
 	}
-	return records, more, nil
+	return records, nil
 }
 
 // intersect keeps those of found that are also in others.
@@ -150,19 +150,19 @@ func intersect(found, others []*customer.Record) []*customer.Record {
 // ask runs a query, again on a new connection when the one that it had is lost,
 // or there was none: a database that restarts costs time, but no answer. One that
 // stays away is asked once a lookup.
-func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[string]any, more bool, failed *fault) {
+func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[string]any, failed *fault) {
 	db, err := s.database()
 	if err != nil {
-		return nil, false, &fault{reason: err.Error()}
+		return nil, &fault{reason: err.Error()}
 	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		attempt, cancel := context.WithTimeout(ctx, s.timeout)
-		rows, more, err := db.query(attempt, sql, args, maxRows)
+		rows, err := db.query(attempt, sql, args, maxRows+1)
 		tooLate := attempt.Err() != nil
 		cancel()
 		if err == nil {
 			s.downSince.Store(0)
-			return rows, more, nil
+			return rows, nil
 		}
 		failed, judged := errors.AsType[*fault](err)
 		switch {
@@ -172,11 +172,11 @@ func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[str
 			failed = db.judge(err)
 		}
 		if !failed.lost {
-			return nil, false, failed
+			return nil, failed
 		}
 		db.renew()
 		if s.isDown() || !dbconn.Pause(ctx, wait) {
-			return nil, false, failed
+			return nil, failed
 		}
 	}
 }
