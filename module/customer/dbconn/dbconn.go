@@ -125,10 +125,8 @@ func onlyReads(action sqlite.AuthorizerActionCode, _, function, _, _ string) sql
 		if function != "load_extension" {
 			return sqlite.AuthorizerOK
 		}
-		return sqlite.AuthorizerDeny
-	default: // all that writes, or reaches another file
-		return sqlite.AuthorizerDeny
 	}
+	return sqlite.AuthorizerDeny // all that writes, or reaches another file
 }
 
 // Pause waits, unless the context ends first, and reports whether it did.

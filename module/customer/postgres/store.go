@@ -120,10 +120,7 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 	first := s.clock.Take(len(records))
 	texts := make([]string, 0, len(columns))
 	for i, record := range records {
-		var err error
-		if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
-			return err
-		}
+		texts = schema.Texts(texts[:0], record, s.env.Region)
 		for n, text := range texts {
 			columns[n] = append(columns[n], text)
 		}

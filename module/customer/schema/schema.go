@@ -165,26 +165,15 @@ var fields = strings.Join(Columns[:len(customer.Fields)+1], ", ")
 
 // Texts appends the values of a customer's row to row: all but the last column,
 // which says when it was written.
-func Texts(row []string, r *customer.Record, region phone.Region) ([]string, error) {
+func Texts(row []string, r *customer.Record, region phone.Region) []string {
 	for i := range customer.Fields {
 		row = append(row, *customer.Fields[i].Of(r))
 	}
-	var object string
+	var object []byte
 	if len(r.Custom) > 0 {
-		text, err := json.Marshal(r.Custom)
-		if err != nil {
-			return nil, err
-		}
-		object = string(text)
+		object, _ = json.Marshal(r.Custom) // texts always can be
 	}
-	var tel, email string
-	if r.Tel != "" {
-		tel = customer.TelKey(r.Tel, region)
-	}
-	if r.Email != "" {
-		email = customer.EmailKey(r.Email)
-	}
-	return append(row, object, tel, email), nil
+	return append(row, string(object), customer.TelKey(r.Tel, region), customer.EmailKey(r.Email))
 }
 
 // Scan returns the customer whose columns PostgreSQL has yielded, which scan stores.

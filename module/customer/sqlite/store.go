@@ -191,9 +191,7 @@ func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Reco
 			}
 			args = args[:0]
 			for _, record := range records[:n] {
-				if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
-					return err
-				}
+				texts = schema.Texts(texts[:0], record, s.env.Region)
 				for _, text := range texts {
 					args = append(args, text)
 				}

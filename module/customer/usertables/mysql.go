@@ -23,32 +23,27 @@ var errMySQLDSN = errors.New("the DSN can't be read; write user:password@tcp(hos
 
 // parseMySQL reads a DSN of the driver, or a URL. Its error holds nothing of it.
 func parseMySQL(dsn string) (*mysql.Config, error) {
-	if !strings.HasPrefix(dsn, "mysql://") && !strings.HasPrefix(dsn, "mariadb://") {
-		config, err := mysql.ParseDSN(dsn)
-		if err != nil {
+	var u *url.URL
+	if strings.HasPrefix(dsn, "mysql://") || strings.HasPrefix(dsn, "mariadb://") {
+		var err error
+		if u, err = url.Parse(dsn); err != nil || u.Host == "" || u.Fragment != "" {
 			return nil, errMySQLDSN
 		}
-		return config, nil
+		address := u.Host
+		if u.Port() == "" {
+			address += ":3306"
+		}
+		dsn = "tcp(" + address + ")/?" + u.RawQuery
 	}
-	u, err := url.Parse(dsn)
-	if err != nil || u.Host == "" || u.Fragment != "" {
-		return nil, errMySQLDSN
-	}
-	address := u.Host
-	if u.Port() == "" {
-		address += ":3306"
-	}
-	text := (&mysql.Config{Net: "tcp", Addr: address, AllowNativePasswords: true}).FormatDSN()
-	if u.RawQuery != "" {
-		text = "tcp(" + address + ")/?" + u.RawQuery
-	}
-	config, err := mysql.ParseDSN(text)
+	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return nil, errMySQLDSN
 	}
-	config.User = u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	config.DBName = strings.TrimPrefix(u.Path, "/")
+	if u != nil { // which may hold what a DSN of the driver has to escape
+		config.User = u.User.Username()
+		config.Passwd, _ = u.User.Password()
+		config.DBName = strings.TrimPrefix(u.Path, "/")
+	}
 	return config, nil
 }
 
