@@ -102,23 +102,21 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 	}()
 	result.Line = result.Resumed
 	for {
-		var b batch
+		b, more := batch{}, false
 		select { // a pipe may have nothing to read for long
 		case <-ctx.Done():
+		case b, more = <-batches:
+		}
+		if !more {
 			return result, context.Cause(ctx)
-		case next, ok := <-batches:
-			if !ok {
-				return result, context.Cause(ctx)
-			}
-			b = next
 		}
 		if err := i.store(ctx, src, b, &result); err != nil {
 			return result, err
 		}
-		if b.err != nil {
-			if errors.Is(b.err, io.EOF) {
-				return result, nil
-			}
+		switch {
+		case errors.Is(b.err, io.EOF):
+			return result, nil
+		case b.err != nil:
 			return result, fmt.Errorf("reading line %d: %w", in.number+1, b.err)
 		}
 	}

@@ -28,7 +28,7 @@ type store struct {
 	env    customer.Env
 	finder *schema.Finder
 	clock  schema.Clock
-	ready  *schema.Ready
+	opener *schema.Opener
 
 	timeout  time.Duration // of a lookup, once there is a connection
 	patience time.Duration // with a database that can't be reached
@@ -36,19 +36,19 @@ type store struct {
 
 // newStore starts nothing: a store is opened while a configuration is checked.
 func newStore(dsn string, env customer.Env) *store {
-	return &store{dsn: dsn, env: env, finder: schema.NewFinder(schema.Postgres), ready: schema.NewReady(), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
+	s := &store{dsn: dsn, env: env, finder: schema.NewFinder(schema.Postgres), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
+	s.opener = schema.NewOpener(s.open, unavailable)
+	return s
 }
 
-// open makes the pool and the tables, once.
-func (s *store) open(ctx context.Context) error {
-	return s.ready.Do(ctx, func(ctx context.Context) (err error) {
-		if s.pool == nil {
-			if s.pool, err = newPool(s.dsn); err != nil {
-				return err
-			}
+// open makes the pool and the tables.
+func (s *store) open(ctx context.Context) (err error) {
+	if s.pool == nil {
+		if s.pool, err = newPool(s.dsn); err != nil {
+			return err
 		}
-		return s.again(ctx, func() error { return s.migrate(ctx) })
-	})
+	}
+	return s.again(ctx, func() error { return s.migrate(ctx) })
 }
 
 // migrate brings the tables to the version of this program. Instances that
@@ -77,7 +77,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 const unbounded time.Duration = math.MaxInt64
 
 func (s *store) read(ctx context.Context, timeout time.Duration, text string, args []any) (found []*customer.Record, err error) {
-	err = s.do(ctx, "reading", func() error {
+	err = s.opener.Do(ctx, "reading", func() error {
 		return s.again(ctx, func() error {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
@@ -158,18 +158,7 @@ func (s *store) Delete(ctx context.Context, id string) (deleted bool, err error)
 }
 
 func (s *store) write(ctx context.Context, f func(pgx.Tx) error) error {
-	return s.do(ctx, "writing", func() error { return pgx.BeginFunc(ctx, s.pool, f) })
-}
-
-// do runs f with the tables at hand.
-func (s *store) do(ctx context.Context, doing string, f func() error) error {
-	if err := s.open(ctx); err != nil {
-		return unavailable("opening", err)
-	}
-	if err := f(); err != nil {
-		return unavailable(doing, err)
-	}
-	return nil
+	return s.opener.Do(ctx, "writing", func() error { return pgx.BeginFunc(ctx, s.pool, f) })
 }
 
 // Marked implements [customer.Writer].
@@ -181,7 +170,7 @@ func (s *store) Marked(ctx context.Context, source string) (int64, error) {
 func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, schema.Count()) }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	err = s.do(ctx, "reading", func() error {
+	err = s.opener.Do(ctx, "reading", func() error {
 		return s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
 	})
 	return n, err

@@ -122,31 +122,45 @@ var accounts = func() (names []string) {
 	return names
 }()
 
-// Ready is something that is done before the first use, and again with the next
-// one until it has succeeded once.
-type Ready struct {
+// Opener opens a database before its first use, and again before the next one until
+// it has succeeded once.
+type Opener struct {
+	open func(context.Context) error
+	fail func(doing string, err error) error
 	turn *semaphore.Weighted
 	done atomic.Bool
 }
 
-// NewReady returns what has not been done.
-func NewReady() *Ready { return &Ready{turn: semaphore.NewWeighted(1)} }
+// NewOpener returns what has not been opened. fail makes an error of package
+// customer of one of the database.
+func NewOpener(open func(context.Context) error, fail func(doing string, err error) error) *Opener {
+	return &Opener{open: open, fail: fail, turn: semaphore.NewWeighted(1)}
+}
 
-// Do does it, unless it is done. Others wait meanwhile, as long as their
-// context allows.
-func (r *Ready) Do(ctx context.Context, f func(context.Context) error) error {
-	if r.done.Load() {
+// Do runs f, which does something, with the database open.
+func (o *Opener) Do(ctx context.Context, doing string, f func() error) error {
+	if err := o.once(ctx); err != nil {
+		return o.fail("opening", err)
+	}
+	if err := f(); err != nil {
+		return o.fail(doing, err)
+	}
+	return nil
+}
+
+func (o *Opener) once(ctx context.Context) error {
+	if o.done.Load() {
 		return nil
 	}
-	if err := r.turn.Acquire(ctx, 1); err != nil {
+	if err := o.turn.Acquire(ctx, 1); err != nil { // others wait meanwhile
 		return err
 	}
-	defer r.turn.Release(1)
-	if r.done.Load() { // by the one before
+	defer o.turn.Release(1)
+	if o.done.Load() { // by the one before
 		return nil
 	}
-	err := f(ctx)
-	r.done.Store(err == nil)
+	err := o.open(ctx)
+	o.done.Store(err == nil)
 	return err
 }
 

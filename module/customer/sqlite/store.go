@@ -29,7 +29,7 @@ type store struct {
 	env    customer.Env
 	finder *schema.Finder
 	clock  schema.Clock
-	ready  *schema.Ready
+	opener *schema.Opener
 	reader *sql.DB // of [reader]
 	writer *sql.DB
 }
@@ -38,27 +38,27 @@ func newStore(path string, env customer.Env) *store {
 	if env.Logger == nil {
 		env.Logger = zap.NewNop()
 	}
-	return &store{
-		path: path, env: env, finder: schema.NewFinder(schema.SQLite), ready: schema.NewReady(),
+	s := &store{
+		path: path, env: env, finder: schema.NewFinder(schema.SQLite),
 		reader: openReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
 	}
+	s.opener = schema.NewOpener(s.open, unavailable)
+	return s
 }
 
-// open makes the file and its tables, once.
+// open makes the file and its tables.
 func (s *store) open(ctx context.Context) error {
-	return s.ready.Do(ctx, func(ctx context.Context) error {
-		open, err := create(s.path)
-		if err != nil {
-			return err
-		}
-		if open {
-			s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
-		}
-		if s.isCurrent(ctx) {
-			return nil
-		}
-		return s.migrate(ctx)
-	})
+	open, err := create(s.path)
+	if err != nil {
+		return err
+	}
+	if open {
+		s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
+	}
+	if s.isCurrent(ctx) {
+		return nil
+	}
+	return s.migrate(ctx)
 }
 
 // isCurrent reports whether there is nothing to migrate. It only reads, so it
@@ -90,17 +90,6 @@ func (s *store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	return tx.Commit()
-}
-
-// do runs f with the tables at hand.
-func (s *store) do(ctx context.Context, doing string, f func() error) error {
-	if err := s.open(ctx); err != nil {
-		return unavailable("opening", err)
-	}
-	if err := f(); err != nil {
-		return unavailable(doing, err)
-	}
-	return nil
 }
 
 // Find implements [customer.Store].
@@ -140,7 +129,7 @@ func (s *store) records(ctx context.Context, text string, args []any, limit int)
 }
 
 func (s *store) read(ctx context.Context, text string, args []any, limit int) (rows []string, err error) {
-	err = s.do(ctx, "reading", func() error {
+	err = s.opener.Do(ctx, "reading", func() error {
 		c, err := s.reader.Conn(ctx)
 		if err != nil {
 			return err
@@ -221,7 +210,7 @@ func (s *store) Delete(ctx context.Context, id string) (bool, error) {
 }
 
 func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
-	return s.do(ctx, "writing", func() error { return s.inTx(ctx, f) })
+	return s.opener.Do(ctx, "writing", func() error { return s.inTx(ctx, f) })
 }
 
 // Marked implements [customer.Writer].
@@ -235,7 +224,7 @@ func (s *store) Count(ctx context.Context) (int64, error) {
 }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	err = s.do(ctx, "reading", func() error { return s.reader.QueryRowContext(ctx, text, args...).Scan(&n) })
+	err = s.opener.Do(ctx, "reading", func() error { return s.reader.QueryRowContext(ctx, text, args...).Scan(&n) })
 	return n, err
 }
 
