@@ -126,22 +126,19 @@ func printAPIs(out io.Writer, list []adminapi.API) error {
 	fmt.Fprintf(w, "NAME\t%s\tREAL ANSWERS\tCALLS\tP99\t%s\tDEGRADED SINCE\t%s\tLAST CALL\n",
 		paint.in(plain, "STATE"), paint.in(plain, "BREAKER"), paint.in(plain, "LAST OUTCOME"))
 	for _, api := range list {
-		p99 := "-"
-		if api.Calls > 0 {
+		p99, share, last, degraded := "-", "-", "-", "-"
+		switch {
+		case api.Calls > 0 && api.P99 < 10:
+			p99 = fmt.Sprintf("%.1f ms", api.P99)
+		case api.Calls > 0:
 			p99 = fmt.Sprintf("%.0f ms", api.P99)
-			if api.P99 < 10 {
-				p99 = fmt.Sprintf("%.1f ms", api.P99)
-			}
 		}
-		share := "-"
 		if api.Real != nil {
 			share = fmt.Sprintf("%.1f %%", 100**api.Real)
 		}
-		last := "-"
 		if !api.LastCall.IsZero() {
 			last = span(api.LastCall, time.Since(api.LastCall)) + " ago"
 		}
-		degraded := "-"
 		if api.Degraded {
 			degraded = api.DegradedSince.Local().Format(time.DateTime)
 		}

@@ -152,12 +152,8 @@ func (r *Rejects) create() (err error) {
 func (r *Rejects) writeCSV(to io.Writer, rows []row) error {
 	w := csv.NewWriter(to)
 	for _, row := range rows {
-		cells := row.cells
-		if cells == nil {
-			cells = make([]string, len(r.header))
-		}
-		safe := make([]string, len(cells))
-		for i, cell := range cells {
+		safe := make([]string, max(len(r.header), len(row.cells)))
+		for i, cell := range row.cells {
 			safe[i] = defuse(cellText(cell))
 		}
 		_ = w.Write(r.row(strconv.FormatInt(row.line, 10), row.reason.Error(), safe, defuse(row.text)))

@@ -3,18 +3,12 @@
 package usertables
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"go.uber.org/zap"
-
-	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
@@ -159,104 +153,6 @@ func (s *statement) render(values map[string][]string) (sql string, args []any) 
 	}
 	b.WriteString(s.tail)
 	return b.String(), args
-}
-
-// Tables say how customers are found in tables of your own, and what of a row
-// is what of a customer. They are part of the settings of a store.
-type Tables struct {
-	// The query of each parameter: `id`, `tel`, `email` and `thirdAccountId`. A
-	// parameter without one finds nobody.
-	//
-	// A query is one SELECT with binds. `:raw` is the value as it came. Telephone
-	// numbers have `:e164` (+8613800138000), `:national` (13800138000),
-	// `:digits` (8613800138000), and `:variants`, a list of all usual spellings
-	// for `IN (:variants)`.
-	Find map[customer.Param]string `json:"find,omitempty"`
-
-	// A jq program that makes a customer of a row, an object of its columns. It
-	// yields an object of the protocol's fields; other names are custom fields.
-	// `id` is required. Default: `.`
-	Record string `json:"record,omitempty"`
-}
-
-// Written reports whether lookups run over tables of the user's own.
-func (t *Tables) Written() bool { return len(t.Find) > 0 }
-
-// Digest stands for the settings in the identity of a store.
-func (t *Tables) Digest() string {
-	text, _ := json.Marshal(t) // strings always can be
-	return fmt.Sprintf("%x", sha256.Sum256(text))
-}
-
-// Lookup is Tables at work.
-type Lookup struct {
-	find   map[customer.Param]*statement
-	record *jq.Program
-}
-
-// Compile checks the settings. It logs a warning for what works, but hardly as
-// it is meant. The errors say what to write instead.
-func (t *Tables) Compile(kind Kind, logger *zap.Logger) (l *Lookup, err error) {
-	if !t.Written() {
-		return nil, errors.New("there is no find; write, for example, find tel `SELECT * FROM contacts WHERE phone IN (:variants)`")
-	}
-	l = &Lookup{find: make(map[customer.Param]*statement, len(t.Find))}
-	for param, sql := range t.Find {
-		if l.find[param], err = compileFind(kind, param, sql); err != nil {
-			return nil, err
-		}
-	}
-	if l.record, err = compileRecord(t.Record, ""); err != nil {
-		return nil, fmt.Errorf("record: %w", err)
-	}
-	l.warn(logger)
-	return l, nil
-}
-
-func compileRecord(text, define string) (*jq.Program, error) {
-	return jq.Compile(cmp.Or(text, "."), jq.Spec{Want: jq.Object, Define: define})
-}
-
-// CompileWritten is Compile for a store that keeps customers itself unless there is
-// a find; then it returns nil.
-func (t *Tables) CompileWritten(kind Kind, logger *zap.Logger) (*Lookup, error) {
-	switch {
-	case t.Written():
-		return t.Compile(kind, logger)
-	case t.Record != "":
-		return nil, errors.New("record makes customers of the rows that find finds; write a find, too")
-	default:
-		return nil, nil //nolint:nilnil // tables of Switchboard's own
-	}
-}
-
-func compileFind(kind Kind, param customer.Param, sql string) (*statement, error) {
-	if !slices.Contains(customer.Params, param) {
-		return nil, fmt.Errorf("find: customers are not found by %q; write id, tel, email or thirdAccountId", param)
-	}
-	s, err := parse(kind, param, sql)
-	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", param, err)
-	}
-	return s, nil
-}
-
-func (l *Lookup) warn(logger *zap.Logger) {
-	var missing []string
-	for _, param := range customer.Params {
-		s := l.find[param]
-		if s == nil {
-			missing = append(missing, string(param))
-			continue
-		}
-		if s.searches {
-			logger.Warn("find compares :raw as a pattern: callers can search with signs like % and _, where they should name one customer; compare with =",
-				zap.String("param", string(param)))
-		}
-	}
-	if len(missing) > 0 {
-		logger.Warn("lookups with a parameter that has no find will find nobody", zap.String("params", strings.Join(missing, " ")))
-	}
 }
 
 // values are what the binds of a condition's statement stand for.
