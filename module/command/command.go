@@ -133,14 +133,8 @@ func (p *place) withDirectory(ctx context.Context, cmd *cobra.Command, do func(*
 	return do(d)
 }
 
-func (p *place) withWriter(ctx context.Context, cmd *cobra.Command, do func(*customer.DirectoryWriter) error) error {
-	return p.withDirectory(ctx, cmd, func(d *customer.Directory) error {
-		w, err := d.Writer()
-		if err != nil {
-			return err
-		}
-		return do(w)
-	})
+func (p *place) withWriter(ctx context.Context, cmd *cobra.Command, do func(customer.Writer) error) error {
+	return p.withDirectory(ctx, cmd, func(d *customer.Directory) error { return d.Write(do) })
 }
 
 // switchboardOf returns the app's part of a configuration, or nil if it has none.

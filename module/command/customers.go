@@ -67,7 +67,7 @@ func (p *place) count() *cobra.Command {
 		Short: "Prints the number of customers",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withWriter(cmd.Context(), cmd, func(w *customer.DirectoryWriter) error {
+			return p.withWriter(cmd.Context(), cmd, func(w customer.Writer) error {
 				n, err := w.Count(cmd.Context())
 				if err != nil {
 					return err
@@ -114,7 +114,7 @@ was not found.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			if offline {
-				return p.withWriter(ctx, cmd, func(w *customer.DirectoryWriter) error {
+				return p.withWriter(ctx, cmd, func(w customer.Writer) error {
 					return stopped(ctx, deleteAll(cmd, ids, func(id string) (bool, error) { return w.Delete(ctx, id) }))
 				})
 			}

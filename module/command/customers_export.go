@@ -43,7 +43,7 @@ which has the plain values.`,
 		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
 			format = exchange.NDJSON
 		}
-		return p.withWriter(ctx, cmd, func(w *customer.DirectoryWriter) error {
+		return p.withWriter(ctx, cmd, func(w customer.Writer) error {
 			total, err := w.Count(ctx)
 			if err != nil {
 				return stopped(ctx, err)

@@ -48,9 +48,11 @@ imported; the summary counts them, with the first line.`,
 		if importer.Batch < 1 || importer.Batch > 100_000 {
 			return errors.New("--batch must be between 1 and 100000")
 		}
-		return p.withWriter(ctx, cmd, func(w *customer.DirectoryWriter) error {
-			importer.Store, importer.Region = w, w.Region()
-			return runImport(ctx, cmd, importer, *format, fileOf(args))
+		return p.withDirectory(ctx, cmd, func(d *customer.Directory) error {
+			return d.Write(func(w customer.Writer) error {
+				importer.Store, importer.Region = w, d.Region()
+				return runImport(ctx, cmd, importer, *format, fileOf(args))
+			})
 		})
 	}
 	return cmd

@@ -2,7 +2,6 @@ package customer
 
 import (
 	"context"
-	"iter"
 	"sync"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
@@ -53,18 +52,19 @@ func (d *Directory) Find(ctx context.Context, q Query, limit int) ([]*Record, er
 	return store.Find(ctx, q, limit)
 }
 
-// Writer gives access to what only a store of Switchboard's own can. The error
-// is [ErrReadOnly] for others.
-func (d *Directory) Writer() (*DirectoryWriter, error) {
+// Write runs f with the store, if it is one of Switchboard's own. The error is
+// [ErrReadOnly] for others.
+func (d *Directory) Write(f func(Writer) error) error {
 	store, err := d.begin()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer d.end()
-	if _, ok := store.(Writer); !ok {
-		return nil, ErrReadOnly
+	w, ok := store.(Writer)
+	if !ok {
+		return ErrReadOnly
 	}
-	return &DirectoryWriter{d}, nil
+	return f(w)
 }
 
 // Release releases the store, after the last use that is under way. It may be called
@@ -103,60 +103,3 @@ func (d *Directory) releaseUnused() {
 		d.store = nil
 	}
 }
-
-// DirectoryWriter is a [Writer] for as long as each of its calls lasts. Close
-// does nothing; the directory is released instead.
-type DirectoryWriter struct {
-	*Directory
-}
-
-// use runs f with the store, which Writer has found to be one that writes.
-func use[T any](w *DirectoryWriter, f func(Writer) (T, error)) (T, error) {
-	store, err := w.begin()
-	if err != nil {
-		var none T
-		return none, err
-	}
-	defer w.end()
-	return f(store.(Writer))
-}
-
-// Put implements [Writer].
-func (w *DirectoryWriter) Put(ctx context.Context, records []*Record, mark *Mark) error {
-	_, err := use(w, func(s Writer) (struct{}, error) { return struct{}{}, s.Put(ctx, records, mark) })
-	return err
-}
-
-// Marked implements [Writer].
-func (w *DirectoryWriter) Marked(ctx context.Context, source string) (int64, error) {
-	return use(w, func(s Writer) (int64, error) { return s.Marked(ctx, source) })
-}
-
-// Delete implements [Writer].
-func (w *DirectoryWriter) Delete(ctx context.Context, id string) (bool, error) {
-	return use(w, func(s Writer) (bool, error) { return s.Delete(ctx, id) })
-}
-
-// Count implements [Writer].
-func (w *DirectoryWriter) Count(ctx context.Context) (int64, error) {
-	return use(w, func(s Writer) (int64, error) { return s.Count(ctx) })
-}
-
-// All implements [Writer].
-func (w *DirectoryWriter) All(ctx context.Context) iter.Seq2[*Record, error] {
-	return func(yield func(*Record, error) bool) {
-		store, err := w.begin()
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer w.end()
-		store.(Writer).All(ctx)(yield)
-	}
-}
-
-// Close implements [Writer].
-func (*DirectoryWriter) Close() error { return nil }
-
-// Interface guards
-var _ Writer = (*DirectoryWriter)(nil)
