@@ -61,8 +61,7 @@ func newCSVRows(in *lines) (*csvRows, error) {
 	return c, nil
 }
 
-func (c *csvRows) header() []string { return c.names }
-
+// custom are the header's names that are no fixed field.
 func (c *csvRows) custom() []string {
 	var ids []string
 	for _, col := range c.columns {

@@ -57,10 +57,6 @@ type row struct {
 // ends the reading, too.
 type rows interface {
 	next() (row, error)
-	// header is the first row of a CSV, as it stands there.
-	header() []string
-	// custom are the header's names that are no fixed field.
-	custom() []string
 }
 
 // open reads what comes before the first row.

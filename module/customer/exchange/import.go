@@ -78,11 +78,15 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 			return result, err
 		}
 	}
-	if i.Custom != nil && len(rows.custom()) > 0 {
-		i.Custom(rows.custom())
+	var header []string
+	if c, ok := rows.(*csvRows); ok {
+		header = c.names
+		if ids := c.custom(); i.Custom != nil && len(ids) > 0 {
+			i.Custom(ids)
+		}
 	}
 	if i.Rejects != nil {
-		if result.Rejected, err = i.Rejects.begin(format, rows.header(), result.Resumed); err != nil {
+		if result.Rejected, err = i.Rejects.begin(format, header, result.Resumed); err != nil {
 			return result, err
 		}
 	}

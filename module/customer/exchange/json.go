@@ -17,9 +17,6 @@ import (
 // jsonRows reads one object a line.
 type jsonRows struct{ in *lines }
 
-func (j *jsonRows) header() []string { return nil }
-func (j *jsonRows) custom() []string { return nil }
-
 func (j *jsonRows) next() (row, error) {
 	for {
 		line, whole, err := j.in.next()
@@ -163,9 +160,6 @@ func newArrayRows(in *lines) (*arrayRows, error) {
 	_, _ = a.read()
 	return a, err
 }
-
-func (a *arrayRows) header() []string { return nil }
-func (a *arrayRows) custom() []string { return nil }
 
 func (a *arrayRows) next() (row, error) {
 	if a.closed {

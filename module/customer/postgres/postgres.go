@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
@@ -101,19 +100,6 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Err("customers postgres takes one DSN; write `customers postgres {env.CRM_DSN}`")
 	}
 	return p.UnmarshalBlock(d, usertables.Postgres)
-}
-
-// newPool connects to nothing yet.
-func newPool(dsn string) (*pgxpool.Pool, error) {
-	config, err := dbconn.Postgres(dsn)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	if err != nil {
-		return nil, dbconn.ErrPostgresDSN
-	}
-	return pool, nil
 }
 
 // again runs a read, and, when its connection turns out to be lost, runs it

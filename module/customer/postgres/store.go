@@ -42,10 +42,14 @@ func newStore(dsn string, env customer.Env) *store {
 }
 
 // open makes the pool and the tables.
-func (s *store) open(ctx context.Context) (err error) {
+func (s *store) open(ctx context.Context) error {
 	if s.pool == nil {
-		if s.pool, err = newPool(s.dsn); err != nil {
+		config, err := dbconn.Postgres(s.dsn)
+		if err != nil {
 			return err
+		}
+		if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil { // connects to nothing yet
+			return dbconn.ErrPostgresDSN
 		}
 	}
 	return s.again(ctx, func() error { return s.migrate(ctx) })
