@@ -44,8 +44,6 @@ func jsonRow(number int64, text []byte, whole bool) row {
 
 var errObject = errors.New("the row is not one JSON object of texts, numbers, true, false and null")
 
-var errOtherID = errors.New("the id in the object is another one")
-
 // Parse reads a customer from a flat JSON object of names on the wire. Numbers
 // and booleans become text as they are written, null is blank. Names that begin
 // with _ are passed over. The record is normalized. Errors hold no value.
@@ -59,7 +57,7 @@ func ParseAs(text []byte, id string) (*customer.Record, error) {
 	}
 	if id != "" {
 		if given := strings.TrimSpace(r.ID); given != "" && given != id {
-			return nil, errOtherID
+			return nil, errors.New("the id in the object is another one")
 		}
 		r.ID = id
 	}
