@@ -18,13 +18,15 @@ import (
 func dialects() *cobra.Command {
 	cmd := &cobra.Command{Use: "dialects [NAME]", Short: "Lists the token dialects, or prints one", Args: cobra.MaximumNArgs(1)}
 	all := source.Dialects()
+	var names []string
 	for _, d := range all {
-		cmd.ValidArgs = append(cmd.ValidArgs, d.Name)
+		names = append(names, d.Name)
 	}
+	cmd.ValidArgsFunction = oneOf(names)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		text := strings.Join(cmd.ValidArgs, "\n")
+		text := strings.Join(names, "\n")
 		if len(args) > 0 {
-			i := slices.Index(cmd.ValidArgs, args[0])
+			i := slices.Index(names, args[0])
 			if i < 0 {
 				return errors.New("there is no such dialect; run the command without a name to list them")
 			}
@@ -38,9 +40,11 @@ func dialects() *cobra.Command {
 
 func systems() *cobra.Command {
 	cmd := &cobra.Command{Use: "systems [NAME]", Short: "Lists the built-in phone systems, or describes one", Args: cobra.MaximumNArgs(1)}
+	var names []string
 	for _, s := range answer.Systems() {
-		cmd.ValidArgs = append(cmd.ValidArgs, s.Name)
+		names = append(names, s.Name)
 	}
+	cmd.ValidArgsFunction = oneOf(names)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return listSystems(cmd.OutOrStdout())

@@ -93,6 +93,18 @@ func tokenNames(ctx context.Context, c *adminapi.Client, args []string) ([]strin
 	return names, err
 }
 
+// oneOf completes the only argument of a command.
+func oneOf(names []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, toComplete string) (found []cobra.Completion, how cobra.ShellCompDirective) {
+		for _, name := range names {
+			if len(args) == 0 && strings.HasPrefix(name, toComplete) {
+				found = append(found, name)
+			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // completeRest adds the completions that don't need an instance to the
 // subcommands: formats, and that ids aren't files.
 func completeRest(cmd *cobra.Command) {
@@ -103,7 +115,7 @@ func completeRest(cmd *cobra.Command) {
 		_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]cobra.Completion{"csv", "ndjson"}, cobra.ShellCompDirectiveNoFileComp))
 	}
 	takesFile := cmd.Name() == "import" || cmd.Name() == "export" || cmd.Name() == "cases"
-	if cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil && !takesFile {
+	if cmd.ValidArgsFunction == nil && !takesFile {
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 }

@@ -29,8 +29,8 @@ func (j *jsonRows) next() (row, error) {
 	}
 }
 
-// jsonRow returns the row of a text, which is cut unless it is whole. A rejected
-// row is one line.
+// jsonRow parses the text of a row; unless it is whole, the row was too long. The text
+// of a rejected row is put on one line.
 func jsonRow(number int64, text []byte, whole bool) row {
 	r := row{line: number, reason: errLong}
 	if whole {
@@ -49,7 +49,8 @@ var errObject = errors.New("the row is not one JSON object of texts, numbers, tr
 // with _ are passed over. The record is normalized. Errors hold no value.
 func Parse(text []byte) (*customer.Record, error) { return ParseAs(text, "") }
 
-// ParseAs is [Parse] for an object that need not say its id again; "" is any id.
+// ParseAs is [Parse] for the customer with an id, which the object may leave out; ""
+// accepts any id.
 func ParseAs(text []byte, id string) (*customer.Record, error) {
 	r, err := parse(text)
 	if err != nil {

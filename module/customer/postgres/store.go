@@ -148,7 +148,13 @@ func latest(records []*customer.Record) []*customer.Record {
 	if len(last) == len(records) {
 		return records
 	}
-	return slices.DeleteFunc(slices.Clone(records), func(r *customer.Record) bool { return last[r.ID] != r })
+	return slices.DeleteFunc(slices.Clone(records), func(r *customer.Record) bool {
+		if last[r.ID] != r {
+			return true
+		}
+		delete(last, r.ID) // the same record may be there twice
+		return false
+	})
 }
 
 // Delete implements [customer.Writer].

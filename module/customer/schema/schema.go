@@ -131,13 +131,13 @@ type Opener struct {
 	done atomic.Bool
 }
 
-// NewOpener returns what has not been opened. fail makes an error of package
-// customer of one of the database.
+// NewOpener returns an opener that calls open. fail turns an error of the database
+// into one of package customer; doing says what was done.
 func NewOpener(open func(context.Context) error, fail func(doing string, err error) error) *Opener {
 	return &Opener{open: open, fail: fail, turn: semaphore.NewWeighted(1)}
 }
 
-// Do runs f, which does something, with the database open.
+// Do opens the database, unless it is open, and runs f; doing says what f does.
 func (o *Opener) Do(ctx context.Context, doing string, f func() error) error {
 	if err := o.once(ctx); err != nil {
 		return o.fail("opening", err)
@@ -152,11 +152,11 @@ func (o *Opener) once(ctx context.Context) error {
 	if o.done.Load() {
 		return nil
 	}
-	if err := o.turn.Acquire(ctx, 1); err != nil { // others wait meanwhile
+	if err := o.turn.Acquire(ctx, 1); err != nil { // while another use opens it
 		return err
 	}
 	defer o.turn.Release(1)
-	if o.done.Load() { // by the one before
+	if o.done.Load() { // by that use
 		return nil
 	}
 	err := o.open(ctx)

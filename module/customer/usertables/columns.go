@@ -14,8 +14,9 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 )
 
-// What columns hold becomes what jq knows: nil, bool, int, float64, json.Number,
-// string, []any and map[string]any. Anything else would stop a program.
+// The values of columns are converted to the types that jq knows: nil, bool, int,
+// float64, json.Number, string, []any and map[string]any. Any other type would stop
+// a program.
 
 // Bounds of one column.
 const (
@@ -28,7 +29,7 @@ var (
 	errColumnType     = errors.New("has a type that can't be read; cast it to text")
 )
 
-// number is a number by its digits, so that it stays what it is.
+// number returns a number with all its digits.
 func number(digits string) any {
 	switch {
 	case len(digits) > maxDigits:
@@ -39,7 +40,7 @@ func number(digits string) any {
 	return json.Number(digits)
 }
 
-// float is a floating-point number; what is none in JSON is null.
+// float returns a floating-point number, or nil for one that JSON can't write.
 func float(f float64, bits int) any {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
@@ -65,8 +66,8 @@ func plain(s string) (any, error) {
 	return strings.ToValidUTF8(s, "\uFFFD"), nil
 }
 
-// document is JSON, with the digits of its numbers. What is no JSON, or too
-// large for a program, stays text.
+// document decodes JSON; its numbers keep their digits. What is not valid JSON, or is
+// too large for a program, stays text.
 func document(data []byte) (any, error) {
 	if v, err := jsonval.Decode(data, jsonval.Limits{Bytes: maxColumn}); err == nil {
 		return v, nil
@@ -74,14 +75,13 @@ func document(data []byte) (any, error) {
 	return plain(string(data))
 }
 
-// moment is a time in RFC 3339, in UTC. So is one that came without a zone.
+// moment returns a time in RFC 3339, in UTC. A time without a zone is taken for UTC.
 func moment(t time.Time) any { return t.UTC().Format(time.RFC3339Nano) }
 
-// day is a date without a time.
+// day returns a date without a time.
 func day(t time.Time) any { return t.Format(time.DateOnly) }
 
-// value makes of what a driver has read what jq knows. Of a date it is without
-// the time.
+// value converts what a driver has read to what jq knows. A date has no time.
 func value(v any, isDate bool) (any, error) {
 	switch v := v.(type) {
 	case nil, bool, int, json.Number, map[string]any: // also in JSON, within a list

@@ -141,8 +141,8 @@ type mySQL struct{ sqlPool }
 // errTruncated says that a value was compared as the number that it begins with.
 var errTruncated = &fault{reason: "warning 1292: " + otherType, kind: customer.ErrMismatch, unlike: true}
 
-// checkTruncation refuses rows that were found by such a comparison: to this
-// database '12 OR 1=1' is 12 in a column of numbers.
+// checkTruncation refuses rows that a truncated value has found: compared with a
+// column of numbers, '12 OR 1=1' is 12 to this database.
 func checkTruncation(ctx context.Context, c *sql.Conn) error {
 	rows, err := c.QueryContext(ctx, "SHOW WARNINGS")
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 // sqlPool is a pool of connections of database/sql.
 type sqlPool struct {
 	*sql.DB
-	// convert makes of a column what jq knows. The declared type is as the driver
-	// says it, in capitals.
+	// convert converts a column to what jq knows. The declared type is as the driver
+	// names it, in capitals.
 	convert func(v any, declared string) (any, error)
-	// check is run after a query that found something, on the same connection.
+	// check, if any, runs after a query that found something, on the same connection.
 	check func(context.Context, *sql.Conn) error
 }
 

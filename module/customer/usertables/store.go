@@ -105,8 +105,8 @@ func (s *store) Close() error {
 	return s.db.Close()
 }
 
-// matches are the customers that one condition finds. All of them are needed to be
-// compared with those of another condition, else some are enough.
+// matches returns the customers that one condition finds. If they are compared with
+// those of another condition, more than maxRows are an error; else the first are enough.
 func (s *store) matches(ctx context.Context, c customer.Condition, compared bool) (records []*customer.Record, failed *fault) {
 	statement := s.lookup.find[c.Param]
 	binds := values(c, s.region)

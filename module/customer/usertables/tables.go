@@ -74,8 +74,8 @@ func compileRecord(text, define string) (*jq.Program, error) {
 	return jq.Compile(cmp.Or(text, "."), jq.Spec{Want: jq.Object, Define: define})
 }
 
-// CompileWritten is Compile for a store that keeps customers itself unless there is
-// a find; then it returns nil.
+// CompileWritten is Compile for a store that can keep customers itself: without a
+// find it returns nil.
 func (t *Tables) CompileWritten(kind Kind, logger *zap.Logger) (*Lookup, error) {
 	switch {
 	case t.Written():
