@@ -43,15 +43,16 @@ func (o Operator) putCustomer(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, apiError(http.StatusBadRequest, err)
 	}
-	w, err := o.app.writer()
+	d, err := o.app.held()
 	if err != nil {
 		return nil, err
 	}
-	if err := w.Put(r.Context(), []*customer.Record{record}, nil); err != nil {
+	err = d.Write(func(w customer.Writer) error { return w.Put(r.Context(), []*customer.Record{record}, nil) })
+	if err != nil {
 		return nil, storeError(err)
 	}
 	o.app.customerWritten()
-	return adminapi.Changed{ID: id, Store: w.Location()}, nil
+	return adminapi.Changed{ID: id, Store: d.Location()}, nil
 }
 
 // deleteCustomer drops the cached answers in any case: they may contain a
@@ -61,16 +62,20 @@ func (o Operator) deleteCustomer(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := o.app.writer()
+	d, err := o.app.held()
 	if err != nil {
 		return nil, err
 	}
-	existed, err := w.Delete(r.Context(), id)
+	var existed bool
+	err = d.Write(func(w customer.Writer) (err error) {
+		existed, err = w.Delete(r.Context(), id)
+		return err
+	})
 	if err != nil {
 		return nil, storeError(err)
 	}
 	o.app.customerErased()
-	return adminapi.Changed{ID: id, Existed: existed, Store: w.Location()}, nil
+	return adminapi.Changed{ID: id, Existed: existed, Store: d.Location()}, nil
 }
 
 func idOf(r *http.Request) (string, error) {
@@ -92,25 +97,13 @@ func (a *App) held() (*customer.Directory, error) {
 	return a.customers, nil
 }
 
-// writer returns the directory for writing, if its store is one of our own.
-func (a *App) writer() (*customer.DirectoryWriter, error) {
-	d, err := a.held()
-	if err != nil {
-		return nil, err
-	}
-	w, err := d.Writer()
+func storeError(err error) error {
 	switch {
 	case errors.Is(err, customer.ErrReadOnly):
-		return nil, apiError(http.StatusConflict, err)
-	case err != nil:
-		return nil, storeError(err)
-	}
-	return w, nil
-}
-
-func storeError(err error) error {
-	if errors.Is(err, customer.ErrUnavailable) {
+		return apiError(http.StatusConflict, err)
+	case errors.Is(err, customer.ErrUnavailable):
 		return apiError(http.StatusServiceUnavailable, err)
+	default:
+		return apiError(http.StatusInternalServerError, err)
 	}
-	return apiError(http.StatusInternalServerError, err)
 }

@@ -119,15 +119,19 @@ func (o Operator) Purge(ctx context.Context, what adminapi.Purge) (adminapi.Purg
 
 // Directory returns the store's name and its number of customers.
 func (o Operator) Directory(ctx context.Context) (adminapi.Directory, error) {
-	w, err := o.app.writer()
+	d, err := o.app.held()
 	if err != nil {
 		return adminapi.Directory{}, err
 	}
-	n, err := w.Count(ctx)
+	directory := adminapi.Directory{Store: d.Location()}
+	err = d.Write(func(w customer.Writer) (err error) {
+		directory.Count, err = w.Count(ctx)
+		return err
+	})
 	if err != nil {
 		return adminapi.Directory{}, storeError(err)
 	}
-	return adminapi.Directory{Count: n, Store: w.Location()}, nil
+	return directory, nil
 }
 
 // Location returns the store's name, without a query.

@@ -471,11 +471,10 @@ func TestSearch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := d.Writer()
+	err = d.Write(func(w customer.Writer) error {
+		return w.Put(t.Context(), []*customer.Record{{ID: "C1", Nickname: "Ann", Tel: "13800138000"}}, nil)
+	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Put(t.Context(), []*customer.Record{{ID: "C1", Nickname: "Ann", Tel: "13800138000"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if found := decode[[]map[string]string](t, s.post("/console/data/search", `{"tel":"+86 138 0013 8000"}`)); len(found) != 1 || found[0]["nick"] != "Ann" {

@@ -8,16 +8,12 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/switchboard-ivr/switchboard/internal/answer"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
-	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func apis() *cobra.Command {
@@ -33,30 +29,18 @@ With a name, it shows that API only, with its describe and param lines, and the
 outcomes of its calls in the last hour.`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	var asJSON bool
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	instance := newInstance(cmd)
-	cmd.ValidArgsFunction = completing(instance.client, apiNames())
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := instance.client()
-		if err != nil {
-			return err
-		}
-		out := cmd.OutOrStdout()
+	asJSON := jsonFlag(cmd)
+	return query(cmd, apiNames(), func(ctx context.Context, client *adminapi.Client, out io.Writer, args []string) error {
 		if len(args) > 0 {
-			return printAPI(cmd.Context(), out, client, args[0], asJSON)
+			return printAPI(ctx, out, client, args[0], *asJSON)
 		}
-		list, err := client.APIs(cmd.Context())
+		list, err := client.APIs(ctx)
 		if err != nil {
 			return err
 		}
 		slices.SortStableFunc(list, byTrouble)
-		if asJSON {
-			return printJSON(out, list)
-		}
-		return printAPIs(out, list)
-	}
-	return cmd
+		return show(out, *asJSON, list, printAPIs)
+	})
 }
 
 func printAPI(ctx context.Context, out io.Writer, client *adminapi.Client, name string, asJSON bool) error {
@@ -77,7 +61,7 @@ func printAPI(ctx context.Context, out io.Writer, client *adminapi.Client, name 
 	if err := printParameters(out, api); err != nil || hour.Calls == 0 {
 		return err
 	}
-	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
+	w, paint := newTable(out), colors(out)
 	fmt.Fprintf(w, "\n%s\tCALLS\tOF 100\n", paint.in(plain, "OUTCOME"))
 	outcomes := slices.Sorted(maps.Keys(hour.Outcomes))
 	slices.SortStableFunc(outcomes, func(a, b string) int { return cmp.Compare(hour.Outcomes[b], hour.Outcomes[a]) })
@@ -97,7 +81,7 @@ func printParameters(out io.Writer, api adminapi.API) error {
 	if len(api.Parameters) == 0 {
 		return nil
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newTable(out)
 	fmt.Fprintln(w, "\nPARAM\tREQUIRED\tEXAMPLE\tMEANING")
 	for _, param := range api.Parameters {
 		required := "no"
@@ -138,50 +122,43 @@ func realShare(api adminapi.API) float64 {
 }
 
 func printAPIs(out io.Writer, list []adminapi.API) error {
-	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
+	w, paint := newTable(out), colors(out)
 	fmt.Fprintf(w, "NAME\t%s\tREAL ANSWERS\tCALLS\tP99\t%s\tDEGRADED SINCE\t%s\tLAST CALL\n",
 		paint.in(plain, "STATE"), paint.in(plain, "BREAKER"), paint.in(plain, "LAST OUTCOME"))
 	for _, api := range list {
-		p99 := "-"
-		if api.Calls > 0 {
+		p99, share, last, degraded := "-", "-", "-", "-"
+		switch {
+		case api.Calls > 0 && api.P99 < 10:
+			p99 = fmt.Sprintf("%.1f ms", api.P99)
+		case api.Calls > 0:
 			p99 = fmt.Sprintf("%.0f ms", api.P99)
-			if api.P99 < 10 {
-				p99 = fmt.Sprintf("%.1f ms", api.P99)
-			}
 		}
-		share := "-"
 		if api.Real != nil {
 			share = fmt.Sprintf("%.1f %%", 100**api.Real)
 		}
-		last := "-"
 		if !api.LastCall.IsZero() {
-			last = since(api.LastCall) + " ago"
+			last = span(api.LastCall, time.Since(api.LastCall)) + " ago"
 		}
-		degraded := "-"
 		if api.Degraded {
 			degraded = api.DegradedSince.Local().Format(time.DateTime)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", api.Name, paint.state(stateOf(api)), share, api.Calls, p99,
-			paint.state(cmp.Or(api.Breaker, "-")), degraded, paint.in(colorOfOutcome(api.LastOutcome), cmp.Or(api.LastOutcome, "-")), last)
+			paint.state(cmp.Or(api.Breaker, "-")), degraded, paint.outcome(cmp.Or(api.LastOutcome, "-")), last)
 	}
 	return w.Flush()
 }
 
 // stateOf returns the state of an API in a word or two.
 func stateOf(api adminapi.API) string {
-	var words []string
-	if api.Held {
-		words = append(words, "held")
-	}
-	if api.Breaker == "open" {
-		words = append(words, "breaker open")
-	}
-	if api.Degraded && len(words) == 0 {
-		words = append(words, "degraded")
-	}
 	switch {
-	case len(words) > 0:
-		return strings.Join(words, ", ")
+	case api.Held && api.Breaker == "open":
+		return "held, breaker open"
+	case api.Held:
+		return "held"
+	case api.Breaker == "open":
+		return "breaker open"
+	case api.Degraded:
+		return "degraded"
 	case api.Calls == 0:
 		return "idle"
 	default:
@@ -199,14 +176,8 @@ func release() *cobra.Command {
 
 func holding(use, short string, do func(*adminapi.Client, context.Context, string) (adminapi.API, error)) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1)}
-	instance := newInstance(cmd)
-	cmd.ValidArgsFunction = completing(instance.client, apiNames())
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := instance.client()
-		if err != nil {
-			return err
-		}
-		api, err := do(client, cmd.Context(), args[0])
+	return query(cmd, apiNames(), func(ctx context.Context, client *adminapi.Client, out io.Writer, args []string) error {
+		api, err := do(client, ctx, args[0])
 		if err != nil {
 			return err
 		}
@@ -214,16 +185,12 @@ func holding(use, short string, do func(*adminapi.Client, context.Context, strin
 		if api.Held {
 			state = "held"
 		}
-		out := cmd.OutOrStdout()
 		_, err = fmt.Fprintln(out, api.Name, "is", colors(out).state(state))
 		return err
-	}
-	return cmd
+	})
 }
 
 func last() *cobra.Command {
-	var callID string
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "last NAME",
 		Short: "Shows the last failed calls of an API",
@@ -231,164 +198,30 @@ func last() *cobra.Command {
 of them in memory, masked. With --call, those of one phone call are shown step by step.`,
 		Args: cobra.ExactArgs(1),
 	}
-	instance := newInstance(cmd)
-	cmd.ValidArgsFunction = completing(instance.client, apiNames(switchboard.LookupName))
-	cmd.Flags().StringVar(&callID, "call", "", "`id` of a phone call")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := instance.client()
-		if err != nil {
-			return err
-		}
-		failures, err := client.Failures(cmd.Context(), args[0], callID)
-		if err != nil {
-			return err
-		}
-		out := cmd.OutOrStdout()
+	callID := cmd.Flags().String("call", "", "`id` of a phone call")
+	asJSON := jsonFlag(cmd)
+	return query(cmd, apiNames(switchboard.LookupName), func(ctx context.Context, client *adminapi.Client, out io.Writer, args []string) error {
+		failures, err := client.Failures(ctx, args[0], *callID)
 		switch {
-		case asJSON:
+		case err != nil:
+			return err
+		case *asJSON:
 			return printJSON(out, failures)
-		case len(failures) == 0 && callID != "":
+		case len(failures) == 0 && *callID != "":
 			return errors.New("no failed call with this id is kept")
-		case callID != "":
-			for _, t := range failures {
-				if err := printTrace(out, t); err != nil {
-					return err
-				}
-			}
-			return nil
 		}
 		paint := colors(out)
 		for _, t := range failures {
-			fmt.Fprintf(out, "%s  %s  %8.1f ms  %s  %s\n", t.Time.Local().Format(time.DateTime),
-				paint.in(colorOfOutcome(t.Outcome), fmt.Sprintf("%-13s", t.Outcome)), t.MS, t.CallID, t.Reason)
+			if *callID != "" {
+				err = printTrace(out, t)
+			} else {
+				_, err = fmt.Fprintf(out, "%s  %s  %8.1f ms  %s  %s\n", t.Time.Local().Format(time.DateTime),
+					paint.outcome(fmt.Sprintf("%-13s", t.Outcome)), t.MS, t.CallID, t.Reason)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		return nil
-	}
-	return cmd
-}
-
-func dialects() *cobra.Command {
-	var names []string
-	for _, d := range source.Dialects() {
-		names = append(names, d.Name)
-	}
-	return &cobra.Command{
-		ValidArgsFunction: oneOf(names...),
-
-		Use:   "dialects [NAME]",
-		Short: "Lists the token dialects, or prints one",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			for _, d := range source.Dialects() {
-				switch {
-				case len(args) == 0:
-					fmt.Fprintln(cmd.OutOrStdout(), d.Name)
-				case d.Name == args[0]:
-					_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(d.Text, "\n"))
-					return err
-				}
-			}
-			if len(args) > 0 {
-				return errors.New("there is no such dialect; run the command without a name to list them")
-			}
-			return nil
-		},
-	}
-}
-
-func systems() *cobra.Command {
-	var names []string
-	for _, s := range answer.Systems() {
-		names = append(names, s.Name)
-	}
-	return &cobra.Command{
-		ValidArgsFunction: oneOf(names...),
-
-		Use:   "systems [NAME]",
-		Short: "Lists the built-in phone systems, or describes one",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return listSystems(cmd.OutOrStdout())
-			}
-			s, err := answer.FindSystem(args[0])
-			if err != nil {
-				return errors.New("there is no such phone system; run the command without a name to list them")
-			}
-			return describeSystem(cmd.OutOrStdout(), s)
-		},
-	}
-}
-
-func listSystems(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tFORMAT\tAT MOST\tWAITS\tBUDGET\tON FAILURE\tFILTER\tSYSTEM")
-	for _, s := range answer.Systems() {
-		fmt.Fprintln(w, strings.Join([]string{
-			s.Name, s.Format.String(), limitOf(s), waitOf(s), budgetOf(s), onFailureOf(s), filterOf(s), s.Title,
-		}, "\t"))
-	}
-	return w.Flush()
-}
-
-func describeSystem(out io.Writer, s *answer.System) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
-	fmt.Fprintf(w, "format\t%s\n", s.Format)
-	fmt.Fprintf(w, "at most\t%s\n", limitOf(s))
-	fmt.Fprintf(w, "waits\t%s\n", waitOf(s))
-	fmt.Fprintf(w, "budget\t%s\n", budgetOf(s))
-	fmt.Fprintf(w, "on failure\t%s\n", onFailureOf(s))
-	fmt.Fprintf(w, "filter\t%s\n", filterOf(s))
-	fmt.Fprintf(w, "tested\t%s\n", s.Test)
-	for _, setting := range []string{"format", "filter", "budget", "on_failure"} {
-		if why := s.Why[setting]; why != "" {
-			fmt.Fprintf(w, "why %s\t%s\n", setting, why)
-		}
-	}
-	for _, note := range s.Notes {
-		fmt.Fprintf(w, "note\t%s\n", note)
-	}
-	for _, source := range s.Sources {
-		fmt.Fprintf(w, "source\t%s, %s: %s\n", source.From, source.Date, source.Says)
-	}
-	return w.Flush()
-}
-
-const unknown = "unknown"
-
-func limitOf(s *answer.System) string {
-	if s.Limit == 0 {
-		return unknown
-	}
-	return fmt.Sprintf("%d bytes", s.Limit)
-}
-
-func waitOf(s *answer.System) string {
-	if s.Wait == 0 {
-		return unknown
-	}
-	return s.Wait.String()
-}
-
-func budgetOf(s *answer.System) string {
-	if s.Budget == 0 {
-		return "2s"
-	}
-	return s.Budget.String()
-}
-
-func onFailureOf(s *answer.System) string {
-	if s.OnError {
-		return "error"
-	}
-	return "default"
-}
-
-func filterOf(s *answer.System) string {
-	if len(s.Filter) == 0 {
-		return "none"
-	}
-	return strings.Join(s.Filter, " ")
+	})
 }

@@ -31,7 +31,6 @@ type testCase struct {
 const maxCase = 1 << 20
 
 func cases() *cobra.Command {
-	var t tester
 	cmd := &cobra.Command{
 		Use:   "cases FILE",
 		Short: "Runs the test cases in a file, and reports those that fail",
@@ -47,7 +46,7 @@ and lines that begin with #, are skipped.
 The exit status is 1 if a case failed.`,
 		Args: cobra.ExactArgs(1),
 	}
-	t.bind(cmd)
+	t := newTester(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in := cmd.InOrStdin()
 		if args[0] != "-" {

@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
@@ -75,6 +73,23 @@ func newInstance(cmd *cobra.Command) *instance {
 	return i
 }
 
+// query makes a command that talks to a running instance, which also completes its
+// arguments.
+func query(cmd *cobra.Command, complete names, run func(ctx context.Context, client *adminapi.Client, out io.Writer, args []string) error) *cobra.Command {
+	i := newInstance(cmd)
+	if complete != nil {
+		cmd.ValidArgsFunction = completing(i.client, complete)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := i.client()
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), client, cmd.OutOrStdout(), args)
+	}
+	return cmd
+}
+
 func addressFlag(cmd *cobra.Command, address *string) {
 	cmd.Flags().StringVar(address, "address", "", "`address` of the admin API; default: that of the configuration")
 }
@@ -98,7 +113,7 @@ func (p *place) client(address string) (*adminapi.Client, error) {
 
 // withDirectory opens the customer directory of a configuration and nothing else:
 // no server, no log, no token source. It prints the store's name to stderr.
-func (p *place) withDirectory(ctx context.Context, stderr io.Writer, do func(*customer.Directory) error) error {
+func (p *place) withDirectory(ctx context.Context, cmd *cobra.Command, do func(*customer.Directory) error) error {
 	config, _, _, err := caddycmd.LoadConfig(p.config, p.adapter)
 	if err != nil {
 		return err
@@ -114,18 +129,12 @@ func (p *place) withDirectory(ctx context.Context, stderr io.Writer, do func(*cu
 		return err
 	}
 	defer d.Release()
-	fmt.Fprintln(stderr, "customers:", d.Location())
+	fmt.Fprintln(cmd.ErrOrStderr(), "customers:", d.Location())
 	return do(d)
 }
 
-func (p *place) withWriter(ctx context.Context, stderr io.Writer, do func(customer.Writer) error) error {
-	return p.withDirectory(ctx, stderr, func(d *customer.Directory) error {
-		w, err := d.Writer()
-		if err != nil {
-			return err
-		}
-		return do(w)
-	})
+func (p *place) withWriter(ctx context.Context, cmd *cobra.Command, do func(customer.Writer) error) error {
+	return p.withDirectory(ctx, cmd, func(d *customer.Directory) error { return d.Write(do) })
 }
 
 // switchboardOf returns the app's part of a configuration, or nil if it has none.
@@ -142,64 +151,4 @@ func switchboardOf(config []byte) (json.RawMessage, error) {
 		return nil, errors.New("the configuration is not valid Caddy JSON")
 	}
 	return whole.Apps.Switchboard, nil
-}
-
-// color is an SGR parameter of two digits. All have the same length, so that the
-// columns of a tabwriter, which counts them, stay aligned.
-type color string
-
-const (
-	plain  color = "39"
-	red    color = "31"
-	green  color = "32"
-	yellow color = "33"
-)
-
-// painter colours text, or leaves it unchanged.
-type painter bool
-
-// colors returns a painter for the output of a command. It colours if the output
-// is a terminal, TERM is not dumb, and NO_COLOR (no-color.org) is not set.
-func colors(out io.Writer) painter {
-	file, ok := out.(*os.File)
-	return painter(ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())))
-}
-
-// in returns a coloured text. All cells of a column must be coloured, the heading
-// in plain.
-func (p painter) in(c color, text string) string {
-	if !p {
-		return text
-	}
-	return "\x1b[" + string(c) + "m" + text + "\x1b[39m"
-}
-
-// outcome colours an outcome.
-func (p painter) outcome(outcome string) string { return p.in(colorOfOutcome(outcome), outcome) }
-
-func colorOfOutcome(outcome string) color {
-	switch outcome {
-	case "ok", "not_found", "ambiguous":
-		return green
-	case "":
-		return plain
-	case "stale", "partial", "dry_run", "incomplete", "bad_request", "unauthorized", "canceled":
-		return yellow
-	default:
-		return red
-	}
-}
-
-// state colours the state of an API, its breaker or a token source.
-func (p painter) state(state string) string {
-	switch state {
-	case "fresh", "due", "closed", "ok", "called again":
-		return p.in(green, state)
-	case "failing", "open", "degraded", "breaker open":
-		return p.in(red, state)
-	case "-", "", "idle":
-		return p.in(plain, state)
-	default:
-		return p.in(yellow, state)
-	}
 }

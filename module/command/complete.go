@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -15,24 +16,21 @@ import (
 // completionTime is how long the shell waits for names from a running instance.
 const completionTime = 500 * time.Millisecond
 
-type completion func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective)
+// names returns what can follow args.
+type names func(ctx context.Context, c *adminapi.Client, args []string) ([]string, error)
 
 // completing returns a completion that queries a running instance. It offers
 // nothing if none responds.
-func completing(client func() (*adminapi.Client, error), names func(ctx context.Context, c *adminapi.Client, args []string) ([]string, error)) completion {
+func completing(client func() (*adminapi.Client, error), complete names) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, toComplete string) (found []cobra.Completion, how cobra.ShellCompDirective) {
 		how = cobra.ShellCompDirectiveNoFileComp
 		c, err := client()
 		if err != nil {
 			return nil, how
 		}
-		parent := cmd.Context()
-		if parent == nil {
-			parent = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(parent, completionTime)
+		ctx, cancel := context.WithTimeout(cmp.Or(cmd.Context(), context.Background()), completionTime)
 		defer cancel()
-		all, err := names(ctx, c, args)
+		all, err := complete(ctx, c, args)
 		if err != nil {
 			return nil, how
 		}
@@ -49,7 +47,7 @@ func completing(client func() (*adminapi.Client, error), names func(ctx context.
 }
 
 // apiNames completes the name of an API, or one of the additional words.
-func apiNames(more ...string) func(context.Context, *adminapi.Client, []string) ([]string, error) {
+func apiNames(more ...string) names {
 	return func(ctx context.Context, c *adminapi.Client, args []string) ([]string, error) {
 		if len(args) > 0 {
 			return nil, nil
@@ -75,21 +73,12 @@ func testArguments(ctx context.Context, c *adminapi.Client, args []string) ([]st
 			continue
 		}
 		for _, param := range api.Params {
-			if !given(args[1:], param) {
+			if !slices.ContainsFunc(args[1:], func(arg string) bool { return strings.HasPrefix(arg, param+"=") }) {
 				params = append(params, param+"=")
 			}
 		}
 	}
 	return params, err
-}
-
-func given(args []string, param string) bool {
-	for _, arg := range args {
-		if strings.HasPrefix(arg, param+"=") {
-			return true
-		}
-	}
-	return false
 }
 
 func tokenNames(ctx context.Context, c *adminapi.Client, args []string) ([]string, error) {
@@ -105,13 +94,14 @@ func tokenNames(ctx context.Context, c *adminapi.Client, args []string) ([]strin
 }
 
 // oneOf completes the only argument of a command.
-func oneOf(names ...string) completion {
-	return func(_ *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+func oneOf(names []string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, toComplete string) (found []cobra.Completion, how cobra.ShellCompDirective) {
+		for _, name := range names {
+			if len(args) == 0 && strings.HasPrefix(name, toComplete) {
+				found = append(found, name)
+			}
 		}
-		other := func(name string) bool { return !strings.HasPrefix(name, toComplete) }
-		return slices.DeleteFunc(slices.Clone(names), other), cobra.ShellCompDirectiveNoFileComp
+		return found, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -39,7 +39,7 @@ func (p *place) get() *cobra.Command {
 		Short: "Prints a customer as JSON",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withDirectory(cmd.Context(), cmd.ErrOrStderr(), func(d *customer.Directory) error {
+			return p.withDirectory(cmd.Context(), cmd, func(d *customer.Directory) error {
 				q, err := customer.NewQuery(map[string]any{string(customer.ByID): args[0]}, phone.Region{})
 				if err != nil {
 					return err
@@ -67,7 +67,7 @@ func (p *place) count() *cobra.Command {
 		Short: "Prints the number of customers",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.withWriter(cmd.Context(), cmd.ErrOrStderr(), func(w customer.Writer) error {
+			return p.withWriter(cmd.Context(), cmd, func(w customer.Writer) error {
 				n, err := w.Count(cmd.Context())
 				if err != nil {
 					return err
@@ -114,7 +114,7 @@ was not found.`,
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			if offline {
-				return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
+				return p.withWriter(ctx, cmd, func(w customer.Writer) error {
 					return stopped(ctx, deleteAll(cmd, ids, func(id string) (bool, error) { return w.Delete(ctx, id) }))
 				})
 			}

@@ -16,7 +16,6 @@ import (
 )
 
 func (p *place) exporting() *cobra.Command {
-	var name string
 	cmd := &cobra.Command{
 		Use:   "export [FILE | -]",
 		Short: "Exports all customers as CSV or NDJSON",
@@ -29,15 +28,12 @@ In a CSV, cells that a spreadsheet would treat as a formula (those that begin wi
 which has the plain values.`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVar(&name, "format", "", "csv or ndjson; default: by FILE's extension, else csv")
+	name := cmd.Flags().String("format", "", "csv or ndjson; default: by FILE's extension, else csv")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := interruptible(cmd)
 		defer stop()
-		file := "-"
-		if len(args) > 0 {
-			file = args[0]
-		}
-		format, err := exchange.ParseFormat(name)
+		file := fileOf(args)
+		format, err := exchange.ParseFormat(*name)
 		if err != nil {
 			return err
 		}
@@ -47,7 +43,7 @@ which has the plain values.`,
 		if ext := strings.ToLower(filepath.Ext(file)); format == exchange.Detect && (ext == ".ndjson" || ext == ".jsonl") {
 			format = exchange.NDJSON
 		}
-		return p.withWriter(ctx, cmd.ErrOrStderr(), func(w customer.Writer) error {
+		return p.withWriter(ctx, cmd, func(w customer.Writer) error {
 			total, err := w.Count(ctx)
 			if err != nil {
 				return stopped(ctx, err)

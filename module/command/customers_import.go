@@ -13,21 +13,12 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/exchange"
 )
 
-type importParams struct {
-	format  string
-	rejects string
-	batch   int
-}
-
 func (p *place) importing() *cobra.Command {
-	var params importParams
 	cmd := &cobra.Command{
 		Use:   "import [FILE | -]",
 		Short: "Imports customers from a CSV, NDJSON or JSON file",
@@ -46,33 +37,29 @@ imported; the summary counts them, with the first line.`,
 		Example: "  caddy switchboard customers import customers.csv\n" +
 			"  zcat customers.ndjson.gz | caddy switchboard customers import --rejects bad.ndjson",
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := interruptible(cmd)
-			defer stop()
-			name := "-"
-			if len(args) > 0 {
-				name = args[0]
-			}
-			if params.batch < 1 || params.batch > 100_000 {
-				return errors.New("--batch must be between 1 and 100000")
-			}
-			return p.withDirectory(ctx, cmd.ErrOrStderr(), func(d *customer.Directory) error {
-				w, err := d.Writer()
-				if err != nil {
-					return err
-				}
-				return params.run(ctx, cmd, w, d.Region(), name)
-			})
-		},
 	}
-	cmd.Flags().StringVar(&params.format, "format", "", "csv, ndjson or json; default: detected")
-	cmd.Flags().StringVar(&params.rejects, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
-	cmd.Flags().IntVar(&params.batch, "batch", exchange.DefaultBatch, "customers per transaction")
+	importer := exchange.Importer{Rejects: new(exchange.Rejects)}
+	format := cmd.Flags().String("format", "", "csv, ndjson or json; default: detected")
+	cmd.Flags().StringVar(&importer.Rejects.Path, "rejects", "", "`file` for rejected rows; default: FILE.rejects.csv or .ndjson beside FILE")
+	cmd.Flags().IntVar(&importer.Batch, "batch", exchange.DefaultBatch, "customers per transaction")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		ctx, stop := interruptible(cmd)
+		defer stop()
+		if importer.Batch < 1 || importer.Batch > 100_000 {
+			return errors.New("--batch must be between 1 and 100000")
+		}
+		return p.withDirectory(ctx, cmd, func(d *customer.Directory) error {
+			return d.Write(func(w customer.Writer) error {
+				importer.Store, importer.Region = w, d.Region()
+				return runImport(ctx, cmd, importer, *format, fileOf(args))
+			})
+		})
+	}
 	return cmd
 }
 
-func (params importParams) run(ctx context.Context, cmd *cobra.Command, w customer.Writer, region phone.Region, name string) (err error) {
-	format, err := exchange.ParseFormat(params.format)
+func runImport(ctx context.Context, cmd *cobra.Command, importer exchange.Importer, formatName, name string) (err error) {
+	format, err := exchange.ParseFormat(formatName)
 	if err != nil {
 		return err
 	}
@@ -90,29 +77,32 @@ func (params importParams) run(ctx context.Context, cmd *cobra.Command, w custom
 		}
 	}
 	src.Format = format
-	rejects := &exchange.Rejects{Path: params.rejects, Name: name}
-	if params.rejects != "" && same(params.rejects, name) {
+	rejects := importer.Rejects
+	if rejects.Path != "" && same(rejects.Path, name) {
 		return errors.New("--rejects must not be the imported file")
 	}
+	rejects.Name = name
 	show := newProgress(cmd.ErrOrStderr(), "customers imported")
-	importer := exchange.Importer{
-		Store: w, Region: region, Batch: params.batch, Rejects: rejects,
-		Progress: func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) },
-		Custom: func(ids []string) {
-			fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
-		},
-		Unsearchable: func(u exchange.Unsearchable) {
-			show.clear()
-			fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s can't be searched: it is not %s\n", u.First, u.Field, searchable[u.Field])
-		},
+	importer.Progress = func(p exchange.Progress) { show.bytes(p.Bytes, p.Size, p.Stored) }
+	importer.Custom = func(ids []string) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "custom fields:", strings.Join(ids, ", "))
+	}
+	importer.Unsearchable = func(u exchange.Unsearchable) {
+		show.clear()
+		fmt.Fprintf(cmd.ErrOrStderr(), "line %d: %s can't be searched: it is not %s\n", u.First, u.Field, searchable[u.Field])
 	}
 	result, err := importer.Run(ctx, src)
 	show.end()
-	if err != nil && ctx.Err() != nil {
-		err = errStopped
-	}
-	err = errors.Join(err, rejects.Close())
+	err = errors.Join(stopped(ctx, err), rejects.Close())
 	return summary(cmd.OutOrStdout(), result, rejects.Path, name, src.ID != "", err)
+}
+
+// fileOf returns the argument of a command that takes a file; - is stdin or stdout.
+func fileOf(args []string) string {
+	if len(args) == 0 {
+		return "-"
+	}
+	return args[0]
 }
 
 // searchable describes the valid values of searchable fields.
@@ -170,18 +160,12 @@ type progress struct {
 
 func newProgress(to io.Writer, what string) *progress {
 	now := time.Now()
-	f, ok := to.(*os.File)
-	return &progress{to: to, what: what, begun: now, last: now, tty: ok && term.IsTerminal(int(f.Fd()))}
+	return &progress{to: to, what: what, begun: now, last: now, tty: isTerminal(to)}
 }
 
 // bytes shows progress that is measured in bytes; rows is the number of customers
 // so far.
-func (p *progress) bytes(done, size, rows int64) { p.show(done, size, rows) }
-
-// rows shows progress that is measured in customers.
-func (p *progress) rows(done, total int64) { p.show(done, total, done) }
-
-func (p *progress) show(done, size, rows int64) {
+func (p *progress) bytes(done, size, rows int64) {
 	now := time.Now()
 	rate := float64(rows) / max(now.Sub(p.begun).Seconds(), 0.001)
 	text := fmt.Sprintf("%s %s, %s/s", humanize.Comma(rows), p.what, humanize.Comma(int64(rate)))
@@ -207,6 +191,9 @@ func (p *progress) show(done, size, rows int64) {
 	}
 	fmt.Fprintln(p.to, text)
 }
+
+// rows shows progress that is measured in customers.
+func (p *progress) rows(done, total int64) { p.bytes(done, total, done) }
 
 // clear removes the bar until it is shown again, so that a line can be printed.
 func (p *progress) clear() {

@@ -2,12 +2,11 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -18,15 +17,13 @@ import (
 
 // tester makes test calls: by a running instance, or with a configuration that is
 // provisioned for them.
-type tester struct {
-	place
-	address string
-}
+type tester struct{ *instance }
 
-func (t *tester) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&t.config, "config", "c", "", "configuration `file` to provision for the test, without servers; default: ask a running instance")
-	cmd.Flags().StringVarP(&t.adapter, "adapter", "a", "", "`name` of the config adapter")
-	cmd.Flags().StringVar(&t.address, "address", "", "`address` of a running instance's admin API; default: that of the Caddyfile here, or localhost:2019")
+func newTester(cmd *cobra.Command) tester {
+	t := tester{newInstance(cmd)}
+	cmd.Flag("config").Usage = "configuration `file` to provision for the test, without servers; default: ask a running instance"
+	cmd.Flag("address").Usage = "`address` of a running instance's admin API; default: that of the Caddyfile here, or localhost:2019"
+	return t
 }
 
 // calls returns the function that makes a call.
@@ -52,13 +49,8 @@ func (t *tester) calls() (func(ctx context.Context, api string, call adminapi.Te
 	return app.Operator().Test, nil
 }
 
-// client returns a client for the running instance.
-func (t *tester) client() (*adminapi.Client, error) { return t.place.client(t.address) }
-
 func test() *cobra.Command {
-	var t tester
 	var call adminapi.Test
-	var asJSON bool
 	var headers []string
 	cmd := &cobra.Command{
 		Use:   "test NAME [PARAM=VALUE…]",
@@ -76,9 +68,9 @@ its breaker.
 The exit status is 1 if the API gave no answer.`,
 		Args: cobra.MinimumNArgs(1),
 	}
-	t.bind(cmd)
+	t := newTester(cmd)
 	cmd.ValidArgsFunction = completing(t.client, testArguments)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the trace as JSON")
+	asJSON := jsonFlag(cmd)
 	cmd.Flags().BoolVar(&call.DryRun, "dry-run", false, "stop before the API is called")
 	cmd.Flags().BoolVar(&call.NoCache, "no-cache", false, "bypass the cache")
 	cmd.Flags().BoolVar(&call.FreshToken, "fresh-token", false, "renew the token first")
@@ -104,11 +96,7 @@ The exit status is 1 if the API gave no answer.`,
 		if err != nil {
 			return err
 		}
-		if asJSON {
-			err = printJSON(cmd.OutOrStdout(), trace)
-		} else {
-			err = printTrace(cmd.OutOrStdout(), trace)
-		}
+		err = show(cmd.OutOrStdout(), *asJSON, trace, printTrace)
 		if err == nil && !answered(trace) {
 			err = fmt.Errorf("%s: %s", trace.API, trace.Outcome)
 		}
@@ -119,12 +107,7 @@ The exit status is 1 if the API gave no answer.`,
 
 // answered reports whether a call succeeded, or a dry run reached its end.
 func answered(t adminapi.Trace) bool {
-	switch t.Outcome {
-	case "ok", "not_found", "ambiguous", "dry_run":
-		return true
-	default:
-		return false
-	}
+	return slices.Contains([]string{"ok", "not_found", "ambiguous", "dry_run"}, t.Outcome)
 }
 
 func paramsOf(args []string) (map[string]any, error) {
@@ -151,17 +134,10 @@ func headersOf(lines []string) (map[string]string, error) {
 	return headers, nil
 }
 
-func printJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 // printTrace prints a call for people: a line for each step, followed by its
 // input and output.
 func printTrace(out io.Writer, t adminapi.Trace) error {
-	w, paint := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), colors(out)
+	w, paint := newTable(out), colors(out)
 	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, paint.outcome(t.Outcome), t.MS, t.CallID)
 	for _, step := range t.Steps {
 		fmt.Fprintf(w, "%s\t%s\t%.1f ms\n", step.Step, paint.outcome(step.Outcome), step.MS)
@@ -187,14 +163,4 @@ func printTrace(out io.Writer, t adminapi.Trace) error {
 		fmt.Fprintf(w, "\nanswer\t%d\t%s\n", t.Status, t.Answer)
 	}
 	return w.Flush()
-}
-
-func inOneLine(v any) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(v) != nil {
-		return ""
-	}
-	return strings.TrimRight(b.String(), "\n")
 }

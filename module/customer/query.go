@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -64,12 +65,7 @@ func NewQuery(params map[string]any, region phone.Region) (Query, error) {
 // Nobody reports whether no customer can match: nothing is asked, or something
 // that is nobody's.
 func (q Query) Nobody() bool {
-	for _, c := range q {
-		if c.Key == "" {
-			return true
-		}
-	}
-	return len(q) == 0
+	return len(q) == 0 || slices.ContainsFunc(q, func(c Condition) bool { return c.Key == "" })
 }
 
 func text(v any) (string, error) {

@@ -102,9 +102,7 @@ func spell(value, yes, no string) (string, bool) {
 		return "", true
 	case yes, "true", "yes", "y":
 		return yes, true
-	case no, "false", "no", "n":
-		return no, true
-	case "0": // of isVip
+	case no, "0", "false", "no", "n": // isVip has 2 for no
 		return no, true
 	default:
 		return value, false

@@ -125,8 +125,18 @@ func onlyReads(action sqlite.AuthorizerActionCode, _, function, _, _ string) sql
 		if function != "load_extension" {
 			return sqlite.AuthorizerOK
 		}
-		return sqlite.AuthorizerDeny
-	default: // all that writes, or reaches another file
-		return sqlite.AuthorizerDeny
+	}
+	return sqlite.AuthorizerDeny // all that writes, or reaches another file
+}
+
+// Pause waits, unless the context ends first, and reports whether it did.
+func Pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }

@@ -12,6 +12,10 @@ var (
 	errLong      = errors.New("the row is longer than 1 MiB; is a quote missing?")
 )
 
+// malformed are the errors of rows that can't be cut into cells. Reading goes on
+// behind them.
+var malformed = []error{errBareQuote, errAfter, errOpen, errLong}
+
 // cells cuts rows of a CSV (RFC 4180) into cells. A row may go over several
 // lines; it is fed line by line.
 type cells struct {

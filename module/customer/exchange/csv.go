@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -61,8 +62,7 @@ func newCSVRows(in *lines) (*csvRows, error) {
 	return c, nil
 }
 
-func (c *csvRows) header() []string { return c.names }
-
+// custom are the header's names that are no fixed field.
 func (c *csvRows) custom() []string {
 	var ids []string
 	for _, col := range c.columns {
@@ -76,10 +76,9 @@ func (c *csvRows) custom() []string {
 func (c *csvRows) next() (row, error) {
 	err := c.readFilled()
 	r := row{line: c.in.number - int64(max(0, bytes.Count(bytes.TrimSuffix(c.raw, []byte("\n")), []byte("\n"))))}
-	var bad *malformed
 	switch {
-	case errors.As(err, &bad):
-		r.reason, r.text = bad.reason, string(c.raw)
+	case slices.Contains(malformed, err):
+		r.reason, r.text = err, string(c.raw)
 		return r, nil
 	case err != nil:
 		return row{}, err
@@ -110,11 +109,6 @@ func (c *csvRows) next() (row, error) {
 	return r, nil
 }
 
-// malformed is a row that can't be cut into cells. Reading goes on behind it.
-type malformed struct{ reason error }
-
-func (m *malformed) Error() string { return m.reason.Error() }
-
 // readFilled reads the next row of which some cell isn't blank. Spreadsheets write
 // rows of commas, at the end and between others.
 func (c *csvRows) readFilled() error {
@@ -133,7 +127,7 @@ func (c *csvRows) read() error {
 		line, whole, err := c.in.next()
 		switch {
 		case errors.Is(err, io.EOF) && len(c.raw) > 0:
-			return &malformed{errOpen}
+			return errOpen
 		case err != nil:
 			return err
 		case len(c.raw) == 0 && len(chomp(line)) == 0:
@@ -141,15 +135,11 @@ func (c *csvRows) read() error {
 		}
 		if !whole || len(c.raw)+len(line) > c.in.limit {
 			c.raw = append(c.raw, line[:min(len(line), c.in.limit-len(c.raw))]...)
-			return &malformed{errLong}
+			return errLong
 		}
 		c.raw = append(c.raw, line...)
-		complete, err := c.cells.feed(line)
-		switch {
-		case err != nil:
-			return &malformed{err}
-		case complete:
-			return nil
+		if complete, err := c.cells.feed(line); complete || err != nil {
+			return err
 		}
 	}
 }

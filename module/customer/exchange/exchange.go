@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -58,10 +57,6 @@ type row struct {
 // ends the reading, too.
 type rows interface {
 	next() (row, error)
-	// header is the first row of a CSV, as it stands there.
-	header() []string
-	// custom are the header's names that are no fixed field.
-	custom() []string
 }
 
 // open reads what comes before the first row.
@@ -83,10 +78,8 @@ func open(r io.Reader, format Format) (rows, Format, *lines, error) {
 	case NDJSON:
 		return &jsonRows{in: in}, format, in, nil
 	case JSON:
-		if c := in.first(); c != '[' {
-			return nil, "", nil, errors.New("the file is not a JSON array; it begins with another sign than [")
-		}
-		return &arrayRows{in: in}, format, in, nil
+		a, err := newArrayRows(in)
+		return a, format, in, err
 	case Detect, CSV:
 	}
 	c, err := newCSVRows(in)
@@ -176,7 +169,7 @@ func FromFile(f *os.File) (Source, error) {
 			return Source{}, err
 		}
 	}
-	return Source{Reader: f, Size: info.Size(), ID: hex.EncodeToString(h.Sum(nil))}, nil
+	return Source{Reader: f, Size: info.Size(), ID: fmt.Sprintf("%x", h.Sum(nil))}, nil
 }
 
 // lines reads lines of any length, and gives those beyond a limit cut.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
@@ -89,21 +90,13 @@ func csvWriter(to *bufio.Writer, custom []string) (func(*customer.Record) error,
 		for i := range customer.Fields {
 			cells = append(cells, defuse(*customer.Fields[i].Of(r)))
 		}
-		known := 0
 		for _, id := range custom {
-			value := r.Custom[id]
-			if value != "" {
-				known++
-			}
-			cells = append(cells, defuse(value))
+			cells = append(cells, defuse(r.Custom[id]))
 		}
-		for _, value := range r.Custom {
-			if value != "" {
-				known--
+		for id, value := range r.Custom {
+			if _, known := slices.BinarySearch(custom, id); value != "" && !known {
+				return errNewField
 			}
-		}
-		if known != 0 {
-			return errNewField
 		}
 		return w.Write(cells)
 	}
@@ -153,17 +146,6 @@ func isFormulaText[T string | []byte](cell T) bool {
 }
 
 func active(cell string) bool {
-	if cell == "" {
-		return false
-	}
-	switch cell[0] {
-	case '=', '+', '-', '@', '\t', '\r', '\n':
-		return true
-	}
-	for _, wide := range []string{"＝", "＋", "－", "＠"} {
-		if cell[0] == wide[0] && strings.HasPrefix(cell, wide) {
-			return true
-		}
-	}
-	return false
+	first, _ := utf8.DecodeRuneInString(cell)
+	return strings.ContainsRune("=+-@\t\r\n＝＋－＠", first)
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ const (
 type Progress struct {
 	Bytes, Size int64 // of the source; Size 0 is unknown
 	Stored      int64
-	Rejected    int64
 }
 
 // Importer brings customers into a store. A customer whose id is there already
@@ -78,11 +78,15 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 			return result, err
 		}
 	}
-	if i.Custom != nil && len(rows.custom()) > 0 {
-		i.Custom(rows.custom())
+	var header []string
+	if c, ok := rows.(*csvRows); ok {
+		header = c.names
+		if ids := c.custom(); i.Custom != nil && len(ids) > 0 {
+			i.Custom(ids)
+		}
 	}
 	if i.Rejects != nil {
-		if result.Rejected, err = i.Rejects.begin(format, rows.header(), result.Resumed); err != nil {
+		if result.Rejected, err = i.Rejects.begin(format, header, result.Resumed); err != nil {
 			return result, err
 		}
 	}
@@ -102,23 +106,21 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 	}()
 	result.Line = result.Resumed
 	for {
-		var b batch
+		b, more := batch{}, false
 		select { // a pipe may have nothing to read for long
 		case <-ctx.Done():
+		case b, more = <-batches:
+		}
+		if !more {
 			return result, context.Cause(ctx)
-		case next, ok := <-batches:
-			if !ok {
-				return result, context.Cause(ctx)
-			}
-			b = next
 		}
 		if err := i.store(ctx, src, b, &result); err != nil {
 			return result, err
 		}
-		if b.err != nil {
-			if errors.Is(b.err, io.EOF) {
-				return result, nil
-			}
+		switch {
+		case errors.Is(b.err, io.EOF):
+			return result, nil
+		case b.err != nil:
 			return result, fmt.Errorf("reading line %d: %w", in.number+1, b.err)
 		}
 	}
@@ -126,10 +128,7 @@ func (i *Importer) Run(ctx context.Context, src Source) (Result, error) {
 
 // read reads batch by batch. Only the last one has an err.
 func (i *Importer) read(ctx context.Context, rows rows, in *lines, resumed int64, to chan<- batch) {
-	size := i.Batch
-	if size <= 0 {
-		size = DefaultBatch
-	}
+	size := cmp.Or(max(0, i.Batch), DefaultBatch)
 	b := batch{records: make([]*customer.Record, 0, size)}
 	var unfound unsearched
 	send := func() bool {
@@ -204,7 +203,7 @@ func (i *Importer) store(ctx context.Context, src Source, b batch, result *Resul
 	result.Stored += int64(len(b.records))
 	result.Rejected += int64(len(b.rejects))
 	if i.Progress != nil {
-		i.Progress(Progress{Bytes: b.bytes, Size: src.Size, Stored: result.Stored, Rejected: result.Rejected})
+		i.Progress(Progress{Bytes: b.bytes, Size: src.Size, Stored: result.Stored})
 	}
 	return nil
 }

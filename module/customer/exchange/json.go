@@ -7,18 +7,15 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
 // jsonRows reads one object a line.
 type jsonRows struct{ in *lines }
-
-func (j *jsonRows) header() []string { return nil }
-func (j *jsonRows) custom() []string { return nil }
 
 func (j *jsonRows) next() (row, error) {
 	for {
@@ -26,47 +23,44 @@ func (j *jsonRows) next() (row, error) {
 		if err != nil {
 			return row{}, err
 		}
-		text := bytes.TrimSpace(line)
-		if len(text) == 0 {
-			continue
+		if len(bytes.TrimSpace(line)) > 0 {
+			return jsonRow(j.in.number, line, whole), nil
 		}
-		r := row{line: j.in.number}
-		if whole {
-			r.record, r.reason = Parse(text)
-		} else {
-			r.reason = errLong
-		}
-		if r.reason != nil {
-			r.record, r.text = nil, string(chomp(line))
-		}
-		return r, nil
 	}
+}
+
+// jsonRow parses the text of a row; unless it is whole, the row was too long. The text
+// of a rejected row is put on one line.
+func jsonRow(number int64, text []byte, whole bool) row {
+	r := row{line: number, reason: errLong}
+	if whole {
+		r.record, r.reason = Parse(bytes.TrimSpace(text))
+	}
+	if r.reason != nil {
+		r.record, r.text = nil, strings.NewReplacer("\r", " ", "\n", " ").Replace(string(chomp(text)))
+	}
+	return r
 }
 
 var errObject = errors.New("the row is not one JSON object of texts, numbers, true, false and null")
 
-var errOtherID = errors.New("the id in the object is another one")
+// Parse reads a customer from a flat JSON object of names on the wire. Numbers
+// and booleans become text as they are written, null is blank. Names that begin
+// with _ are passed over. The record is normalized. Errors hold no value.
+func Parse(text []byte) (*customer.Record, error) { return ParseAs(text, "") }
 
-// ParseAs is [Parse] for an object that need not say its id again.
+// ParseAs is [Parse] for the customer with an id, which the object may leave out; ""
+// accepts any id.
 func ParseAs(text []byte, id string) (*customer.Record, error) {
 	r, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
-	if given := strings.TrimSpace(r.ID); given != "" && given != id {
-		return nil, errOtherID
-	}
-	r.ID = id
-	return r, r.Normalize()
-}
-
-// Parse reads a customer from a flat JSON object of names on the wire. Numbers
-// and booleans become text as they are written, null is blank. Names that begin
-// with _ are passed over. The record is normalized. Errors hold no value.
-func Parse(text []byte) (*customer.Record, error) {
-	r, err := parse(text)
-	if err != nil {
-		return nil, err
+	if id != "" {
+		if given := strings.TrimSpace(r.ID); given != "" && given != id {
+			return nil, errors.New("the id in the object is another one")
+		}
+		r.ID = id
 	}
 	return r, r.Normalize()
 }
@@ -83,55 +77,30 @@ func parse(text []byte) (*customer.Record, error) {
 	r := new(customer.Record)
 	seen := make(map[string]bool, len(customer.Fields))
 	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, errObject
-		}
+		key, _ := d.Token()
 		name, ok := key.(string)
 		if !ok {
 			return nil, errObject
 		}
-		value, err := scalar(d)
+		t, err := d.Token()
+		value, ok := jsonval.Text(t)
 		switch {
-		case err != nil:
-			return nil, err
+		case err != nil || !ok && t != nil:
+			return nil, errObject
 		case strings.HasPrefix(name, "_"):
 			continue
 		case seen[name]:
 			return nil, errors.New("a field stands there twice")
 		}
-		if seen[name] = true; value != nil {
-			r.Set(name, *value)
+		if seen[name] = true; t != nil {
+			r.Set(name, value)
 		}
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, errObject
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	_, unclosed := d.Token()
+	if _, err := d.Token(); unclosed != nil || !errors.Is(err, io.EOF) {
 		return nil, errObject
 	}
 	return r, nil
-}
-
-func scalar(d *json.Decoder) (*string, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, errObject
-	}
-	var s string
-	switch v := t.(type) {
-	case nil:
-		return nil, nil //nolint:nilnil // null is no value
-	case string:
-		s = v
-	case json.Number:
-		s = v.String()
-	case bool:
-		s = strconv.FormatBool(v)
-	default:
-		return nil, errObject
-	}
-	return &s, nil
 }
 
 // AppendJSON appends a customer as a flat JSON object of names on the wire:
@@ -172,7 +141,6 @@ func appendString(to []byte, s string) []byte {
 type arrayRows struct {
 	in     *lines
 	text   []byte // of the current row
-	opened bool
 	closed bool
 }
 
@@ -181,17 +149,18 @@ var (
 	errBehind = errors.New("something follows the JSON array; the file holds one array of objects, or one object a line")
 )
 
-func (a *arrayRows) header() []string { return nil }
-func (a *arrayRows) custom() []string { return nil }
+// newArrayRows reads the beginning of an array.
+func newArrayRows(in *lines) (*arrayRows, error) {
+	a := &arrayRows{in: in}
+	c, err := a.skip()
+	if err == nil && c != '[' || errors.Is(err, io.EOF) {
+		err = errors.New("the file is not a JSON array; it begins with another sign than [")
+	}
+	_, _ = a.read()
+	return a, err
+}
 
 func (a *arrayRows) next() (row, error) {
-	if !a.opened {
-		a.opened = true
-		if _, err := a.skip(); err != nil {
-			return row{}, err
-		}
-		_, _ = a.read() // the [
-	}
 	if a.closed {
 		return row{}, a.end()
 	}
@@ -204,17 +173,7 @@ func (a *arrayRows) next() (row, error) {
 		return row{}, a.end()
 	}
 	a.in.number++
-	r := row{line: a.in.number}
-	if whole {
-		r.record, r.reason = Parse(text)
-	} else {
-		r.reason = errLong
-	}
-	if r.reason != nil {
-		// One line, as the rejected rows are written.
-		r.record, r.text = nil, string(bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r"), []byte(" ")), []byte("\n"), []byte(" ")))
-	}
-	return r, nil
+	return jsonRow(a.in.number, text, whole), nil
 }
 
 // element reads up to the comma behind an element or the end of the array. Of one

@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -47,7 +50,7 @@ func (r *Rejects) begin(format Format, header []string, upTo int64) (kept int64,
 	if r.Path == "" {
 		r.Path = rejectsPath(r.Name, format)
 	}
-	f, err := os.OpenFile(r.Path, os.O_RDWR, 0)
+	f, err := os.OpenFile(r.Path, os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -56,13 +59,7 @@ func (r *Rejects) begin(format Format, header []string, upTo int64) (kept int64,
 	}
 	size, kept, err := keep(f, format, upTo)
 	if err == nil && kept > 0 {
-		err = f.Chmod(0o600)
-	}
-	if err == nil && kept > 0 {
-		err = f.Truncate(size)
-	}
-	if err == nil && kept > 0 {
-		_, err = f.Seek(size, io.SeekStart)
+		err = errors.Join(f.Chmod(0o600), f.Truncate(size))
 	}
 	if err != nil || kept == 0 {
 		_ = f.Close()
@@ -155,12 +152,8 @@ func (r *Rejects) create() (err error) {
 func (r *Rejects) writeCSV(to io.Writer, rows []row) error {
 	w := csv.NewWriter(to)
 	for _, row := range rows {
-		cells := row.cells
-		if cells == nil {
-			cells = make([]string, len(r.header))
-		}
-		safe := make([]string, len(cells))
-		for i, cell := range cells {
+		safe := make([]string, max(len(r.header), len(row.cells)))
+		for i, cell := range row.cells {
 			safe[i] = defuse(cellText(cell))
 		}
 		_ = w.Write(r.row(strconv.FormatInt(row.line, 10), row.reason.Error(), safe, defuse(row.text)))
@@ -217,41 +210,29 @@ type Unsearchable struct {
 
 // String is a line for people; it holds no value.
 func (u Unsearchable) String() string {
-	customers := "customers"
-	if u.Count == 1 {
-		customers = "customer"
-	}
+	customers := english.PluralWord(int(u.Count), "customer", "")
 	return fmt.Sprintf("%s of %d %s can't be searched, first in line %d", u.Field, u.Count, customers, u.First)
 }
 
-// unsearched counts for each field that is searched in another form than it has.
-type unsearched struct{ tel, email tally }
-
-// tally counts customers; first is the line of the first one.
-type tally struct{ count, first int64 }
-
-func (u *unsearched) note(r *customer.Record, line int64, region phone.Region) {
-	if r.Tel != "" && customer.TelKey(r.Tel, region) == "" {
-		u.tel.add(line)
-	}
-	if r.Email != "" && customer.EmailKey(r.Email) == "" {
-		u.email.add(line)
+func (u *Unsearchable) add(field customer.Param, line int64) {
+	if u.Count++; u.Count == 1 {
+		u.Field, u.First = string(field), line
 	}
 }
 
-func (t *tally) add(line int64) {
-	if t.count++; t.count == 1 {
-		t.first = line
+// unsearched counts by telephone number, and by email.
+type unsearched [2]Unsearchable
+
+func (u *unsearched) note(r *customer.Record, line int64, region phone.Region) {
+	if r.Tel != "" && customer.TelKey(r.Tel, region) == "" {
+		u[0].add(customer.ByTel, line)
+	}
+	if r.Email != "" && customer.EmailKey(r.Email) == "" {
+		u[1].add(customer.ByEmail, line)
 	}
 }
 
 // found are those of which there is one.
-func (u *unsearched) found() (all []Unsearchable) {
-	if u.tel.count > 0 {
-		all = append(all, Unsearchable{string(customer.ByTel), u.tel.count, u.tel.first})
-	}
-	if u.email.count > 0 {
-		all = append(all, Unsearchable{string(customer.ByEmail), u.email.count, u.email.first})
-	}
-	return all
+func (u unsearched) found() []Unsearchable {
+	return slices.DeleteFunc(u[:], func(field Unsearchable) bool { return field.Count == 0 })
 }

@@ -3,7 +3,6 @@ package mysql
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -66,8 +65,7 @@ func (m *MySQL) Open(env customer.Env) (customer.Store, error) {
 
 // Identity is a digest of all settings.
 func (m *MySQL) Identity() string {
-	sum := sha256.Sum256([]byte(m.dsn + "\x00" + m.Digest()))
-	return "mysql " + hex.EncodeToString(sum[:])
+	return fmt.Sprintf("mysql %x", sha256.Sum256([]byte(m.dsn+"\x00"+m.Digest())))
 }
 
 // Location is the server and its database.

@@ -5,19 +5,17 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/switchboard-ivr/switchboard/module/customer"
 	"github.com/switchboard-ivr/switchboard/module/customer/dbconn"
+	"github.com/switchboard-ivr/switchboard/module/customer/schema"
 	"github.com/switchboard-ivr/switchboard/module/customer/usertables"
 )
 
@@ -66,13 +64,7 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("customers postgres: %w", err)
 	}
 	p.location = fmt.Sprintf("%s:%d/%s", config.ConnConfig.Host, config.ConnConfig.Port, config.ConnConfig.Database)
-	if !p.Written() {
-		if p.Record != "" {
-			return errors.New("customers postgres: record makes customers of the rows that find finds; write a find, too")
-		}
-		return nil
-	}
-	if p.lookup, err = p.Compile(usertables.Postgres, ctx.Logger()); err != nil {
+	if p.lookup, err = p.CompileWritten(usertables.Postgres, ctx.Logger()); err != nil {
 		return fmt.Errorf("customers postgres: %w", err)
 	}
 	return nil
@@ -88,8 +80,7 @@ func (p *Postgres) Open(env customer.Env) (customer.Store, error) {
 
 // Identity implements [customer.Guest].
 func (p *Postgres) Identity() string {
-	sum := sha256.Sum256([]byte(p.dsn + "\x00" + p.Digest()))
-	return "postgres " + hex.EncodeToString(sum[:])
+	return fmt.Sprintf("postgres %x", sha256.Sum256([]byte(p.dsn+"\x00"+p.Digest())))
 }
 
 // Location implements [customer.Guest].
@@ -108,26 +99,7 @@ func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&p.DSN) {
 		return d.Err("customers postgres takes one DSN; write `customers postgres {env.CRM_DSN}`")
 	}
-	if err := p.UnmarshalBlock(d, usertables.Postgres); err != nil {
-		return err
-	}
-	if p.Record != "" && !p.Written() {
-		return d.Err("record makes customers of the rows that find finds; write a find, too")
-	}
-	return nil
-}
-
-// newPool connects to nothing yet.
-func newPool(dsn string) (*pgxpool.Pool, error) {
-	config, err := dbconn.Postgres(dsn)
-	if err != nil {
-		return nil, err
-	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	if err != nil {
-		return nil, dbconn.ErrPostgresDSN
-	}
-	return pool, nil
+	return p.UnmarshalBlock(d, usertables.Postgres)
 }
 
 // again runs a read, and, when its connection turns out to be lost, runs it
@@ -142,12 +114,8 @@ func (s *store) again(ctx context.Context, read func() error) error {
 			return err
 		}
 		s.pool.Reset()
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !dbconn.Pause(ctx, wait) {
 			return err
-		case <-timer.C:
 		}
 	}
 }
@@ -160,14 +128,9 @@ func lost(err error) bool {
 	if errors.Is(err, dbconn.ErrNoConnection) {
 		return true
 	}
-	return !errors.Is(err, errRow) && !errors.Is(err, errSchema) && !errors.Is(err, pgx.ErrNoRows) &&
+	return !errors.Is(err, schema.ErrForeign) &&
 		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
-
-var (
-	errRow    = errors.New("a row is not as this program writes them")
-	errSchema = errors.New("the tables are not those of this program")
-)
 
 // unavailable says why a directory could not be asked. What PostgreSQL says may
 // hold values; its code holds none.
@@ -178,7 +141,7 @@ func unavailable(doing string, err error) error {
 		err = errors.New("PostgreSQL refuses with SQLSTATE " + refused.Code)
 	case errors.Is(err, dbconn.ErrNoConnection):
 		err = dbconn.ErrNoConnection
-	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, schema.ErrForeign), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = errors.New("no connection")
 	}

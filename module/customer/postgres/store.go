@@ -2,9 +2,9 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,7 +28,7 @@ type store struct {
 	env    customer.Env
 	finder *schema.Finder
 	clock  schema.Clock
-	ready  *schema.Ready
+	opener *schema.Opener
 
 	timeout  time.Duration // of a lookup, once there is a connection
 	patience time.Duration // with a database that can't be reached
@@ -36,19 +36,23 @@ type store struct {
 
 // newStore starts nothing: a store is opened while a configuration is checked.
 func newStore(dsn string, env customer.Env) *store {
-	return &store{dsn: dsn, env: env, finder: schema.NewFinder(schema.Postgres), ready: schema.NewReady(), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
+	s := &store{dsn: dsn, env: env, finder: schema.NewFinder(schema.Postgres), timeout: dbconn.LookupTimeout, patience: dbconn.Patience}
+	s.opener = schema.NewOpener(s.open, unavailable)
+	return s
 }
 
-// open makes the pool and the tables, once.
+// open makes the pool and the tables.
 func (s *store) open(ctx context.Context) error {
-	return s.ready.Do(ctx, func(ctx context.Context) (err error) {
-		if s.pool == nil {
-			if s.pool, err = newPool(s.dsn); err != nil {
-				return err
-			}
+	if s.pool == nil {
+		config, err := dbconn.Postgres(s.dsn)
+		if err != nil {
+			return err
 		}
-		return s.again(ctx, func() error { return s.migrate(ctx) })
-	})
+		if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil { // connects to nothing yet
+			return dbconn.ErrPostgresDSN
+		}
+	}
+	return s.again(ctx, func() error { return s.migrate(ctx) })
 }
 
 // migrate brings the tables to the version of this program. Instances that
@@ -58,74 +62,40 @@ func (s *store) migrate(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrating)); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, schema.Postgres.Begin()); err != nil {
-			return err
-		}
-		var version int64
-		if err := tx.QueryRow(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		statements, err := schema.Postgres.Migrate(version)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errSchema, err)
-		}
-		for _, text := range statements {
-			if _, err := tx.Exec(ctx, text); err != nil {
-				return err
-			}
-		}
-		return nil
+		return schema.Postgres.Migrate(
+			func(text string) error { _, err := tx.Exec(ctx, text); return err },
+			func(text string) (version int64, err error) {
+				err = tx.QueryRow(ctx, text).Scan(&version)
+				return version, err
+			})
 	})
 }
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
 	text, args := s.finder.Find(q, limit)
-	return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
-		return s.query(ctx, text, args)
-	})
+	return s.read(ctx, s.timeout, text, args)
 }
 
-func (s *store) read(ctx context.Context, query func(context.Context) ([]*customer.Record, error)) (found []*customer.Record, err error) {
-	if err := s.open(ctx); err != nil {
-		return nil, unavailable("opening", err)
-	}
-	err = s.again(ctx, func() error {
-		found, err = query(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	return found, nil
-}
+// unbounded is the timeout of a read that only its context ends.
+const unbounded time.Duration = math.MaxInt64
 
-func (s *store) query(ctx context.Context, text string, args []any) ([]*customer.Record, error) {
-	c, err := dbconn.AcquirePostgres(ctx, s.pool)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Release()
-	rows, err := c.Query(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var row schema.Row
-	var found []*customer.Record
-	for rows.Next() {
-		if err := rows.Scan(row.Dest()...); err != nil {
-			return nil, errRow
-		}
-		record, err := row.Record()
-		if err != nil {
-			return nil, errRow
-		}
-		found = append(found, record)
-	}
-	return found, rows.Err()
+func (s *store) read(ctx context.Context, timeout time.Duration, text string, args []any) (found []*customer.Record, err error) {
+	err = s.opener.Do(ctx, "reading", func() error {
+		return s.again(ctx, func() error {
+			ctx, cancel := context.WithTimeout(ctx, timeout)
+			defer cancel()
+			c, err := dbconn.AcquirePostgres(ctx, s.pool)
+			if err != nil {
+				return err
+			}
+			defer c.Release()
+			rows, _ := c.Query(ctx, text, args...) // CollectRows returns its error
+			found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*customer.Record, error) { return schema.Scan(row.Scan) })
+			return err
+		})
+	})
+	return found, err
 }
 
 // Put implements [customer.Writer].
@@ -154,10 +124,7 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 	first := s.clock.Take(len(records))
 	texts := make([]string, 0, len(columns))
 	for i, record := range records {
-		var err error
-		if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
-			return err
-		}
+		texts = schema.Texts(texts[:0], record, s.env.Region)
 		for n, text := range texts {
 			columns[n] = append(columns[n], text)
 		}
@@ -174,20 +141,20 @@ func (s *store) upsert(ctx context.Context, tx pgx.Tx, records []*customer.Recor
 // latest leaves out records that a later one of the same id replaces: one
 // statement can't write a row twice.
 func latest(records []*customer.Record) []*customer.Record {
-	last := make(map[string]int, len(records))
-	for i, r := range records {
-		last[r.ID] = i
+	last := make(map[string]*customer.Record, len(records))
+	for _, r := range records {
+		last[r.ID] = r
 	}
 	if len(last) == len(records) {
 		return records
 	}
-	kept := make([]*customer.Record, 0, len(last))
-	for i, r := range records {
-		if last[r.ID] == i {
-			kept = append(kept, r)
+	return slices.DeleteFunc(slices.Clone(records), func(r *customer.Record) bool {
+		if last[r.ID] != r {
+			return true
 		}
-	}
-	return kept
+		delete(last, r.ID) // the same record may be there twice
+		return false
+	})
 }
 
 // Delete implements [customer.Writer].
@@ -201,13 +168,7 @@ func (s *store) Delete(ctx context.Context, id string) (deleted bool, err error)
 }
 
 func (s *store) write(ctx context.Context, f func(pgx.Tx) error) error {
-	if err := s.open(ctx); err != nil {
-		return unavailable("opening", err)
-	}
-	if err := pgx.BeginFunc(ctx, s.pool, f); err != nil {
-		return unavailable("writing", err)
-	}
-	return nil
+	return s.opener.Do(ctx, "writing", func() error { return pgx.BeginFunc(ctx, s.pool, f) })
 }
 
 // Marked implements [customer.Writer].
@@ -219,22 +180,16 @@ func (s *store) Marked(ctx context.Context, source string) (int64, error) {
 func (s *store) Count(ctx context.Context) (int64, error) { return s.number(ctx, schema.Count()) }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	if err := s.open(ctx); err != nil {
-		return 0, unavailable("opening", err)
-	}
-	err = s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return 0, unavailable("reading", err)
-	}
-	return n, nil
+	err = s.opener.Do(ctx, "reading", func() error {
+		return s.again(ctx, func() error { return s.pool.QueryRow(ctx, text, args...).Scan(&n) })
+	})
+	return n, err
 }
 
 // All implements [customer.Writer].
 func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 	return schema.Pages(func(after string) ([]*customer.Record, error) {
-		return s.read(ctx, func(ctx context.Context) ([]*customer.Record, error) {
-			return s.query(ctx, schema.Postgres.Page(), []any{after, pageSize})
-		})
+		return s.read(ctx, unbounded, schema.Postgres.Page(), []any{after, pageSize})
 	})
 }
 

@@ -20,7 +20,7 @@ type Finder struct {
 func NewFinder(d Dialect) *Finder { return &Finder{dialect: d} }
 
 // Find returns the statement of a lookup and its arguments. Values are only ever
-// arguments. It yields [Row.Dest]'s columns, or with SQLite [Unpack]'s text.
+// arguments. It yields [Scan]'s columns, or with SQLite [Unpack]'s text.
 func (f *Finder) Find(q customer.Query, limit int) (text string, args []any) {
 	text, args = f.statement("find", q, Dialect.find)
 	return text, append(args, int64(limit))
@@ -86,16 +86,14 @@ func (d Dialect) anyAccount(value string) string {
 	reads := make([]string, len(accounts))
 	for i, column := range accounts {
 		reads[i] = equals(column, value)
-		if d.row == "" {
-			reads[i] = "(" + reads[i] + ")"
-			continue
+		if d.row != "" {
+			reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + reads[i]
 		}
-		reads[i] = "SELECT " + d.row + " FROM " + Customers + " WHERE " + reads[i]
 	}
-	if d.row == "" {
-		return "(" + strings.Join(reads, " OR ") + ")"
+	if d.row != "" {
+		return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
 	}
-	return d.row + " IN (" + strings.Join(reads, " UNION ALL ") + ")"
+	return "((" + strings.Join(reads, ") OR (") + "))"
 }
 
 func equals(column, value string) string {
@@ -116,9 +114,10 @@ func Count() string { return "SELECT count(*) FROM " + Customers }
 // Delete is the statement that removes the customer with an id.
 func (d Dialect) Delete() string { return "DELETE FROM " + Customers + " WHERE id = " + d.param(1) }
 
-// Marked is the statement that yields how far the import of a source has come.
+// Marked is the statement that yields how far the import of a source has come; 0
+// is unknown.
 func (d Dialect) Marked() string {
-	return "SELECT line FROM " + Imports + " WHERE source = " + d.param(1)
+	return "SELECT coalesce(max(line), 0) FROM " + Imports + " WHERE source = " + d.param(1)
 }
 
 // Mark is the statement that notes a mark, and its arguments.
@@ -140,15 +139,14 @@ func Pages(page func(after string) ([]*customer.Record, error)) iter.Seq2[*custo
 				yield(nil, err)
 				return
 			}
-			if len(records) == 0 {
-				return
-			}
 			for _, record := range records {
-				if !yield(record, nil) {
+				if after = record.ID; !yield(record, nil) {
 					return
 				}
 			}
-			after = records[len(records)-1].ID
+			if len(records) == 0 {
+				return
+			}
 		}
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/switchboard-ivr/switchboard/internal/phone"
 	"github.com/switchboard-ivr/switchboard/module/customer"
@@ -52,49 +55,53 @@ var (
 func Version() int64 { return int64(len(migrations)) }
 
 // migrations lead from one version to the next. What was released once never
-// changes; a test holds the texts.
-var migrations = []func(Dialect) []string{
-	create,
-}
+// changes; a test holds the digests of the texts.
+var migrations = []func(Dialect) []string{create}
 
-// Migrate returns the statements that lead from a version to [Version],
-// including those that note it. Version 0 is an empty database. The error is
-// about a version that this program doesn't know.
-func (d Dialect) Migrate(from int64) ([]string, error) {
+// ErrForeign says that a table or a row is not as this program writes them.
+var ErrForeign = errors.New("the tables are not those of this program")
+
+// Migrate brings the tables to [Version], with statements that exec runs in one
+// transaction; version reads the one number that a statement yields.
+func (d Dialect) Migrate(exec func(text string) error, version func(text string) (int64, error)) error {
+	if err := exec("CREATE TABLE IF NOT EXISTS " + Schema + " (version " + d.number + " NOT NULL)"); err != nil {
+		return err
+	}
+	from, err := version(ReadVersion())
+	if err != nil {
+		return err
+	}
 	if from < 0 || from > Version() {
-		return nil, fmt.Errorf("the schema has version %d, this program knows up to %d; run the newer program", from, Version())
+		return fmt.Errorf("%w: the schema has version %d, this program knows up to %d; run the newer program", ErrForeign, from, Version())
 	}
 	var all []string
 	for _, m := range migrations[from:] {
 		all = append(all, m(d)...)
 	}
-	if len(all) == 0 {
-		return nil, nil
+	if len(all) > 0 {
+		all = append(all, "DELETE FROM "+Schema, fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", Schema, Version()))
 	}
-	return append(all, "DELETE FROM "+Schema, fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", Schema, Version())), nil
+	for _, text := range all {
+		if err := exec(text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Begin creates the table of the version. It is the first statement of a
-// migration, and does nothing when run again.
-func (d Dialect) Begin() string {
-	return "CREATE TABLE IF NOT EXISTS " + Schema + " (version " + d.number + " NOT NULL)"
-}
-
-// ReadVersion yields no row for an empty database.
-func ReadVersion() string { return "SELECT version FROM " + Schema }
+// ReadVersion yields 0 for an empty database.
+func ReadVersion() string { return "SELECT coalesce(max(version), 0) FROM " + Schema }
 
 // create is version 1. All keys but the id have an index without the empty
 // values: most customers have two or three of a dozen.
 func create(d Dialect) []string {
-	columns := make([]string, 0, len(customer.Fields)+4)
-	for _, f := range customer.Fields {
-		columns = append(columns, f.Column+" "+d.text+" NOT NULL")
-	}
-	columns[0] += " PRIMARY KEY"
-	for _, name := range []string{custom, telKey, emailKey} {
+	last := len(Columns) - 1
+	columns := make([]string, 0, len(Columns))
+	for _, name := range Columns[:last] {
 		columns = append(columns, name+" "+d.text+" NOT NULL")
 	}
-	columns = append(columns, updated+" "+d.number+" NOT NULL")
+	columns[0] += " PRIMARY KEY"
+	columns = append(columns, Columns[last]+" "+d.number+" NOT NULL")
 	all := []string{
 		"CREATE TABLE " + Customers + " (\n\t" + strings.Join(columns, ",\n\t") + "\n)",
 		"CREATE TABLE " + Imports + " (source " + d.text + " NOT NULL PRIMARY KEY, line " + d.number + " NOT NULL)",
@@ -115,44 +122,46 @@ var accounts = func() (names []string) {
 	return names
 }()
 
-// Ready is something that is done before the first use, and again with the next
-// one until it has succeeded once. The zero value is not usable; see [NewReady].
-type Ready struct {
-	turn chan struct{}
-	done chan struct{}
+// Opener opens a database before its first use, and again before the next one until
+// it has succeeded once.
+type Opener struct {
+	open func(context.Context) error
+	fail func(doing string, err error) error
+	turn *semaphore.Weighted
+	done atomic.Bool
 }
 
-// NewReady returns what has not been done.
-func NewReady() *Ready {
-	return &Ready{turn: make(chan struct{}, 1), done: make(chan struct{})}
+// NewOpener returns an opener that calls open. fail turns an error of the database
+// into one of package customer; doing says what was done.
+func NewOpener(open func(context.Context) error, fail func(doing string, err error) error) *Opener {
+	return &Opener{open: open, fail: fail, turn: semaphore.NewWeighted(1)}
 }
 
-// Do does it, unless it is done. Others wait meanwhile, as long as their
-// context allows.
-func (r *Ready) Do(ctx context.Context, f func(context.Context) error) error {
-	select {
-	case <-r.done:
-		return nil
-	default:
+// Do opens the database, unless it is open, and runs f; doing says what f does.
+func (o *Opener) Do(ctx context.Context, doing string, f func() error) error {
+	if err := o.once(ctx); err != nil {
+		return o.fail("opening", err)
 	}
-	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case r.turn <- struct{}{}:
+	if err := f(); err != nil {
+		return o.fail(doing, err)
 	}
-	defer func() { <-r.turn }()
-	select {
-	case <-r.done: // by the one before
+	return nil
+}
+
+func (o *Opener) once(ctx context.Context) error {
+	if o.done.Load() {
 		return nil
-	default:
 	}
-	if err := f(ctx); err != nil {
+	if err := o.turn.Acquire(ctx, 1); err != nil { // while another use opens it
 		return err
 	}
-	close(r.done)
-	return nil
+	defer o.turn.Release(1)
+	if o.done.Load() { // by that use
+		return nil
+	}
+	err := o.open(ctx)
+	o.done.Store(err == nil)
+	return err
 }
 
 // Columns are those of a customer's row, in the order of [Values].
@@ -170,49 +179,29 @@ var fields = strings.Join(Columns[:len(customer.Fields)+1], ", ")
 
 // Texts appends the values of a customer's row to row: all but the last column,
 // which says when it was written.
-func Texts(row []string, r *customer.Record, region phone.Region) ([]string, error) {
+func Texts(row []string, r *customer.Record, region phone.Region) []string {
 	for i := range customer.Fields {
 		row = append(row, *customer.Fields[i].Of(r))
 	}
-	var object string
+	var object []byte
 	if len(r.Custom) > 0 {
-		text, err := json.Marshal(r.Custom)
-		if err != nil {
-			return nil, err
-		}
-		object = string(text)
+		object, _ = json.Marshal(r.Custom) // texts always can be
 	}
-	var tel, email string
-	if r.Tel != "" {
-		tel = customer.TelKey(r.Tel, region)
-	}
-	if r.Email != "" {
-		email = customer.EmailKey(r.Email)
-	}
-	return append(row, object, tel, email), nil
+	return append(row, string(object), customer.TelKey(r.Tel, region), customer.EmailKey(r.Email))
 }
 
-// Row is a customer as a lookup in PostgreSQL yields one.
-type Row struct {
-	record *customer.Record
-	custom string
-	dest   []any
-}
-
-// Dest returns where the columns go. The customer is then at [Row.Record].
-func (r *Row) Dest() []any {
-	r.record = new(customer.Record)
-	r.dest = r.dest[:0]
+// Scan returns the customer whose columns PostgreSQL has yielded, which scan stores.
+func Scan(scan func(dest ...any) error) (*customer.Record, error) {
+	record := new(customer.Record)
+	var custom string
+	dest := make([]any, 0, len(customer.Fields)+1)
 	for i := range customer.Fields {
-		r.dest = append(r.dest, customer.Fields[i].Of(r.record))
+		dest = append(dest, customer.Fields[i].Of(record))
 	}
-	r.dest = append(r.dest, &r.custom)
-	return r.dest
-}
-
-// Record returns the customer that was read.
-func (r *Row) Record() (*customer.Record, error) {
-	return r.record, setCustom(r.record, r.custom)
+	if err := scan(append(dest, &custom)...); err != nil {
+		return nil, ErrForeign
+	}
+	return record, setCustom(record, custom)
 }
 
 // setCustom sets the custom fields to what their column holds.
@@ -221,7 +210,7 @@ func setCustom(r *customer.Record, object string) error {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(object), &r.Custom); err != nil {
-		return errors.New("the column custom holds no JSON object of texts")
+		return fmt.Errorf("%w: the column custom is not a JSON object of texts", ErrForeign)
 	}
 	return nil
 }
@@ -307,4 +296,4 @@ func Unpack(text string) (*customer.Record, error) {
 	return record, setCustom(record, text)
 }
 
-var errPacked = errors.New("a value is missing, or a value holds a NUL")
+var errPacked = fmt.Errorf("%w: a value is missing, or a value holds a NUL", ErrForeign)

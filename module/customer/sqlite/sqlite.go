@@ -5,7 +5,6 @@ package sqlite
 import (
 	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,8 +49,11 @@ func (SQLite) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision finds out which file it is, and doesn't touch it.
-func (s *SQLite) Provision(ctx caddy.Context) error {
-	if err := s.provisionTables(ctx); err != nil {
+func (s *SQLite) Provision(ctx caddy.Context) (err error) {
+	if s.Written() && s.Path == "" {
+		return errors.New("find needs the file with your tables; write customers sqlite /path/to/file.db")
+	}
+	if s.lookup, err = s.CompileWritten(usertables.SQLite, ctx.Logger()); err != nil {
 		return err
 	}
 	path, err := caddy.NewReplacer().ReplaceOrErr(s.Path, true, true)
@@ -69,19 +71,6 @@ func (s *SQLite) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func (s *SQLite) provisionTables(ctx caddy.Context) (err error) {
-	switch {
-	case !s.Written() && s.Record != "":
-		return errors.New("record is for tables of your own, and there is no find")
-	case !s.Written():
-		return nil
-	case s.Path == "":
-		return errors.New("find needs the file with your tables; write customers sqlite /path/to/file.db")
-	}
-	s.lookup, err = s.Compile(usertables.SQLite, ctx.Logger())
-	return err
-}
-
 // Open implements [customer.Guest].
 func (s *SQLite) Open(env customer.Env) (customer.Store, error) {
 	if s.lookup != nil {
@@ -92,8 +81,7 @@ func (s *SQLite) Open(env customer.Env) (customer.Store, error) {
 
 // Identity implements [customer.Guest].
 func (s *SQLite) Identity() string {
-	sum := sha256.Sum256([]byte("sqlite\x00" + s.path + "\x00" + s.Digest()))
-	return hex.EncodeToString(sum[:])
+	return fmt.Sprintf("%x", sha256.Sum256([]byte("sqlite\x00"+s.path+"\x00"+s.Digest())))
 }
 
 // Location implements [customer.Guest].

@@ -11,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 	"modernc.org/sqlite"
@@ -30,7 +29,7 @@ type store struct {
 	env    customer.Env
 	finder *schema.Finder
 	clock  schema.Clock
-	ready  *schema.Ready
+	opener *schema.Opener
 	reader *sql.DB // of [reader]
 	writer *sql.DB
 }
@@ -39,27 +38,27 @@ func newStore(path string, env customer.Env) *store {
 	if env.Logger == nil {
 		env.Logger = zap.NewNop()
 	}
-	return &store{
-		path: path, env: env, finder: schema.NewFinder(schema.SQLite), ready: schema.NewReady(),
+	s := &store{
+		path: path, env: env, finder: schema.NewFinder(schema.SQLite),
 		reader: openReader(path, max(4, 2*runtime.GOMAXPROCS(0))), writer: openWriter(path),
 	}
+	s.opener = schema.NewOpener(s.open, unavailable)
+	return s
 }
 
-// open makes the file and its tables, once.
+// open makes the file and its tables.
 func (s *store) open(ctx context.Context) error {
-	return s.ready.Do(ctx, func(ctx context.Context) error {
-		open, err := create(s.path)
-		if err != nil {
-			return err
-		}
-		if open {
-			s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
-		}
-		if s.isCurrent(ctx) {
-			return nil
-		}
-		return s.migrate(ctx)
-	})
+	open, err := create(s.path)
+	if err != nil {
+		return err
+	}
+	if open {
+		s.env.Logger.Warn("others may read the file of customers, and its mode could not be changed; make it 0600")
+	}
+	if s.isCurrent(ctx) {
+		return nil
+	}
+	return s.migrate(ctx)
 }
 
 // isCurrent reports whether there is nothing to migrate. It only reads, so it
@@ -71,37 +70,32 @@ func (s *store) isCurrent(ctx context.Context) bool {
 }
 
 func (s *store) migrate(ctx context.Context) error {
-	tx, err := s.writer.BeginTx(ctx, nil) // immediate: others wait
+	return s.inTx(ctx, func(tx *sql.Tx) error { // immediate: others wait
+		return schema.SQLite.Migrate(
+			func(text string) error { _, err := tx.ExecContext(ctx, text); return err },
+			func(text string) (version int64, err error) {
+				err = tx.QueryRowContext(ctx, text).Scan(&version)
+				return version, err
+			})
+	})
+}
+
+func (s *store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // says so when it is committed
-	if _, err := tx.ExecContext(ctx, schema.SQLite.Begin()); err != nil {
+	if err := f(tx); err != nil {
 		return err
-	}
-	var version int64
-	if err := tx.QueryRowContext(ctx, schema.ReadVersion()).Scan(&version); err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	statements, err := schema.SQLite.Migrate(version)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errSchema, err)
-	}
-	for _, text := range statements {
-		if _, err := tx.ExecContext(ctx, text); err != nil {
-			return err
-		}
 	}
 	return tx.Commit()
 }
 
 // Find implements [customer.Store].
 func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*customer.Record, error) {
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > dbconn.LookupTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, dbconn.LookupTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, dbconn.LookupTimeout)
+	defer cancel()
 	text, args := s.finder.Newest(q)
 	rows, err := s.read(ctx, text, args, 1)
 	if err != nil {
@@ -110,7 +104,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	newest, several, err := schema.UnpackNewest(strings.Join(rows, ""))
 	switch {
 	case err != nil:
-		return nil, unavailable("reading", errRow)
+		return nil, unavailable("reading", err)
 	case newest == nil || limit < 1:
 		return nil, nil
 	case limit == 1 || !several:
@@ -128,29 +122,25 @@ func (s *store) records(ctx context.Context, text string, args []any, limit int)
 	found := make([]*customer.Record, len(rows))
 	for i, row := range rows {
 		if found[i], err = schema.Unpack(row); err != nil {
-			return nil, unavailable("reading", errRow)
+			return nil, unavailable("reading", err)
 		}
 	}
 	return found, nil
 }
 
 func (s *store) read(ctx context.Context, text string, args []any, limit int) (rows []string, err error) {
-	if err := s.open(ctx); err != nil {
-		return nil, unavailable("opening", err)
-	}
-	c, err := s.reader.Conn(ctx)
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	defer c.Close() // gives it back
-	err = c.Raw(func(c any) error {
-		rows, err = c.(*reader).read(ctx, text, args, limit)
-		return err
+	err = s.opener.Do(ctx, "reading", func() error {
+		c, err := s.reader.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close() // gives it back
+		return c.Raw(func(c any) error {
+			rows, err = c.(*reader).read(ctx, text, args, limit)
+			return err
+		})
 	})
-	if err != nil {
-		return nil, unavailable("reading", err)
-	}
-	return rows, nil
+	return rows, err
 }
 
 // Put implements [customer.Writer].
@@ -190,9 +180,7 @@ func (s *store) upsert(ctx context.Context, tx *sql.Tx, records []*customer.Reco
 			}
 			args = args[:0]
 			for _, record := range records[:n] {
-				if texts, err = schema.Texts(texts[:0], record, s.env.Region); err != nil {
-					return err
-				}
+				texts = schema.Texts(texts[:0], record, s.env.Region)
 				for _, text := range texts {
 					args = append(args, text)
 				}
@@ -222,21 +210,7 @@ func (s *store) Delete(ctx context.Context, id string) (bool, error) {
 }
 
 func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
-	if err := s.open(ctx); err != nil {
-		return unavailable("opening", err)
-	}
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable("writing", err)
-	}
-	defer func() { _ = tx.Rollback() }() // says so when it is committed
-	if err := f(tx); err != nil {
-		return unavailable("writing", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return unavailable("writing", err)
-	}
-	return nil
+	return s.opener.Do(ctx, "writing", func() error { return s.inTx(ctx, f) })
 }
 
 // Marked implements [customer.Writer].
@@ -250,14 +224,8 @@ func (s *store) Count(ctx context.Context) (int64, error) {
 }
 
 func (s *store) number(ctx context.Context, text string, args ...any) (n int64, err error) {
-	if err := s.open(ctx); err != nil {
-		return 0, unavailable("opening", err)
-	}
-	err = s.reader.QueryRowContext(ctx, text, args...).Scan(&n)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, unavailable("reading", err)
-	}
-	return n, nil
+	err = s.opener.Do(ctx, "reading", func() error { return s.reader.QueryRowContext(ctx, text, args...).Scan(&n) })
+	return n, err
 }
 
 // All implements [customer.Writer].
@@ -270,11 +238,6 @@ func (s *store) All(ctx context.Context) iter.Seq2[*customer.Record, error] {
 // Close implements [customer.Store].
 func (s *store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
 
-var (
-	errRow    = errors.New("a row is not as this program writes them")
-	errSchema = errors.New("the tables are not those of this program")
-)
-
 // unavailable says why a directory could not be asked, without what SQLite says
 // about values.
 func unavailable(doing string, err error) error {
@@ -285,7 +248,7 @@ func unavailable(doing string, err error) error {
 		err = errors.New(sqlite.ErrorCodeString[failed.Code()&0xff])
 	case errors.As(err, &path):
 		err = path.Err
-	case errors.Is(err, errRow), errors.Is(err, errSchema), errors.Is(err, sql.ErrConnDone),
+	case errors.Is(err, schema.ErrForeign), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		err = errors.New("failed")

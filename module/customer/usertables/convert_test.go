@@ -84,7 +84,7 @@ func TestColumns(t *testing.T) {
 	} {
 		s := all[i].open(t, byContacts).(*store)
 		for _, c := range columns {
-			rows, _, err := s.db.query(t.Context(), "SELECT "+c[0]+" AS v", nil, 1)
+			rows, err := s.query(t.Context(), "SELECT "+c[0]+" AS v", 1)
 			if err != nil || len(rows) != 1 {
 				t.Errorf("%v: %s: %v", all[i].kind, c[0], err)
 				continue
@@ -95,7 +95,7 @@ func TestColumns(t *testing.T) {
 			}
 		}
 	}
-	rows, _, err := all[2].open(t, byContacts).(*store).db.query(t.Context(), "SELECT * FROM times", nil, 1)
+	rows, err := all[2].open(t, byContacts).(*store).query(t.Context(), "SELECT * FROM times", 1)
 	if err != nil || rows[0]["d"] != "2026-01-02" || rows[0]["t"] != "2026-01-02T03:04:05Z" {
 		t.Errorf("sqlite: %v, %v", rows, err)
 	}

@@ -1,6 +1,7 @@
 package usertables
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,63 +9,31 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/customer"
 )
 
-// verdict is what the failure of a query means. Its reason holds no data.
-type verdict struct {
-	reason string
-	kind   error // customer.ErrMismatch or customer.ErrTooLarge; nil is customer.ErrUnavailable
-	lost   bool  // there is no connection, or it broke: worth another try
-	unlike bool  // a value is none of the column's type
+// fault is why a query or a lookup has no answer.
+type fault struct {
+	kind   error  // customer.ErrMismatch or customer.ErrTooLarge; nil is customer.ErrUnavailable
+	reason string // without data
+	lost   bool   // there is no connection, or it broke: worth another try
+	unlike bool   // a value is none of the column's type
 }
 
-// fault is why a lookup has no answer: an error of package customer and a reason
-// without data.
-type fault struct {
-	kind   error
-	reason string
-}
+var tooSlow = &fault{reason: "no answer in time"}
 
 func (f *fault) Error() string { return f.reason }
 
 // during names the statement that failed.
 func (f *fault) during(param customer.Param) error {
-	return fmt.Errorf("%w: find %s: %w", f.kind, param, f)
+	return fmt.Errorf("%w: find %s: %w", cmp.Or(f.kind, customer.ErrUnavailable), param, f)
 }
 
-func (v *verdict) fault() *fault {
-	if v.kind == nil {
-		return &fault{customer.ErrUnavailable, v.reason}
+// ofColumn returns the fault of a column that can't be read. It names the column,
+// which the statement has named.
+func ofColumn(name string, err error) *fault {
+	kind := customer.ErrMismatch
+	if errors.Is(err, errColumnTooLarge) {
+		kind = customer.ErrTooLarge
 	}
-	return &fault{v.kind, v.reason}
-}
-
-// columnError is a column that can't be read. It names the column, which the
-// statement has named.
-type columnError struct {
-	column string
-	err    error // errColumnTooLarge or errColumnType
-}
-
-func (c *columnError) Error() string { return "column " + c.column + " " + c.err.Error() }
-func (c *columnError) Unwrap() error { return c.err }
-
-// ofColumn returns an error about a column with its name.
-func ofColumn(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &columnError{name, err}
-}
-
-// judgeColumn is the verdict on an error about a column; ok is false for others.
-func judgeColumn(err error) (v verdict, ok bool) {
-	switch {
-	case errors.Is(err, errColumnTooLarge):
-		return verdict{reason: err.Error(), kind: customer.ErrTooLarge}, true
-	case errors.Is(err, errColumnType):
-		return verdict{reason: err.Error(), kind: customer.ErrMismatch}, true
-	default:
-		return verdict{}, false
-	}
+	return &fault{kind: kind, reason: "column " + name + " " + err.Error()}
 }
 
 // meaning adds to a code what it means, where that is known.

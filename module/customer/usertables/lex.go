@@ -69,57 +69,48 @@ func (l *lexer) scan() (class, error) {
 	}
 	switch {
 	case strings.IndexByte(" \t\r\n\f\v", c) >= 0:
-		l.at++
-		return comment, nil
+		return l.take(1, comment)
 	case l.lineComment(rest):
 		if n := strings.IndexByte(rest, '\n'); n >= 0 {
-			l.at += n
-		} else {
-			l.at = len(l.sql)
+			return l.take(n, comment)
 		}
-		return comment, nil
+		return l.take(len(rest), comment)
 	case c == '/' && after == '*':
 		return comment, l.blockComment(rest)
-	case c == '\'':
-		return other, l.quoted(c, l.kind == MySQL)
-	case c == '"':
+	case c == '\'' || c == '"':
 		return other, l.quoted(c, l.kind == MySQL)
 	case c == '`' && l.kind != Postgres:
 		return other, l.quoted(c, false)
 	case c == '[' && l.kind == SQLite:
 		return other, l.until("]", 1)
 	case c == ':' && (after == ':' || after == '='): // a cast, an assignment
-		l.at += 2
-		return other, nil
+		return l.take(2, other)
 	case c == ':' && startsName(after):
-		l.at++
-		l.name()
-		return bind, nil
+		return l.name(1, bind)
 	case c == ';':
-		l.at++
-		return semicolon, nil
+		return l.take(1, semicolon)
 	case c == '?' && l.kind != Postgres:
-		l.at++
-		return placeholder, nil
+		return l.take(1, placeholder)
 	case c == '$' && l.kind == Postgres:
 		return l.dollar(rest)
 	case (c == '$' || c == '@') && l.kind == SQLite && (startsName(after) || isDigit(after)):
+		return l.name(1, placeholder)
+	case (c == 'e' || c == 'E') && after == '\'' && l.kind == Postgres:
 		l.at++
-		l.name()
-		return placeholder, nil
+		return other, l.quoted('\'', true) // E'…' has backslashes
 	case startsName(c):
-		l.name()
-		if l.kind == Postgres && strings.EqualFold(rest[:l.at-(len(l.sql)-len(rest))], "e") && strings.HasPrefix(l.sql[l.at:], "'") {
-			return other, l.quoted('\'', true) // E'…' has backslashes
-		}
-		return word, nil
+		return l.name(0, word)
 	case isDigit(c):
-		l.name()
-		return other, nil
+		return l.name(0, other)
 	default:
-		l.at++
-		return other, nil
+		return l.take(1, other)
 	}
+}
+
+// take passes n bytes.
+func (l *lexer) take(n int, c class) (class, error) {
+	l.at += n
+	return c, nil
 }
 
 // lineComment reports whether a comment up to the end of the line begins. After
@@ -140,22 +131,16 @@ func (l *lexer) blockComment(rest string) error {
 		return errExecuted
 	}
 	l.at += 2
-	if l.kind != Postgres {
-		if l.until("*/", 0) != nil {
-			return errOpenComment
-		}
-		return nil
-	}
 	for depth := 1; depth > 0; {
-		if l.at+2 > len(l.sql) {
+		rest := l.sql[l.at:]
+		switch {
+		case len(rest) < 2:
 			return errOpenComment
-		}
-		switch l.sql[l.at : l.at+2] {
-		case "/*":
-			depth++
-			l.at += 2
-		case "*/":
+		case rest[:2] == "*/":
 			depth--
+			l.at += 2
+		case rest[:2] == "/*" && l.kind == Postgres:
+			depth++
 			l.at += 2
 		default:
 			l.at++
@@ -192,12 +177,10 @@ func (l *lexer) dollar(rest string) (class, error) {
 	if end < len(rest) && rest[end] == '$' {
 		return other, l.until(rest[:end+1], end+1)
 	}
-	l.at++
 	if len(rest) > 1 && isDigit(rest[1]) {
-		l.name()
-		return placeholder, nil
+		return l.name(1, placeholder)
 	}
-	return other, nil
+	return l.take(1, other)
 }
 
 // until passes everything up to the end of what closes, searched n bytes further.
@@ -210,10 +193,13 @@ func (l *lexer) until(closing string, n int) error {
 	return nil
 }
 
-func (l *lexer) name() {
+// name passes n bytes and the name that follows.
+func (l *lexer) name(n int, c class) (class, error) {
+	l.at += n
 	for l.at < len(l.sql) && (startsName(l.sql[l.at]) || isDigit(l.sql[l.at]) || l.sql[l.at] == '$') {
 		l.at++
 	}
+	return c, nil
 }
 
 func startsName(c byte) bool {

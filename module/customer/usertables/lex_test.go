@@ -127,7 +127,7 @@ func TestSearches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.searches() != want {
+		if s.searches != want {
 			t.Errorf("%s: searches is %v", sql, !want)
 		}
 	}

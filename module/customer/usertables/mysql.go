@@ -23,32 +23,27 @@ var errMySQLDSN = errors.New("the DSN can't be read; write user:password@tcp(hos
 
 // parseMySQL reads a DSN of the driver, or a URL. Its error holds nothing of it.
 func parseMySQL(dsn string) (*mysql.Config, error) {
-	if !strings.HasPrefix(dsn, "mysql://") && !strings.HasPrefix(dsn, "mariadb://") {
-		config, err := mysql.ParseDSN(dsn)
-		if err != nil {
+	var u *url.URL
+	if strings.HasPrefix(dsn, "mysql://") || strings.HasPrefix(dsn, "mariadb://") {
+		var err error
+		if u, err = url.Parse(dsn); err != nil || u.Host == "" || u.Fragment != "" {
 			return nil, errMySQLDSN
 		}
-		return config, nil
+		address := u.Host
+		if u.Port() == "" {
+			address += ":3306"
+		}
+		dsn = "tcp(" + address + ")/?" + u.RawQuery
 	}
-	u, err := url.Parse(dsn)
-	if err != nil || u.Host == "" || u.Fragment != "" {
-		return nil, errMySQLDSN
-	}
-	address := u.Host
-	if u.Port() == "" {
-		address += ":3306"
-	}
-	text := (&mysql.Config{Net: "tcp", Addr: address, AllowNativePasswords: true}).FormatDSN()
-	if u.RawQuery != "" {
-		text = "tcp(" + address + ")/?" + u.RawQuery
-	}
-	config, err := mysql.ParseDSN(text)
+	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return nil, errMySQLDSN
 	}
-	config.User = u.User.Username()
-	config.Passwd, _ = u.User.Password()
-	config.DBName = strings.TrimPrefix(u.Path, "/")
+	if u != nil { // which may hold what a DSN of the driver has to escape
+		config.User = u.User.Username()
+		config.Passwd, _ = u.User.Password()
+		config.DBName = strings.TrimPrefix(u.Path, "/")
+	}
 	return config, nil
 }
 
@@ -81,7 +76,9 @@ func OpenMySQL(l *Lookup, dsn string, env customer.Env) (customer.Store, error) 
 	if err != nil {
 		return nil, errMySQLDSN
 	}
-	return newStore(l, env, func() (database, error) { return &mySQL{openPool(readOnly{connector})}, nil }), nil
+	return newStore(l, env, func() (database, error) {
+		return &mySQL{sqlPool{openPool(readOnly{connector}), mysqlValue, checkTruncation}}, nil
+	}), nil
 }
 
 // readOnly makes connections on which nothing can be written.
@@ -139,65 +136,38 @@ const (
 )
 
 // mySQL is a pool of connections to MySQL or MariaDB.
-type mySQL struct{ db *sql.DB }
+type mySQL struct{ sqlPool }
 
 // errTruncated says that a value was compared as the number that it begins with.
-var errTruncated = errors.New("warning 1292: " + otherType)
+var errTruncated = &fault{reason: "warning 1292: " + otherType, kind: customer.ErrMismatch, unlike: true}
 
-func (m *mySQL) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
-	c, err := m.db.Conn(ctx)
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", dbconn.ErrNoConnection, err)
-	}
-	defer c.Close()
-	found, more, err := queryRows(ctx, c, text, args, limit, mysqlValue)
-	if err != nil || len(found) == 0 || more {
-		return found, more, err
-	}
-	// To this database '12 OR 1=1' is 12 in a column of numbers: a match only for
-	// those who don't look.
-	truncated, err := warnsOfTruncation(ctx, c)
-	if err == nil && truncated {
-		err = errTruncated
-	}
-	return found, false, err
-}
-
-func warnsOfTruncation(ctx context.Context, c *sql.Conn) (bool, error) {
+// checkTruncation refuses rows that a truncated value has found: compared with a
+// column of numbers, '12 OR 1=1' is 12 to this database.
+func checkTruncation(ctx context.Context, c *sql.Conn) error {
 	rows, err := c.QueryContext(ctx, "SHOW WARNINGS")
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var level, message string
 		var number int
 		if err := rows.Scan(&level, &number, &message); err != nil {
-			return false, err
+			return err
 		}
 		if number == truncatedValue {
-			return true, nil
+			return errTruncated
 		}
 	}
-	return false, rows.Err()
+	return rows.Err()
 }
 
-func (m *mySQL) renew() {} // database/sql looks at a connection before it uses it
-
-func (m *mySQL) Close() error { return m.db.Close() }
-
-func (m *mySQL) judge(err error) verdict {
-	if v, ok := judgeColumn(err); ok {
-		return v
-	}
-	if errors.Is(err, errTruncated) {
-		return verdict{reason: err.Error(), kind: customer.ErrMismatch, unlike: true}
-	}
+func (m *mySQL) judge(err error) *fault {
 	e, ok := errors.AsType[*mysql.MySQLError](err)
 	if !ok {
-		return verdict{reason: "no connection", lost: true}
+		return &fault{reason: "no connection", lost: true}
 	}
-	v := verdict{reason: "the database refuses with error " + meaning(e.Number, mysqlNumbers)}
+	v := &fault{reason: "the database refuses with error " + meaning(e.Number, mysqlNumbers)}
 	if !slices.Contains(mysqlTroubles, e.Number) && !errors.Is(err, dbconn.ErrNoConnection) {
 		v.kind = customer.ErrMismatch
 	}
@@ -207,7 +177,7 @@ func (m *mySQL) judge(err error) verdict {
 	case wrongString, mixOfCollations, impossibleConversion: // a character that the column can't have
 		v.unlike = true
 	case statementTimeout, executionTimeout:
-		v = verdict{reason: "no answer in time"}
+		v = tooSlow
 	}
 	return v
 }
@@ -215,24 +185,12 @@ func (m *mySQL) judge(err error) verdict {
 // mysqlValue makes of a column's value what jq knows.
 func mysqlValue(v any, declared string) (any, error) {
 	switch v := v.(type) {
-	case nil:
-		return nil, nil
-	case int64:
-		return int(v), nil
-	case uint64:
-		return number(strconv.FormatUint(v, 10)), nil
-	case float32:
-		return float(float64(v), 32), nil
-	case float64:
-		return float(v, 64), nil
 	case string:
 		return mysqlBytes([]byte(v), declared)
 	case []byte:
 		return mysqlBytes(v, declared)
-	case time.Time:
-		return moment(v), nil
 	default:
-		return nil, errColumnType
+		return value(v, false)
 	}
 }
 

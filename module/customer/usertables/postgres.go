@@ -2,13 +2,10 @@ package usertables
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,31 +43,30 @@ func OpenPostgres(l *Lookup, dsn string, env customer.Env) (customer.Store, erro
 // postgres is a pool of connections to PostgreSQL.
 type postgres struct{ pool *pgxpool.Pool }
 
-func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, more bool, err error) {
+func (p *postgres) query(ctx context.Context, sql string, args []any, limit int) (found []map[string]any, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c, err := dbconn.AcquirePostgres(ctx, p.pool)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer c.Release()
 	rows, err := c.Query(ctx, sql, append([]any{asText}, args...)...)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if len(found) == limit {
-			cancel() // else closing would read all that is left
-			return found, true, nil
-		}
 		row, err := postgresRow(rows)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		found = append(found, row)
+		if found = append(found, row); len(found) == limit {
+			cancel() // else closing would read all that is left
+			return found, nil
+		}
 	}
-	return found, false, rows.Err()
+	return found, rows.Err()
 }
 
 func (p *postgres) renew() { p.pool.Reset() }
@@ -82,16 +78,12 @@ func (p *postgres) Close() error {
 
 // judge goes by the classes of PostgreSQL's error codes (appendix A of its
 // manual). Only the code is without data.
-func (p *postgres) judge(err error) verdict {
-	if v, ok := judgeColumn(err); ok {
-		return v
-	}
+func (p *postgres) judge(err error) *fault {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return verdict{reason: "no connection", lost: true}
+		return &fault{reason: "no connection", lost: true}
 	}
-	v := verdict{reason: "PostgreSQL refuses with SQLSTATE " + meaning(e.Code, sqlStates)}
-	v.lost = dbconn.PostgresLost(e.Code)
+	v := &fault{reason: "PostgreSQL refuses with SQLSTATE " + meaning(e.Code, sqlStates), lost: dbconn.PostgresLost(e.Code)}
 	if len(e.Code) == 5 && slices.Contains(refusedClasses, e.Code[:2]) && !errors.Is(err, dbconn.ErrNoConnection) {
 		v.kind = customer.ErrMismatch
 	}
@@ -101,7 +93,7 @@ func (p *postgres) judge(err error) verdict {
 	case "22P02", "22003", "22007", "22008", "22021", "22P05":
 		v.unlike = true
 	case "57014":
-		v.reason = "no answer in time"
+		v.reason = tooSlow.reason
 	}
 	return v
 }
@@ -179,69 +171,5 @@ func postgresColumn(types *pgtype.Map, oid uint32, format int16, raw []byte) (an
 	if oid == pgtype.JSONOID || oid == pgtype.JSONBOID {
 		return v, nil
 	}
-	return postgresValue(v, oid == pgtype.DateOID || oid == pgtype.DateArrayOID)
-}
-
-func postgresValue(v any, isDate bool) (any, error) {
-	switch v := v.(type) {
-	case nil, bool, map[string]any: // an object is JSON, within a list
-		return v, nil
-	case string:
-		return plain(v)
-	case []byte:
-		return bytes(v)
-	case int16:
-		return int(v), nil
-	case int32:
-		return int(v), nil
-	case int64:
-		return int(v), nil
-	case uint32:
-		return int(v), nil
-	case float32:
-		return float(float64(v), 32), nil
-	case float64:
-		return float(v, 64), nil
-	case pgtype.Numeric:
-		return numeric(v)
-	case [16]byte:
-		return uuid(v), nil
-	case time.Time:
-		if isDate {
-			return day(v), nil
-		}
-		return moment(v), nil
-	case pgtype.InfinityModifier:
-		return v.String(), nil
-	case []any:
-		list := make([]any, len(v))
-		for i := range v {
-			var err error
-			if list[i], err = postgresValue(v[i], isDate); err != nil {
-				return nil, err
-			}
-		}
-		return list, nil
-	case json.Number, int: // in JSON, within a list
-		return v, nil
-	default:
-		return nil, errColumnType
-	}
-}
-
-// numeric keeps all digits.
-func numeric(n pgtype.Numeric) (any, error) {
-	if n.NaN || n.InfinityModifier != pgtype.Finite {
-		return nil, nil
-	}
-	digits, err := n.MarshalJSON()
-	if err != nil {
-		return nil, errColumnType
-	}
-	return number(string(digits)), nil
-}
-
-func uuid(b [16]byte) string {
-	h := hex.EncodeToString(b[:])
-	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+	return value(v, oid == pgtype.DateOID || oid == pgtype.DateArrayOID)
 }

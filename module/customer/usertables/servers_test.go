@@ -112,3 +112,12 @@ func find(ctx context.Context, t *testing.T, s customer.Store, params map[string
 	defer cancel()
 	return s.Find(ctx, q, 5)
 }
+
+// query runs a query that no `find` holds.
+func (s *store) query(ctx context.Context, sql string, limit int) ([]map[string]any, error) {
+	db, err := s.database()
+	if err != nil {
+		return nil, err
+	}
+	return db.query(ctx, sql, nil, limit)
+}

@@ -2,11 +2,9 @@ package usertables
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,34 +20,24 @@ func OpenSQLite(l *Lookup, file string, env customer.Env) (customer.Store, error
 	if err != nil {
 		return nil, errors.New("the file's path can't be made absolute")
 	}
-	return newStore(l, env, func() (database, error) { return &sqLite{openPool(dbconn.SQLiteReader(absolute, queryTimeout/2))}, nil }), nil
+	return newStore(l, env, func() (database, error) {
+		db := openPool(dbconn.SQLiteReader(absolute, queryTimeout/2))
+		return &sqLite{sqlPool{DB: db, convert: func(v any, declared string) (any, error) { return value(v, declared == "DATE") }}}, nil
+	}), nil
 }
 
 // sqLite is a pool of connections to a SQLite file.
-type sqLite struct{ db *sql.DB }
+type sqLite struct{ sqlPool }
 
-func (s *sqLite) query(ctx context.Context, text string, args []any, limit int) ([]map[string]any, bool, error) {
-	c, err := s.db.Conn(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	defer c.Close()
-	return queryRows(ctx, c, text, args, limit, sqliteValue)
-}
-
-func (s *sqLite) renew() {}
-
-func (s *sqLite) Close() error { return s.db.Close() }
-
-func (s *sqLite) judge(err error) verdict {
-	if v, ok := judgeColumn(err); ok {
-		return v
-	}
+func (s *sqLite) judge(err error) *fault {
 	e, ok := errors.AsType[*sqlite.Error](err)
-	if !ok {
-		return verdict{reason: "the file can't be read"}
+	switch {
+	case !ok && errors.Is(err, context.DeadlineExceeded): // no connection was free
+		return tooSlow
+	case !ok:
+		return &fault{reason: "the file can't be read"}
 	}
-	v := verdict{reason: fmt.Sprintf("SQLite refuses with code %d: %s", e.Code(), sqlite.ErrorCodeString[e.Code()&0xff])}
+	v := &fault{reason: fmt.Sprintf("SQLite refuses with code %d: %s", e.Code(), sqlite.ErrorCodeString[e.Code()&0xff])}
 	if text := sqliteText(e.Error()); text != "" {
 		v.reason = "SQLite refuses: " + text
 	}
@@ -60,27 +48,4 @@ func (s *sqLite) judge(err error) verdict {
 		v.kind = customer.ErrTooLarge
 	}
 	return v
-}
-
-// sqliteValue makes of a column's value what jq knows.
-func sqliteValue(v any, declared string) (any, error) {
-	switch v := v.(type) {
-	case nil, bool:
-		return v, nil
-	case int64:
-		return int(v), nil
-	case float64:
-		return float(v, 64), nil
-	case string:
-		return plain(v)
-	case []byte:
-		return bytes(v)
-	case time.Time: // of a column that is declared as one
-		if declared == "DATE" {
-			return day(v), nil
-		}
-		return moment(v), nil
-	default:
-		return nil, errColumnType
-	}
 }

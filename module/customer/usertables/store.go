@@ -2,14 +2,12 @@ package usertables
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"math/big"
+	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,10 +25,10 @@ const (
 
 // database runs queries, read-only.
 type database interface {
-	// query returns at most limit rows, and whether there were more.
-	query(ctx context.Context, sql string, args []any, limit int) (rows []map[string]any, more bool, err error)
-	// judge tells what an error of query means.
-	judge(err error) verdict
+	// query returns the first rows, at most limit.
+	query(ctx context.Context, sql string, args []any, limit int) ([]map[string]any, error)
+	// judge returns what an error of the driver means.
+	judge(err error) *fault
 	// renew forgets connections that may be dead.
 	renew()
 	Close() error
@@ -39,8 +37,11 @@ type database interface {
 // store is the user's own tables as a [customer.Store].
 type store struct {
 	lookup *Lookup
-	db     database
 	region phone.Region
+
+	open func() (database, error) // its error holds no data
+	mu   sync.Mutex
+	db   database // nil until the first query
 
 	timeout  time.Duration // of a query
 	patience time.Duration // with a database that can't be reached
@@ -49,7 +50,19 @@ type store struct {
 }
 
 func newStore(l *Lookup, env customer.Env, open func() (database, error)) *store {
-	return &store{lookup: l, db: &lazy{open: open}, region: env.Region, timeout: queryTimeout, patience: dbconn.Patience}
+	return &store{lookup: l, region: env.Region, open: open, timeout: queryTimeout, patience: dbconn.Patience}
+}
+
+// database returns the pool, which is made with the first query: until then there
+// is no goroutine, because a store is opened while a configuration is checked.
+func (s *store) database() (database, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.db == nil {
+		s.db, err = s.open()
+	}
+	return s.db, err
 }
 
 // Find runs the query of each condition. Customers that all of them find, by
@@ -66,10 +79,7 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 	}
 	var found []*customer.Record
 	for i, c := range q {
-		records, more, failed := s.matches(ctx, c)
-		if failed == nil && more && len(q) > 1 {
-			failed = &fault{customer.ErrMismatch, fmt.Sprintf("more than %d rows, which is too many to compare with those of another parameter", maxRows)}
-		}
+		records, failed := s.matches(ctx, c, len(q) > 1)
 		if failed != nil {
 			return nil, failed.during(c.Param)
 		}
@@ -86,36 +96,46 @@ func (s *store) Find(ctx context.Context, q customer.Query, limit int) ([]*custo
 }
 
 // Close closes all connections.
-func (s *store) Close() error { return s.db.Close() }
+func (s *store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
+}
 
-// matches are the customers that one condition finds.
-func (s *store) matches(ctx context.Context, c customer.Condition) (records []*customer.Record, more bool, failed *fault) {
+// matches returns the customers that one condition finds. If they are compared with
+// those of another condition, more than maxRows are an error; else the first are enough.
+func (s *store) matches(ctx context.Context, c customer.Condition, compared bool) (records []*customer.Record, failed *fault) {
 	statement := s.lookup.find[c.Param]
 	binds := values(c, s.region)
 	if binds == nil {
-		return nil, false, nil
+		return nil, nil
 	}
 	sql, args := statement.render(binds)
-	rows, more, v := s.ask(ctx, sql, args)
+	rows, failed := s.ask(ctx, sql, args)
 	switch {
-	case v == nil:
-	case v.unlike && statement.uses(bindRaw):
-		return nil, false, nil // a text can't be in a column of numbers
-	default:
-		return nil, false, v.fault()
+	case failed != nil && failed.unlike && statement.uses(bindRaw):
+		return nil, nil // a text can't be in a column of numbers
+	case failed != nil:
+		return nil, failed
+	case len(rows) > maxRows && compared:
+		return nil, &fault{kind: customer.ErrMismatch, reason: fmt.Sprintf("more than %d rows, which is too many to compare with those of another parameter", maxRows)}
 	}
+	rows = rows[:min(len(rows), maxRows)]
 	seen := make(map[string]bool, len(rows))
 	for _, row := range rows {
 		r, err := s.lookup.recordOf(ctx, row)
 		if err != nil {
-			return nil, false, &fault{customer.ErrMismatch, err.Error()}
+			return nil, &fault{kind: customer.ErrMismatch, reason: err.Error()}
 		}
 		if !seen[r.ID] {
 			seen[r.ID] = true
 			records = append(records, r)
 		}
 	}
-	return records, more, nil
+	return records, nil
 }
 
 // intersect keeps those of found that are also in others.
@@ -124,38 +144,39 @@ func intersect(found, others []*customer.Record) []*customer.Record {
 	for _, r := range others {
 		ids[r.ID] = true
 	}
-	kept := found[:0]
-	for _, r := range found {
-		if ids[r.ID] {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(found, func(r *customer.Record) bool { return !ids[r.ID] })
 }
 
 // ask runs a query, again on a new connection when the one that it had is lost,
 // or there was none: a database that restarts costs time, but no answer. One that
 // stays away is asked once a lookup.
-func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[string]any, more bool, failed *verdict) {
+func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[string]any, failed *fault) {
+	db, err := s.database()
+	if err != nil {
+		return nil, &fault{reason: err.Error()}
+	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		attempt, cancel := context.WithTimeout(ctx, s.timeout)
-		rows, more, err := s.db.query(attempt, sql, args, maxRows)
+		rows, err := db.query(attempt, sql, args, maxRows+1)
 		tooLate := attempt.Err() != nil
 		cancel()
 		if err == nil {
 			s.downSince.Store(0)
-			return rows, more, nil
+			return rows, nil
 		}
-		v := s.db.judge(err)
-		if tooLate && !errors.Is(err, dbconn.ErrNoConnection) {
-			v = verdict{reason: "no answer in time"}
+		failed, judged := errors.AsType[*fault](err)
+		switch {
+		case tooLate && !errors.Is(err, dbconn.ErrNoConnection):
+			failed = tooSlow
+		case !judged:
+			failed = db.judge(err)
 		}
-		if !v.lost {
-			return nil, false, &v
+		if !failed.lost {
+			return nil, failed
 		}
-		s.db.renew()
-		if s.isDown() || !pause(ctx, wait) {
-			return nil, false, &v
+		db.renew()
+		if s.isDown() || !dbconn.Pause(ctx, wait) {
+			return nil, failed
 		}
 	}
 }
@@ -167,17 +188,6 @@ func (s *store) isDown() bool {
 	s.downSince.CompareAndSwap(0, now)
 	since := s.downSince.Load()
 	return since != 0 && now-since > int64(s.patience)
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // recordOf makes a customer of a row. Its errors hold nothing of the row.
@@ -216,95 +226,21 @@ func (l *Lookup) recordOf(ctx context.Context, row map[string]any) (*customer.Re
 // text is a value as a customer's field: null is not known, a list or an object
 // is its JSON.
 func text(v any) (string, error) {
-	switch v := v.(type) {
-	case nil:
+	if v == nil {
 		return "", nil
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case int:
-		return strconv.Itoa(v), nil
-	case json.Number:
-		return v.String(), nil
-	case *big.Int:
-		return v.String(), nil
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+	}
+	if f, ok := v.(float64); ok { // JSON would write an exponent
+		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return "", nil
 		}
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
-	default:
-		b, err := jsonval.Encode(nil, v, jsonval.Limits{})
-		return string(b), err
+		return strconv.FormatFloat(f, 'f', -1, 64), nil
 	}
-}
-
-// What columns hold becomes what jq knows: nil, bool, int, float64, json.Number,
-// string, []any and map[string]any. Anything else would stop a program.
-
-// Bounds of one column.
-const (
-	maxColumn = 1 << 20 // bytes
-	maxDigits = 64      // of a number; a longer one is text, as it is slow to compute with
-)
-
-var (
-	errColumnTooLarge = errors.New("holds more than 1 MiB; select only what record needs")
-	errColumnType     = errors.New("has a type that can't be read; cast it to text")
-)
-
-// number is a number by its digits, so that it stays what it is.
-func number(digits string) any {
-	switch {
-	case len(digits) > maxDigits:
-		return digits
-	case digits == "" || strings.Trim(digits, "+-.0123456789eE") != "": // NaN, Infinity
-		return nil
+	if s, ok := jsonval.Text(v); ok {
+		return s, nil
 	}
-	return json.Number(digits)
+	b, err := jsonval.Encode(nil, v, jsonval.Limits{})
+	return string(b), err
 }
-
-// float is a floating-point number; what is none in JSON is null.
-func float(f float64, bits int) any {
-	switch {
-	case math.IsNaN(f) || math.IsInf(f, 0):
-		return nil
-	case bits == 32: // as many digits as it has
-		return json.Number(strconv.FormatFloat(f, 'g', -1, 32))
-	}
-	return f
-}
-
-// bytes are base64, as in JSON.
-func bytes(b []byte) (any, error) {
-	if len(b) > maxColumn {
-		return nil, errColumnTooLarge
-	}
-	return base64.StdEncoding.EncodeToString(b), nil
-}
-
-func plain(s string) (any, error) {
-	if len(s) > maxColumn {
-		return nil, errColumnTooLarge
-	}
-	return strings.ToValidUTF8(s, "\uFFFD"), nil
-}
-
-// document is JSON, with the digits of its numbers. What is no JSON, or too
-// large for a program, stays text.
-func document(data []byte) (any, error) {
-	if v, err := jsonval.Decode(data, jsonval.Limits{Bytes: maxColumn}); err == nil {
-		return v, nil
-	}
-	return plain(string(data))
-}
-
-// moment is a time in RFC 3339, in UTC. So is one that came without a zone.
-func moment(t time.Time) any { return t.UTC().Format(time.RFC3339Nano) }
-
-// day is a date without a time.
-func day(t time.Time) any { return t.Format(time.DateOnly) }
 
 // Interface guards
 var (

@@ -341,7 +341,7 @@ func TestReadOnly(t *testing.T) {
 	for _, p := range places(t, contacts...) {
 		s := p.open(t, byContacts).(*store)
 		for _, statement := range []string{"DELETE FROM contacts", "ATTACH DATABASE '/tmp/x.db' AS x", "CREATE TABLE x (a INT)", "SELECT 1; DELETE FROM contacts"} {
-			if _, _, err := s.db.query(t.Context(), statement, nil, 1); err == nil && statement != "SELECT 1; DELETE FROM contacts" {
+			if _, err := s.query(t.Context(), statement, 1); err == nil && statement != "SELECT 1; DELETE FROM contacts" {
 				t.Errorf("%v runs %s", p.kind, statement)
 			}
 		}
