@@ -81,7 +81,7 @@ func (i *Issuer) begin(ctx context.Context, of lineage, with *secret) (*Pair, er
 		return nil, errReplayed
 	}
 	now := time.Now()
-	rec := firstRecord(now, i.lifetime())
+	rec := new(record).next(now, i.lifetime())
 	if err := st.save(ctx, of, rec); err != nil {
 		return nil, err
 	}

@@ -75,17 +75,6 @@ func (r *record) encode() ([]byte, error) {
 	return json.Marshal(&c)
 }
 
-func decodeRecord(b []byte) (*record, error) {
-	r := new(record)
-	if err := storage.Decode(b, r); err != nil {
-		return nil, err
-	}
-	if r.Version != recordVersion {
-		return nil, storage.ErrVersion
-	}
-	return r, nil
-}
-
 // valid reports whether the record's token may be served.
 func (r *record) valid(now time.Time) bool {
 	return r != nil && r.Access != "" && !r.Dead && now.Before(r.Expires)
@@ -231,7 +220,7 @@ func (s *store) load(ctx context.Context) (*record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the record: %w", err)
 	}
-	r, err := decodeRecord(b)
+	r, err := storage.Decode[record](b, recordVersion)
 	if err != nil {
 		return nil, fmt.Errorf("reading the record: %w", err)
 	}

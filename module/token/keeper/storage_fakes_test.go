@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
+	"github.com/switchboard-ivr/switchboard/module/storage"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -146,7 +147,7 @@ func (s *memory) stored(t *testing.T, p token.Policy) *record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := decodeRecord(plain)
+	r, err := storage.Decode[record](plain, recordVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
