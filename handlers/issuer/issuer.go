@@ -45,6 +45,9 @@ type TokenIssuer struct {
 	issuer grantor
 }
 
+// granting asks an issuer for a pair of tokens.
+type granting func(ctx context.Context, params map[string]any) (*provider.Pair, error)
+
 // grantor is what the handler needs of an issuer.
 type grantor interface {
 	Obtain(ctx context.Context, params map[string]any) (*provider.Pair, error)
@@ -81,7 +84,7 @@ var limits = call.Limits{Query: 8 << 10, Body: 8 << 10, Params: 64, Depth: 8}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (t *TokenIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	var grant func(context.Context, map[string]any) (*provider.Pair, error)
+	var grant granting
 	switch path.Base(r.URL.Path) {
 	case "obtain":
 		grant = t.issuer.Obtain
@@ -115,10 +118,7 @@ func read(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	return input.Params, nil
 }
 
-func (t *TokenIssuer) answer(
-	w http.ResponseWriter, r *http.Request,
-	grant func(context.Context, map[string]any) (*provider.Pair, error), params map[string]any,
-) error {
+func (t *TokenIssuer) answer(w http.ResponseWriter, r *http.Request, grant granting, params map[string]any) error {
 	pair, err := grant(r.Context(), params)
 	switch {
 	case err == nil:

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
 func init() {
@@ -162,31 +163,21 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for d.NextBlock(0) {
-		switch d.Val() {
-		case "wrap":
-			if e.WrappedRaw != nil {
-				return d.Err("wrap is already set")
-			}
-			if !d.NextArg() {
-				return d.ArgErr()
-			}
-			name := d.Val()
-			id := "caddy.logging.encoders." + name
-			m, err := caddyfile.UnmarshalModule(d, id)
-			if err != nil {
-				return err
-			}
-			enc, ok := m.(zapcore.Encoder)
-			if !ok {
-				return d.Errf("module %s (%T) is not a log encoder", id, m)
-			}
-			e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
-		default:
-			return d.Errf("unrecognized subdirective '%s'", d.Val())
+	return blocks.New(d, "format").Read(blocks.Lines{"wrap": func() error {
+		if !d.NextArg() {
+			return d.ArgErr()
 		}
-	}
-	return nil
+		name := d.Val()
+		m, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
+		if err != nil {
+			return err
+		}
+		if _, ok := m.(zapcore.Encoder); !ok {
+			return d.Errf("%s (%T) is not a log encoder", name, m)
+		}
+		e.WrappedRaw = caddyconfig.JSONModuleObject(m, "format", name, nil)
+		return nil
+	}})
 }
 
 var errNotJSON = errors.New("value can't be written as JSON")
