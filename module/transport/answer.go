@@ -195,10 +195,7 @@ func (t *Transport) read(resp *http.Response, room *jsonval.Room) (body []byte, 
 		_ = resp.Body.Close()
 		return nil, &ReadError{err}
 	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	putBack(resp, body)
 	return nil, nil
 }
 

@@ -48,7 +48,7 @@ func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
 	}
 	var trailer func() http.Header
 	if t.inject.Where == token.InHeader && req.Trailer != nil && (len(req.Trailer) > 0 || req.ContentLength < 0) {
-		trailer = func() http.Header { return withoutTrailer(req.Trailer, t.inject.Name) }
+		trailer = func() http.Header { return withoutField(req.Trailer, t.inject.Name) }
 		out.announced = trailer()
 	}
 	if limit == 0 && trailer == nil {
@@ -167,10 +167,7 @@ func (d *document) writeInto(r *http.Request, name, value string) error {
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
 	r.Body, _ = r.GetBody()
 	r.ContentLength, r.TransferEncoding, r.Trailer = int64(len(text)), nil, nil
-	r.Header = maps.Clone(r.Header)
-	if r.Header == nil {
-		r.Header = make(http.Header)
-	}
+	r.Header = copyOf(r.Header)
 	// digests of the original body
 	for _, field := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Trailer"} {
 		delete(r.Header, field)
@@ -189,15 +186,7 @@ var connectionFields = []string{"Connection", "Trailer", "Te"}
 // be taken for it: no copy by the client in any spelling, and no field that asks
 // for its removal. The slices of other fields are shared with h.
 func withHeader(h http.Header, name, value string) http.Header {
-	out := maps.Clone(h)
-	if out == nil {
-		out = make(http.Header, 1)
-	}
-	for key := range out {
-		if sameField(key, name) {
-			delete(out, key)
-		}
-	}
+	out := withoutField(h, name)
 	for _, field := range connectionFields {
 		if lines, ok := out[field]; ok {
 			if lines = withoutMember(lines, name); len(lines) == 0 {
@@ -211,16 +200,20 @@ func withHeader(h http.Header, name, value string) http.Header {
 	return out
 }
 
-// withoutTrailer returns a copy of a trailer without fields that could be taken
-// for name, because recipients may merge a trailer into the header (RFC 9110,
-// section 6.5.2).
-func withoutTrailer(trailer http.Header, name string) http.Header {
-	out := make(http.Header, len(trailer))
-	for key, lines := range trailer {
-		if !sameField(key, name) {
-			out[key] = lines
-		}
+// copyOf returns a copy of a header that may be nil. The slices are shared.
+func copyOf(h http.Header) http.Header {
+	if h == nil {
+		return make(http.Header, 1)
 	}
+	return maps.Clone(h)
+}
+
+// withoutField returns a copy of a header or trailer without the fields that could be
+// taken for name. Recipients may merge a trailer into the header (RFC 9110, section
+// 6.5.2).
+func withoutField(h http.Header, name string) http.Header {
+	out := copyOf(h)
+	maps.DeleteFunc(out, func(key string, _ []string) bool { return sameField(key, name) })
 	return out
 }
 

@@ -82,21 +82,16 @@ func withMember(text []byte, name, value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := json.Marshal(name)
+	own, err := json.Marshal(map[string]string{name: value})
 	if err != nil {
 		return nil, err
 	}
-	val, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
-	}
-	own := append(append(key, ':'), val...)
-	out := make([]byte, 0, len(text)+len(own)+3)
+	out := make([]byte, 0, len(text)+len(own)+2)
 	out = append(out, '{')
 	for _, member := range members {
 		out = append(append(out, member...), ',')
 	}
-	return append(append(out, own...), '}'), nil
+	return append(out, own[1:]...), nil
 }
 
 // membersBut returns the texts of an object's members, without those that a

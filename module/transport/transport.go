@@ -18,6 +18,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -125,11 +126,16 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		}
 		return nil
 	}
-	holder, define, err := find(ctx, t.Token)
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		return fmt.Errorf("getting the app switchboard: %w", err)
+	}
+	app := loaded.(*switchboard.App)
+	holder, err := app.Token(t.Token)
 	if err != nil {
 		return err
 	}
-	return t.use(holder, define)
+	return t.use(holder, app.Define)
 }
 
 // use adopts the rules of a token source.
@@ -139,15 +145,13 @@ func (t *Transport) use(holder tokenSource, define string) error {
 	}
 	t.source, t.inject = holder, holder.Injection()
 	t.rule.statuses, t.rule.program = holder.ExpiredRule()
-	defer func() { t.part = jq.Project(t.rule.program) }()
-	if t.TokenExpired == nil {
-		return nil
+	if t.TokenExpired != nil {
+		var err error
+		if t.rule, err = compile(t.TokenExpired, define); err != nil {
+			return err
+		}
 	}
-	own, err := compile(t.TokenExpired, define)
-	if err != nil {
-		return err
-	}
-	t.rule = own
+	t.part = jq.Project(t.rule.program)
 	return nil
 }
 

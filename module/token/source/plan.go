@@ -215,6 +215,16 @@ type Expired struct {
 	Program string `json:"program,omitempty"`
 }
 
+// CheckStatus reports what is wrong with the statuses.
+func (e *Expired) CheckStatus() error {
+	for _, status := range e.Status {
+		if status < 300 || status > 599 {
+			return fmt.Errorf("the status %d does not mean that a token has expired; write a program such as `.code == 40001` for what is in the answer", status)
+		}
+	}
+	return nil
+}
+
 // Keep is the configuration of what stays with the token besides it, such as the
 // base URL that the token endpoint names.
 type Keep struct {
@@ -310,10 +320,10 @@ func (p *plan) checkAnswers() error {
 			return wrongf("token_expired", "neither a status nor a program is written; leave it out for 401")
 		}
 	}
+	if err := p.expired.CheckStatus(); err != nil {
+		return wrong("token_expired", err)
+	}
 	for i, status := range p.expired.Status {
-		if status < 300 || status > 599 {
-			return wrongf("token_expired", "the status %d does not tell that a token is dead; write a program such as `.code == 40001` for what is in the answer", status)
-		}
 		if slices.Contains(p.expired.Status[:i], status) {
 			return wrongf("token_expired", "the status %d is written twice", status)
 		}
