@@ -162,7 +162,7 @@ func squashed(names []string) []string {
 	out := make([]string, 0, len(names))
 	for _, name := range names {
 		n := squash(make([]byte, 0, len(name)), name)
-		if len(n) > 0 && !matches(name, secretParts, secretEnds, secretNames) {
+		if len(n) > 0 && !matches(n, secretParts, secretEnds, secretNames) {
 			out = append(out, string(n))
 		}
 	}
@@ -188,17 +188,6 @@ func count(names []string, by int) {
 	configured.names.Store(&all)
 }
 
-// isConfigured reports whether a configuration says that a name is that of a
-// secret.
-func isConfigured(name string) bool {
-	all := configured.names.Load()
-	if all == nil {
-		return false
-	}
-	var buf [nameSize]byte
-	return (*all)[string(squash(buf[:0], name))] > 0
-}
-
 // Names are compared in lower case and without punctuation, so that appKey,
 // app_key and X-App-Key are one name.
 var (
@@ -221,21 +210,27 @@ var (
 // that of a secret: access_token, sign, app_key, X-Api-Key, password … or is one
 // by [AddSecrets].
 func Secret(name string) bool {
-	return matches(name, secretParts, secretEnds, secretNames) || isConfigured(name)
+	var buf [nameSize]byte
+	n := squash(buf[:0], name)
+	if matches(n, secretParts, secretEnds, secretNames) {
+		return true
+	}
+	all := configured.names.Load()
+	return all != nil && (*all)[string(n)] > 0
 }
 
 // Personal reports whether a name looks like that of a telephone number or an
 // email address: tel, phone, callerNumber, From, email …
 func Personal(name string) bool {
-	return matches(name, personalParts, personalEnds, personalNames)
+	var buf [nameSize]byte
+	return matches(squash(buf[:0], name), personalParts, personalEnds, personalNames)
 }
 
 // nameSize is how much of a name is looked at.
 const nameSize = 128
 
-func matches(name string, parts, ends, names []string) bool {
-	var buf [nameSize]byte
-	n := squash(buf[:0], name)
+// matches reports whether a squashed name is one of names, or has one of ends or parts.
+func matches(n []byte, parts, ends, names []string) bool {
 	if slices.Contains(names, string(n)) {
 		return true
 	}

@@ -232,6 +232,5 @@ var (
 	_ caddy.Provisioner                = (*Encoder)(nil)
 	_ caddy.ConfiguresFormatterDefault = (*Encoder)(nil)
 	_ zapcore.Encoder                  = (*Encoder)(nil)
-	_ zapcore.ObjectMarshaler          = fieldList(nil)
 	_ caddyfile.Unmarshaler            = (*Encoder)(nil)
 )

@@ -306,23 +306,16 @@ func withoutParameter(raw, name string) string {
 func hideParameter(h http.Header, name string) {
 	for _, field := range []string{"Location", "Content-Location"} {
 		for i, line := range h[field] {
-			rest, fragment, hasFragment := strings.Cut(line, "#")
-			path, query, hasQuery := strings.Cut(rest, "?")
-			if !hasQuery {
-				continue
-			}
+			rest, _, _ := strings.Cut(line, "#")
+			path, query, _ := strings.Cut(rest, "?")
 			remaining := withoutParameter(query, name)
 			if remaining == query {
 				continue
 			}
-			line = path
 			if remaining != "" {
-				line += "?" + remaining
+				remaining = "?" + remaining
 			}
-			if hasFragment {
-				line += "#" + fragment
-			}
-			h[field][i] = line
+			h[field][i] = path + remaining + line[len(rest):]
 		}
 	}
 }

@@ -9,6 +9,7 @@ package keeper
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -34,7 +35,7 @@ type Keeper struct {
 	endpoint Endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
-	id       string         // this instance in record.CallBy
+	id       string         // of this instance and process, in record.CallBy
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
@@ -113,7 +114,7 @@ func New(p token.Policy, e Endpoint) *Keeper {
 		endpoint: e,
 		clock:    time.Now,
 		random:   rand.Float64,
-		id:       newID(),
+		id:       cryptorand.Text(),
 		attached: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),

@@ -88,9 +88,9 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	p.Define = program.Join(define, p.Define)
 	for _, check := range []func() error{
 		p.checkCredentials,
-		func() error { return s.checkKind() },
+		s.checkKind,
 		p.checkTimes,
-		func() error { return s.checkWindow() },
+		s.checkWindow,
 		p.checkKeep,
 		p.checkAnswers,
 	} {
@@ -121,17 +121,15 @@ func (s *Source) CredentialNames(define string) []string {
 func (p *plan) checkCredentials() error {
 	for _, name := range slices.Sorted(maps.Keys(p.CredentialValues)) {
 		setting := "credential " + name
-		if p.CredentialValues[name] == "" {
+		switch {
+		case p.CredentialValues[name] == "":
 			return wrongf(setting, "the value is blank; leave the line out, or name the credential in `optional`")
-		}
-		if name == seedName && p.Obtain == nil {
-			if p.Refresh == nil {
-				return wrongf(setting, "a first refresh token needs `refresh URL` to be sent to")
-			}
-			continue
-		}
-		if name == seedName {
+		case name == seedName && p.Obtain != nil:
 			return wrongf(setting, "with `obtain` a first refresh token is never used; leave out one of the two")
+		case name == seedName && p.Refresh == nil:
+			return wrongf(setting, "a first refresh token needs `refresh URL` to be sent to")
+		case name == seedName:
+			continue
 		}
 		if err := checkName(name); err != nil {
 			return wrong(setting, err)
