@@ -122,11 +122,7 @@ func (t *TokenIssuer) answer(w http.ResponseWriter, r *http.Request, grant grant
 	pair, err := grant(r.Context(), params)
 	switch {
 	case err == nil:
-		return write(w, http.StatusOK, envelope{Code: "000000", Data: &tokens{
-			AccessToken:  pair.AccessToken,
-			RefreshToken: pair.RefreshToken,
-			ExpiresIn:    pair.ExpiresIn,
-		}})
+		return write(w, http.StatusOK, envelope{Code: "000000", Data: pair})
 	case errors.Is(err, provider.ErrRefused):
 		return fail(w, t.issuer.RefusalStatus(), http.StatusUnauthorized, "unauthorized")
 	case errors.Is(err, provider.ErrUnavailable):
@@ -137,17 +133,11 @@ func (t *TokenIssuer) answer(w http.ResponseWriter, r *http.Request, grant grant
 	}
 }
 
-// envelope is the protocol's response, and tokens its data.
+// envelope is the protocol's response.
 type envelope struct {
-	Code string  `json:"code"`
-	Msg  string  `json:"msg,omitempty"`
-	Data *tokens `json:"data"`
-}
-
-type tokens struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	ExpiresIn    int64  `json:"expires_in"`
+	Code string         `json:"code"`
+	Msg  string         `json:"msg,omitempty"`
+	Data *provider.Pair `json:"data"`
 }
 
 // fail writes a response without tokens. Its code is kind, which has three

@@ -85,25 +85,18 @@ func (i *Issuer) prepare(name string) error {
 	if fips140.Enforced() {
 		return errors.New("the token protocol signs with MD5, which GODEBUG=fips140=only forbids; use fips140=on, or leave the issuer out")
 	}
-	if err := i.validate(); err != nil {
+	err := cmp.Or(token.CheckName("an issuer", name), checkLifetime(time.Duration(i.Lifetime)))
+	if err != nil {
 		return err
 	}
-	var err error
+	if status := i.RefusalStatus(); status != http.StatusOK && status != http.StatusUnauthorized {
+		return fmt.Errorf("errors: status %d; use 401 or 200", status)
+	}
 	if i.accept, err = newFinder(i.Accept); err != nil {
 		return fmt.Errorf("accept: %w", err)
 	}
 	i.clients, err = newClients(name, i.Clients, caddy.NewReplacer(), i.logger)
 	return err
-}
-
-func (i *Issuer) validate() error {
-	if err := token.CheckName("an issuer", i.name); err != nil {
-		return err
-	}
-	if i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized {
-		return fmt.Errorf("errors: status %d; use 401 or 200", i.Errors)
-	}
-	return checkLifetime(time.Duration(i.Lifetime))
 }
 
 func checkLifetime(d time.Duration) error {

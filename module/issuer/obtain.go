@@ -183,9 +183,9 @@ func (i *Issuer) renew(ctx context.Context, t *issued, c *client, with *secret) 
 
 // Pair is what Obtain and Refresh return.
 type Pair struct {
-	AccessToken  string
-	RefreshToken string
-	ExpiresIn    int64 // seconds that the access token is good
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds that the access token is good
 }
 
 // ErrRefused is every refusal. Only the log says why: one answer for all

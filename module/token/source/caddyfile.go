@@ -67,18 +67,6 @@ func ParseSource(d *caddyfile.Dispenser) (string, *Source, error) {
 	return name, p.s, p.check()
 }
 
-// UnmarshalCaddyfile reads one whole `token` block, its name included; the name
-// is not part of a Source. See ParseSource for the syntax.
-func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the word `token`
-	_, parsed, err := ParseSource(d)
-	if err != nil {
-		return err
-	}
-	*s = *parsed
-	return nil
-}
-
 // parser reads the lines of one source or dialect.
 type parser struct {
 	*blocks.Reader
@@ -113,7 +101,7 @@ func (p *parser) read() error {
 		"refresh_before": p.refreshBefore,
 		"must_differ":    p.OnOff(&s.MustDiffer),
 		"inject":         p.inject,
-		"token_expired":  p.tokenExpired,
+		"token_expired":  func() (err error) { s.TokenExpired, err = ParseExpired(p.d); return err },
 		"api_success":    p.program("api_success", &s.AnswerSuccess),
 		"keep":           p.keep,
 		"retry_refused":  p.Duration(&s.RetryRefused),
@@ -255,11 +243,6 @@ func (p *parser) inject() error {
 	in := new(Inject)
 	p.s.Inject = in
 	return p.words(1, &in.In, &in.Name, &in.Template)()
-}
-
-func (p *parser) tokenExpired() (err error) {
-	p.s.TokenExpired, err = ParseExpired(p.d)
-	return err
 }
 
 func (p *parser) keep() error {

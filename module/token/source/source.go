@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
@@ -238,6 +237,3 @@ func isOn(written *bool, otherwise bool) bool {
 	}
 	return *written
 }
-
-// Interface guards
-var _ caddyfile.Unmarshaler = (*Source)(nil)
