@@ -143,9 +143,6 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 	if !ok {
 		return fail(w, http.StatusNotFound, "there is no such endpoint")
 	}
-	if err := guard(r); err != nil {
-		return refusal(w, err)
-	}
 	body, err := read(w, r)
 	if err != nil {
 		return refusal(w, err)

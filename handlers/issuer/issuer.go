@@ -65,9 +65,6 @@ func (TokenIssuer) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (t *TokenIssuer) Provision(ctx caddy.Context) error {
-	if t.Issuer == "" {
-		return errors.New("the issuer's name is missing; write `token_issuer NAME`")
-	}
 	found, err := provider.Find(ctx, t.Issuer)
 	if err != nil {
 		return err

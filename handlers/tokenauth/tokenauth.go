@@ -4,7 +4,6 @@
 package tokenauth
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -46,9 +45,6 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	if p.Issuer == "" {
-		return errors.New("the issuer's name is missing; write `token_auth NAME`")
-	}
 	found, err := issuer.Find(ctx, p.Issuer)
 	if err != nil {
 		return err

@@ -129,6 +129,9 @@ func (i *Issuer) Cleanup() error {
 // Find returns the issuer of that name, from the app `switchboard`. The error lists
 // those that exist.
 func Find(ctx caddy.Context, name string) (*Issuer, error) {
+	if name == "" {
+		return nil, errors.New("the issuer's name is missing")
+	}
 	app, err := ctx.App("switchboard")
 	if err != nil {
 		return nil, fmt.Errorf("loading the app switchboard: %w", err)

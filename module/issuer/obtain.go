@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -98,15 +99,13 @@ func parseTimestamp(v any) (digits string, at time.Time, ok bool) {
 	case json.Number:
 		digits = v.String()
 	}
-	for n := range len(digits) {
-		if digits[n] < '0' || digits[n] > '9' {
-			return "", at, false
-		}
-	}
-	switch n, _ := strconv.ParseInt(digits, 10, 64); len(digits) {
-	case 13:
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case strings.Trim(digits, "0123456789") != "":
+		return "", at, false
+	case len(digits) == 13:
 		return digits, time.UnixMilli(n), true
-	case 10:
+	case len(digits) == 10:
 		return digits, time.Unix(n, 0), true
 	default:
 		return "", at, false

@@ -90,12 +90,12 @@ func (u *upload) fault() *RequestError {
 // returns all other errors.
 func (a *Attempt) blame(req *http.Request, err error) (*http.Response, error) {
 	if a.upload != nil {
-		bad := a.upload.fault()
-		switch ended := req.Context().Err() != nil; {
-		case ended && bad == nil && a.upload.waiting.Load(): // HTTP/2 doesn't wait for the read to end
-			a.Err = errStalled
-			return nil, err
-		case ended && bad != nil:
+		bad, ended := a.upload.fault(), req.Context().Err() != nil
+		if bad == nil && ended && a.upload.waiting.Load() { // HTTP/2 doesn't wait for the read to end
+			bad = errStalled
+		}
+		switch {
+		case bad != nil && ended:
 			a.Err = bad
 			return nil, err
 		case bad != nil:

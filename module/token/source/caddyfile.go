@@ -142,6 +142,7 @@ func (p *parser) argument(setting string) (string, error) {
 // program reads a program and perhaps a word after it.
 func (p *parser) program(setting string, to *string, word ...*string) func() error {
 	return func() error {
+		_ = p.Once(setting) // for errors; the block refuses a second one
 		if !p.d.NextArg() {
 			return p.d.ArgErr()
 		}
@@ -205,18 +206,11 @@ func (p *parser) request(setting string, to **Request) error {
 		return p.d.Errf("write `%s [METHOD] URL`", setting)
 	}
 	*to = r
-	part := func(name string, to *string) func() error {
-		setting := setting + " " + name
-		return func() error {
-			_ = p.Once(setting) // for errors; the block of the request refuses a second one
-			return p.program(setting, to)()
-		}
-	}
 	return blocks.New(p.d, setting).Read(blocks.Lines{
-		"headers": part("headers", &r.Headers),
-		"query":   part("query", &r.Query),
-		"form":    part("form", &r.Form),
-		"json":    part("json", &r.JSON),
+		"headers": p.program(setting+" headers", &r.Headers),
+		"query":   p.program(setting+" query", &r.Query),
+		"form":    p.program(setting+" form", &r.Form),
+		"json":    p.program(setting+" json", &r.JSON),
 	})
 }
 

@@ -216,13 +216,11 @@ func newStamp(layout, zone string) (stamp, error) {
 // isLayout reports whether a text is a Go layout, and not what other languages call
 // one, which Go would send as it stands: "yyyy-MM-dd" or "%Y-%m-%d".
 func isLayout(layout string) bool {
-	for _, foreign := range []string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"} {
-		if strings.Contains(layout, foreign) {
-			return false
-		}
-	}
-	// differs from the reference time in every element
-	return time.Date(2021, 11, 30, 18, 49, 58, 0, time.UTC).Format(layout) != layout
+	foreign := slices.ContainsFunc([]string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"}, func(element string) bool {
+		return strings.Contains(layout, element)
+	})
+	// this time differs from the reference time in every element
+	return !foreign && time.Date(2021, 11, 30, 18, 49, 58, 0, time.UTC).Format(layout) != layout
 }
 
 // location finds a zone: "Asia/Shanghai", "UTC", or an offset such as "+08:00".
