@@ -90,11 +90,7 @@ func (r renumbering) forward(number string) (string, bool) {
 }
 
 func (r renumbering) back(number string) (string, bool) {
-	national, ok := strings.CutPrefix(number, "+"+r.code)
-	if !ok || len(national) != r.length-len(r.old)+len(r.new) || !strings.HasPrefix(national[r.keep:], r.new) {
-		return "", false
-	}
-	return "+" + r.code + national[:r.keep] + r.old + national[r.keep+len(r.new):], true
+	return renumbering{r.code, r.length - len(r.old) + len(r.new), r.keep, r.new, r.old}.forward(number)
 }
 
 func isValid(number string) bool {

@@ -2,14 +2,15 @@ package transport
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -341,39 +342,14 @@ func spellsParameter(part, name string) bool {
 // unescapeKey decodes as leniently as the most lenient server: a broken escape
 // stands for itself, and `%u0061` is a letter.
 func unescapeKey(key string) string {
-	var out strings.Builder
-	out.Grow(len(key))
-	for i := 0; i < len(key); i++ {
-		switch key[i] {
-		case '+':
-			out.WriteByte(' ')
-			continue
-		case '%':
-			if b := unhex(key, i+1, 2); b != nil {
-				out.Write(b)
-				i += 2
-				continue
-			}
-			if b := unhex(key, i+2, 4); b != nil && key[i+1]|0x20 == 'u' {
-				out.WriteRune(rune(b[0])<<8 | rune(b[1]))
-				i += 5
-				continue
-			}
+	return escapes.ReplaceAllStringFunc(strings.ReplaceAll(key, "+", " "), func(escape string) string {
+		if digits, ok := strings.CutPrefix(strings.ToLower(escape), "%u"); ok {
+			n, _ := strconv.ParseUint(digits, 16, 16)
+			return string(rune(n))
 		}
-		out.WriteByte(key[i])
-	}
-	return out.String()
+		n, _ := strconv.ParseUint(escape[1:], 16, 8)
+		return string([]byte{byte(n)})
+	})
 }
 
-// unhex decodes n hexadecimal digits of s from start; it returns nil if there are
-// none.
-func unhex(s string, start, n int) []byte {
-	if start+n > len(s) {
-		return nil
-	}
-	b, err := hex.DecodeString(s[start : start+n])
-	if err != nil {
-		return nil
-	}
-	return b
-}
+var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}|%[Uu][0-9A-Fa-f]{4}`)

@@ -195,7 +195,9 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"token": r.Text(&t.Token), "keep_host": r.Flag(&t.KeepHost), "max_size": blocks.Size(r, &t.MaxSize, maxMaxSize),
 		"token_expired": func() error { return t.unmarshalExpired(d) },
 	}
-	rest := []caddyfile.Token{name, brace(name, "{")}
+	brace := name // with its position
+	brace.Text = "{"
+	rest := []caddyfile.Token{name, brace}
 	for d.NextBlock(0) {
 		word := d.Val()
 		read, ours := lines[word]
@@ -213,14 +215,10 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if t.Token == "" {
 		return d.Errf("transport switchboard needs a token source; write `token NAME`")
 	}
-	rest = append(rest, brace(d.Token(), "}"))
+	brace = d.Token()
+	brace.Text = "}"
+	rest = append(rest, brace)
 	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(rest))
-}
-
-// brace returns a new token with the position of another.
-func brace(at caddyfile.Token, text string) caddyfile.Token {
-	at.Text = text
-	return at
 }
 
 func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {

@@ -41,7 +41,7 @@ type Keeper struct {
 	// refused it. It can be expired.
 	current atomic.Pointer[token.Token]
 
-	env      atomic.Pointer[environment]
+	env      atomic.Pointer[Env]
 	attached chan struct{} // closed by the first Attach
 	wake     chan struct{} // makes the loop check the state again
 
@@ -87,6 +87,8 @@ type Env struct {
 	Storage certmagic.Storage
 	Logger  *zap.Logger
 	Events  token.Observer
+
+	store *store // nil without a storage
 }
 
 // How a token was obtained.
@@ -95,11 +97,6 @@ const (
 	howObtain  = "obtain"
 	howAdopt   = "adopt"
 )
-
-type environment struct {
-	Env
-	store *store // nil without a storage
-}
 
 // attachGrace is how long a keeper that is asked for a token waits for its
 // first Attach. Caddy starts apps in any order: requests can come first, and
@@ -119,7 +116,7 @@ func New(p token.Policy, e Endpoint) *Keeper {
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
 	}
-	k.env.Store(&environment{Env: Env{Logger: zap.NewNop()}})
+	k.env.Store(&Env{Logger: zap.NewNop()})
 	if k.static() {
 		k.current.Store(&token.Token{Access: p.Static, Generation: 1, Obtained: k.now()})
 	}
@@ -146,7 +143,8 @@ func (k *Keeper) Attach(env Env) {
 		env.Logger = zap.NewNop()
 	}
 	env.Logger = env.Logger.With(zap.String("token", k.policy.Name))
-	k.env.Store(&environment{Env: env, store: newStore(env.Storage, &k.policy)})
+	env.store = newStore(env.Storage, &k.policy)
+	k.env.Store(&env)
 
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -120,7 +121,7 @@ func (p *parser) check() error {
 	at := ""
 	if wrong, ok := errors.AsType[*settingError](err); ok {
 		if at = wrong.setting; !p.Has(at) {
-			at = wrong.parent()
+			at, _, _ = strings.Cut(at, " ") // the setting whose block holds this one
 		}
 		if file, ok := p.file[wrong.setting]; ok {
 			err = wrongf(wrong.setting, "%s, %w", file, wrong.err)

@@ -44,12 +44,6 @@ type settingError struct {
 func (e *settingError) Error() string { return e.setting + ": " + e.err.Error() }
 func (e *settingError) Unwrap() error { return e.err }
 
-// parent is the setting whose block holds this one.
-func (e *settingError) parent() string {
-	block, _, _ := strings.Cut(e.setting, " ")
-	return block
-}
-
 func wrong(setting string, err error) error {
 	if err == nil {
 		return nil
