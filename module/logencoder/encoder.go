@@ -3,7 +3,6 @@
 package logencoder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
@@ -195,10 +195,8 @@ func reflected(key string, value any) (any, error) {
 	if err != nil {
 		return nil, errNotJSON // the error's text may contain data
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var doc any
-	if err := d.Decode(&doc); err != nil {
+	doc, err := jsonval.Decode(b, jsonval.Limits{Bytes: len(b)})
+	if err != nil {
 		return nil, errNotJSON
 	}
 	return document(key, doc), nil
