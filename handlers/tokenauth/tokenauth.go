@@ -26,13 +26,7 @@ type Provider struct {
 	// The name of the issuer in the app `switchboard`.
 	Issuer string `json:"issuer,omitempty"`
 
-	tokens    authenticator
-	challenge string
-}
-
-// authenticator is what the provider needs of an issuer.
-type authenticator interface {
-	Admit(r *http.Request) (principal string, ok bool)
+	issuer *issuer.Issuer
 }
 
 // CaddyModule returns the Caddy module information.
@@ -45,20 +39,16 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	found, err := issuer.Find(ctx, p.Issuer)
-	if err != nil {
-		return err
-	}
-	p.tokens = found
-	p.challenge = `Bearer realm="` + found.Name() + `"` // names have no quotes
-	return nil
+	var err error
+	p.issuer, err = issuer.Find(ctx, p.Issuer)
+	return err
 }
 
 // Authenticate implements caddyauth.Authenticator.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	principal, ok := p.tokens.Admit(r)
+	principal, ok := p.issuer.Admit(r)
 	if !ok {
-		w.Header().Set("Www-Authenticate", p.challenge)
+		w.Header().Set("Www-Authenticate", `Bearer realm="`+p.Issuer+`"`) // names have no quotes
 		return caddyauth.User{}, false, nil
 	}
 	return caddyauth.User{ID: principal}, true, nil

@@ -24,8 +24,6 @@ import (
 // ErrTLSPort is the error of a plain HTTP request to a port that speaks TLS.
 var ErrTLSPort = errors.New("this port speaks TLS; write https instead of http")
 
-const plainPort = "this port does not speak TLS; check the port, or write http instead of https"
-
 // Reason returns why a round trip has failed, in one clause such as "can't
 // connect: connection refused". It returns "" for a nil error and for one that
 // says nothing about the connection, such as a context that has ended.
@@ -87,7 +85,7 @@ func ofTLS(err error) string {
 	}
 	// net/http's client makes the second of the first
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return plainPort
+		return "this port does not speak TLS; check the port, or write http instead of https"
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return "the TLS handshake failed: " + strings.TrimPrefix(op.Err.Error(), "tls: ") // from a fixed list

@@ -110,9 +110,6 @@ func (i *Issuer) lifetime() time.Duration {
 	return cmp.Or(time.Duration(i.Lifetime), defaultLifetime)
 }
 
-// Name is the issuer's name.
-func (i *Issuer) Name() string { return i.name }
-
 // RefusalStatus is the HTTP status of a refusal at the token endpoints.
 func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauthorized) }
 

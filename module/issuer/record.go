@@ -123,7 +123,7 @@ func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
 }
 
 func decodeRecord(b []byte) (*record, error) {
-	r, err := storage.Decode[record](b, recordVersion)
+	r, err := storage.Decode(b, recordVersion, func(r *record) int { return r.Version })
 	if err == nil && r.Generation == 0 {
 		return nil, storage.ErrDamaged
 	}

@@ -225,7 +225,7 @@ func (s *Sealer) Seal(record []byte, key string) ([]byte, error) {
 
 // Open decrypts what Seal has made for the same key.
 func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
-	e, err := Decode[envelope](b, envelopeVersion)
+	e, err := Decode(b, envelopeVersion, func(e *envelope) int { return e.Version })
 	if err != nil {
 		return nil, err
 	}
@@ -239,9 +239,10 @@ func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
 	return record, nil
 }
 
-// Decode decodes exactly one JSON object of that version and keeps numbers as written.
-// Its error is ErrVersion or ErrDamaged: the decoder's own words could quote a token.
-func Decode[T any](b []byte, version int) (*T, error) {
+// Decode decodes exactly one JSON object, which must have that version, and keeps
+// numbers as written. Its error is ErrVersion or ErrDamaged: the decoder's own words
+// could quote a token.
+func Decode[T any](b []byte, version int, versionOf func(*T) int) (*T, error) {
 	to := new(T)
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
@@ -251,8 +252,7 @@ func Decode[T any](b []byte, version int) (*T, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, ErrDamaged
 	}
-	var written struct{ Version int }
-	if json.Unmarshal(b, &written) != nil || written.Version != version {
+	if versionOf(to) != version {
 		return nil, ErrVersion
 	}
 	return to, nil

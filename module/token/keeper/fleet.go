@@ -105,10 +105,7 @@ func (k *Keeper) waitTurn(ctx context.Context, f *inflight) (outcome, bool) {
 		if o, done := k.checkStore(ctx, f); done {
 			return o, true
 		}
-		k.mu.Lock()
-		mine := k.record.CallBy == k.id
-		k.mu.Unlock()
-		if mine {
+		if k.snapshot().CallBy == k.id {
 			return outcome{}, false
 		}
 	}

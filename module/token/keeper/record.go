@@ -75,6 +75,10 @@ func (r *record) encode() ([]byte, error) {
 	return json.Marshal(&c)
 }
 
+func decodeRecord(b []byte) (*record, error) {
+	return storage.Decode(b, recordVersion, func(r *record) int { return r.Version })
+}
+
 // valid reports whether the record's token may be served.
 func (r *record) valid(now time.Time) bool {
 	return r != nil && r.Access != "" && !r.Dead && now.Before(r.Expires)
@@ -123,9 +127,6 @@ func (r *record) markDead(now time.Time, sure bool) time.Duration {
 	r.Learned, r.LearnedAt = age/10*9, now
 	return r.Learned
 }
-
-// unlearn forgets what a death has taught that turned out to be none.
-func (r *record) unlearn() { r.Deaths, r.Learned, r.LearnedAt = 0, 0, time.Time{} }
 
 // short reports whether the token lives for less than a lifetime may be.
 func (r *record) short() bool {
@@ -220,7 +221,7 @@ func (s *store) load(ctx context.Context) (*record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the record: %w", err)
 	}
-	r, err := storage.Decode[record](b, recordVersion)
+	r, err := decodeRecord(b)
 	if err != nil {
 		return nil, fmt.Errorf("reading the record: %w", err)
 	}

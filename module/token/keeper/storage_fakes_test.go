@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyserver/certmagic"
 
-	"github.com/switchboard-ivr/switchboard/module/storage"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -147,7 +146,7 @@ func (s *memory) stored(t *testing.T, p token.Policy) *record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := storage.Decode[record](plain, recordVersion)
+	r, err := decodeRecord(plain)
 	if err != nil {
 		t.Fatal(err)
 	}
