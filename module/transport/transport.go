@@ -103,9 +103,6 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the http transport and finds the token source.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	if t.HTTPTransport == nil {
-		t.HTTPTransport = new(reverseproxy.HTTPTransport)
-	}
 	if t.MaxResponseHeaderSize == 0 {
 		t.MaxResponseHeaderSize = DefaultMaxHeader
 	}
@@ -163,14 +160,6 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 	return t.HTTPTransport.RequestHeaderOps()
 }
 
-// Cleanup closes idle connections. Running requests keep theirs.
-func (t *Transport) Cleanup() error {
-	if t.HTTPTransport == nil {
-		return nil
-	}
-	return t.HTTPTransport.Cleanup()
-}
-
 // UnmarshalCaddyfile sets up the transport. In addition to its own subdirectives
 // it takes those of Caddy's `http` transport:
 //
@@ -182,9 +171,6 @@ func (t *Transport) Cleanup() error {
 //		...
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if t.HTTPTransport == nil {
-		t.HTTPTransport = new(reverseproxy.HTTPTransport)
-	}
 	d.Next() // consume transport name
 	name := d.Token()
 	if d.NextArg() {
