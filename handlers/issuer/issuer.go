@@ -65,12 +65,9 @@ func (TokenIssuer) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (t *TokenIssuer) Provision(ctx caddy.Context) error {
-	found, err := provider.Find(ctx, t.Issuer)
-	if err != nil {
-		return err
-	}
-	t.issuer = found
-	return nil
+	var err error
+	t.issuer, err = provider.Find(ctx, t.Issuer)
+	return err
 }
 
 // bodyTime is how long a body may take to arrive.

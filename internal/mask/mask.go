@@ -151,24 +151,12 @@ var configured struct {
 // header that a key comes in, a parameter that a token goes out with. They are
 // compared whole. They stay until remove is called; configurations may overlap.
 func AddSecrets(names []string) (remove func()) {
-	names = squashed(names)
+	names = slices.Clone(names)
 	count(names, 1)
 	return sync.OnceFunc(func() { count(names, -1) })
 }
 
-// squashed returns what is compared of the names that don't look like secrets
-// anyway.
-func squashed(names []string) []string {
-	out := make([]string, 0, len(names))
-	for _, name := range names {
-		n := squash(make([]byte, 0, len(name)), name)
-		if len(n) > 0 && !matches(n, secretParts, secretEnds, secretNames) {
-			out = append(out, string(n))
-		}
-	}
-	return out
-}
-
+// count counts names that don't look like secrets anyway.
 func count(names []string, by int) {
 	configured.mu.Lock()
 	defer configured.mu.Unlock()
@@ -177,8 +165,12 @@ func count(names []string, by int) {
 		maps.Copy(all, *now)
 	}
 	for _, name := range names {
-		if all[name] += by; all[name] <= 0 {
-			delete(all, name)
+		n := squash(nil, name)
+		if len(n) == 0 || matches(n, secretParts, secretEnds, secretNames) {
+			continue
+		}
+		if all[string(n)] += by; all[string(n)] <= 0 {
+			delete(all, string(n))
 		}
 	}
 	if len(all) == 0 {

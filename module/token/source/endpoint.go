@@ -293,9 +293,6 @@ func decodeForm(body string) (map[string]any, bool) {
 // time by its own clock (RFC 9110, section 10.2.3); 0 when it doesn't say.
 func (r *response) retryAfter(date time.Time) time.Duration {
 	text := strings.TrimSpace(r.header.Get("Retry-After"))
-	if text == "" {
-		return 0
-	}
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
 		return min(time.Duration(seconds)*time.Second, token.MaxWait)
 	}
