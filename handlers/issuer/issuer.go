@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -158,8 +160,37 @@ func write(w http.ResponseWriter, status int, e envelope) error {
 	return nil
 }
 
+// ParseDirective sets up the directive:
+//
+//	token_issuer [<matcher>] <issuer>
+func ParseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	t := new(TokenIssuer)
+	if err := t.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matchers, t), nil
+}
+
+// UnmarshalCaddyfile sets up the handler; see ParseDirective for the syntax.
+func (t *TokenIssuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if !d.AllArgs(&t.Issuer) || t.Issuer == "" {
+		return d.Err("token_issuer takes the name of an issuer: token_issuer [MATCHER] NAME")
+	}
+	if d.NextBlock(0) {
+		return d.Err("token_issuer takes no block; the issuer is set up in the global option switchboard")
+	}
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*TokenIssuer)(nil)
 	_ caddyhttp.MiddlewareHandler = (*TokenIssuer)(nil)
+	_ caddyfile.Unmarshaler       = (*TokenIssuer)(nil)
 )
