@@ -224,7 +224,7 @@ var caches = pool.New[*cache.Cache]()
 func (a *App) Cache() (*cache.Cache, error) {
 	if a.cache == nil {
 		size := a.cacheSize()
-		held, err := caches.Hold(size, func() (*cache.Cache, error) { return cache.New(cache.Options{Size: size}) })
+		held, err := caches.Hold(size, func() (*cache.Cache, error) { return cache.New(size) })
 		if err != nil {
 			return nil, fmt.Errorf("cache_size: %w", err)
 		}

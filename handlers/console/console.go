@@ -91,7 +91,10 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if data && name == "signin" && c.sessions != nil {
 		return c.signIn(w, r)
 	}
-	who, ok := c.admits(r)
+	who, ok := c.sessions.of(r)
+	if !ok {
+		who, ok = c.gate.Admits(r, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+	}
 	switch {
 	case !ok:
 		return c.refuse(w, r, name, data)
@@ -100,15 +103,6 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	default:
 		return c.page(w, r, name)
 	}
-}
-
-// admits reports whether the request may use the console, and who sent it: by its
-// session, or else by its credential.
-func (c *Console) admits(r *http.Request) (who string, ok bool) {
-	if who, ok = c.sessions.of(r); ok {
-		return who, true
-	}
-	return c.gate.Admits(r, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
 }
 
 // refuse answers a request that may not use the console. A browser without a key

@@ -26,14 +26,8 @@ var views = map[string]func(context.Context, switchboard.Operator) (any, error){
 // actions are the page's commands, by POST. Their subject is in the body, because
 // URLs are logged.
 var actions = map[string]action{
-	"hold": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
-		api, err := o.Hold(it.API, true)
-		return api, it.API, err
-	}),
-	"release": on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
-		api, err := o.Hold(it.API, false)
-		return api, it.API, err
-	}),
+	"hold":    hold(true),
+	"release": hold(false),
 	"renew": on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
 		t, err := o.Renew(ctx, it.Token)
 		return t, it.Token, err
@@ -94,17 +88,26 @@ func parse[T any](body []byte) (v T, err error) {
 	return v, nil
 }
 
+func hold(held bool) action {
+	return on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
+		api, err := o.Hold(it.API, held)
+		return api, it.API, err
+	})
+}
+
 // test makes a call as a phone system would. Its body is that of the admin API,
 // with the API's name.
 func test(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
-	return on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
-		call, err := switchboard.ParseTest(body)
-		if err != nil {
-			return nil, "", refused(http.StatusBadRequest, err.Error())
-		}
-		trace, err := o.Test(ctx, it.API, call)
-		return trace, it.API, err
-	})(ctx, o, body)
+	it, err := parse[named](body)
+	if err != nil {
+		return nil, "", err
+	}
+	call, err := switchboard.ParseTest(body)
+	if err != nil {
+		return nil, "", refused(http.StatusBadRequest, err.Error())
+	}
+	trace, err := o.Test(ctx, it.API, call)
+	return trace, it.API, err
 }
 
 func search(ctx context.Context, o switchboard.Operator, params map[string]string) (any, string, error) {
@@ -139,9 +142,6 @@ func (c *Console) data(w http.ResponseWriter, r *http.Request, name, who string)
 	act, ok := actions[name]
 	if !ok {
 		return fail(w, http.StatusNotFound, "there is no such endpoint")
-	}
-	if err := guard(r); err != nil {
-		return refusal(w, err)
 	}
 	body, err := read(w, r)
 	if err != nil {

@@ -28,22 +28,18 @@ const (
 // origin.
 var origins = http.NewCrossOriginProtection()
 
-// guard refuses requests that another site makes a browser send.
-func guard(r *http.Request) error {
+// read reads the JSON body of a POST. It refuses requests that another site makes a
+// browser send.
+func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case r.Method != http.MethodPost:
-		return refused(http.StatusMethodNotAllowed, "use POST")
+		return nil, refused(http.StatusMethodNotAllowed, "use POST")
 	case r.Header.Get(pageHeader) == "":
-		return refused(http.StatusForbidden, "the header "+pageHeader+" is missing")
+		return nil, refused(http.StatusForbidden, "the header "+pageHeader+" is missing")
 	case origins.Check(r) != nil:
-		return refused(http.StatusForbidden, "the request comes from another site")
-	}
-	return nil
-}
-
-// read reads the JSON body of a POST.
-func read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
+		return nil, refused(http.StatusForbidden, "the request comes from another site")
+	case media != "application/json":
 		return nil, refused(http.StatusUnsupportedMediaType, "send application/json")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), bodyTime)

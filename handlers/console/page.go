@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"io/fs"
-	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -28,7 +26,7 @@ type file struct {
 // files are the page's files, by name.
 var files = func() map[string]file {
 	all := make(map[string]file)
-	entries, err := fs.ReadDir(embedded, "page")
+	entries, err := embedded.ReadDir("page")
 	if err != nil {
 		panic(err) // impossible: the files are embedded
 	}
@@ -38,7 +36,7 @@ var files = func() map[string]file {
 			panic(err)
 		}
 		sum := sha256.Sum256(text)
-		all[entry.Name()] = file{text: text, media: mediaOf(entry.Name()), etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+		all[entry.Name()] = file{text: text, media: mediaTypes[path.Ext(entry.Name())], etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
 	}
 	return all
 }()
@@ -48,17 +46,9 @@ var openFiles = map[string]struct{}{
 	"signin.js": {}, "dom.js": {}, "words.js": {}, "words_en.js": {}, "words_zh.js": {}, "api.js": {}, "console.css": {}, "icon.svg": {},
 }
 
-func mediaOf(name string) string {
-	switch path.Ext(name) {
-	case ".js": // not the system's MIME table, which may be wrong
-		return "text/javascript; charset=utf-8"
-	case ".css":
-		return "text/css; charset=utf-8"
-	case ".svg":
-		return "image/svg+xml"
-	default:
-		return mime.TypeByExtension(".html")
-	}
+// mediaTypes are those of the files, because the system's MIME table may be wrong.
+var mediaTypes = map[string]string{
+	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8",
 }
 
 // protect sets the security headers of every response. The page may only run its
@@ -109,11 +99,16 @@ func redirectToSlash(w http.ResponseWriter, r *http.Request, name string) bool {
 
 // redirectStripped does the same where handle_path has stripped the path.
 func redirectStripped(w http.ResponseWriter, r *http.Request) bool {
-	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
-	if !ok || original.URL == nil || strings.HasSuffix(original.URL.Path, "/") {
-		return false
+	original := originalPath(r)
+	return !strings.HasSuffix(original, "/") && redirectToSlash(w, r, path.Base(original))
+}
+
+// originalPath returns the path that the browser has asked for.
+func originalPath(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.URL.Path
 	}
-	return redirectToSlash(w, r, path.Base(original.URL.Path))
+	return r.URL.Path
 }
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }

@@ -86,7 +86,7 @@ type site struct {
 
 func newSite(t *testing.T, settings Cache) *site {
 	t.Helper()
-	answers, err := cache.New(cache.Options{})
+	answers, err := cache.New(cache.DefaultSize)
 	if err != nil {
 		t.Fatal(err)
 	}

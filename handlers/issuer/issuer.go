@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -45,6 +47,9 @@ type TokenIssuer struct {
 	issuer grantor
 }
 
+// granting asks an issuer for a pair of tokens.
+type granting func(ctx context.Context, params map[string]any) (*provider.Pair, error)
+
 // grantor is what the handler needs of an issuer.
 type grantor interface {
 	Obtain(ctx context.Context, params map[string]any) (*provider.Pair, error)
@@ -62,15 +67,9 @@ func (TokenIssuer) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (t *TokenIssuer) Provision(ctx caddy.Context) error {
-	if t.Issuer == "" {
-		return errors.New("the issuer's name is missing; write `token_issuer NAME`")
-	}
-	found, err := provider.Find(ctx, t.Issuer)
-	if err != nil {
-		return err
-	}
-	t.issuer = found
-	return nil
+	var err error
+	t.issuer, err = provider.Find(ctx, t.Issuer)
+	return err
 }
 
 // bodyTime is how long a body may take to arrive.
@@ -81,7 +80,7 @@ var limits = call.Limits{Query: 8 << 10, Body: 8 << 10, Params: 64, Depth: 8}
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (t *TokenIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	var grant func(context.Context, map[string]any) (*provider.Pair, error)
+	var grant granting
 	switch path.Base(r.URL.Path) {
 	case "obtain":
 		grant = t.issuer.Obtain
@@ -115,18 +114,11 @@ func read(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	return input.Params, nil
 }
 
-func (t *TokenIssuer) answer(
-	w http.ResponseWriter, r *http.Request,
-	grant func(context.Context, map[string]any) (*provider.Pair, error), params map[string]any,
-) error {
+func (t *TokenIssuer) answer(w http.ResponseWriter, r *http.Request, grant granting, params map[string]any) error {
 	pair, err := grant(r.Context(), params)
 	switch {
 	case err == nil:
-		return write(w, http.StatusOK, envelope{Code: "000000", Data: &tokens{
-			AccessToken:  pair.AccessToken,
-			RefreshToken: pair.RefreshToken,
-			ExpiresIn:    pair.ExpiresIn,
-		}})
+		return write(w, http.StatusOK, envelope{Code: "000000", Data: pair})
 	case errors.Is(err, provider.ErrRefused):
 		return fail(w, t.issuer.RefusalStatus(), http.StatusUnauthorized, "unauthorized")
 	case errors.Is(err, provider.ErrUnavailable):
@@ -137,17 +129,11 @@ func (t *TokenIssuer) answer(
 	}
 }
 
-// envelope is the protocol's response, and tokens its data.
+// envelope is the protocol's response.
 type envelope struct {
-	Code string  `json:"code"`
-	Msg  string  `json:"msg,omitempty"`
-	Data *tokens `json:"data"`
-}
-
-type tokens struct {
-	AccessToken  string `json:"access_token"`
-	RefreshToken string `json:"refresh_token"`
-	ExpiresIn    int64  `json:"expires_in"`
+	Code string         `json:"code"`
+	Msg  string         `json:"msg,omitempty"`
+	Data *provider.Pair `json:"data"`
 }
 
 // fail writes a response without tokens. Its code is kind, which has three
@@ -174,8 +160,37 @@ func write(w http.ResponseWriter, status int, e envelope) error {
 	return nil
 }
 
+// ParseDirective sets up the directive:
+//
+//	token_issuer [<matcher>] <issuer>
+func ParseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	t := new(TokenIssuer)
+	if err := t.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matchers, t), nil
+}
+
+// UnmarshalCaddyfile sets up the handler; see ParseDirective for the syntax.
+func (t *TokenIssuer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if !d.AllArgs(&t.Issuer) || t.Issuer == "" {
+		return d.Err("token_issuer takes the name of an issuer: token_issuer [MATCHER] NAME")
+	}
+	if d.NextBlock(0) {
+		return d.Err("token_issuer takes no block; the issuer is set up in the global option switchboard")
+	}
+	return nil
+}
+
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*TokenIssuer)(nil)
 	_ caddyhttp.MiddlewareHandler = (*TokenIssuer)(nil)
+	_ caddyfile.Unmarshaler       = (*TokenIssuer)(nil)
 )

@@ -177,7 +177,7 @@ func TestStalledBody(t *testing.T) {
 func TestProvisionRefuses(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	if err := new(TokenIssuer).Provision(ctx); err == nil || !strings.Contains(err.Error(), "token_issuer NAME") {
+	if err := new(TokenIssuer).Provision(ctx); err == nil || !strings.Contains(err.Error(), "name is missing") {
 		t.Errorf("%v", err)
 	}
 }

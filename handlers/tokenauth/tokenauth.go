@@ -4,10 +4,11 @@
 package tokenauth
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/switchboard-ivr/switchboard/module/issuer"
@@ -27,13 +28,7 @@ type Provider struct {
 	// The name of the issuer in the app `switchboard`.
 	Issuer string `json:"issuer,omitempty"`
 
-	tokens    authenticator
-	challenge string
-}
-
-// authenticator is what the provider needs of an issuer.
-type authenticator interface {
-	Admit(r *http.Request) (principal string, ok bool)
+	issuer *issuer.Issuer
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,26 +41,43 @@ func (Provider) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the issuer.
 func (p *Provider) Provision(ctx caddy.Context) error {
-	if p.Issuer == "" {
-		return errors.New("the issuer's name is missing; write `token_auth NAME`")
-	}
-	found, err := issuer.Find(ctx, p.Issuer)
-	if err != nil {
-		return err
-	}
-	p.tokens = found
-	p.challenge = `Bearer realm="` + found.Name() + `"` // names have no quotes
-	return nil
+	var err error
+	p.issuer, err = issuer.Find(ctx, p.Issuer)
+	return err
 }
 
 // Authenticate implements caddyauth.Authenticator.
 func (p *Provider) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
-	principal, ok := p.tokens.Admit(r)
+	principal, ok := p.issuer.Admit(r)
 	if !ok {
-		w.Header().Set("Www-Authenticate", p.challenge)
+		w.Header().Set("Www-Authenticate", `Bearer realm="`+p.Issuer+`"`) // names have no quotes
 		return caddyauth.User{}, false, nil
 	}
 	return caddyauth.User{ID: principal}, true, nil
+}
+
+// ParseDirective sets up the directive:
+//
+//	token_auth [<matcher>] <issuer>
+//
+// It is Caddy's `authentication` handler with the provider `switchboard_token`.
+func ParseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // consume directive name
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	h.Next() // consume it again: a matcher rewinds
+	var p Provider
+	if !h.AllArgs(&p.Issuer) || p.Issuer == "" {
+		return nil, h.Err("token_auth takes the name of an issuer: token_auth [MATCHER] NAME")
+	}
+	if h.NextBlock(0) {
+		return nil, h.Err("token_auth takes no block; the issuer is set up in the global option switchboard")
+	}
+	return h.NewRoute(matchers, caddyauth.Authentication{
+		ProvidersRaw: caddy.ModuleMap{"switchboard_token": caddyconfig.JSON(p, nil)},
+	}), nil
 }
 
 // Interface guards

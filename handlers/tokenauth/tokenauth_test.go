@@ -136,7 +136,7 @@ func TestDirectiveRefuses(t *testing.T) {
 func TestProvisionRefuses(t *testing.T) {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	defer cancel()
-	if err := new(tokenauth.Provider).Provision(ctx); err == nil || !strings.Contains(err.Error(), "token_auth NAME") {
+	if err := new(tokenauth.Provider).Provision(ctx); err == nil || !strings.Contains(err.Error(), "name is missing") {
 		t.Errorf("%v", err)
 	}
 	cfg, err := issuersite.Adapt(t, t.TempDir(), "", "token_auth strangers")

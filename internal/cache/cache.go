@@ -38,13 +38,6 @@ const (
 	MinSize     = 1 << 20
 )
 
-// Options are the settings of a Cache.
-type Options struct {
-	// Size is the heap that the cache may take, in bytes, with all that belongs
-	// to it. Default: [DefaultSize], at least [MinSize].
-	Size int64
-}
-
 // Cache is a bounded set of answers. Make it with [New] and end it with
 // Destruct, once nothing that is to be answered from it is under way.
 type Cache struct {
@@ -63,17 +56,15 @@ type Cache struct {
 }
 
 // New makes an empty cache with a key of its own: [Cache.Key] of another cache,
-// or after a restart, gives other keys. It fails for a size that is too small.
-func New(o Options) (*Cache, error) {
-	if o.Size == 0 {
-		o.Size = DefaultSize
+// or after a restart, gives other keys. The size is the heap that the cache may take,
+// in bytes, with all that belongs to it. New fails for one below [MinSize].
+func New(size int64) (*Cache, error) {
+	if size < MinSize {
+		return nil, fmt.Errorf("a cache of %d bytes is too small: want at least %d", size, MinSize)
 	}
-	if o.Size < MinSize {
-		return nil, fmt.Errorf("a cache of %d bytes is too small: want at least %d", o.Size, MinSize)
-	}
-	c := &Cache{size: o.Size}
+	c := &Cache{size: size}
 	_, _ = rand.Read(c.secret[:]) // never fails: crypto/rand
-	c.macs.New = func() any { return newMAC(c.secret[:]) }
+	c.macs.New = func() any { return &mac{hash: hmac.New(sha256.New, c.secret[:])} }
 	return c, nil
 }
 
@@ -313,5 +304,3 @@ type mac struct {
 	hash  hash.Hash
 	block [256]byte
 }
-
-func newMAC(secret []byte) *mac { return &mac{hash: hmac.New(sha256.New, secret)} }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -15,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newCache(tb testing.TB, size int64) *Cache {
 	tb.Helper()
-	c, err := New(Options{Size: size})
+	c, err := New(cmp.Or(size, DefaultSize))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -93,8 +94,8 @@ func TestEntriesShareNoMemoryWithCallers(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	for size, ok := range map[int64]bool{0: true, MinSize: true, MinSize - 1: false, -1: false, 100 << 20: true} {
-		if _, err := New(Options{Size: size}); (err == nil) != ok {
+	for size, ok := range map[int64]bool{0: false, MinSize: true, MinSize - 1: false, -1: false, 100 << 20: true} {
+		if _, err := New(size); (err == nil) != ok {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}
@@ -398,7 +399,7 @@ func FuzzParts(f *testing.F) {
 	f.Add("a", "bc", "ab", "c")
 	f.Add("", "\x01", "\x00", "")
 	f.Add("\x00\x01", strings.Repeat("x", 200), "", "y")
-	c, err := New(Options{})
+	c, err := New(DefaultSize)
 	if err != nil {
 		f.Fatal(err)
 	}

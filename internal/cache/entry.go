@@ -35,14 +35,7 @@ type Entry struct {
 
 // Expires is the latest of the three times until which an entry is served.
 func (e *Entry) Expires() time.Time {
-	t := e.Fresh
-	if e.StaleWhileRevalidate.After(t) {
-		t = e.StaleWhileRevalidate
-	}
-	if e.StaleIfError.After(t) {
-		t = e.StaleIfError
-	}
-	return t
+	return slices.MaxFunc([]time.Time{e.Fresh, e.StaleWhileRevalidate, e.StaleIfError}, time.Time.Compare)
 }
 
 // overhead is what an entry takes beside its strings: itself and the item (280

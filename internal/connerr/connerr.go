@@ -5,6 +5,7 @@
 package connerr
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,15 +15,14 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
 // ErrTLSPort is the error of a plain HTTP request to a port that speaks TLS.
 var ErrTLSPort = errors.New("this port speaks TLS; write https instead of http")
-
-const plainPort = "this port does not speak TLS; check the port, or write http instead of https"
 
 // Reason returns why a round trip has failed, in one clause such as "can't
 // connect: connection refused". It returns "" for a nil error and for one that
@@ -85,7 +85,7 @@ func ofTLS(err error) string {
 	}
 	// net/http's client makes the second of the first
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return plainPort
+		return "this port does not speak TLS; check the port, or write http instead of https"
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return "the TLS handshake failed: " + strings.TrimPrefix(op.Err.Error(), "tls: ") // from a fixed list
@@ -141,12 +141,9 @@ func ofHTTP(err error) string {
 // HeaderTooLarge reports whether the answer had more bytes of headers than the
 // transport takes.
 func HeaderTooLarge(err error) bool {
-	if err == nil {
-		return false
-	}
-	text := err.Error() // neither protocol has a type for it
-	return strings.Contains(text, "server response headers exceeded") ||
-		strings.Contains(text, "response header list larger than advertised limit")
+	// neither protocol has a type for it
+	return err != nil && (strings.Contains(err.Error(), "server response headers exceeded") ||
+		strings.Contains(err.Error(), "response header list larger than advertised limit"))
 }
 
 // tlsWords are how servers answer a plain HTTP request on a TLS port, with
@@ -162,12 +159,7 @@ var tlsWords = []string{
 // SaysTLSPort reports whether the beginning of a body with status 400 says that
 // the port speaks TLS.
 func SaysTLSPort(body []byte) bool {
-	for _, words := range tlsWords {
-		if strings.Contains(string(body), words) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(tlsWords, func(words string) bool { return bytes.Contains(body, []byte(words)) })
 }
 
 // KeepCause makes the errors of a transport's DialContext name their cause, for
@@ -179,15 +171,18 @@ func KeepCause(t *http.Transport) {
 		return
 	}
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		var seen firstError
-		conn, err := dial(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			DNSDone:     func(info httptrace.DNSDoneInfo) { seen.note(info.Err) },
-			ConnectDone: func(_, _ string, err error) { seen.note(err) },
-		}), network, address)
-		if err != nil {
-			if cause := seen.error(); cause != nil {
-				err = &dialError{err, cause}
+		var first atomic.Pointer[error] // addresses that are dialled side by side report from goroutines of their own
+		note := func(err error) {
+			if err != nil {
+				first.CompareAndSwap(nil, &err)
 			}
+		}
+		conn, err := dial(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			DNSDone:     func(info httptrace.DNSDoneInfo) { note(info.Err) },
+			ConnectDone: func(_, _ string, err error) { note(err) },
+		}), network, address)
+		if cause := first.Load(); err != nil && cause != nil {
+			err = &dialError{err, *cause}
 		}
 		return conn, err
 	}
@@ -198,24 +193,3 @@ type dialError struct{ err, cause error }
 
 func (e *dialError) Error() string   { return e.err.Error() }
 func (e *dialError) Unwrap() []error { return []error{e.err, e.cause} }
-
-// firstError keeps the first of several errors. Addresses that are dialled side
-// by side report from goroutines of their own.
-type firstError struct {
-	mu  sync.Mutex
-	err error
-}
-
-func (f *firstError) note(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.err == nil {
-		f.err = err
-	}
-}
-
-func (f *firstError) error() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.err
-}

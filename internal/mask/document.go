@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
-	"strconv"
 	"strings"
 )
 
@@ -62,21 +61,11 @@ func (d *document) value(name string, v any) any {
 			out[d.text("", key)] = d.value(key, member)
 		}
 		return out
-	case json.Number:
-		return d.number(name, v.String(), v)
-	case int:
-		return d.number(name, strconv.Itoa(v), v)
-	case float64, *big.Int:
-		return d.number(name, fmt.Sprint(v), v)
-	default:
-		return v
-	}
-}
-
-// number is v, unless its digits are to be hidden.
-func (d *document) number(name, digits string, v any) any {
-	if masked := d.text(name, digits); masked != digits {
-		return masked
+	case json.Number, int, float64, *big.Int:
+		digits := fmt.Sprint(v)
+		if masked := d.text(name, digits); masked != digits {
+			return masked
+		}
 	}
 	return v
 }

@@ -151,24 +151,12 @@ var configured struct {
 // header that a key comes in, a parameter that a token goes out with. They are
 // compared whole. They stay until remove is called; configurations may overlap.
 func AddSecrets(names []string) (remove func()) {
-	names = squashed(names)
+	names = slices.Clone(names)
 	count(names, 1)
 	return sync.OnceFunc(func() { count(names, -1) })
 }
 
-// squashed returns what is compared of the names that don't look like secrets
-// anyway.
-func squashed(names []string) []string {
-	out := make([]string, 0, len(names))
-	for _, name := range names {
-		n := squash(make([]byte, 0, len(name)), name)
-		if len(n) > 0 && !matches(name, secretParts, secretEnds, secretNames) {
-			out = append(out, string(n))
-		}
-	}
-	return out
-}
-
+// count counts names that don't look like secrets anyway.
 func count(names []string, by int) {
 	configured.mu.Lock()
 	defer configured.mu.Unlock()
@@ -177,8 +165,12 @@ func count(names []string, by int) {
 		maps.Copy(all, *now)
 	}
 	for _, name := range names {
-		if all[name] += by; all[name] <= 0 {
-			delete(all, name)
+		n := squash(nil, name)
+		if len(n) == 0 || matches(n, secretParts, secretEnds, secretNames) {
+			continue
+		}
+		if all[string(n)] += by; all[string(n)] <= 0 {
+			delete(all, string(n))
 		}
 	}
 	if len(all) == 0 {
@@ -186,17 +178,6 @@ func count(names []string, by int) {
 		return
 	}
 	configured.names.Store(&all)
-}
-
-// isConfigured reports whether a configuration says that a name is that of a
-// secret.
-func isConfigured(name string) bool {
-	all := configured.names.Load()
-	if all == nil {
-		return false
-	}
-	var buf [nameSize]byte
-	return (*all)[string(squash(buf[:0], name))] > 0
 }
 
 // Names are compared in lower case and without punctuation, so that appKey,
@@ -221,21 +202,27 @@ var (
 // that of a secret: access_token, sign, app_key, X-Api-Key, password … or is one
 // by [AddSecrets].
 func Secret(name string) bool {
-	return matches(name, secretParts, secretEnds, secretNames) || isConfigured(name)
+	var buf [nameSize]byte
+	n := squash(buf[:0], name)
+	if matches(n, secretParts, secretEnds, secretNames) {
+		return true
+	}
+	all := configured.names.Load()
+	return all != nil && (*all)[string(n)] > 0
 }
 
 // Personal reports whether a name looks like that of a telephone number or an
 // email address: tel, phone, callerNumber, From, email …
 func Personal(name string) bool {
-	return matches(name, personalParts, personalEnds, personalNames)
+	var buf [nameSize]byte
+	return matches(squash(buf[:0], name), personalParts, personalEnds, personalNames)
 }
 
 // nameSize is how much of a name is looked at.
 const nameSize = 128
 
-func matches(name string, parts, ends, names []string) bool {
-	var buf [nameSize]byte
-	n := squash(buf[:0], name)
+// matches reports whether a squashed name is one of names, or has one of ends or parts.
+func matches(n []byte, parts, ends, names []string) bool {
 	if slices.Contains(names, string(n)) {
 		return true
 	}

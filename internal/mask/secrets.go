@@ -5,53 +5,35 @@ import "strings"
 // jwts masks JSON web tokens: they begin with {" in base64.
 func jwts(s string) string {
 	const begin, shortest = "eyJ", 20
-	if !strings.Contains(s, begin) {
-		return s
-	}
-	var out splice
-	for i := 0; i < len(s); {
-		at := strings.Index(s[i:], begin)
-		if at < 0 {
-			break
-		}
-		at += i
-		end := at
-		for end < len(s) && isTokenByte(s[end]) {
-			end++
-		}
-		if end-at >= shortest {
-			out.put(s, at, end, Hidden)
-		}
-		i = end
-	}
-	return out.result(s)
+	return hideRuns(s, begin, 0, func(run string) bool { return len(run) >= shortest })
 }
 
 // schemes masks credentials after the name of an authentication scheme.
 func schemes(s string) string {
 	for _, scheme := range []string{"earer ", "asic ", "oauthtoken "} {
-		if !strings.Contains(s, scheme) {
-			continue
-		}
-		var out splice
-		for i := 0; i < len(s); {
-			at := strings.Index(s[i:], scheme)
-			if at < 0 {
-				break
-			}
-			start := i + at + len(scheme)
-			end := start
-			for end < len(s) && isTokenByte(s[end]) {
-				end++
-			}
-			if looksRandom(s[start:end]) {
-				out.put(s, start, end, Hidden)
-			}
-			i = end
-		}
-		s = out.result(s)
+		s = hideRuns(s, scheme, len(scheme), looksRandom)
 	}
 	return s
+}
+
+// hideRuns masks the runs of token bytes that begin skip bytes after a marker, as
+// far as they are secret.
+func hideRuns(s, marker string, skip int, secret func(run string) bool) string {
+	var out splice
+	for i := 0; ; {
+		at := strings.Index(s[i:], marker)
+		if at < 0 {
+			return out.result(s)
+		}
+		start := i + at + skip
+		i = start
+		for i < len(s) && isTokenByte(s[i]) {
+			i++
+		}
+		if secret(s[start:i]) {
+			out.put(s, start, i, Hidden)
+		}
+	}
 }
 
 func isTokenByte(c byte) bool { return isAlnum(c) || strings.IndexByte("-_.~+/=", c) >= 0 }
@@ -110,16 +92,11 @@ func jsonPairs(s string) string {
 
 // jsonValue finds the scalar after a colon at i. Its quotes stay outside.
 func jsonValue(s string, i int) (start, stop int, ok bool) {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
-		i++
-	}
-	if i == len(s) || s[i] != ':' {
+	value, ok := strings.CutPrefix(strings.TrimLeft(s[i:], " \t"), ":")
+	if !ok {
 		return 0, 0, false
 	}
-	i++
-	for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
-		i++
-	}
+	i = len(s) - len(strings.TrimLeft(value, " \t"))
 	if i < len(s) && s[i] == '\\' {
 		i++
 	}
@@ -141,6 +118,6 @@ func jsonValue(s string, i int) (start, stop int, ok bool) {
 			return 0, 0, false
 		}
 	}
-	value := s[start:stop]
+	value = s[start:stop]
 	return start, stop, value != "" && value != "null" && value != "true" && value != "false"
 }

@@ -1,8 +1,6 @@
 package mask
 
-import (
-	"strings"
-)
+import "strings"
 
 // known returns the length of what stands at the beginning of s and is full of
 // digits but no telephone number, or 0.
@@ -181,7 +179,7 @@ func numbers(s string) string {
 		}
 		end, count := groups(s, i, j)
 		if count >= minDigits {
-			out.put(s, i, end, Hidden+lastDigits(s[i:end]))
+			out.put(s, i, end, personal(s[i:end]))
 		}
 		i = end
 	}
@@ -216,17 +214,6 @@ func groups(s string, start, end int) (last, count int) {
 		}
 		last, count = j, count+j-i
 	}
-}
-
-// lastDigits returns the last two digits of s, which has them.
-func lastDigits(s string) string {
-	digits := make([]byte, 0, 2)
-	for i := len(s) - 1; len(digits) < 2; i-- {
-		if isDigit(s[i]) {
-			digits = append(digits, s[i])
-		}
-	}
-	return string([]byte{digits[1], digits[0]})
 }
 
 // emails masks addresses. A host that is an IP address makes no email: SIP

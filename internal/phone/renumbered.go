@@ -46,26 +46,11 @@ var renumberings = []renumbering{
 
 	// Vietnam, 15 September 2018: mobile numbers of eleven digits lost one.
 	// https://sggpnews.org.vn/science_technology/mobile-phone-numbers-conversion-to-affect-60-million-subscribers-nationwide-76279.html
-	{"84", 10, 0, "120", "70"},
-	{"84", 10, 0, "121", "79"},
-	{"84", 10, 0, "122", "77"},
-	{"84", 10, 0, "126", "76"},
-	{"84", 10, 0, "128", "78"},
-	{"84", 10, 0, "123", "83"},
-	{"84", 10, 0, "124", "84"},
-	{"84", 10, 0, "125", "85"},
-	{"84", 10, 0, "127", "81"},
-	{"84", 10, 0, "129", "82"},
-	{"84", 10, 0, "162", "32"},
-	{"84", 10, 0, "163", "33"},
-	{"84", 10, 0, "164", "34"},
-	{"84", 10, 0, "165", "35"},
-	{"84", 10, 0, "166", "36"},
-	{"84", 10, 0, "167", "37"},
-	{"84", 10, 0, "168", "38"},
-	{"84", 10, 0, "169", "39"},
-	{"84", 10, 0, "186", "56"},
-	{"84", 10, 0, "188", "58"},
+	{"84", 10, 0, "120", "70"}, {"84", 10, 0, "121", "79"}, {"84", 10, 0, "122", "77"}, {"84", 10, 0, "126", "76"},
+	{"84", 10, 0, "128", "78"}, {"84", 10, 0, "123", "83"}, {"84", 10, 0, "124", "84"}, {"84", 10, 0, "125", "85"},
+	{"84", 10, 0, "127", "81"}, {"84", 10, 0, "129", "82"}, {"84", 10, 0, "162", "32"}, {"84", 10, 0, "163", "33"},
+	{"84", 10, 0, "164", "34"}, {"84", 10, 0, "165", "35"}, {"84", 10, 0, "166", "36"}, {"84", 10, 0, "167", "37"},
+	{"84", 10, 0, "168", "38"}, {"84", 10, 0, "169", "39"}, {"84", 10, 0, "186", "56"}, {"84", 10, 0, "188", "58"},
 	{"84", 10, 0, "199", "59"},
 }
 
@@ -105,11 +90,7 @@ func (r renumbering) forward(number string) (string, bool) {
 }
 
 func (r renumbering) back(number string) (string, bool) {
-	national, ok := strings.CutPrefix(number, "+"+r.code)
-	if !ok || len(national) != r.length-len(r.old)+len(r.new) || !strings.HasPrefix(national[r.keep:], r.new) {
-		return "", false
-	}
-	return "+" + r.code + national[:r.keep] + r.old + national[r.keep+len(r.new):], true
+	return renumbering{r.code, r.length - len(r.old) + len(r.new), r.keep, r.new, r.old}.forward(number)
 }
 
 func isValid(number string) bool {

@@ -2,10 +2,9 @@ package issuer
 
 import (
 	"errors"
-	"net/http"
 	"strconv"
+	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/switchboard-ivr/switchboard/module/blocks"
@@ -35,18 +34,23 @@ func Parse(d *caddyfile.Dispenser) (name string, i *Issuer, err error) {
 		return "", nil, d.ArgErr()
 	}
 	i = new(Issuer)
+	var status string
 	r := blocks.New(d, "issuer "+name)
 	if err := r.Read(blocks.Lines{
 		"client":   func() error { return i.parseClient(d) },
-		"lifetime": func() error { return i.parseLifetime(d) },
+		"lifetime": r.Duration(&i.Lifetime),
 		"accept":   func() error { return i.parseAccept(d) },
-		"errors":   func() error { return i.parseErrors(d) },
+		"errors":   r.Word(&status, "401", "200"),
 	}, "client"); err != nil {
 		return "", nil, err
 	}
 	if len(i.Clients) == 0 {
 		return "", nil, r.At("", errors.New("there is no client; write `client KEY SECRET`"))
 	}
+	if err := checkLifetime(time.Duration(i.Lifetime)); err != nil {
+		return "", nil, r.At("lifetime", err)
+	}
+	i.Errors, _ = strconv.Atoi(status) // 0 without one
 	return name, i, nil
 }
 
@@ -56,19 +60,6 @@ func (i *Issuer) parseClient(d *caddyfile.Dispenser) error {
 		return d.Err("client takes a key and a secret: client {env.KEY} {env.SECRET}")
 	}
 	i.Clients = append(i.Clients, c)
-	return nil
-}
-
-func (i *Issuer) parseLifetime(d *caddyfile.Dispenser) error {
-	var raw string
-	if !d.AllArgs(&raw) {
-		return d.ArgErr()
-	}
-	duration, err := caddy.ParseDuration(raw)
-	if err != nil || duration == 0 || checkLifetime(duration) != nil {
-		return d.Errf("lifetime %s: use 30s to 400d", raw)
-	}
-	i.Lifetime = caddy.Duration(duration)
 	return nil
 }
 
@@ -82,18 +73,5 @@ func (i *Issuer) parseAccept(d *caddyfile.Dispenser) error {
 	if _, err := newFinder(i.Accept); err != nil {
 		return d.Errf("accept: %v", err)
 	}
-	return nil
-}
-
-func (i *Issuer) parseErrors(d *caddyfile.Dispenser) error {
-	var raw string
-	if !d.AllArgs(&raw) {
-		return d.ArgErr()
-	}
-	status, err := strconv.Atoi(raw)
-	if err != nil || status != http.StatusOK && status != http.StatusUnauthorized {
-		return d.Errf("errors %s: use 401 or 200", raw)
-	}
-	i.Errors = status
 	return nil
 }

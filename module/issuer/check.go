@@ -98,7 +98,7 @@ const (
 
 // family is what this instance remembers of one family.
 type family struct {
-	known   atomic.Pointer[known] // nil: nothing yet
+	known   atomic.Pointer[known] // never nil
 	writing chan struct{}         // taken by the one who changes the record
 
 	failing atomic.Bool // the last read failed
@@ -114,6 +114,9 @@ type known struct {
 	at     time.Time
 }
 
+// nothingKnown is what is known of a family at first.
+var nothingKnown known
+
 // reading is a read of the record that is under way.
 type reading struct {
 	done  chan struct{}
@@ -127,15 +130,11 @@ func (s *state) familyRecord(ctx context.Context, st store, of lineage, generati
 	f := s.family(of)
 	for range 2 { // the first read may have begun before the record was written
 		k := f.known.Load()
-		usable := k != nil && k.record != nil && k.record.Generation >= generation
-		var age time.Duration
-		if k != nil {
-			age = time.Since(k.at)
-		}
+		usable, age := k.record != nil && k.record.Generation >= generation, time.Since(k.at)
 		switch {
 		case usable && age < recheckAfter:
 			return k.record, nil
-		case k != nil && k.record == nil && age < absentFor:
+		case k.record == nil && age < absentFor:
 			return nil, nil
 		}
 		r := f.read(s, st, of)
@@ -145,16 +144,10 @@ func (s *state) familyRecord(ctx context.Context, st store, of lineage, generati
 		r.wait(ctx)
 	}
 	k := f.known.Load()
-	switch {
-	case k == nil:
-		return nil, ErrUnavailable
-	case k.record != nil && k.record.Generation >= generation:
+	if k.record != nil && k.record.Generation >= generation || time.Since(k.at) < recheckAfter {
 		return k.record, nil
-	case time.Since(k.at) < recheckAfter:
-		return k.record, nil
-	default:
-		return nil, ErrUnavailable // nothing new came, and the old won't do
 	}
+	return nil, ErrUnavailable // nothing new came, and the old won't do
 }
 
 // read returns the read that is under way, or starts one. It returns nil when the
@@ -213,17 +206,16 @@ func (f *family) update(rec *record, at time.Time) *record {
 // updateLocked never goes back: neither to an earlier generation, as a storage
 // may that lost its last write, nor behind a revocation that couldn't be stored.
 func (f *family) updateLocked(rec *record, at time.Time) {
-	if k := f.known.Load(); k != nil {
-		if at.Before(k.at) {
-			return
-		}
-		if old := k.record; old != nil && rec != nil {
-			switch {
-			case rec.Generation < old.Generation:
-				rec = old
-			case old.Revoked && !rec.Revoked:
-				rec = rec.revoked()
-			}
+	k := f.known.Load()
+	if at.Before(k.at) {
+		return
+	}
+	if old := k.record; old != nil && rec != nil {
+		switch {
+		case rec.Generation < old.Generation:
+			rec = old
+		case old.Revoked && !rec.Revoked:
+			rec = rec.revoked()
 		}
 	}
 	f.known.Store(&known{record: rec, at: at})

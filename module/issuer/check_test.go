@@ -365,7 +365,7 @@ func TestLearnNeverGoesBack(t *testing.T) {
 		{"a deletion", nil, time.Second, nil},
 		{"a later generation", &record{Generation: 3}, time.Second, &record{Generation: 3}},
 	} {
-		f := new(family)
+		f := newState().family(lineage{})
 		f.update(second, now)
 		got := f.update(c.rec, now.Add(c.after))
 		if (got == nil) != (c.want == nil) || got != nil && *got != *c.want {

@@ -85,25 +85,18 @@ func (i *Issuer) prepare(name string) error {
 	if fips140.Enforced() {
 		return errors.New("the token protocol signs with MD5, which GODEBUG=fips140=only forbids; use fips140=on, or leave the issuer out")
 	}
-	if err := i.validate(); err != nil {
+	err := cmp.Or(token.CheckName("an issuer", name), checkLifetime(time.Duration(i.Lifetime)))
+	if err != nil {
 		return err
 	}
-	var err error
+	if status := i.RefusalStatus(); status != http.StatusOK && status != http.StatusUnauthorized {
+		return fmt.Errorf("errors: status %d; use 401 or 200", status)
+	}
 	if i.accept, err = newFinder(i.Accept); err != nil {
 		return fmt.Errorf("accept: %w", err)
 	}
 	i.clients, err = newClients(name, i.Clients, caddy.NewReplacer(), i.logger)
 	return err
-}
-
-func (i *Issuer) validate() error {
-	if err := token.CheckName("an issuer", i.name); err != nil {
-		return err
-	}
-	if i.Errors != 0 && i.Errors != http.StatusOK && i.Errors != http.StatusUnauthorized {
-		return fmt.Errorf("errors: status %d; use 401 or 200", i.Errors)
-	}
-	return checkLifetime(time.Duration(i.Lifetime))
 }
 
 func checkLifetime(d time.Duration) error {
@@ -116,9 +109,6 @@ func checkLifetime(d time.Duration) error {
 func (i *Issuer) lifetime() time.Duration {
 	return cmp.Or(time.Duration(i.Lifetime), defaultLifetime)
 }
-
-// Name is the issuer's name.
-func (i *Issuer) Name() string { return i.name }
 
 // RefusalStatus is the HTTP status of a refusal at the token endpoints.
 func (i *Issuer) RefusalStatus() int { return cmp.Or(i.Errors, http.StatusUnauthorized) }
@@ -136,6 +126,9 @@ func (i *Issuer) Cleanup() error {
 // Find returns the issuer of that name, from the app `switchboard`. The error lists
 // those that exist.
 func Find(ctx caddy.Context, name string) (*Issuer, error) {
+	if name == "" {
+		return nil, errors.New("the issuer's name is missing")
+	}
 	app, err := ctx.App("switchboard")
 	if err != nil {
 		return nil, fmt.Errorf("loading the app switchboard: %w", err)

@@ -36,8 +36,8 @@ func TestProvision(t *testing.T) {
 	if first.state == other.state {
 		t.Error("two issuers share what they know")
 	}
-	if first.Name() != "pooled" || first.RefusalStatus() != 401 {
-		t.Errorf("%s, %d", first.Name(), first.RefusalStatus())
+	if first.name != "pooled" || first.RefusalStatus() != 401 {
+		t.Errorf("%s, %d", first.name, first.RefusalStatus())
 	}
 	if first.Clients[0].Secret != "{env.PARTNER_SECRET}" {
 		t.Error("the secret was written into the configuration")

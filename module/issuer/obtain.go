@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -81,7 +82,7 @@ func (i *Issuer) begin(ctx context.Context, of lineage, with *secret) (*Pair, er
 		return nil, errReplayed
 	}
 	now := time.Now()
-	rec := firstRecord(now, i.lifetime())
+	rec := new(record).next(now, i.lifetime())
 	if err := st.save(ctx, of, rec); err != nil {
 		return nil, err
 	}
@@ -98,15 +99,13 @@ func parseTimestamp(v any) (digits string, at time.Time, ok bool) {
 	case json.Number:
 		digits = v.String()
 	}
-	for n := range len(digits) {
-		if digits[n] < '0' || digits[n] > '9' {
-			return "", at, false
-		}
-	}
-	switch n, _ := strconv.ParseInt(digits, 10, 64); len(digits) {
-	case 13:
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case strings.Trim(digits, "0123456789") != "":
+		return "", at, false
+	case len(digits) == 13:
 		return digits, time.UnixMilli(n), true
-	case 10:
+	case len(digits) == 10:
 		return digits, time.Unix(n, 0), true
 	default:
 		return "", at, false
@@ -183,9 +182,9 @@ func (i *Issuer) renew(ctx context.Context, t *issued, c *client, with *secret) 
 
 // Pair is what Obtain and Refresh return.
 type Pair struct {
-	AccessToken  string
-	RefreshToken string
-	ExpiresIn    int64 // seconds that the access token is good
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds that the access token is good
 }
 
 // ErrRefused is every refusal. Only the log says why: one answer for all

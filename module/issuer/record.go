@@ -43,11 +43,7 @@ type record struct {
 
 const recordVersion = 1
 
-func firstRecord(now time.Time, lifetime time.Duration) *record {
-	return (&record{}).next(now, lifetime)
-}
-
-// next is the record after a refresh.
+// next is the record after a refresh, or the first one after none.
 func (r *record) next(now time.Time, lifetime time.Duration) *record {
 	return &record{
 		Version:    recordVersion,
@@ -127,15 +123,9 @@ func (r *record) pair(of lineage, with *secret, now time.Time) *Pair {
 }
 
 func decodeRecord(b []byte) (*record, error) {
-	r := new(record)
-	if err := storage.Decode(b, r); err != nil {
-		return nil, err
-	}
-	if r.Version != recordVersion {
-		return nil, storage.ErrVersion
-	}
-	if r.Generation == 0 {
+	r, err := storage.Decode(b, recordVersion, func(r *record) int { return r.Version })
+	if err == nil && r.Generation == 0 {
 		return nil, storage.ErrDamaged
 	}
-	return r, nil
+	return r, err
 }

@@ -14,7 +14,7 @@ import (
 // What lies in the storage is a record or is refused, in words of ours; a record
 // that is stored again says the same.
 func FuzzDecodeRecord(f *testing.F) {
-	first := firstRecord(time.UnixMilli(1795435200000), time.Hour)
+	first := new(record).next(time.UnixMilli(1795435200000), time.Hour)
 	for _, r := range []*record{first, first.next(time.UnixMilli(1795435300000), time.Hour), first.revoked()} {
 		b, err := json.Marshal(r)
 		if err != nil {

@@ -98,6 +98,7 @@ func (s *state) family(of lineage) *family {
 		s.evict()
 	}
 	f = &family{writing: make(chan struct{}, 1)}
+	f.known.Store(&nothingKnown)
 	s.families[of] = f
 	return f
 }
@@ -107,7 +108,7 @@ func (s *state) family(of lineage) *family {
 func (s *state) evict() {
 	now := time.Now().UnixMilli()
 	for of, f := range s.families {
-		if k := f.known.Load(); k != nil && (k.record == nil || k.record.Until <= now) {
+		if k := f.known.Load(); !k.at.IsZero() && (k.record == nil || k.record.Until <= now) {
 			delete(s.families, of)
 		}
 	}

@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,7 @@ func hourOf(name string) (hour uint32, ok bool) {
 	if err != nil || len(name) != hourDigits+digestDigits {
 		return 0, false
 	}
-	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3]), true
+	return binary.BigEndian.Uint32(b), true
 }
 
 // load returns a family's record, nil when there is none.

@@ -82,9 +82,5 @@ func (t *issued) lineage() (l lineage) {
 }
 
 func (t *issued) expires() time.Time {
-	var ms int64
-	for _, b := range t[atExpires:atCode] {
-		ms = ms<<8 | int64(b)
-	}
-	return time.UnixMilli(ms)
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(t[atExpires:]))) //nolint:gosec // the bits are those of an int64
 }

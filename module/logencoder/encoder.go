@@ -3,7 +3,6 @@
 package logencoder
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +17,9 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 )
 
 func init() {
@@ -162,31 +163,21 @@ func (e *Encoder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	for d.NextBlock(0) {
-		switch d.Val() {
-		case "wrap":
-			if e.WrappedRaw != nil {
-				return d.Err("wrap is already set")
-			}
-			if !d.NextArg() {
-				return d.ArgErr()
-			}
-			name := d.Val()
-			id := "caddy.logging.encoders." + name
-			m, err := caddyfile.UnmarshalModule(d, id)
-			if err != nil {
-				return err
-			}
-			enc, ok := m.(zapcore.Encoder)
-			if !ok {
-				return d.Errf("module %s (%T) is not a log encoder", id, m)
-			}
-			e.WrappedRaw = caddyconfig.JSONModuleObject(enc, "format", name, nil)
-		default:
-			return d.Errf("unrecognized subdirective '%s'", d.Val())
+	return blocks.New(d, "format").Read(blocks.Lines{"wrap": func() error {
+		if !d.NextArg() {
+			return d.ArgErr()
 		}
-	}
-	return nil
+		name := d.Val()
+		m, err := caddyfile.UnmarshalModule(d, "caddy.logging.encoders."+name)
+		if err != nil {
+			return err
+		}
+		if _, ok := m.(zapcore.Encoder); !ok {
+			return d.Errf("%s (%T) is not a log encoder", name, m)
+		}
+		e.WrappedRaw = caddyconfig.JSONModuleObject(m, "format", name, nil)
+		return nil
+	}})
 }
 
 var errNotJSON = errors.New("value can't be written as JSON")
@@ -204,10 +195,8 @@ func reflected(key string, value any) (any, error) {
 	if err != nil {
 		return nil, errNotJSON // the error's text may contain data
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var doc any
-	if err := d.Decode(&doc); err != nil {
+	doc, err := jsonval.Decode(b, jsonval.Limits{Bytes: len(b)})
+	if err != nil {
 		return nil, errNotJSON
 	}
 	return document(key, doc), nil
@@ -241,6 +230,5 @@ var (
 	_ caddy.Provisioner                = (*Encoder)(nil)
 	_ caddy.ConfiguresFormatterDefault = (*Encoder)(nil)
 	_ zapcore.Encoder                  = (*Encoder)(nil)
-	_ zapcore.ObjectMarshaler          = fieldList(nil)
 	_ caddyfile.Unmarshaler            = (*Encoder)(nil)
 )

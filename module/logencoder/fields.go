@@ -110,9 +110,3 @@ func redact(s string) string {
 	}
 	return redacted
 }
-
-// Interface guards
-var (
-	_ zapcore.ObjectEncoder = object{}
-	_ zapcore.ArrayEncoder  = array{}
-)

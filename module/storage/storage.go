@@ -107,12 +107,6 @@ func (s Storage) Store(ctx context.Context, key string, b []byte) error {
 	return nil
 }
 
-const (
-	opRunning int32 = iota
-	opFinished
-	opAbandoned
-)
-
 // bounded runs one operation for at most Limit, whether the backend honours its
 // context or not. What outlives that counts as hanging, and in the other counters.
 func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T, error), counters ...*atomic.Int32) (T, error) {
@@ -130,7 +124,7 @@ func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T,
 	limited, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
 
-	var state atomic.Int32
+	var settled atomic.Bool // by the one of both sides that comes first
 	done := make(chan result, 1)
 	go func() {
 		var r result
@@ -139,7 +133,7 @@ func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T,
 			return err
 		})
 		done <- r
-		if !state.CompareAndSwap(opRunning, opFinished) {
+		if !settled.CompareAndSwap(false, true) {
 			count(-1)
 		}
 	}()
@@ -156,7 +150,7 @@ func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T,
 		h.pause()
 	}
 	count(1)
-	if !state.CompareAndSwap(opRunning, opAbandoned) {
+	if !settled.CompareAndSwap(false, true) {
 		count(-1) // it ended just now
 	}
 	if err := ctx.Err(); err != nil {
@@ -231,12 +225,9 @@ func (s *Sealer) Seal(record []byte, key string) ([]byte, error) {
 
 // Open decrypts what Seal has made for the same key.
 func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
-	var e envelope
-	if err := Decode(b, &e); err != nil {
-		return nil, ErrDamaged
-	}
-	if e.Version != envelopeVersion {
-		return nil, ErrVersion
+	e, err := Decode(b, envelopeVersion, func(e *envelope) int { return e.Version })
+	if err != nil {
+		return nil, err
 	}
 	if e.Key != s.fingerprint {
 		return nil, ErrForeignKey
@@ -248,18 +239,23 @@ func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
 	return record, nil
 }
 
-// Decode decodes exactly one JSON value and keeps numbers as written. Its error is
-// ErrDamaged: the decoder's own words could quote a token.
-func Decode(b []byte, to any) error {
+// Decode decodes exactly one JSON object, which must have that version, and keeps
+// numbers as written. Its error is ErrVersion or ErrDamaged: the decoder's own words
+// could quote a token.
+func Decode[T any](b []byte, version int, versionOf func(*T) int) (*T, error) {
+	to := new(T)
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	if dec.Decode(to) != nil {
-		return ErrDamaged
+		return nil, ErrDamaged
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return ErrDamaged
+		return nil, ErrDamaged
 	}
-	return nil
+	if versionOf(to) != version {
+		return nil, ErrVersion
+	}
+	return to, nil
 }
 
 // ErrQueueing says that earlier waits for locks were given up, but the storage
@@ -277,16 +273,9 @@ type Lease struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	got    chan error
-	fate   atomic.Int32
-	err    error // what Lock returned, once fate is lockDecided
+	over   atomic.Bool // the wait: decided, or abandoned
+	err    error       // what Lock returned, once that is decided
 }
-
-// What became of a wait for a lock.
-const (
-	lockAwaited int32 = iota
-	lockDecided
-	lockAbandoned
-)
 
 // Lock starts to wait for a lock. The result comes on Got; after nil there, Release
 // must be called, after an error nothing, and without waiting for it Abandon.
@@ -313,7 +302,7 @@ func (s Storage) Lock(name string) *Lease {
 // decide ends the wait, unless it was abandoned.
 func (l *Lease) decide(err error) bool {
 	l.err = err
-	if !l.fate.CompareAndSwap(lockAwaited, lockDecided) {
+	if !l.over.CompareAndSwap(false, true) {
 		return false
 	}
 	if err != nil {
@@ -329,7 +318,7 @@ func (l *Lease) Got() <-chan error { return l.got }
 // Abandon gives up waiting. A lock that is gained nevertheless is freed.
 func (l *Lease) Abandon() {
 	l.storage.Health.abandoned.Add(1)
-	if l.fate.CompareAndSwap(lockAwaited, lockAbandoned) {
+	if l.over.CompareAndSwap(false, true) {
 		l.cancel()
 		return
 	}

@@ -99,17 +99,12 @@ func (t *Transport) lookable(resp *http.Response) bool {
 	switch {
 	case resp.Request.Method == http.MethodHead, resp.StatusCode < http.StatusOK:
 		return false
-	case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusPartialContent,
-		resp.StatusCode == http.StatusNotModified:
+	case slices.Contains([]int{http.StatusNoContent, http.StatusPartialContent, http.StatusNotModified}, resp.StatusCode):
 		return false
-	case resp.ContentLength == 0, resp.ContentLength > t.MaxSize:
-		return false
-	case caddyhttp.IsIncremental(resp.Header):
+	case resp.ContentLength == 0, resp.ContentLength > t.MaxSize, caddyhttp.IsIncremental(resp.Header):
 		return false
 	}
-	switch coding(resp.Header.Get("Content-Encoding")) {
-	case "", "identity", "gzip", "x-gzip", "zstd":
-	default:
+	if encoding := coding(resp.Header.Get("Content-Encoding")); encoding != "" && !slices.Contains(codings, encoding) {
 		return false
 	}
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -168,38 +163,41 @@ func (c *closing) Close() error {
 // in time.
 func (t *Transport) read(resp *http.Response, room *jsonval.Room) (body []byte, err error) {
 	// one byte more than announced, to see the end at once
-	known := min(max(resp.ContentLength, 1023), t.MaxSize) + 1
+	body, ended, err := readInto(room, resp.Body, min(max(resp.ContentLength, 1023), t.MaxSize)+1, t.MaxSize)
+	switch {
+	case ended && err == nil:
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		return body, nil
+	case !ended && resp.Request.Context().Err() != nil:
+		err = resp.Request.Context().Err()
+	case !ended:
+		putBack(resp, body)
+		return nil, nil
+	}
+	_ = resp.Body.Close()
+	return nil, &ReadError{err}
+}
+
+// readInto reads from r into memory of the room, to the end or to an error of r. Without
+// that, err is [jsonval.ErrTooLarge] for more than limit bytes, or the room's.
+func readInto(room *jsonval.Room, r io.Reader, known, limit int64) (out []byte, ended bool, err error) {
 	var reserved int64
 	for {
-		var full error
-		if body, reserved, full = room.AppendRoom(body, 1, known, reserved); full != nil {
-			break
+		if out, reserved, err = room.AppendRoom(out, 1, known, reserved); err != nil {
+			return out, false, err
 		}
-		n, err := resp.Body.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
 		switch {
-		case int64(len(body)) > t.MaxSize:
+		case int64(len(out)) > limit:
+			return out, false, jsonval.ErrTooLarge
 		case errors.Is(err, io.EOF):
-			_ = resp.Body.Close()
-			resp.Body = io.NopCloser(bytes.NewReader(body))
-			return body, nil
+			return out, true, nil
 		case err != nil:
-			_ = resp.Body.Close()
-			return nil, &ReadError{err}
-		default:
-			continue
+			return out, true, err
 		}
-		break
 	}
-	if err := resp.Request.Context().Err(); err != nil {
-		_ = resp.Body.Close()
-		return nil, &ReadError{err}
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
-	return nil, nil
 }
 
 // Why a body could not be decompressed, besides jsonval.ErrTooLarge.
@@ -242,32 +240,17 @@ func Decompress(body []byte, encoding string, limit int64, room *jsonval.Room) (
 		if z.Reset(bytes.NewReader(body)) != nil {
 			return nil, ErrCorrupt
 		}
-		return gunzip(z, body, limit, room)
+		out, ended, err := readInto(room, z, min(4*int64(len(body)), limit+1), limit)
+		if ended && err != nil {
+			return nil, ErrCorrupt
+		}
+		return out, err
 	case "zstd":
 		z := zstds.Get().(*zstd.Decoder)
 		defer zstds.Put(z)
 		return unzstd(z, body, limit, room)
 	default:
 		return nil, ErrEncoding
-	}
-}
-
-func gunzip(z *gzip.Reader, body []byte, limit int64, room *jsonval.Room) (out []byte, err error) {
-	var reserved int64
-	for {
-		if out, reserved, err = room.AppendRoom(out, 1, min(4*int64(len(body)), limit+1), reserved); err != nil {
-			return nil, err
-		}
-		n, err := z.Read(out[len(out):cap(out)])
-		out = out[:len(out)+n]
-		switch {
-		case int64(len(out)) > limit:
-			return nil, jsonval.ErrTooLarge
-		case errors.Is(err, io.EOF):
-			return out, nil
-		case err != nil:
-			return nil, ErrCorrupt
-		}
 	}
 }
 
@@ -292,6 +275,9 @@ func unzstd(z *zstd.Decoder, body []byte, limit int64, room *jsonval.Room) (out 
 	}
 }
 
+// codings are the content codings that Decompress knows.
+var codings = []string{"identity", "gzip", "x-gzip", "zstd"}
+
 // coding normalizes the name of a content coding.
 func coding(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
@@ -301,9 +287,7 @@ func readable(accept []string) []string {
 	var rest []string
 	for _, line := range accept {
 		for member := range strings.SplitSeq(line, ",") {
-			name, _, _ := strings.Cut(member, ";")
-			switch coding(name) {
-			case "gzip", "x-gzip", "zstd", "identity":
+			if name, _, _ := strings.Cut(member, ";"); slices.Contains(codings, coding(name)) {
 				rest = append(rest, strings.TrimSpace(member))
 			}
 		}

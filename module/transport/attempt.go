@@ -3,14 +3,10 @@ package transport
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
-	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/token"
 	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
@@ -99,25 +95,10 @@ type tokenSource interface {
 	// Injection returns where the token goes in a request.
 	Injection() token.Injection
 	// ExpiredRule returns which answers mean that the token has expired: the
-	// statuses, and a predicate with the variables in ExpiredVars, or nil.
+	// statuses, and a predicate with the variables in source.ExpiredVars, or nil.
 	ExpiredRule() (statuses []int, program *jq.Program)
 	// HasToken is false for a source that only holds credentials.
 	HasToken() bool
-}
-
-// ExpiredVars are the variables of a token_expired program, in the order of their
-// values.
-var ExpiredVars = []string{"status", "headers", "params", "request"}
-
-// find returns the token source with that name, and the jq definitions for
-// programs. The error lists the existing names.
-func find(ctx caddy.Context, name string) (tokenSource, string, error) {
-	app, err := ctx.App("switchboard")
-	if err != nil {
-		return nil, "", fmt.Errorf("getting the app switchboard: %w", err)
-	}
-	holder, err := app.(*switchboard.App).Token(name)
-	return holder, app.(*switchboard.App).Define, err
 }
 
 // rule says which answers mean that the token has expired.
@@ -128,17 +109,11 @@ type rule struct {
 
 // compile compiles a configured rule.
 func compile(written *source.Expired, define string) (rule, error) {
-	r := rule{statuses: slices.Clone(written.Status)}
-	for _, status := range r.statuses {
-		if status < 300 || status > 599 {
-			return rule{}, fmt.Errorf("token_expired: the status %d does not mean that a token has expired; write a program that checks the answer", status)
-		}
+	r := rule{statuses: written.Status}
+	err := written.CheckStatus()
+	if err == nil && written.Program != "" {
+		r.program, err = jq.Compile(written.Program, jq.Spec{Vars: source.ExpiredVars, Want: jq.Predicate, Define: define})
 	}
-	if written.Program == "" {
-		return r, nil
-	}
-	var err error
-	r.program, err = jq.Compile(written.Program, jq.Spec{Vars: ExpiredVars, Want: jq.Predicate, Define: define})
 	if err != nil {
 		return rule{}, fmt.Errorf("token_expired: %w", err)
 	}

@@ -40,7 +40,7 @@ func TestWithHeader(t *testing.T) {
 
 func TestWithoutTrailer(t *testing.T) {
 	have := http.Header{"X-Token": {"theirs"}, "X_token": nil, "Digest": {"d"}}
-	if got := withoutTrailer(have, "X-Token"); len(got) != 1 || got.Get("Digest") != "d" {
+	if got := withoutField(have, "X-Token"); len(got) != 1 || got.Get("Digest") != "d" {
 		t.Errorf("got %v", got)
 	}
 	if len(have) != 3 {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 func TestMain(m *testing.M) {
@@ -105,7 +106,7 @@ func (h *fakeSource) predicate(t testing.TB, text string) {
 
 func predicate(t testing.TB, text string) *jq.Program {
 	t.Helper()
-	program, err := jq.Compile(text, jq.Spec{Vars: ExpiredVars, Want: jq.Predicate})
+	program, err := jq.Compile(text, jq.Spec{Vars: source.ExpiredVars, Want: jq.Predicate})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,14 +2,15 @@ package transport
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"hash/maphash"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -48,7 +49,7 @@ func (t *Transport) prepare(out *outgoing, a *Attempt) (err error) {
 	}
 	var trailer func() http.Header
 	if t.inject.Where == token.InHeader && req.Trailer != nil && (len(req.Trailer) > 0 || req.ContentLength < 0) {
-		trailer = func() http.Header { return withoutTrailer(req.Trailer, t.inject.Name) }
+		trailer = func() http.Header { return withoutField(req.Trailer, t.inject.Name) }
 		out.announced = trailer()
 	}
 	if limit == 0 && trailer == nil {
@@ -167,10 +168,7 @@ func (d *document) writeInto(r *http.Request, name, value string) error {
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
 	r.Body, _ = r.GetBody()
 	r.ContentLength, r.TransferEncoding, r.Trailer = int64(len(text)), nil, nil
-	r.Header = maps.Clone(r.Header)
-	if r.Header == nil {
-		r.Header = make(http.Header)
-	}
+	r.Header = copyOf(r.Header)
 	// digests of the original body
 	for _, field := range []string{"Content-Length", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Trailer"} {
 		delete(r.Header, field)
@@ -189,15 +187,7 @@ var connectionFields = []string{"Connection", "Trailer", "Te"}
 // be taken for it: no copy by the client in any spelling, and no field that asks
 // for its removal. The slices of other fields are shared with h.
 func withHeader(h http.Header, name, value string) http.Header {
-	out := maps.Clone(h)
-	if out == nil {
-		out = make(http.Header, 1)
-	}
-	for key := range out {
-		if sameField(key, name) {
-			delete(out, key)
-		}
-	}
+	out := withoutField(h, name)
 	for _, field := range connectionFields {
 		if lines, ok := out[field]; ok {
 			if lines = withoutMember(lines, name); len(lines) == 0 {
@@ -211,16 +201,20 @@ func withHeader(h http.Header, name, value string) http.Header {
 	return out
 }
 
-// withoutTrailer returns a copy of a trailer without fields that could be taken
-// for name, because recipients may merge a trailer into the header (RFC 9110,
-// section 6.5.2).
-func withoutTrailer(trailer http.Header, name string) http.Header {
-	out := make(http.Header, len(trailer))
-	for key, lines := range trailer {
-		if !sameField(key, name) {
-			out[key] = lines
-		}
+// copyOf returns a copy of a header that may be nil. The slices are shared.
+func copyOf(h http.Header) http.Header {
+	if h == nil {
+		return make(http.Header, 1)
 	}
+	return maps.Clone(h)
+}
+
+// withoutField returns a copy of a header or trailer without the fields that could be
+// taken for name. Recipients may merge a trailer into the header (RFC 9110, section
+// 6.5.2).
+func withoutField(h http.Header, name string) http.Header {
+	out := copyOf(h)
+	maps.DeleteFunc(out, func(key string, _ []string) bool { return sameField(key, name) })
 	return out
 }
 
@@ -313,23 +307,16 @@ func withoutParameter(raw, name string) string {
 func hideParameter(h http.Header, name string) {
 	for _, field := range []string{"Location", "Content-Location"} {
 		for i, line := range h[field] {
-			rest, fragment, hasFragment := strings.Cut(line, "#")
-			path, query, hasQuery := strings.Cut(rest, "?")
-			if !hasQuery {
-				continue
-			}
+			rest, _, _ := strings.Cut(line, "#")
+			path, query, _ := strings.Cut(rest, "?")
 			remaining := withoutParameter(query, name)
 			if remaining == query {
 				continue
 			}
-			line = path
 			if remaining != "" {
-				line += "?" + remaining
+				remaining = "?" + remaining
 			}
-			if hasFragment {
-				line += "#" + fragment
-			}
-			h[field][i] = line
+			h[field][i] = path + remaining + line[len(rest):]
 		}
 	}
 }
@@ -355,39 +342,14 @@ func spellsParameter(part, name string) bool {
 // unescapeKey decodes as leniently as the most lenient server: a broken escape
 // stands for itself, and `%u0061` is a letter.
 func unescapeKey(key string) string {
-	var out strings.Builder
-	out.Grow(len(key))
-	for i := 0; i < len(key); i++ {
-		switch key[i] {
-		case '+':
-			out.WriteByte(' ')
-			continue
-		case '%':
-			if b := unhex(key, i+1, 2); b != nil {
-				out.Write(b)
-				i += 2
-				continue
-			}
-			if b := unhex(key, i+2, 4); b != nil && key[i+1]|0x20 == 'u' {
-				out.WriteRune(rune(b[0])<<8 | rune(b[1]))
-				i += 5
-				continue
-			}
+	return escapes.ReplaceAllStringFunc(strings.ReplaceAll(key, "+", " "), func(escape string) string {
+		if digits, ok := strings.CutPrefix(strings.ToLower(escape), "%u"); ok {
+			n, _ := strconv.ParseUint(digits, 16, 16)
+			return string(rune(n))
 		}
-		out.WriteByte(key[i])
-	}
-	return out.String()
+		n, _ := strconv.ParseUint(escape[1:], 16, 8)
+		return string([]byte{byte(n)})
+	})
 }
 
-// unhex decodes n hexadecimal digits of s from start; it returns nil if there are
-// none.
-func unhex(s string, start, n int) []byte {
-	if start+n > len(s) {
-		return nil
-	}
-	b, err := hex.DecodeString(s[start : start+n])
-	if err != nil {
-		return nil
-	}
-	return b
-}
+var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}|%[Uu][0-9A-Fa-f]{4}`)

@@ -42,9 +42,7 @@ func (a *Attempt) outgoing(req *http.Request) *http.Request {
 		req.Body = a.upload
 	}
 	if marks {
-		if req.Header = maps.Clone(req.Header); req.Header == nil {
-			req.Header = make(http.Header, 1)
-		}
+		req.Header = copyOf(req.Header)
 		req.Header["X-Idempotency-Key"] = nil // a signal to net/http; it is not sent
 	}
 	return req
@@ -92,12 +90,12 @@ func (u *upload) fault() *RequestError {
 // returns all other errors.
 func (a *Attempt) blame(req *http.Request, err error) (*http.Response, error) {
 	if a.upload != nil {
-		bad := a.upload.fault()
-		switch ended := req.Context().Err() != nil; {
-		case ended && bad == nil && a.upload.waiting.Load(): // HTTP/2 doesn't wait for the read to end
-			a.Err = errStalled
-			return nil, err
-		case ended && bad != nil:
+		bad, ended := a.upload.fault(), req.Context().Err() != nil
+		if bad == nil && ended && a.upload.waiting.Load() { // HTTP/2 doesn't wait for the read to end
+			bad = errStalled
+		}
+		switch {
+		case bad != nil && ended:
 			a.Err = bad
 			return nil, err
 		case bad != nil:
@@ -154,7 +152,7 @@ type rewinder struct {
 	err     error // that src ended with
 	newest  *view
 	settled bool // no further view will follow, so the newest may close src
-	closed  bool
+	closed  atomic.Bool
 }
 
 // newRewinder records up to limit bytes of src. length is the announced length,
@@ -208,11 +206,7 @@ func (r *rewinder) settle() {
 }
 
 func (r *rewinder) close() error {
-	r.mu.Lock()
-	was := r.closed
-	r.closed = true
-	r.mu.Unlock()
-	if was {
+	if r.closed.Swap(true) {
 		return nil
 	}
 	return r.src.Close()

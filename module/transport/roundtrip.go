@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -209,12 +210,7 @@ func refuse(req *http.Request, a *Attempt, err error) (*http.Response, error) {
 // unsigned reports whether no token must be sent with a method: the answer to
 // TRACE repeats the request, with the token, and CONNECT opens a tunnel.
 func unsigned(method string) bool {
-	switch len(method) {
-	case len("TRACE"), len("CONNECT"):
-		return strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK") || strings.EqualFold(method, "CONNECT")
-	default:
-		return false
-	}
+	return strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK") || strings.EqualFold(method, "CONNECT")
 }
 
 // refuseMethod responds to a request whose method is never sent.
@@ -227,12 +223,9 @@ func refuseMethod(req *http.Request, a *Attempt) (*http.Response, error) {
 
 // made returns a response of our own: one line of JSON.
 func made(req *http.Request, status int, outcome call.Outcome, message, proxyStatus string) *http.Response {
-	text, err := json.Marshal(map[string]any{
-		"error": map[string]string{"outcome": string(outcome), "message": message},
+	text, _ := json.Marshal(map[string]map[string]string{ // strings always encode
+		"error": {"outcome": string(outcome), "message": message},
 	})
-	if err != nil {
-		panic(err) // strings always encode
-	}
 	resp := &http.Response{
 		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
 		StatusCode: status,
@@ -250,7 +243,7 @@ func made(req *http.Request, status int, outcome call.Outcome, message, proxySta
 		Request:       req,
 	}
 	if req.Method != http.MethodHead {
-		resp.Body = io.NopCloser(strings.NewReader(string(text)))
+		resp.Body = io.NopCloser(bytes.NewReader(text))
 	}
 	return resp
 }
@@ -301,35 +294,20 @@ func tlsPort(resp *http.Response) error {
 	if resp.ContentLength > maxTLSWords || resp.ContentLength == 0 || resp.ContentLength < 0 && !resp.Close {
 		return nil
 	}
-	body := resp.Body
-	begin, err := io.ReadAll(io.LimitReader(body, maxTLSWords))
+	begin, _ := io.ReadAll(io.LimitReader(resp.Body, maxTLSWords))
 	if connerr.SaysTLSPort(begin) {
-		_ = body.Close()
+		_ = resp.Body.Close()
 		return connerr.ErrTLSPort
 	}
-	resp.Body = &resumed{begin: begin, err: err, body: body}
+	putBack(resp, begin)
 	return nil
 }
 
-// resumed is a body whose beginning has been read, maybe up to an error.
-type resumed struct {
-	begin []byte
-	err   error
-	body  io.ReadCloser
+// putBack puts back the beginning of an answer's body. An error that has ended the
+// read comes again: net/http's bodies repeat theirs.
+func putBack(resp *http.Response, begin []byte) {
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(begin), resp.Body), resp.Body}
 }
-
-// Read implements io.Reader.
-func (r *resumed) Read(p []byte) (int, error) {
-	if len(r.begin) > 0 {
-		n := copy(p, r.begin)
-		r.begin = r.begin[n:]
-		return n, nil
-	}
-	if r.err != nil {
-		return 0, r.err
-	}
-	return r.body.Read(p)
-}
-
-// Close implements io.Closer.
-func (r *resumed) Close() error { return r.body.Close() }

@@ -18,6 +18,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -102,9 +103,6 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the http transport and finds the token source.
 func (t *Transport) Provision(ctx caddy.Context) error {
-	if t.HTTPTransport == nil {
-		t.HTTPTransport = new(reverseproxy.HTTPTransport)
-	}
 	if t.MaxResponseHeaderSize == 0 {
 		t.MaxResponseHeaderSize = DefaultMaxHeader
 	}
@@ -125,11 +123,16 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 		}
 		return nil
 	}
-	holder, define, err := find(ctx, t.Token)
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		return fmt.Errorf("getting the app switchboard: %w", err)
+	}
+	app := loaded.(*switchboard.App)
+	holder, err := app.Token(t.Token)
 	if err != nil {
 		return err
 	}
-	return t.use(holder, define)
+	return t.use(holder, app.Define)
 }
 
 // use adopts the rules of a token source.
@@ -139,15 +142,13 @@ func (t *Transport) use(holder tokenSource, define string) error {
 	}
 	t.source, t.inject = holder, holder.Injection()
 	t.rule.statuses, t.rule.program = holder.ExpiredRule()
-	defer func() { t.part = jq.Project(t.rule.program) }()
-	if t.TokenExpired == nil {
-		return nil
+	if t.TokenExpired != nil {
+		var err error
+		if t.rule, err = compile(t.TokenExpired, define); err != nil {
+			return err
+		}
 	}
-	own, err := compile(t.TokenExpired, define)
-	if err != nil {
-		return err
-	}
-	t.rule = own
+	t.part = jq.Project(t.rule.program)
 	return nil
 }
 
@@ -157,14 +158,6 @@ func (t *Transport) RequestHeaderOps() *headers.HeaderOps {
 		return nil
 	}
 	return t.HTTPTransport.RequestHeaderOps()
-}
-
-// Cleanup closes idle connections. Running requests keep theirs.
-func (t *Transport) Cleanup() error {
-	if t.HTTPTransport == nil {
-		return nil
-	}
-	return t.HTTPTransport.Cleanup()
 }
 
 // UnmarshalCaddyfile sets up the transport. In addition to its own subdirectives
@@ -178,9 +171,6 @@ func (t *Transport) Cleanup() error {
 //		...
 //	}
 func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	if t.HTTPTransport == nil {
-		t.HTTPTransport = new(reverseproxy.HTTPTransport)
-	}
 	d.Next() // consume transport name
 	name := d.Token()
 	if d.NextArg() {
@@ -191,7 +181,9 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"token": r.Text(&t.Token), "keep_host": r.Flag(&t.KeepHost), "max_size": blocks.Size(r, &t.MaxSize, maxMaxSize),
 		"token_expired": func() error { return t.unmarshalExpired(d) },
 	}
-	rest := []caddyfile.Token{name, brace(name, "{")}
+	brace := name // with its position
+	brace.Text = "{"
+	rest := []caddyfile.Token{name, brace}
 	for d.NextBlock(0) {
 		word := d.Val()
 		read, ours := lines[word]
@@ -209,14 +201,10 @@ func (t *Transport) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if t.Token == "" {
 		return d.Errf("transport switchboard needs a token source; write `token NAME`")
 	}
-	rest = append(rest, brace(d.Token(), "}"))
+	brace = d.Token()
+	brace.Text = "}"
+	rest = append(rest, brace)
 	return t.HTTPTransport.UnmarshalCaddyfile(caddyfile.NewDispenser(rest))
-}
-
-// brace returns a new token with the position of another.
-func brace(at caddyfile.Token, text string) caddyfile.Token {
-	at.Text = text
-	return at
 }
 
 func (t *Transport) unmarshalExpired(d *caddyfile.Dispenser) error {

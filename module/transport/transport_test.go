@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("%+v", tr)
 	}
 	// a module whose Provision has failed is cleaned up too
-	if err := new(Transport).Cleanup(); err != nil {
+	if err := (Transport{}).CaddyModule().New().(*Transport).Cleanup(); err != nil {
 		t.Error(err)
 	}
 }
@@ -101,7 +101,7 @@ func TestOwnRule(t *testing.T) {
 }
 
 func parse(text string) (*Transport, error) {
-	tr := new(Transport)
+	tr := Transport{}.CaddyModule().New().(*Transport)
 	return tr, tr.UnmarshalCaddyfile(caddyfile.NewTestDispenser(text))
 }
 

@@ -46,11 +46,6 @@ func (k *Keeper) refusedCause() error {
 	return errRefusedBefore
 }
 
-// signInRefused reports whether signing in was refused and is not tried yet. The caller holds k.mu.
-func (k *Keeper) signInRefused() bool {
-	return k.record.RefusedUntil.After(k.now())
-}
-
 // What follows is arithmetic only: when to renew, when to try again. Random
 // numbers come in as r in [0, 1).
 

@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"crypto/rand"
 	"math"
 	"time"
 
@@ -27,9 +26,6 @@ const (
 	// writing its mark.
 	markSettles = 100 * time.Millisecond
 )
-
-// newID returns a name that tells instances apart, and a process from the one before a crash.
-func newID() string { return rand.Text() }
 
 // acquireLock waits for the storage's lock, for a limited time, and reads the store
 // while it waits: usually the holder of the lock is getting the token that this
@@ -109,10 +105,7 @@ func (k *Keeper) waitTurn(ctx context.Context, f *inflight) (outcome, bool) {
 		if o, done := k.checkStore(ctx, f); done {
 			return o, true
 		}
-		k.mu.Lock()
-		mine := k.record.CallBy == k.id
-		k.mu.Unlock()
-		if mine {
+		if k.snapshot().CallBy == k.id {
 			return outcome{}, false
 		}
 	}
@@ -156,15 +149,15 @@ func (k *Keeper) pollInterval() time.Duration {
 // A record that can't be read is as good as none: it is replaced in time.
 func (k *Keeper) loadStored(ctx context.Context, st *store) *token.Token {
 	stored, err := st.load(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		log := k.env.Load().Logger.Debug
 		if k.unreadable.CompareAndSwap(false, true) {
 			log = k.env.Load().Logger.Warn
 		}
 		log("token record not usable", zap.Error(err))
-		return nil
-	}
-	if err != nil {
 		return nil
 	}
 	k.unreadable.Store(false)

@@ -62,9 +62,10 @@ func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 		changed := k.changed
 		var done <-chan struct{}
 		var expire <-chan time.Time
-		wait, cause := k.backoffLeft(k.now())
+		now := k.now()
+		wait, cause := k.backoffLeft(now)
 		if wait > 0 && k.inflight == nil {
-			if k.signInRefused() || patienceLeft(ctx) < wait {
+			if k.record.RefusedUntil.After(now) || patienceLeft(ctx) < wait {
 				k.mu.Unlock()
 				return nil, &token.NoTokenError{Source: k.policy.Name, RetryAfter: wait, Cause: cause}
 			}

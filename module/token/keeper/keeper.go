@@ -9,6 +9,7 @@ package keeper
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -34,13 +35,13 @@ type Keeper struct {
 	endpoint Endpoint // nil for a static source
 	clock    func() time.Time
 	random   func() float64 // in [0, 1)
-	id       string         // this instance in record.CallBy
+	id       string         // of this instance and process, in record.CallBy
 
 	// current is the token to serve: nil when there is none or when the API
 	// refused it. It can be expired.
 	current atomic.Pointer[token.Token]
 
-	env      atomic.Pointer[environment]
+	env      atomic.Pointer[Env]
 	attached chan struct{} // closed by the first Attach
 	wake     chan struct{} // makes the loop check the state again
 
@@ -86,6 +87,8 @@ type Env struct {
 	Storage certmagic.Storage
 	Logger  *zap.Logger
 	Events  token.Observer
+
+	store *store // nil without a storage
 }
 
 // How a token was obtained.
@@ -94,11 +97,6 @@ const (
 	howObtain  = "obtain"
 	howAdopt   = "adopt"
 )
-
-type environment struct {
-	Env
-	store *store // nil without a storage
-}
 
 // attachGrace is how long a keeper that is asked for a token waits for its
 // first Attach. Caddy starts apps in any order: requests can come first, and
@@ -113,12 +111,12 @@ func New(p token.Policy, e Endpoint) *Keeper {
 		endpoint: e,
 		clock:    time.Now,
 		random:   rand.Float64,
-		id:       newID(),
+		id:       cryptorand.Text(),
 		attached: make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		changed:  make(chan struct{}),
 	}
-	k.env.Store(&environment{Env: Env{Logger: zap.NewNop()}})
+	k.env.Store(&Env{Logger: zap.NewNop()})
 	if k.static() {
 		k.current.Store(&token.Token{Access: p.Static, Generation: 1, Obtained: k.now()})
 	}
@@ -145,7 +143,8 @@ func (k *Keeper) Attach(env Env) {
 		env.Logger = zap.NewNop()
 	}
 	env.Logger = env.Logger.With(zap.String("token", k.policy.Name))
-	k.env.Store(&environment{Env: env, store: newStore(env.Storage, &k.policy)})
+	env.store = newStore(env.Storage, &k.policy)
+	k.env.Store(&env)
 
 	k.mu.Lock()
 	defer k.mu.Unlock()

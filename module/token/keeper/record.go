@@ -76,14 +76,7 @@ func (r *record) encode() ([]byte, error) {
 }
 
 func decodeRecord(b []byte) (*record, error) {
-	r := new(record)
-	if err := storage.Decode(b, r); err != nil {
-		return nil, err
-	}
-	if r.Version != recordVersion {
-		return nil, storage.ErrVersion
-	}
-	return r, nil
+	return storage.Decode(b, recordVersion, func(r *record) int { return r.Version })
 }
 
 // valid reports whether the record's token may be served.
@@ -134,9 +127,6 @@ func (r *record) markDead(now time.Time, sure bool) time.Duration {
 	r.Learned, r.LearnedAt = age/10*9, now
 	return r.Learned
 }
-
-// unlearn forgets what a death has taught that turned out to be none.
-func (r *record) unlearn() { r.Deaths, r.Learned, r.LearnedAt = 0, 0, time.Time{} }
 
 // short reports whether the token lives for less than a lifetime may be.
 func (r *record) short() bool {

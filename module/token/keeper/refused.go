@@ -180,7 +180,7 @@ func (k *Keeper) handleRefusal(generation, request uint64, now time.Time) refusa
 	f.forget(now)
 	useless := f.useless(request, r.Obtained, now)
 	if useless {
-		r.unlearn()
+		r.Deaths, r.Learned, r.LearnedAt = 0, 0, time.Time{} // the death was none
 	}
 	f.count(request, now)
 	at := f.next(request, now)

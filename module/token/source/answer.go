@@ -90,10 +90,8 @@ func (e *Endpoint) lifetime(grant *token.Grant, a answerDoc, now time.Time) erro
 		if err != nil {
 			return err
 		}
-		grant.Lifetime, grant.Expires, grant.Ended = stated.lifetime, stated.at, stated.ended
-		if stated.warning != "" {
-			grant.Warnings = append(grant.Warnings, stated.warning)
-		}
+		grant.Lifetime, grant.Expires, grant.Ended = stated.Lifetime, stated.Expires, stated.Ended
+		grant.Warnings = append(grant.Warnings, stated.Warnings...)
 	}
 	// A lifetime that the dialect assumes knows less than the token itself.
 	if grant.Lifetime == 0 && grant.Expires.IsZero() && e.source.Lifetime == 0 {
@@ -151,15 +149,11 @@ func checkToken(token string) error {
 		return errTokenEmpty
 	case len(token) > maxToken:
 		return errTokenLarge
-	case token[0] == ' ', token[len(token)-1] == ' ':
+	case strings.Trim(token, " ") != token, strings.ContainsFunc(token, func(r rune) bool { return r < ' ' || r > '~' }):
 		return errTokenText
+	default:
+		return nil
 	}
-	for i := range len(token) {
-		if token[i] < ' ' || token[i] > '~' {
-			return errTokenText
-		}
-	}
-	return nil
 }
 
 // codeNames are the members that hold a business code, of the answers known to
@@ -211,27 +205,16 @@ const epochMilliseconds = 1e11
 // errNotATime is for an expires_in that can't be read at all.
 var errNotATime = errors.New("expires_in is neither a number nor a time")
 
-// stated is what an answer says of a token's life: a lifetime, a point in time by
-// the endpoint's clock, or neither.
-type stated struct {
-	lifetime time.Duration
-	at       time.Time
-	// ended: the stated life is over. It counts as not stated.
-	ended bool
-	// warning says how an implausible value was interpreted; "" for a good one.
-	warning string
-}
-
 // parseExpires reads the value of an expires_in program: a number or a string
 // that holds one, in s or ms, or with `at` Unix time in s or ms or an RFC 3339
 // string. Null and blank state nothing. A life of 0 or less counts as not stated,
 // one of more than 400 days as 400 days: what can't be meant must not cost the
-// token. now is the time at the token endpoint.
-func parseExpires(value any, unit string, now time.Time) (stated, error) {
+// token; a warning says so. now is the time at the token endpoint.
+func parseExpires(value any, unit string, now time.Time) (stated token.Grant, err error) {
 	if text, ok := value.(string); ok {
 		text = strings.TrimSpace(text)
 		if text == "" {
-			return stated{}, nil
+			return stated, nil
 		}
 		if unit == unitAt {
 			if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -241,11 +224,11 @@ func parseExpires(value any, unit string, now time.Time) (stated, error) {
 		value = json.Number(text)
 	}
 	if value == nil {
-		return stated{}, nil
+		return stated, nil
 	}
 	n, ok := float(value)
 	if !ok {
-		return stated{}, errNotATime
+		return stated, errNotATime
 	}
 	switch unit {
 	case unitAt:
@@ -260,24 +243,24 @@ func parseExpires(value any, unit string, now time.Time) (stated, error) {
 	}
 	switch {
 	case n <= 0:
-		return stated{ended: true, warning: "expires_in is 0 or less and counts as not stated"}, nil
+		return token.Grant{Ended: true, Warnings: []string{"expires_in is 0 or less and counts as not stated"}}, nil
 	case n > 1e9: // Unix time since 2001, in either unit
-		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days; it looks like a point in time, whose unit is `at`"}, nil
+		return token.Grant{Lifetime: maxLifetime, Warnings: []string{"expires_in counts as 400 days; it looks like a point in time, whose unit is `at`"}}, nil
 	case n > maxLifetime.Seconds():
-		return stated{lifetime: maxLifetime, warning: "expires_in counts as 400 days"}, nil
+		return token.Grant{Lifetime: maxLifetime, Warnings: []string{"expires_in counts as 400 days"}}, nil
 	default:
-		return stated{lifetime: max(time.Duration(n*float64(time.Second)), time.Millisecond)}, nil
+		return token.Grant{Lifetime: max(time.Duration(n*float64(time.Second)), time.Millisecond)}, nil
 	}
 }
 
-func pointInTime(at, now time.Time) stated {
+func pointInTime(at, now time.Time) token.Grant {
 	switch left := at.Sub(now); {
 	case left <= 0:
-		return stated{ended: true, warning: "expires_in lies in the past and counts as not stated; a number of seconds is written without `at`"}
+		return token.Grant{Ended: true, Warnings: []string{"expires_in lies in the past and counts as not stated; a number of seconds is written without `at`"}}
 	case left > maxLifetime:
-		return stated{at: now.Add(maxLifetime), warning: "expires_in counts as 400 days from now"}
+		return token.Grant{Expires: now.Add(maxLifetime), Warnings: []string{"expires_in counts as 400 days from now"}}
 	default:
-		return stated{at: at}
+		return token.Grant{Expires: at}
 	}
 }
 
@@ -312,15 +295,9 @@ func jwtExpiry(access string, now time.Time) time.Time {
 	if len(parts) != 3 {
 		return time.Time{}
 	}
-	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
-	if err != nil {
-		return time.Time{}
-	}
-	doc, err := jsonval.Decode(text, jsonval.Limits{Bytes: maxToken})
-	if err != nil {
-		return time.Time{}
-	}
-	claims, _ := doc.(map[string]any)
+	text, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	doc, _ := jsonval.Decode(text, jsonval.Limits{Bytes: maxToken})
+	claims, _ := doc.(map[string]any) // none of what can't be read
 	exp, ok := float(claims["exp"])
 	if !ok || exp <= float64(now.Unix()) {
 		return time.Time{}

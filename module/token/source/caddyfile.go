@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -67,18 +68,6 @@ func ParseSource(d *caddyfile.Dispenser) (string, *Source, error) {
 	return name, p.s, p.check()
 }
 
-// UnmarshalCaddyfile reads one whole `token` block, its name included; the name
-// is not part of a Source. See ParseSource for the syntax.
-func (s *Source) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the word `token`
-	_, parsed, err := ParseSource(d)
-	if err != nil {
-		return err
-	}
-	*s = *parsed
-	return nil
-}
-
 // parser reads the lines of one source or dialect.
 type parser struct {
 	*blocks.Reader
@@ -113,7 +102,7 @@ func (p *parser) read() error {
 		"refresh_before": p.refreshBefore,
 		"must_differ":    p.OnOff(&s.MustDiffer),
 		"inject":         p.inject,
-		"token_expired":  p.tokenExpired,
+		"token_expired":  func() (err error) { s.TokenExpired, err = ParseExpired(p.d); return err },
 		"api_success":    p.program("api_success", &s.AnswerSuccess),
 		"keep":           p.keep,
 		"retry_refused":  p.Duration(&s.RetryRefused),
@@ -132,7 +121,7 @@ func (p *parser) check() error {
 	at := ""
 	if wrong, ok := errors.AsType[*settingError](err); ok {
 		if at = wrong.setting; !p.Has(at) {
-			at = wrong.parent()
+			at, _, _ = strings.Cut(at, " ") // the setting whose block holds this one
 		}
 		if file, ok := p.file[wrong.setting]; ok {
 			err = wrongf(wrong.setting, "%s, %w", file, wrong.err)
@@ -154,6 +143,7 @@ func (p *parser) argument(setting string) (string, error) {
 // program reads a program and perhaps a word after it.
 func (p *parser) program(setting string, to *string, word ...*string) func() error {
 	return func() error {
+		_ = p.Once(setting) // for errors; the block refuses a second one
 		if !p.d.NextArg() {
 			return p.d.ArgErr()
 		}
@@ -217,18 +207,11 @@ func (p *parser) request(setting string, to **Request) error {
 		return p.d.Errf("write `%s [METHOD] URL`", setting)
 	}
 	*to = r
-	part := func(name string, to *string) func() error {
-		setting := setting + " " + name
-		return func() error {
-			_ = p.Once(setting) // for errors; the block of the request refuses a second one
-			return p.program(setting, to)()
-		}
-	}
 	return blocks.New(p.d, setting).Read(blocks.Lines{
-		"headers": part("headers", &r.Headers),
-		"query":   part("query", &r.Query),
-		"form":    part("form", &r.Form),
-		"json":    part("json", &r.JSON),
+		"headers": p.program(setting+" headers", &r.Headers),
+		"query":   p.program(setting+" query", &r.Query),
+		"form":    p.program(setting+" form", &r.Form),
+		"json":    p.program(setting+" json", &r.JSON),
 	})
 }
 
@@ -255,11 +238,6 @@ func (p *parser) inject() error {
 	in := new(Inject)
 	p.s.Inject = in
 	return p.words(1, &in.In, &in.Name, &in.Template)()
-}
-
-func (p *parser) tokenExpired() (err error) {
-	p.s.TokenExpired, err = ParseExpired(p.d)
-	return err
 }
 
 func (p *parser) keep() error {

@@ -341,19 +341,6 @@ func TestSourceNames(t *testing.T) {
 	}
 }
 
-func TestUnmarshalCaddyfile(t *testing.T) {
-	var s Source
-	if err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser("token crm {\nstatic {env.T}\n}")); err != nil {
-		t.Fatal(err)
-	}
-	if s.Static != "{env.T}" {
-		t.Errorf("static is %q", s.Static)
-	}
-	if err := s.UnmarshalCaddyfile(caddyfile.NewTestDispenser("token crm {\nnothing\n}")); err == nil {
-		t.Error("want an error")
-	}
-}
-
 func TestProgramFiles(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{

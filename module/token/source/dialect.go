@@ -47,19 +47,15 @@ func Dialects() []Dialect {
 
 // dialect returns the settings of a dialect.
 func dialect(name string) (*Source, error) {
-	if name == "" {
-		name = defaultDialect
-	}
-	all := Dialects()
-	i := slices.IndexFunc(all, func(d Dialect) bool { return d.Name == name })
-	if i < 0 {
-		names := make([]string, len(all))
-		for i, d := range all {
-			names[i] = d.Name
+	name = cmp.Or(name, defaultDialect)
+	var names []string
+	for _, d := range Dialects() {
+		if d.Name == name {
+			return d.parse()
 		}
-		return nil, fmt.Errorf("there is no dialect %q; there are %s", name, strings.Join(names, ", "))
+		names = append(names, d.Name)
 	}
-	return all[i].parse()
+	return nil, fmt.Errorf("there is no dialect %q; there are %s", name, strings.Join(names, ", "))
 }
 
 func (dialect Dialect) parse() (*Source, error) {

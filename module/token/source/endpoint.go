@@ -137,19 +137,16 @@ func (t caddyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // send makes one attempt of req and reads the answer. An error is a *Failure
-// without any text that came from outside: an *url.Error shows the URL with its
-// signature, and other errors of net/http show what the endpoint wrote.
+// without any text that came from outside: errors of net/http show what the
+// endpoint wrote.
 func send(rt http.RoundTripper, req *http.Request) (*response, *token.Failure) {
-	client := http.Client{
-		Transport: rt,
-		// the next host has no business with our credentials
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
 	// A connection that the endpoint has closed in the meantime fails like one
 	// that broke within the call, which costs a refresh token. So each call has
 	// its own.
 	req.Close = true
-	resp, err := client.Do(req)
+	// No client: it would follow redirects, and the next host has no business with our
+	// credentials.
+	resp, err := rt.RoundTrip(req)
 	if err != nil {
 		return nil, &token.Failure{Kind: token.Ambiguous, Reason: reason(req.Context(), err)}
 	}
@@ -296,9 +293,6 @@ func decodeForm(body string) (map[string]any, bool) {
 // time by its own clock (RFC 9110, section 10.2.3); 0 when it doesn't say.
 func (r *response) retryAfter(date time.Time) time.Duration {
 	text := strings.TrimSpace(r.header.Get("Retry-After"))
-	if text == "" {
-		return 0
-	}
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
 		return min(time.Duration(seconds)*time.Second, token.MaxWait)
 	}

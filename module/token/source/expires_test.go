@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"math"
 	"math/big"
+	"reflect"
 	"testing"
 	"time"
+
+	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
 func TestParseExpires(t *testing.T) {
@@ -82,21 +85,21 @@ func TestParseExpires(t *testing.T) {
 				}
 				return
 			}
-			left := got.lifetime
+			left := got.Lifetime
 			switch {
-			case got.ended:
+			case got.Ended:
 				left = ended
-			case !got.at.IsZero():
-				left = got.at.Sub(now)
+			case !got.Expires.IsZero():
+				left = got.Expires.Sub(now)
 			}
 			if left != test.want {
 				t.Errorf("got %s, want %s", left, test.want)
 			}
 			odd := test.want == ended || test.want == capped && name != "the longest"
-			if odd != (got.warning != "") {
-				t.Errorf("warning %q", got.warning)
+			if odd != (len(got.Warnings) == 1) {
+				t.Errorf("warnings %q", got.Warnings)
 			}
-			if got.lifetime != 0 && !got.at.IsZero() || got.ended && (got.lifetime != 0 || !got.at.IsZero()) {
+			if got.Lifetime != 0 && !got.Expires.IsZero() || got.Ended && (got.Lifetime != 0 || !got.Expires.IsZero()) {
 				t.Errorf("more than one thing is stated: %+v", got)
 			}
 		})
@@ -118,16 +121,16 @@ func FuzzParseExpires(f *testing.F) {
 		}
 		got, err := parseExpires(value, unit, now)
 		if err != nil {
-			if got != (stated{}) {
+			if !reflect.DeepEqual(got, token.Grant{}) {
 				t.Error("an error with a value")
 			}
 			return
 		}
-		left := got.lifetime
-		if !got.at.IsZero() {
-			left = got.at.Sub(now)
+		left := got.Lifetime
+		if !got.Expires.IsZero() {
+			left = got.Expires.Sub(now)
 		}
-		if left < 0 || left > maxLifetime || got.ended && left != 0 {
+		if left < 0 || left > maxLifetime || got.Ended && left != 0 {
 			t.Errorf("%+v is out of bounds", got)
 		}
 	})

@@ -44,12 +44,6 @@ type settingError struct {
 func (e *settingError) Error() string { return e.setting + ": " + e.err.Error() }
 func (e *settingError) Unwrap() error { return e.err }
 
-// parent is the setting whose block holds this one.
-func (e *settingError) parent() string {
-	block, _, _ := strings.Cut(e.setting, " ")
-	return block
-}
-
 func wrong(setting string, err error) error {
 	if err == nil {
 		return nil
@@ -88,9 +82,9 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	p.Define = program.Join(define, p.Define)
 	for _, check := range []func() error{
 		p.checkCredentials,
-		func() error { return s.checkKind() },
+		s.checkKind,
 		p.checkTimes,
-		func() error { return s.checkWindow() },
+		s.checkWindow,
 		p.checkKeep,
 		p.checkAnswers,
 	} {
@@ -121,17 +115,15 @@ func (s *Source) CredentialNames(define string) []string {
 func (p *plan) checkCredentials() error {
 	for _, name := range slices.Sorted(maps.Keys(p.CredentialValues)) {
 		setting := "credential " + name
-		if p.CredentialValues[name] == "" {
+		switch {
+		case p.CredentialValues[name] == "":
 			return wrongf(setting, "the value is blank; leave the line out, or name the credential in `optional`")
-		}
-		if name == seedName && p.Obtain == nil {
-			if p.Refresh == nil {
-				return wrongf(setting, "a first refresh token needs `refresh URL` to be sent to")
-			}
-			continue
-		}
-		if name == seedName {
+		case name == seedName && p.Obtain != nil:
 			return wrongf(setting, "with `obtain` a first refresh token is never used; leave out one of the two")
+		case name == seedName && p.Refresh == nil:
+			return wrongf(setting, "a first refresh token needs `refresh URL` to be sent to")
+		case name == seedName:
+			continue
 		}
 		if err := checkName(name); err != nil {
 			return wrong(setting, err)
@@ -213,6 +205,16 @@ type Expired struct {
 	Status []int `json:"status,omitempty"`
 	// A predicate on the answer, with $status, $headers, $params and $request.
 	Program string `json:"program,omitempty"`
+}
+
+// CheckStatus reports what is wrong with the statuses.
+func (e *Expired) CheckStatus() error {
+	for _, status := range e.Status {
+		if status < 300 || status > 599 {
+			return fmt.Errorf("the status %d does not mean that a token has expired; write a program such as `.code == 40001` for what is in the answer", status)
+		}
+	}
+	return nil
 }
 
 // Keep is the configuration of what stays with the token besides it, such as the
@@ -310,10 +312,10 @@ func (p *plan) checkAnswers() error {
 			return wrongf("token_expired", "neither a status nor a program is written; leave it out for 401")
 		}
 	}
+	if err := p.expired.CheckStatus(); err != nil {
+		return wrong("token_expired", err)
+	}
 	for i, status := range p.expired.Status {
-		if status < 300 || status > 599 {
-			return wrongf("token_expired", "the status %d does not tell that a token is dead; write a program such as `.code == 40001` for what is in the answer", status)
-		}
 		if slices.Contains(p.expired.Status[:i], status) {
 			return wrongf("token_expired", "the status %d is written twice", status)
 		}

@@ -15,7 +15,7 @@ import (
 var (
 	requestVars = []string{"timestamp", "nonce", "access_token", "refresh_token", "refused"}
 	answerVars  = []string{"status", "headers"}
-	apiVars     = []string{"status", "headers", "params", "request"}
+	ExpiredVars = []string{"status", "headers", "params", "request"}
 )
 
 // requestPrograms make one request to a token endpoint.
@@ -39,9 +39,9 @@ func (r *requestPrograms) uses(variable string) bool {
 // leaves those of its dialect alone.
 func (p *plan) compile() error {
 	c := compiler{define: p.Define}
-	c.compile("token_expired", p.expired.Program, jq.Predicate, apiVars, &p.isExpired)
+	c.compile("token_expired", p.expired.Program, jq.Predicate, ExpiredVars, &p.isExpired)
 	var unused *jq.Program // the api handler compiles it with its own definitions
-	c.compile("api_success", p.AnswerSuccess, jq.Predicate, apiVars, &unused)
+	c.compile("api_success", p.AnswerSuccess, jq.Predicate, ExpiredVars, &unused)
 	if !p.hasEndpoint || c.err != nil {
 		return c.err
 	}

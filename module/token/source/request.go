@@ -163,20 +163,16 @@ func setHeaders(req *http.Request, object map[string]any) error {
 		if err != nil {
 			return err
 		}
-		name = http.CanonicalHeaderKey(name)
-		if !keep {
-			// net/http would fill in its own
-			req.Header[name] = nil
-			if name == "User-Agent" {
-				req.Header[name] = []string{""}
-			}
-			continue
-		}
-		if name == "Host" {
+		switch name = http.CanonicalHeaderKey(name); {
+		case keep && name == "Host":
 			req.Host = text
-			continue
+		case keep:
+			req.Header.Set(name, text)
+		case name == "User-Agent": // net/http would fill in its own
+			req.Header[name] = []string{""}
+		default:
+			req.Header[name] = nil
 		}
-		req.Header.Set(name, text)
 	}
 	return nil
 }
@@ -203,39 +199,28 @@ type stamp struct {
 
 // newStamp parses the arguments of `timestamp`. Blank ones mean ms and UTC.
 func newStamp(layout, zone string) (stamp, error) {
-	s := stamp{layout: layout, zone: time.UTC}
-	if zone != "" {
-		loc, err := location(zone)
-		if err != nil {
-			return stamp{}, err
-		}
-		s.zone = loc
+	s := stamp{layout: cmp.Or(layout, "ms"), zone: time.UTC}
+	switch unix := s.layout == "ms" || s.layout == "s"; {
+	case !unix && !isLayout(layout):
+		return s, fmt.Errorf("timestamp %q is neither ms, s nor a layout; a layout is Go's reference time as you want it, such as \"2006-01-02 15:04:05\"", layout)
+	case unix && zone != "":
+		return s, fmt.Errorf("timestamp %s takes no zone: Unix time is the same in all", s.layout)
+	case zone == "":
+		return s, nil
 	}
-	switch layout {
-	case "":
-		s.layout = "ms"
-	case "ms", "s":
-	default:
-		if !isLayout(layout) {
-			return stamp{}, fmt.Errorf("timestamp %q is neither ms, s nor a layout; a layout is Go's reference time as you want it, such as \"2006-01-02 15:04:05\"", layout)
-		}
-	}
-	if zone != "" && (s.layout == "ms" || s.layout == "s") {
-		return stamp{}, fmt.Errorf("timestamp %s takes no zone: Unix time is the same in all", s.layout)
-	}
-	return s, nil
+	var err error
+	s.zone, err = location(zone)
+	return s, err
 }
 
 // isLayout reports whether a text is a Go layout, and not what other languages call
 // one, which Go would send as it stands: "yyyy-MM-dd" or "%Y-%m-%d".
 func isLayout(layout string) bool {
-	for _, foreign := range []string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"} {
-		if strings.Contains(layout, foreign) {
-			return false
-		}
-	}
-	// differs from the reference time in every element
-	return time.Date(2021, 11, 30, 18, 49, 58, 0, time.UTC).Format(layout) != layout
+	foreign := slices.ContainsFunc([]string{"yy", "YY", "MM", "dd", "DD", "HH", "mm", "%"}, func(element string) bool {
+		return strings.Contains(layout, element)
+	})
+	// this time differs from the reference time in every element
+	return !foreign && time.Date(2021, 11, 30, 18, 49, 58, 0, time.UTC).Format(layout) != layout
 }
 
 // location finds a zone: "Asia/Shanghai", "UTC", or an offset such as "+08:00".

@@ -67,7 +67,7 @@ func (s *Source) Policy() token.Policy {
 		Lifetime:        time.Duration(p.Lifetime),
 		RefreshBefore:   time.Duration(p.RefreshBefore),
 		RefreshFraction: p.RefreshFraction,
-		MustDiffer:      isOn(p.MustDiffer, false),
+		MustDiffer:      p.MustDiffer != nil && *p.MustDiffer,
 		Warm:            s.IsWarm(),
 		RetryRefused:    cmp.Or(time.Duration(p.RetryRefused), refusedPause),
 		Timeout:         cmp.Or(time.Duration(p.Timeout), callTimeout),
@@ -167,12 +167,8 @@ func invisible(r rune) bool {
 // or a client id is not.
 func isSecret(name string) bool {
 	name = strings.ToLower(name)
-	for _, part := range []string{"secret", "passw", "pwd", "private", "token"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return strings.HasSuffix(name, "key") && !strings.HasPrefix(name, "app")
+	return strings.HasSuffix(name, "key") && !strings.HasPrefix(name, "app") ||
+		slices.ContainsFunc([]string{"secret", "passw", "pwd", "private", "token"}, func(part string) bool { return strings.Contains(name, part) })
 }
 
 func isLoopback(host string) bool {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
@@ -184,7 +183,7 @@ func (s *Source) HasToken() bool { return s.plan.hasEndpoint || s.token != "" }
 
 // IsWarm reports whether the source signs in at start: a source with a token
 // endpoint, unless `warm off` is written.
-func (s *Source) IsWarm() bool { return s.plan.hasEndpoint && isOn(s.plan.Warm, true) }
+func (s *Source) IsWarm() bool { return s.plan.hasEndpoint && (s.plan.Warm == nil || *s.plan.Warm) }
 
 // Injection returns how the token travels to the API.
 func (s *Source) Injection() token.Injection { return s.plan.injection }
@@ -231,13 +230,3 @@ func (s *Source) KeepHosts() []string {
 // Stamp returns $timestamp in the source's format: a number for ms and s, a string
 // for a layout.
 func (s *Source) Stamp(now time.Time) any { return s.plan.stamp.at(now) }
-
-func isOn(written *bool, otherwise bool) bool {
-	if written == nil {
-		return otherwise
-	}
-	return *written
-}
-
-// Interface guards
-var _ caddyfile.Unmarshaler = (*Source)(nil)
