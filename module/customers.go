@@ -86,9 +86,8 @@ func identity(guest customer.Guest, region phone.Region) string {
 
 // openDirectory opens the store, or shares the open one with the same settings.
 func openDirectory(guest customer.Guest, env customer.Env) (*customer.Directory, error) {
-	key := identity(guest, env.Region)
 	return customer.NewDirectory(env.Region, guest.Location(), func() (*pool.Held[customer.Store], error) {
-		return stores.Hold(key, func() (customer.Store, error) { return guest.Open(env) })
+		return stores.Hold(identity(guest, env.Region), func() (customer.Store, error) { return guest.Open(env) })
 	})
 }
 
