@@ -252,11 +252,12 @@ func (c *Call) message() string {
 		return "authentication required"
 	case call.NoToken:
 		return "no token for " + c.Route.Subject
+	default:
+		if text, ok := messages[c.Outcome]; ok {
+			return c.Route.Subject + text
+		}
+		return ""
 	}
-	if text, ok := messages[c.Outcome]; ok {
-		return c.Route.Subject + text
-	}
-	return ""
 }
 
 func (c *Call) writeError() error {

@@ -105,7 +105,11 @@ func settingsOf(s *answer.System) [][2]string {
 		onFailure = "error"
 	}
 	return [][2]string{
-		{"format", s.Format.String()}, {"at most", limit}, {"waits", wait}, {"budget", cmp.Or(s.Budget, 2*time.Second).String()},
-		{"on failure", onFailure}, {"filter", cmp.Or(strings.Join(s.Filter, " "), "none")},
+		{"format", s.Format.String()},
+		{"at most", limit},
+		{"waits", wait},
+		{"budget", cmp.Or(s.Budget, 2*time.Second).String()},
+		{"on failure", onFailure},
+		{"filter", cmp.Or(strings.Join(s.Filter, " "), "none")},
 	}
 }

@@ -18,11 +18,11 @@ func jsonFlag(cmd *cobra.Command) *bool {
 }
 
 // show prints a value as JSON, or for people.
-func show[T any](out io.Writer, asJSON bool, v T, print func(io.Writer, T) error) error {
+func show[T any](out io.Writer, asJSON bool, v T, table func(io.Writer, T) error) error {
 	if asJSON {
 		return printJSON(out, v)
 	}
-	return print(out, v)
+	return table(out, v)
 }
 
 func printJSON(out io.Writer, v any) error {

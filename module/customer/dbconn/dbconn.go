@@ -118,15 +118,13 @@ func lockDown(c sqlite.ExecQuerierContext, _ string) error {
 
 // onlyReads decides what a statement of a reader may do.
 func onlyReads(action sqlite.AuthorizerActionCode, _, function, _, _ string) sqlite.AuthorizerReturnCode {
-	switch action {
-	case sqlite.AuthSelect, sqlite.AuthRead, sqlite.AuthRecursive:
+	switch {
+	case action == sqlite.AuthSelect, action == sqlite.AuthRead, action == sqlite.AuthRecursive,
+		action == sqlite.AuthFunction && function != "load_extension":
 		return sqlite.AuthorizerOK
-	case sqlite.AuthFunction:
-		if function != "load_extension" {
-			return sqlite.AuthorizerOK
-		}
+	default: // all that writes, or reaches another file
+		return sqlite.AuthorizerDeny
 	}
-	return sqlite.AuthorizerDeny // all that writes, or reaches another file
 }
 
 // Pause waits, unless the context ends first, and reports whether it did.

@@ -214,25 +214,25 @@ func (u Unsearchable) String() string {
 	return fmt.Sprintf("%s of %d %s can't be searched, first in line %d", u.Field, u.Count, customers, u.First)
 }
 
-func (u *Unsearchable) add(field customer.Param, line int64) {
-	if u.Count++; u.Count == 1 {
-		u.Field, u.First = string(field), line
-	}
-}
-
 // unsearched counts by telephone number, and by email.
 type unsearched [2]Unsearchable
 
+func (u *unsearched) add(i int, field customer.Param, line int64) {
+	if u[i].Count++; u[i].Count == 1 {
+		u[i].Field, u[i].First = string(field), line
+	}
+}
+
 func (u *unsearched) note(r *customer.Record, line int64, region phone.Region) {
 	if r.Tel != "" && customer.TelKey(r.Tel, region) == "" {
-		u[0].add(customer.ByTel, line)
+		u.add(0, customer.ByTel, line)
 	}
 	if r.Email != "" && customer.EmailKey(r.Email) == "" {
-		u[1].add(customer.ByEmail, line)
+		u.add(1, customer.ByEmail, line)
 	}
 }
 
 // found are those of which there is one.
-func (u unsearched) found() []Unsearchable {
-	return slices.DeleteFunc(u[:], func(field Unsearchable) bool { return field.Count == 0 })
+func (u *unsearched) found() []Unsearchable {
+	return slices.DeleteFunc(slices.Clone(u[:]), func(field Unsearchable) bool { return field.Count == 0 })
 }

@@ -17,7 +17,7 @@ type fault struct {
 	unlike bool   // a value is none of the column's type
 }
 
-var tooSlow = &fault{reason: "no answer in time"}
+var errTooSlow = &fault{reason: "no answer in time"}
 
 func (f *fault) Error() string { return f.reason }
 

@@ -177,7 +177,7 @@ func (m *mySQL) judge(err error) *fault {
 	case wrongString, mixOfCollations, impossibleConversion: // a character that the column can't have
 		v.unlike = true
 	case statementTimeout, executionTimeout:
-		v = tooSlow
+		v = errTooSlow
 	}
 	return v
 }

@@ -93,7 +93,7 @@ func (p *postgres) judge(err error) *fault {
 	case "22P02", "22003", "22007", "22008", "22021", "22P05":
 		v.unlike = true
 	case "57014":
-		v.reason = tooSlow.reason
+		v.reason = errTooSlow.reason
 	}
 	return v
 }

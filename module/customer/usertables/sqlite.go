@@ -33,7 +33,7 @@ func (s *sqLite) judge(err error) *fault {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	switch {
 	case !ok && errors.Is(err, context.DeadlineExceeded): // no connection was free
-		return tooSlow
+		return errTooSlow
 	case !ok:
 		return &fault{reason: "the file can't be read"}
 	}

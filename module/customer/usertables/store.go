@@ -167,7 +167,7 @@ func (s *store) ask(ctx context.Context, sql string, args []any) (rows []map[str
 		failed, judged := errors.AsType[*fault](err)
 		switch {
 		case tooLate && !errors.Is(err, dbconn.ErrNoConnection):
-			failed = tooSlow
+			failed = errTooSlow
 		case !judged:
 			failed = db.judge(err)
 		}
