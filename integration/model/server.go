@@ -64,13 +64,6 @@ func (s *Server) CloseConnections() { s.api.CloseClientConnections() }
 // URL is the API's base URL.
 func (s *Server) URL() string { return s.api.URL }
 
-// Asked is how many requests came for a call.
-func (s *Server) Asked(n int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked[strconv.Itoa(n)]
-}
-
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	q := read(r)
 	s.mu.Lock()

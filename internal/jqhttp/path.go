@@ -30,7 +30,7 @@ func Climbs(s string) bool {
 		if hasDots(s) {
 			return true
 		}
-		decoded := decode(s)
+		decoded := Unescape(s)
 		if decoded == s {
 			return false
 		}
@@ -80,12 +80,12 @@ func invisible(r rune) bool {
 
 var escapes = regexp.MustCompile(`%(?:[uU][0-9a-fA-F]{4}|[0-9a-fA-F]{2})`)
 
-// decode undoes one round of percent-encoding, `%uXXXX` included. What isn't
-// an escape stays.
-func decode(s string) string {
+// Unescape undoes one round of percent-encoding as leniently as the most lenient
+// server: `%u0061` is a letter, and what isn't an escape stays.
+func Unescape(s string) string {
 	return escapes.ReplaceAllStringFunc(s, func(escape string) string {
 		n, _ := strconv.ParseUint(strings.TrimLeft(escape, "%uU"), 16, 16)
-		if len(escape) == len("%uXXXX") {
+		if len(escape) > len("%61") { // `%u` and four digits
 			return string(rune(n))
 		}
 		return string([]byte{byte(n)}) //nolint:gosec // of two digits

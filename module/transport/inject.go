@@ -8,11 +8,10 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -339,17 +338,5 @@ func spellsParameter(part, name string) bool {
 	return strings.EqualFold(strings.TrimSpace(key), name)
 }
 
-// unescapeKey decodes as leniently as the most lenient server: a broken escape
-// stands for itself, and `%u0061` is a letter.
-func unescapeKey(key string) string {
-	return escapes.ReplaceAllStringFunc(strings.ReplaceAll(key, "+", " "), func(escape string) string {
-		if digits, ok := strings.CutPrefix(strings.ToLower(escape), "%u"); ok {
-			n, _ := strconv.ParseUint(digits, 16, 16)
-			return string(rune(n))
-		}
-		n, _ := strconv.ParseUint(escape[1:], 16, 8)
-		return string([]byte{byte(n)})
-	})
-}
-
-var escapes = regexp.MustCompile(`%[0-9A-Fa-f]{2}|%[Uu][0-9A-Fa-f]{4}`)
+// unescapeKey decodes a key of a query or form as the most lenient server does.
+func unescapeKey(key string) string { return jqhttp.Unescape(strings.ReplaceAll(key, "+", " ")) }
