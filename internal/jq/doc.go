@@ -12,7 +12,7 @@
 // # What is guarded, and how
 //
 //   - Time. A run ends after [Deadline], or with its context. The run is the context
-//     that gojq asks (machine.go): no timer, no lock, a look at the clock every 32
+//     that gojq asks (jq.go): no timer, no lock, a look at the clock every 32
 //     steps. Functions of this package count their work in the same steps.
 //   - Memory. Functions count what they make, 128 MiB a run ([Spec.Memory]). No
 //     string is longer than 8 MiB, no array or object larger than a million, no tree

@@ -9,7 +9,7 @@ import (
 )
 
 // A rewriter goes once through a parsed program, in place. It resolves each name
-// to a definition, a builtin or a mistake, and puts the guards of guard.go
+// to a definition, a builtin or a mistake, and puts the guards of guards.go
 // where gojq would do something unbounded. Operators are the reason for working
 // on the tree: a definition cannot replace them.
 type rewriter struct {

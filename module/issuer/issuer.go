@@ -1,6 +1,6 @@
 // Package issuer is the provider's half of the signed token protocol: it
 // signs partners in, renews their tokens and checks them. Read issuer.go for
-// what is configured, obtain.go, refresh.go and check.go for what is done, and
+// what is configured, obtain.go and check.go for what is done, and
 // record.go for the rules of a family of tokens.
 package issuer
 

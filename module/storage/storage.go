@@ -1,6 +1,6 @@
 // Package storage makes Caddy's storage safe to use for what must go on while the storage
-// hangs, panics or loses its locks: operations are bounded in time, records can be sealed
-// (storage.go), and locks are leases that can be abandoned (lock.go).
+// hangs, panics or loses its locks: operations are bounded in time, records can be
+// sealed, and locks are leases that can be abandoned.
 package storage
 
 import (
