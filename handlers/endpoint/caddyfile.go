@@ -151,7 +151,7 @@ func (p *Parser) stale(c *Cache) error {
 		c.StaleIfError, err = blocks.ParseDuration(failing)
 	}
 	if err != nil {
-		return p.WrapErr(err)
+		return p.Errf("stale: %v", err)
 	}
 	return nil
 }

@@ -101,14 +101,20 @@ func (r *Reader) At(word string, err error) error {
 	return fmt.Errorf("%s: %w, at %s:%d", r.what, err, at.File(), at.Line())
 }
 
+// wrongCount is the error for a line with too few or too many arguments.
+func (r *Reader) wrongCount(word, takes string) error {
+	return r.d.Errf("%s: wrong argument count; it takes %s", word, takes)
+}
+
 // Text reads one argument.
 func (r *Reader) Text(into *string) func() error {
 	return func() error {
+		word := r.d.Val()
 		if !r.d.AllArgs(into) {
-			return r.d.ArgErr()
+			return r.wrongCount(word, "one argument; quote one that holds blanks")
 		}
 		if *into == "" {
-			return r.d.Errf("the value of %s is blank", r.d.Val())
+			return r.d.Errf("the value of %s is blank", word)
 		}
 		return nil
 	}
@@ -131,8 +137,9 @@ func (r *Reader) Word(into *string, words ...string) func() error {
 // Words reads one argument or more.
 func (r *Reader) Words(into *[]string) func() error {
 	return func() error {
+		word := r.d.Val()
 		if *into = r.d.RemainingArgs(); len(*into) == 0 {
-			return r.d.ArgErr()
+			return r.wrongCount(word, "one argument or more")
 		}
 		return nil
 	}
@@ -155,7 +162,7 @@ func (r *Reader) Duration(into *caddy.Duration) func() error {
 	return func() (err error) {
 		word, raw := r.d.Val(), ""
 		if !r.d.AllArgs(&raw) {
-			return r.d.ArgErr()
+			return r.wrongCount(word, "one duration, e.g. 500ms")
 		}
 		if *into, err = ParseDuration(raw); err != nil {
 			return r.d.Errf("%s: %v", word, err)
@@ -184,7 +191,7 @@ func Size[N int | int64](r *Reader, into *N, most N) func() error {
 	return func() error {
 		word, raw := r.d.Val(), ""
 		if !r.d.AllArgs(&raw) {
-			return r.d.ArgErr()
+			return r.wrongCount(word, "one size without a blank, e.g. 1MiB")
 		}
 		n, err := humanize.ParseBytes(raw)
 		if err != nil || n == 0 || n > uint64(most) {
@@ -210,8 +217,9 @@ func (r *Reader) OnOff(into **bool) func() error {
 // Flag reads a line without arguments, which sets a flag.
 func (r *Reader) Flag(into *bool) func() error {
 	return func() error {
+		word := r.d.Val()
 		if r.d.NextArg() {
-			return r.d.ArgErr()
+			return r.wrongCount(word, "no argument")
 		}
 		*into = true
 		return nil
