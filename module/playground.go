@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +128,10 @@ func (o Operator) RunPlayground(ctx context.Context, name string, in PlaygroundI
 	v, err := in.run(ctx, o.app.Define)
 	if err == nil {
 		out.Result, err = jsonval.Encode(nil, v, jsonval.Limits{})
+	}
+	if errors.Is(err, jsonval.ErrDeadline) {
+		// recursion without an end takes some 120 MiB until then; the next turn must not come on top
+		debug.FreeOSMemory()
 	}
 	if err != nil {
 		return PlaygroundResult{Error: err.Error()}, nil
