@@ -21,7 +21,7 @@ import (
 // It takes half the time of encoding/json with UseNumber, and has the limits
 // built in.
 func Decode(data []byte, l Limits) (any, error) {
-	if len(data) > l.orDefaults().Bytes {
+	if len(data) > l.OrDefaults().Bytes {
 		return nil, ErrTooLarge // before it is copied
 	}
 	if err := l.reserve(viewOf(data), true); err != nil {
@@ -37,7 +37,7 @@ func viewOf(data []byte) string {
 
 // document reads one document, whose value is read by read.
 func document(s string, l Limits, read func(*decoder) any) (any, error) {
-	d := newDecoder(l.orDefaults(), s)
+	d := newDecoder(l.OrDefaults(), s)
 	if len(s) > d.Bytes {
 		return nil, ErrTooLarge
 	}

@@ -20,18 +20,18 @@ import (
 // given back as it came. Depth, nodes and bytes are counted on the way, so that
 // neither a deep value nor a shared one can take the stack or the memory.
 func Encode(dst []byte, v any, l Limits) ([]byte, error) {
-	return encodeWith(dst, v, encoder{Limits: l.orDefaults()})
+	return encodeWith(dst, v, encoder{Limits: l.OrDefaults()})
 }
 
 // EncodeFinite is Encode for a value that somebody else acts on: NaN and
 // infinities, which JSON can't write, are ErrNotJSON instead of another value.
 func EncodeFinite(dst []byte, v any, l Limits) ([]byte, error) {
-	return encodeWith(dst, v, encoder{Limits: l.orDefaults(), finite: true})
+	return encodeWith(dst, v, encoder{Limits: l.OrDefaults(), finite: true})
 }
 
 // EncodeMetered is Encode for a value of any size: each value counts as a step.
 func EncodeMetered(dst []byte, v any, l Limits, meter Meter) ([]byte, error) {
-	return encodeWith(dst, v, encoder{Limits: l.orDefaults(), meter: meter})
+	return encodeWith(dst, v, encoder{Limits: l.OrDefaults(), meter: meter})
 }
 
 func encodeWith(dst []byte, v any, e encoder) ([]byte, error) {

@@ -64,7 +64,8 @@ const (
 	MaxNumber = 64        // characters of a number
 )
 
-func (l Limits) orDefaults() Limits {
+// OrDefaults returns the limits with defaults for those that are 0.
+func (l Limits) OrDefaults() Limits {
 	l.Bytes = cmp.Or(l.Bytes, MaxBytes)
 	l.Depth = min(cmp.Or(l.Depth, MaxDepth), 10_000) // both directions recurse
 	l.Nodes = cmp.Or(l.Nodes, MaxNodes)

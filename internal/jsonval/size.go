@@ -73,7 +73,7 @@ func decodedSize(s string) int64 {
 				pending -= int64(at.commas) * at.places
 			}
 			if c == '}' {
-				size += objectSize(members)
+				size += SizeOfObject(members)
 			} else {
 				size += int64(members) * sizeMember * 9 / 8
 			}
@@ -112,7 +112,8 @@ func textEnd(s string, from int) (end int, escapes bool) {
 	return len(s), true
 }
 
-func objectSize(members int) int64 {
+// SizeOfObject estimates the memory in bytes that making an object takes.
+func SizeOfObject(members int) int64 {
 	switch {
 	case members == 0:
 		return sizeMap

@@ -1,0 +1,487 @@
+package xmlval
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// What a byte may be a part of. Other bytes end a text or a name.
+const (
+	inText  = 1 << iota // text as it is
+	inValue             // the value of an attribute as it is
+	inName              // a name of ASCII characters
+	isSpace
+)
+
+var classes = func() (of [256]uint8) {
+	for c := range 256 {
+		b := byte(c)
+		switch {
+		case b == '\t' || b == '\n':
+			of[b] = inText | isSpace
+		case b == '\r':
+			of[b] = isSpace
+		case b == '&' || b == '<' || b < ' ' || b == 0xEF: // U+FFFE and U+FFFF begin with 0xEF
+		case b == ']':
+			of[b] = inValue
+		case b == '"' || b == '\'':
+			of[b] = inText
+		default:
+			of[b] = inText | inValue
+		}
+		if b == ' ' {
+			of[b] |= isSpace
+		}
+		if 'a' <= b|0x20 && b|0x20 <= 'z' || '0' <= b && b <= '9' || strings.IndexByte("_-.:", b) >= 0 {
+			of[b] |= inName
+		}
+	}
+	return of
+}()
+
+// space skips white space, and reports whether there was any.
+func (d *decoder) space() bool {
+	start := d.i
+	for d.i < len(d.s) && classes[d.s[d.i]]&isSpace != 0 {
+		d.i++
+	}
+	return d.i > start
+}
+
+// name reads a name, with its prefix.
+func (d *decoder) name() string {
+	start, ascii := d.i, true
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		if classes[c]&inName == 0 {
+			if c < utf8.RuneSelf {
+				break
+			}
+			ascii = false
+		}
+		d.i++
+	}
+	name := d.s[start:d.i]
+	switch {
+	case d.i == len(d.s):
+		d.fail(ErrCutOff)
+	case len(name) > maxName:
+		d.fail(ErrLongName)
+	case name == "" || ascii && classes[name[0]]&inName != 0 && (name[0] <= '9' || name[0] == ':'): // digits, - and .
+		d.fail(ErrMalformed)
+	case !ascii && !validName(name):
+		d.fail(ErrMalformed)
+	}
+	if colon := strings.IndexByte(name, ':'); colon >= 0 && (colon == len(name)-1 || strings.IndexByte(name[colon+1:], ':') >= 0) {
+		d.fail(ErrMalformed)
+	}
+	return name
+}
+
+// local is a name without its prefix.
+func local(name string) string { return name[strings.IndexByte(name, ':')+1:] }
+
+// validName reports whether a text is a Name of XML 1.0, fifth edition, that
+// doesn't begin with a colon.
+func validName(name string) bool {
+	for i, r := range name {
+		if !startsName(r) && (i == 0 || !continuesName(r)) {
+			return false
+		}
+	}
+	return name != "" && name[0] != ':'
+}
+
+func startsName(r rune) bool {
+	return r == ':' || r == '_' || 'a' <= r|0x20 && r|0x20 <= 'z' && r < utf8.RuneSelf ||
+		within(r, 0xC0, 0xD6, 0xD8, 0xF6, 0xF8, 0x2FF, 0x370, 0x37D, 0x37F, 0x1FFF, 0x200C, 0x200D, 0x2070, 0x218F,
+			0x2C00, 0x2FEF, 0x3001, 0xD7FF, 0xF900, 0xFDCF, 0xFDF0, 0xFFFD, 0x10000, 0xEFFFF)
+}
+
+func continuesName(r rune) bool {
+	return r == '-' || r == '.' || within(r, '0', '9', 0xB7, 0xB7, 0x300, 0x36F, 0x203F, 0x2040)
+}
+
+// within reports whether r is in one of the ranges.
+func within(r rune, ranges ...rune) bool {
+	for ; len(ranges) > 0; ranges = ranges[2:] {
+		if ranges[0] <= r && r <= ranges[1] {
+			return true
+		}
+	}
+	return false
+}
+
+// attributes reads the attributes of a start tag to its end. Open is whether
+// content follows, null whether xsi:nil is true.
+func (d *decoder) attributes() (open, null bool) {
+	base, prefixed := len(d.members), false
+	for {
+		space := d.space()
+		switch {
+		case d.i == len(d.s):
+			d.fail(ErrCutOff)
+			return false, false
+		case d.s[d.i] == '>':
+			d.i++
+			open = true
+		case strings.HasPrefix(d.s[d.i:], "/>"):
+			d.i += 2
+		case !space:
+			d.fail(ErrMalformed)
+			return false, false
+		default:
+			name := d.name()
+			prefixed = prefixed || strings.IndexByte(name, ':') >= 0
+			d.attribute(base, name)
+			if d.err != nil {
+				return false, false
+			}
+			continue
+		}
+		if len(d.members) > base {
+			null = d.named(base, prefixed)
+		}
+		return open, null
+	}
+}
+
+// attribute reads what stands behind the name of an attribute.
+func (d *decoder) attribute(base int, name string) {
+	if d.count(); d.err != nil {
+		return
+	}
+	attributes := d.members[base:]
+	if len(attributes) == maxAttributes {
+		d.fail(ErrAttributes)
+		return
+	}
+	for i := range attributes {
+		if attributes[i].key == name {
+			d.fail(ErrTwice)
+			return
+		}
+	}
+	d.space()
+	if d.i < len(d.s) && d.s[d.i] != '=' {
+		d.fail(ErrMalformed)
+		return
+	}
+	d.i = min(d.i+1, len(d.s))
+	if d.space(); d.i == len(d.s) {
+		d.fail(ErrCutOff)
+		return
+	}
+	quote := d.s[d.i]
+	if quote != '"' && quote != '\'' {
+		d.fail(ErrMalformed)
+		return
+	}
+	d.i++
+	value := d.quoted(quote)
+	d.push(name, d.boxed(value))
+}
+
+// named gives the attributes, which begin at base, the keys of their members, and
+// drops those that are about namespaces and types.
+func (d *decoder) named(base int, prefixed bool) (null bool) {
+	attributes := d.members[base:]
+	if prefixed {
+		for i := range attributes {
+			if prefix, ok := strings.CutPrefix(attributes[i].key, "xmlns:"); ok {
+				d.bind(prefix, attributes[i].value == instance)
+			}
+		}
+	}
+	kept := attributes[:0]
+	for _, a := range attributes {
+		prefix, name, ok := strings.Cut(a.key, ":")
+		switch {
+		case !ok:
+			name = a.key
+			if name == "xmlns" {
+				continue
+			}
+		case prefix == "xmlns":
+			continue
+		case d.isInstance(prefix):
+			value := strings.Trim(a.value.(string), " ")
+			null = null || name == "nil" && (value == "true" || value == "1")
+			continue
+		}
+		d.take(sizeBoxed + int64(len(name)))
+		kept = append(kept, member{attributeKey + name, a.value})
+	}
+	clear(attributes[len(kept):])
+	d.members = d.members[:base+len(kept)]
+	return null
+}
+
+// bind notes what a prefix is bound to, if it matters. There are at most
+// maxAttributes bindings, so that looking one up is cheap.
+func (d *decoder) bind(prefix string, xsi bool) {
+	if xsi == d.isInstance(prefix) {
+		return
+	}
+	if len(d.xsi) == maxAttributes {
+		d.fail(ErrAttributes)
+		return
+	}
+	d.xsi = append(d.xsi, binding{prefix, xsi})
+}
+
+// isInstance reports whether a prefix stands for instance.
+func (d *decoder) isInstance(prefix string) bool {
+	for i := len(d.xsi) - 1; i >= 0; i-- {
+		if d.xsi[i].prefix == prefix {
+			return d.xsi[i].xsi
+		}
+	}
+	return false
+}
+
+// quoted reads the value of an attribute to the quote at its end. White space in
+// it is blanks (XML 1.0, section 3.3.3).
+func (d *decoder) quoted(quote byte) string {
+	start := d.i
+	var b []byte // what was read, when it isn't as written
+	from := start
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		if classes[c]&inValue != 0 {
+			d.i++
+			continue
+		}
+		if d.i-start > maxAttribute {
+			d.fail(ErrLongContent)
+			return ""
+		}
+		switch {
+		case c == quote:
+			s := d.s[from:d.i]
+			d.i++
+			if b != nil {
+				b = append(b, s...)
+				d.take(int64(3 * len(b)))
+				return string(b)
+			}
+			return s
+		case c == '"' || c == '\'':
+			d.i++
+		case c == '\t' || c == '\n' || c == '\r':
+			b = append(append(b, d.s[from:d.i]...), ' ')
+			if d.i++; c == '\r' && d.i < len(d.s) && d.s[d.i] == '\n' {
+				d.i++
+			}
+			from = d.i
+		case c == '&':
+			b = append(b, d.s[from:d.i]...)
+			b = utf8.AppendRune(b, d.reference())
+			from = d.i
+		case c == '<':
+			d.fail(ErrMalformed)
+		default:
+			d.character()
+		}
+	}
+	d.fail(ErrCutOff)
+	return ""
+}
+
+// characters reads text to the next <.
+func (d *decoder) characters() string {
+	from := d.i
+	var b []byte // what was read, when it isn't as written
+	for d.i < len(d.s) {
+		c := d.s[d.i]
+		if classes[c]&inText != 0 {
+			d.i++
+			continue
+		}
+		switch c {
+		case '<':
+			if b == nil {
+				return d.s[from:d.i]
+			}
+			return string(append(b, d.s[from:d.i]...))
+		case '&':
+			b = append(d.rewritten(b, from), d.s[from:d.i]...)
+			b = utf8.AppendRune(b, d.reference())
+			from = d.i
+		case '\r': // a line ends in \n (XML 1.0, section 2.11)
+			b = append(append(d.rewritten(b, from), d.s[from:d.i]...), '\n')
+			if d.i++; d.i < len(d.s) && d.s[d.i] == '\n' {
+				d.i++
+			}
+			from = d.i
+		case ']':
+			if d.i++; strings.HasPrefix(d.s[d.i:], "]>") {
+				d.fail(ErrMalformed)
+			}
+		default:
+			d.character()
+		}
+	}
+	d.fail(ErrCutOff)
+	return ""
+}
+
+// rewritten makes room for the text that begins at from, if there is none yet. What
+// it stands for is never longer.
+func (d *decoder) rewritten(b []byte, from int) []byte {
+	if b != nil {
+		return b
+	}
+	n := max(strings.IndexByte(d.s[from:], '<'), 0)
+	if d.take(int64(2 * n)); d.err != nil {
+		return nil
+	}
+	return make([]byte, 0, n)
+}
+
+// character skips a character that may not be allowed.
+func (d *decoder) character() {
+	r, n := utf8.DecodeRuneInString(d.s[d.i:])
+	if !allowed(r) {
+		d.fail(ErrCharacter)
+		return
+	}
+	d.i += n
+}
+
+// allowed reports whether XML 1.0 allows a character.
+func allowed(r rune) bool {
+	return within(r, '\t', '\n', '\r', '\r', ' ', 0xD7FF, 0xE000, 0xFFFD, 0x10000, utf8.MaxRune)
+}
+
+var entities = map[string]rune{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
+
+// reference reads a reference to a character or to one of the five entities; its &
+// is at hand.
+func (d *decoder) reference() rune {
+	const longest = 64 // with leading zeros
+	s := d.s[d.i+1 : min(d.i+longest, len(d.s))]
+	name, _, ok := strings.Cut(s, ";")
+	if !ok {
+		d.fail(ErrMalformed)
+		return 0
+	}
+	digits, isNumber := strings.CutPrefix(name, "#")
+	r := entities[name]
+	if isNumber {
+		r = number(digits)
+	}
+	switch {
+	case isNumber && !allowed(r):
+		d.fail(ErrCharacter)
+	case r == 0 && validName(name):
+		d.fail(ErrEntity)
+	case r == 0:
+		d.fail(ErrMalformed)
+	default:
+		d.i += len(name) + 2
+	}
+	return r
+}
+
+// number is the character of a reference such as 233 or xE9; 0 for none.
+func number(digits string) (r rune) {
+	base := rune(10)
+	if hex, ok := strings.CutPrefix(digits, "x"); ok {
+		digits, base = hex, 16
+	}
+	for _, c := range []byte(digits) {
+		digit := rune(strings.IndexByte("0123456789abcdef", c))
+		if c <= 'F' && 'A' <= c {
+			digit = rune(c) - 'A' + 10
+		}
+		if digit < 0 || digit >= base || r > utf8.MaxRune {
+			return 0
+		}
+		r = r*base + digit
+	}
+	return r
+}
+
+const (
+	cdata   = "<![CDATA["
+	comment = "<!--"
+)
+
+// section reads a CDATA section.
+func (d *decoder) section() string {
+	d.i += len(cdata)
+	n := strings.Index(d.s[d.i:], "]]>")
+	if n < 0 {
+		d.fail(ErrCutOff)
+		return ""
+	}
+	s := d.s[d.i : d.i+n]
+	end := d.i + n + len("]]>")
+	lines := strings.IndexByte(s, '\r') >= 0
+	for d.i < end-len("]]>") {
+		if classes[d.s[d.i]]&(inText|inValue) != 0 || d.s[d.i] == '\r' {
+			d.i++
+		} else {
+			d.character()
+		}
+	}
+	if d.err != nil {
+		return ""
+	}
+	d.i = end
+	if lines {
+		d.take(int64(2 * len(s)))
+		s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+	}
+	return s
+}
+
+// markup skips a comment or a processing instruction, and refuses declarations.
+func (d *decoder) markup() {
+	switch rest := d.s[d.i:]; {
+	case d.declared():
+		d.fail(ErrMalformed) // it must be the first thing
+	case strings.HasPrefix(rest, "<?"):
+		d.instruction()
+	case strings.HasPrefix(rest, comment):
+		n := strings.Index(rest[len(comment):], "--")
+		if n < 0 {
+			d.fail(ErrCutOff)
+			return
+		}
+		d.i += len(comment) + n + len("--")
+		if d.i < len(d.s) && d.s[d.i] == '>' {
+			d.i++
+			return
+		}
+		d.fail(ErrMalformed)
+	case strings.HasPrefix(rest, "<!DOCTYPE"), strings.HasPrefix(rest, "<!ENTITY"):
+		d.fail(ErrDTD)
+	default:
+		d.fail(ErrMalformed)
+	}
+}
+
+// declared reports whether an XML declaration is at hand.
+func (d *decoder) declared() bool {
+	const begin = "<?xml"
+	rest := d.s[d.i:]
+	return len(rest) > len(begin) && strings.EqualFold(rest[:len(begin)], begin) && classes[rest[len(begin)]]&isSpace != 0
+}
+
+// instruction skips a processing instruction or an XML declaration.
+func (d *decoder) instruction() {
+	d.i += len("<?")
+	d.name()
+	n := strings.Index(d.s[d.i:], "?>")
+	switch {
+	case d.err != nil:
+	case n < 0:
+		d.fail(ErrCutOff)
+	case n > 0 && classes[d.s[d.i]]&isSpace == 0:
+		d.fail(ErrMalformed)
+	default:
+		d.i += n + len("?>")
+	}
+}
