@@ -56,7 +56,7 @@ test: tools bin/caddy ## run every test with the race detector, and judge covera
 tools: # what the tests need beside Go, make and git
 	@integration/tools/install.sh
 
-lint: vet examples ## format, vet, golangci-lint, examples
+lint: vet examples files ## format, vet, golangci-lint, examples, files
 	$(LINT) run ./...
 	cd build && $(LINT) run --config ../.golangci.yml ./...
 

@@ -103,43 +103,6 @@ func (a *App) hold(s *APIState, held bool) {
 	a.events.emit(EventAPIHeld, map[string]any{"api": s.name, "held": held})
 }
 
-// keptFailures is how many failed calls are kept for each API.
-const keptFailures = 50
-
-// failures is a ring of the last failed calls, masked. It is in memory only.
-type failures struct {
-	mu   sync.Mutex
-	ring [keptFailures]adminapi.Trace
-	next int
-	n    int
-}
-
-// Failed keeps the trace of a failed call.
-func (s *APIState) Failed(t adminapi.Trace) {
-	f := &s.failures
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ring[f.next] = t
-	f.next = (f.next + 1) % keptFailures
-	f.n = min(f.n+1, keptFailures)
-}
-
-// Failures returns the failed calls that are kept, newest first; with a callID,
-// only those of that phone call.
-func (s *APIState) Failures(callID string) []adminapi.Trace {
-	f := &s.failures
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	found := make([]adminapi.Trace, 0, f.n)
-	for i := range f.n {
-		t := f.ring[(f.next-1-i+2*keptFailures)%keptFailures]
-		if callID == "" || t.CallID == callID {
-			found = append(found, t)
-		}
-	}
-	return found
-}
-
 // The last hour is counted by minute. Durations are counted in steps of a quarter
 // of an octave, which is accurate to 10 %.
 const (
@@ -321,4 +284,143 @@ func (t *traffic) hourAt(now time.Time) adminapi.Hour {
 		minutes = append(minutes, view)
 	}
 	return adminapi.Hour{Calls: all.calls, P50: all.within(.5), P99: all.within(.99), Outcomes: all.named(), Minutes: minutes}
+}
+
+// An API that fails every other call must not change its state with every other
+// call. An API that rejects some callers, or accepts no token for some records,
+// is healthy.
+const (
+	// How long after the last failed call a real answer ends the degradation.
+	recoverAfter = 5 * time.Second
+	// How long after the last failed call the degradation ends without a real
+	// answer, because the API may no longer be called.
+	quietPeriod = 5 * time.Minute
+	// How many refusals in a row count as a failure.
+	manyRefusals = 10
+)
+
+// degraded tracks whether callers get the API's own answers, or stale answers,
+// defaults and errors.
+type degraded struct {
+	on       atomic.Bool
+	refusals atomic.Int32 // in a row
+
+	transitions sync.Mutex // guards the fields below, and keeps reports in order
+	last        time.Time  // when the last call failed
+	since       time.Time  // when it turned on
+	timer       *time.Timer
+	stopped     bool // no configuration uses the API any more
+}
+
+// Degraded reports whether callers get stale answers, defaults or errors.
+func (s *APIState) Degraded() bool { return !s.DegradedSince().IsZero() }
+
+// DegradedSince returns since when callers get stale answers, defaults or errors;
+// the zero time if they get the API's own.
+func (s *APIState) DegradedSince() time.Time {
+	if s == nil || !s.on.Load() {
+		return time.Time{}
+	}
+	s.transitions.Lock()
+	defer s.transitions.Unlock()
+	if !s.on.Load() || time.Since(s.last) >= quietPeriod {
+		return time.Time{}
+	}
+	return s.since
+}
+
+// transition is a change of the state. outcome is that of the call that caused it, ""
+// if no call did.
+type transition struct {
+	degraded bool
+	since    time.Time
+	outcome  call.Outcome
+}
+
+// count counts an outcome, and calls report if it changes the state. Changes are
+// reported one at a time. If the degradation ends without a call, later is
+// called.
+func (d *degraded) count(outcome call.Outcome, report, later func(transition)) {
+	own := outcome.Answered() && outcome != call.Stale
+	switch {
+	case outcome.CausedByCaller():
+		return // says nothing about the API
+	case outcome == call.Rejected, outcome == call.TokenRefused:
+		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {
+			return
+		}
+	case own && d.refusals.Load() != 0:
+		d.refusals.Store(0)
+	}
+	if own && !d.on.Load() {
+		return // the usual case
+	}
+	d.transitions.Lock()
+	defer d.transitions.Unlock()
+	now := time.Now()
+	if !own {
+		d.last = now
+	}
+	if own && now.Sub(d.last) < recoverAfter || !d.on.CompareAndSwap(own, !own) {
+		return
+	}
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if own {
+		report(transition{since: d.since, outcome: outcome})
+		return
+	}
+	d.since = now
+	d.await(quietPeriod, later)
+	report(transition{true, now, outcome})
+}
+
+// await ends the degradation if no call fails for long enough. d.transitions must be
+// held.
+func (d *degraded) await(after time.Duration, report func(transition)) {
+	if d.stopped {
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(after, func() {
+		d.transitions.Lock()
+		defer d.transitions.Unlock()
+		if d.timer != timer {
+			return // it has ended, or a new timer is set
+		}
+		if left := quietPeriod - time.Since(d.last); left > 0 {
+			d.await(left, report)
+			return
+		}
+		d.timer = nil
+		d.on.Store(false)
+		d.refusals.Store(0)
+		report(transition{since: d.since})
+	})
+	d.timer = timer
+}
+
+// stop cancels the timer that await has set.
+func (d *degraded) stop() {
+	d.transitions.Lock()
+	defer d.transitions.Unlock()
+	d.stopped = true
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+}
+
+// Answered tracks how a call of an API ended. It reports when callers begin to
+// get stale answers and defaults, and when the API recovers. An outcome that says
+// nothing about the API doesn't count: the caller sent too little, was refused or
+// disconnected.
+func (a *App) Answered(s *APIState, outcome call.Outcome) {
+	s.count(outcome, func(t transition) { a.reportTransition(s, t) }, func(t transition) {
+		if now, err := running(); err == nil { // it may have been replaced since
+			now.reportTransition(s, t)
+		}
+	})
 }

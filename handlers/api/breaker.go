@@ -140,49 +140,6 @@ type breakerReport struct {
 
 func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 
-// enterBreaker ends the call if the API must not be called.
-func (c *run) enterBreaker() bool {
-	a := c.api
-	if c.call.Route.State.Held() {
-		return c.call.Fail(call.Held, "an operator holds the api")
-	}
-	if a.breaker == nil {
-		return true
-	}
-	if c.call.Test != nil { // an open breaker stops a test, too, but a test doesn't count
-		if a.breaker.State() == gobreaker.StateOpen {
-			c.call.RetryAfter = a.breaker.retryAfter()
-			return c.call.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
-		}
-		return true
-	}
-	done, err := a.breaker.Allow()
-	if err != nil {
-		c.call.RetryAfter = a.breaker.retryAfter()
-		return c.call.Fail(call.BreakerOpen, err.Error())
-	}
-	c.breakerReport.Store(&breakerReport{done: done})
-	return true
-}
-
-// report reports the outcome to the breaker.
-func (c *run) report() {
-	v := c.breakerReport.Load()
-	if v == nil {
-		return
-	}
-	switch {
-	case c.call.Uncharged:
-		v.report(errUncounted)
-	case c.call.Outcome == call.Timeout, c.call.Outcome == call.Unreachable, c.call.Outcome == call.BadAnswer, c.call.Outcome == call.Failed:
-		v.report(errUnhealthy)
-	case c.call.Outcome.CausedByCaller(), c.call.Outcome == call.NoToken, c.call.Outcome == "":
-		v.report(errUncounted)
-	default:
-		v.report(nil)
-	}
-}
-
 // Overdue implements [endpoint.DetachedCall]. A caller's timeout counts against
 // the API, no matter how the detached call ends later; but not when the call is
 // still waiting for a token or for memory, which says nothing about the API.

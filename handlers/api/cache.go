@@ -61,7 +61,7 @@ func (c *run) AppendVary(dst []byte) []byte {
 
 // Forget implements [switchboard.API].
 func (a *API) Forget(ctx context.Context, params map[string]any) error {
-	paramsAreAll := !a.programs.request && !a.asksRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
+	paramsAreAll := !a.programs.request && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
 	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {
 		return fmt.Errorf("api %s: %w", a.Name, err)
 	}

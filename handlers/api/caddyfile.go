@@ -139,7 +139,7 @@ func (p *parser) finish() error {
 	if err := p.Check(&a.Settings); err != nil {
 		return err
 	}
-	if a.Cache != nil && a.target.sidecar() {
+	if a.Cache != nil && a.target.sidecar {
 		return p.At("cache", errCacheSidecar)
 	}
 	if _, err := a.compile(names, define); err != nil {

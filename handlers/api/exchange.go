@@ -143,7 +143,7 @@ func (c *run) startPassing() {
 		if !c.call.Uncharged {
 			c.call.Route.Metrics.Unhealthy()
 		}
-	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar():
+	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest && !c.api.target.sidecar:
 		c.redirected()
 	case status >= http.StatusBadRequest:
 		c.call.Fail(call.Rejected, "the API rejected the request: "+c.describeAnswer())

@@ -116,7 +116,7 @@ func (a *API) check() error {
 		return errors.New("body and `pass body` contradict each other; write one of them")
 	case a.Breaker != nil && a.Breaker.check() != nil:
 		return a.Breaker.check()
-	case a.Cache != nil && a.target.sidecar():
+	case a.Cache != nil && a.target.sidecar:
 		return errCacheSidecar
 	case a.target.keep != "" && a.source == nil:
 		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
@@ -137,6 +137,11 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.programs.credentials = values
+	if a.source != nil {
+		if _, rule := a.source.ExpiredRule(); rule != nil && rule.Uses("request") {
+			a.programs.request = true
+		}
+	}
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
@@ -149,7 +154,7 @@ func (a *API) provisionPrograms(define string) error {
 // inheritSuccess uses the token source's api_success, which applies to every API
 // call with that source unless the API has its own.
 func (a *API) inheritSuccess() error {
-	if a.source == nil || a.Success != "" || a.target.sidecar() || a.source.APISuccess() == "" {
+	if a.source == nil || a.Success != "" || a.target.sidecar || a.source.APISuccess() == "" {
 		return nil
 	}
 	program, err := jq.Compile(a.source.APISuccess(), jq.Spec{Vars: answerVars, Want: jq.Predicate})

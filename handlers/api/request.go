@@ -147,14 +147,14 @@ func (c *run) variables() ([]any, bool) {
 // Otherwise the transport obtains it.
 func (c *run) dependsOnToken() bool {
 	a := c.api
-	return a.source != nil && a.source.HasToken() && (a.programs.signs || a.target.keep != "")
+	return (a.programs.signs || a.target.keep != "") && a.source != nil && a.source.HasToken()
 }
 
 // address sets the request's URL.
 func (c *run) address(req *http.Request, to *target, vars []any) bool {
 	a := c.api
 	u := &url.URL{Scheme: c.call.R.URL.Scheme, Host: c.call.R.URL.Host, Path: to.path, RawPath: to.raw}
-	if to.sidecar() {
+	if to.sidecar {
 		if jqhttp.Climbs(c.call.R.URL.EscapedPath()) {
 			return c.call.Refuse(http.StatusBadRequest, call.BadRequest, "the path has a dot segment")
 		}
@@ -214,7 +214,7 @@ func expand(raw string, by map[string]any, encoded string) string {
 // body, or, in a sidecar, the incoming stream.
 func (c *run) fill(req *http.Request, vars []any) bool {
 	a := c.api
-	sidecar := a.target.sidecar()
+	sidecar := a.target.sidecar
 	if sidecar {
 		req.Header = c.call.R.Header.Clone()
 	} else {
@@ -276,7 +276,7 @@ func validHeaderName(name string) bool { return httpguts.ValidHeaderFieldName(na
 // [endpoint.Gate] has accepted.
 func (c *run) addHeaders(req *http.Request, vars []any) bool {
 	a := c.api
-	if !a.target.sidecar() {
+	if !a.target.sidecar {
 		// present and empty: reverse_proxy leaves them out
 		req.Header["X-Forwarded-For"] = nil
 		req.Header["X-Forwarded-Host"] = nil

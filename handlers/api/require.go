@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -90,42 +89,6 @@ func (r *Require) compile(vars []string, define string) ([]*jq.Program, error) {
 		}
 	}
 	return conditions, nil
-}
-
-// require ends the call if the caller has sent too little.
-func (c *run) require() bool {
-	r := c.api.Require
-	if r == nil {
-		return true
-	}
-	c.trace.stage = atRequire
-	for _, name := range r.Params {
-		if !call.HasContent(c.call.Input.Params[name]) {
-			return c.call.Fail(call.Incomplete, "the param "+name+" is missing")
-		}
-	}
-	if len(r.Conditions) == 0 {
-		c.trace.stage = atCache
-		return true
-	}
-	// the variables of a request program, without a token, which isn't obtained
-	// yet
-	vars := make([]any, len(requestVars), len(requestVars)+len(c.api.programs.credentials))
-	vars[0] = c.call.Request
-	vars = append(vars, c.api.programs.credentials...)
-	for i, condition := range c.api.programs.require {
-		met, err := condition.Test(c.call.Ctx, c.call.Input.Params, vars...)
-		switch {
-		case c.call.Ctx.Err() != nil:
-			return c.call.Expire("")
-		case err != nil:
-			return c.call.Fail(call.Incomplete, fmt.Sprintf("condition %d of require failed on the params: %v", i+1, err))
-		case !met:
-			return c.call.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
-		}
-	}
-	c.trace.stage = atCache
-	return true
 }
 
 // describeParams returns the params of an API: those that are described, and

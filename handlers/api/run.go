@@ -2,11 +2,14 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -119,7 +122,7 @@ func (c *run) receive() bool {
 	defer func() { c.call.Timing.Receive = time.Since(begin) }()
 	a := c.api
 	if a.readsInput() {
-		if !c.call.Receive(a.programs.request || a.asksRequest()) {
+		if !c.call.Receive(a.programs.request) {
 			return false
 		}
 		c.attempt.Params = c.call.Input.Params
@@ -134,16 +137,7 @@ func (c *run) receive() bool {
 // readsInput reports whether params are needed. An API call always needs them; a
 // sidecar's body is only read if a program uses it, and is streamed otherwise.
 func (a *API) readsInput() bool {
-	return !a.target.sidecar() || a.programs.makesRequest || a.Require != nil || a.route.CallID != nil || a.buffered
-}
-
-// asksRequest reports whether the token source's rule uses $request.
-func (a *API) asksRequest() bool {
-	if a.source == nil {
-		return false
-	}
-	_, rule := a.source.ExpiredRule()
-	return rule != nil && rule.Uses("request")
+	return !a.target.sidecar || a.programs.makesRequest || a.Require != nil || a.route.CallID != nil || a.buffered
 }
 
 // failed ends the call because a request program can't build the API's request
@@ -176,7 +170,7 @@ func (c *run) allowed() bool {
 		return true
 	}
 	allow := strings.Join(callMethods, ", ")
-	if c.api.target.sidecar() {
+	if c.api.target.sidecar {
 		c.call.Uncharged = true
 		if !neverSent(c.call.R.Method) || isWebsocket(c.call.R) {
 			return true
@@ -193,4 +187,83 @@ func (c *run) allowed() bool {
 func isWebsocket(r *http.Request) bool {
 	return r.Method == http.MethodConnect &&
 		(r.ProtoMajor == 2 && r.Header.Get(":protocol") == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket")
+}
+
+// require ends the call if the caller has sent too little.
+func (c *run) require() bool {
+	r := c.api.Require
+	if r == nil {
+		return true
+	}
+	c.trace.stage = atRequire
+	for _, name := range r.Params {
+		if !call.HasContent(c.call.Input.Params[name]) {
+			return c.call.Fail(call.Incomplete, "the param "+name+" is missing")
+		}
+	}
+	if len(r.Conditions) == 0 {
+		c.trace.stage = atCache
+		return true
+	}
+	// the variables of a request program, without a token, which isn't obtained
+	// yet
+	vars := make([]any, len(requestVars), len(requestVars)+len(c.api.programs.credentials))
+	vars[0] = c.call.Request
+	vars = append(vars, c.api.programs.credentials...)
+	for i, condition := range c.api.programs.require {
+		met, err := condition.Test(c.call.Ctx, c.call.Input.Params, vars...)
+		switch {
+		case c.call.Ctx.Err() != nil:
+			return c.call.Expire("")
+		case err != nil:
+			return c.call.Fail(call.Incomplete, fmt.Sprintf("condition %d of require failed on the params: %v", i+1, err))
+		case !met:
+			return c.call.Fail(call.Incomplete, fmt.Sprintf("the params do not meet condition %d of require", i+1))
+		}
+	}
+	c.trace.stage = atCache
+	return true
+}
+
+// enterBreaker ends the call if the API must not be called.
+func (c *run) enterBreaker() bool {
+	a := c.api
+	if c.call.Route.State.Held() {
+		return c.call.Fail(call.Held, "an operator holds the api")
+	}
+	if a.breaker == nil {
+		return true
+	}
+	if c.call.Test != nil { // an open breaker stops a test, too, but a test doesn't count
+		if a.breaker.State() == gobreaker.StateOpen {
+			c.call.RetryAfter = a.breaker.retryAfter()
+			return c.call.Fail(call.BreakerOpen, gobreaker.ErrOpenState.Error())
+		}
+		return true
+	}
+	done, err := a.breaker.Allow()
+	if err != nil {
+		c.call.RetryAfter = a.breaker.retryAfter()
+		return c.call.Fail(call.BreakerOpen, err.Error())
+	}
+	c.breakerReport.Store(&breakerReport{done: done})
+	return true
+}
+
+// report reports the outcome to the breaker.
+func (c *run) report() {
+	v := c.breakerReport.Load()
+	if v == nil {
+		return
+	}
+	switch {
+	case c.call.Uncharged:
+		v.report(errUncounted)
+	case c.call.Outcome == call.Timeout, c.call.Outcome == call.Unreachable, c.call.Outcome == call.BadAnswer, c.call.Outcome == call.Failed:
+		v.report(errUnhealthy)
+	case c.call.Outcome.CausedByCaller(), c.call.Outcome == call.NoToken, c.call.Outcome == "":
+		v.report(errUncounted)
+	default:
+		v.report(nil)
+	}
 }

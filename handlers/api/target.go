@@ -22,10 +22,9 @@ type target struct {
 	path   string // decoded
 	raw    string // as written, with its escapes
 	keep   string // name of the base URL kept with the token, instead of a host
-}
 
-// sidecar reports whether the whole request is forwarded.
-func (t *target) sidecar() bool { return t.raw == "" && t.keep == "" }
+	sidecar bool // without a path: the whole request is forwarded
+}
 
 // parseTarget reads `to`. Placeholders in it are resolved first.
 func parseTarget(to string) (*target, error) {
@@ -96,6 +95,7 @@ func targetOf(u *url.URL) (*target, error) {
 	if t.raw == "/" && t.path == "/" {
 		t.path, t.raw = "", "" // `https://host/` means the host
 	}
+	t.sidecar = t.raw == ""
 	return t, nil
 }
 

@@ -23,7 +23,7 @@ func TestParseTarget(t *testing.T) {
 			t.Errorf("%s: %v", tc.to, err)
 			continue
 		}
-		if got.scheme != tc.scheme || got.host != tc.host || got.dial != tc.dial || got.raw != tc.raw || got.sidecar() != tc.sidecar {
+		if got.scheme != tc.scheme || got.host != tc.host || got.dial != tc.dial || got.raw != tc.raw || got.sidecar != tc.sidecar {
 			t.Errorf("%s: got %+v", tc.to, got)
 		}
 	}

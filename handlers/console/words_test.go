@@ -52,7 +52,7 @@ func readPage(t *testing.T, name string) string {
 // outcomes are all that package call has: their values, by the names of the constants.
 func outcomes(t *testing.T) map[string]call.Outcome {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "internal", "call", "outcome.go"), nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "internal", "call", "call.go"), nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

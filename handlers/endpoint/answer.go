@@ -305,6 +305,9 @@ var proxyErrors = map[call.Outcome]string{
 	call.Unauthorized: "http_request_denied",
 }
 
+// noCacheStatus is the Cache-Status of a route without a cache.
+const noCacheStatus = "switchboard; fwd=bypass"
+
 // Describe sets the headers that describe the call: Proxy-Status (RFC 9209),
 // Cache-Status (RFC 9211) and Server-Timing (W3C).
 func (c *Call) Describe(header http.Header) {
@@ -318,7 +321,11 @@ func (c *Call) Describe(header http.Header) {
 	b = append(append(append(b, `; details="`...), c.Outcome...), '"')
 	header["Proxy-Status"] = append(header["Proxy-Status"], string(b))
 
-	header["Cache-Status"] = append(header["Cache-Status"], string(c.cached.append(b[:0])))
+	cacheStatus := noCacheStatus
+	if c.Route.cache != nil {
+		cacheStatus = string(c.cached.append(b[:0]))
+	}
+	header["Cache-Status"] = append(header["Cache-Status"], cacheStatus)
 
 	b = b[:0]
 	for _, step := range [...]struct {

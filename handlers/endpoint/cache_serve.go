@@ -44,14 +44,9 @@ type DetachedCall interface {
 // answer; see [Call.Overloaded]. No call ends with it.
 const Overloaded call.Outcome = "overloaded"
 
-// ServeCached answers a call from the cache, from a running call with the same
-// key, or by starting a detached call. It returns true when the cache doesn't
-// apply to this call, so that the handler must do the work itself.
-func (c *Call) ServeCached(q Cacheable) bool {
+// serveCached is [Call.ServeCached] on a route with a cache.
+func (c *Call) serveCached(q Cacheable) bool {
 	m := c.Route.cache
-	if m == nil {
-		return true
-	}
 	if c.Test.bypassesCache() {
 		c.cached.bypassed()
 		return true

@@ -1,8 +1,12 @@
 package endpoint
 
 import (
+	"container/list"
 	"context"
+	"errors"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -91,6 +95,11 @@ func (c *Call) Begin(route *Route, w http.ResponseWriter, r *http.Request) {
 		c.Route = route.uncounted()
 	}
 }
+
+// ServeCached answers a call from the cache, from a running call with the same
+// key, or by starting a detached call. It returns true when the cache doesn't
+// apply to this call, so that the handler must do the work itself.
+func (c *Call) ServeCached(q Cacheable) bool { return c.Route.cache == nil || c.serveCached(q) }
 
 // Fail ends the call with an outcome and its reason. It returns false, so that a
 // stage can return its result.
@@ -263,59 +272,11 @@ func (r *Route) answered(outcome call.Outcome) {
 	}
 }
 
-// TestOptions are the options of a test call; they also collect its trace. They
-// are only ever in the context of the test's request: a call without them is not
-// traced.
-type TestOptions struct {
-	DryRun       bool   // stop before the API is called
-	DryRunReason string // why it is a dry run; becomes the call's Reason
-	NoCache      bool   // bypass the cache
-
-	began    time.Time       // when the test began
-	work     []adminapi.Step // set by record
-	recorded chan struct{}
-}
-
 type testKey struct{}
-
-// WithTest returns a context for a call that is traced.
-func WithTest(ctx context.Context, t *TestOptions) context.Context {
-	t.recorded, t.began = make(chan struct{}), time.Now()
-	return context.WithValue(ctx, testKey{}, t)
-}
-
-// detached returns a context for work that a test starts but doesn't wait for.
-// Such work isn't traffic either, and nobody reads its steps.
-func (t *TestOptions) detached(ctx context.Context) context.Context {
-	if t == nil {
-		return ctx
-	}
-	return WithTest(ctx, new(TestOptions))
-}
 
 func testOf(ctx context.Context) *TestOptions {
 	t, _ := ctx.Value(testKey{}).(*TestOptions)
 	return t
-}
-
-// logged returns the log field that marks a test.
-func (t *TestOptions) logged() zap.Field {
-	if t == nil {
-		return zap.Skip()
-	}
-	return zap.Bool("test", true)
-}
-
-// bypassesCache reports whether the call must leave the cache alone.
-func (t *TestOptions) bypassesCache() bool { return t != nil && (t.DryRun || t.NoCache) }
-
-// record publishes the steps of the work, that is, those between the cache and
-// the contract. It must be called exactly once for each test.
-func (t *TestOptions) record(steps []adminapi.Step) {
-	if t != nil {
-		t.work = steps
-		close(t.recorded)
-	}
 }
 
 // RecordSteps stores the steps of the call's work, and publishes them to a test.
@@ -324,13 +285,122 @@ func (c *Call) RecordSteps(steps []adminapi.Step) {
 	c.Test.record(steps)
 }
 
-// Work returns the steps of the work, once they are recorded, or nil if ctx ends
-// first.
-func (t *TestOptions) Work(ctx context.Context) []adminapi.Step {
-	select {
-	case <-t.recorded:
-		return t.work
-	case <-ctx.Done():
-		return nil
+// errBudget is the cancellation cause of a context whose budget ran out.
+var errBudget = errors.New("the budget ran out")
+
+// Budgets ends the calls of one API when their budget runs out. All calls have
+// the same budget, so they expire in the order in which they began (or
+// restarted), and one timer serves them all. A timer for each call would cost
+// more than most of a call's stages.
+type Budgets struct {
+	Each time.Duration
+
+	mu      sync.Mutex
+	running list.List // of *Budget, oldest first
+	timer   *time.Timer
+	armed   bool
+}
+
+// Start begins a call's budget.
+func (s *Budgets) Start(parent context.Context) *Budget {
+	ctx, cancel := context.WithCancelCause(parent)
+	b := &Budget{Context: ctx, cancel: cancel, of: s, deadline: time.Now().Add(s.Each)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.place = s.running.PushBack(b)
+	if !s.armed {
+		s.arm(s.Each)
 	}
+	return b
+}
+
+func (s *Budgets) arm(in time.Duration) {
+	s.armed = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(in, s.expire)
+		return
+	}
+	s.timer.Reset(in)
+}
+
+// expire ends the calls whose budget ran out, and sets the timer for the next
+// one.
+func (s *Budgets) expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = false
+	for oldest := s.running.Front(); oldest != nil; oldest = s.running.Front() {
+		b := oldest.Value.(*Budget)
+		if left := time.Until(b.deadline); left > 0 {
+			s.arm(left)
+			return
+		}
+		s.leave(b)
+		b.cancel(errBudget)
+	}
+}
+
+// leave removes a call from the list, if it is still there.
+func (s *Budgets) leave(b *Budget) {
+	if b.place != nil {
+		s.running.Remove(b.place)
+		b.place = nil
+	}
+}
+
+// Budget is a context that ends with a call's budget, unless the budget is lifted
+// first: a stream must begin in time, but may last.
+type Budget struct {
+	context.Context
+	cancel   context.CancelCauseFunc
+	of       *Budgets
+	place    *list.Element // in Budgets.running; guarded by its lock
+	deadline time.Time     // guarded by the lock of Budgets
+	lifted   atomic.Bool
+}
+
+// Deadline returns when the budget ends. A lifted budget has no deadline.
+func (b *Budget) Deadline() (time.Time, bool) {
+	parent, ok := b.Context.Deadline()
+	b.of.mu.Lock()
+	deadline := b.deadline
+	b.of.mu.Unlock()
+	if b.lifted.Load() || (ok && parent.Before(deadline)) {
+		return parent, ok
+	}
+	return deadline, true
+}
+
+// Restart begins the budget anew, e.g. when more of an upload arrives: the time
+// that an upload takes is the caller's, not the API's. It has no effect once the
+// budget has ended or is lifted.
+func (b *Budget) Restart() {
+	s := b.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.place != nil {
+		b.deadline = time.Now().Add(s.Each)
+		s.running.MoveToBack(b.place)
+	}
+}
+
+// Lift removes the time limit from what runs under the budget.
+func (b *Budget) Lift() {
+	b.lifted.Store(true)
+	b.leave()
+}
+
+func (b *Budget) leave() {
+	b.of.mu.Lock()
+	defer b.of.mu.Unlock()
+	b.of.leave(b)
+}
+
+// Spent reports whether the call ended because the budget ran out.
+func (b *Budget) Spent() bool { return errors.Is(context.Cause(b.Context), errBudget) }
+
+// Stop cancels whatever still runs under the budget.
+func (b *Budget) Stop() {
+	b.leave()
+	b.cancel(nil)
 }

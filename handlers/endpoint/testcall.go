@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -186,4 +187,63 @@ func (w *answerWriter) WriteHeader(status int) {
 func (w *answerWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	return w.body.Write(p)
+}
+
+// TestOptions are the options of a test call; they also collect its trace. They
+// are only ever in the context of the test's request: a call without them is not
+// traced.
+type TestOptions struct {
+	DryRun       bool   // stop before the API is called
+	DryRunReason string // why it is a dry run; becomes the call's Reason
+	NoCache      bool   // bypass the cache
+
+	began    time.Time       // when the test began
+	work     []adminapi.Step // set by record
+	recorded chan struct{}
+}
+
+// WithTest returns a context for a call that is traced.
+func WithTest(ctx context.Context, t *TestOptions) context.Context {
+	t.recorded, t.began = make(chan struct{}), time.Now()
+	return context.WithValue(ctx, testKey{}, t)
+}
+
+// detached returns a context for work that a test starts but doesn't wait for.
+// Such work isn't traffic either, and nobody reads its steps.
+func (t *TestOptions) detached(ctx context.Context) context.Context {
+	if t == nil {
+		return ctx
+	}
+	return WithTest(ctx, new(TestOptions))
+}
+
+// logged returns the log field that marks a test.
+func (t *TestOptions) logged() zap.Field {
+	if t == nil {
+		return zap.Skip()
+	}
+	return zap.Bool("test", true)
+}
+
+// bypassesCache reports whether the call must leave the cache alone.
+func (t *TestOptions) bypassesCache() bool { return t != nil && (t.DryRun || t.NoCache) }
+
+// record publishes the steps of the work, that is, those between the cache and
+// the contract. It must be called exactly once for each test.
+func (t *TestOptions) record(steps []adminapi.Step) {
+	if t != nil {
+		t.work = steps
+		close(t.recorded)
+	}
+}
+
+// Work returns the steps of the work, once they are recorded, or nil if ctx ends
+// first.
+func (t *TestOptions) Work(ctx context.Context) []adminapi.Step {
+	select {
+	case <-t.recorded:
+		return t.work
+	case <-ctx.Done():
+		return nil
+	}
 }

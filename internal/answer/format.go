@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
@@ -78,48 +76,6 @@ func (f Format) Append(dst []byte, doc any) ([]byte, error) {
 // plain are the formats without a phone system.
 var plain = [...]Style{JSON: {Format: JSON}, Flat: {Format: Flat}, Form: {Format: Form}, Text: {Format: Text}}
 
-func (s *Style) appendFlat(dst []byte, doc any) ([]byte, error) {
-	pairs, err := s.flatten(doc)
-	if err != nil {
-		return dst, err
-	}
-	out := append(dst, '{')
-	for i, p := range pairs {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if out, err = jsonval.Encode(out, p.key, jsonval.Limits{Bytes: maxBytes}); err != nil {
-			return dst, err
-		}
-		out = append(out, ':')
-		if out, err = jsonval.Encode(out, p.value, jsonval.Limits{Bytes: maxBytes}); err != nil {
-			return dst, err
-		}
-	}
-	return append(out, '}'), nil
-}
-
-func (s *Style) appendForm(dst []byte, doc any) ([]byte, error) {
-	pairs, err := s.flatten(doc)
-	if err != nil {
-		return dst, err
-	}
-	for i, p := range pairs {
-		if i > 0 {
-			dst = append(dst, '&')
-		}
-		dst = appendEscaped(dst, p.key)
-		dst = append(dst, '=')
-		dst = appendEscaped(dst, p.value)
-	}
-	return dst, nil
-}
-
-// appendEscaped percent-encodes all but the unreserved of RFC 3986.
-func appendEscaped(dst []byte, s string) []byte {
-	return append(dst, strings.ReplaceAll(url.QueryEscape(s), "+", "%20")...)
-}
-
 func (s *Style) appendText(dst []byte, doc any) ([]byte, error) {
 	if object, ok := doc.(map[string]any); ok {
 		if doc, ok = only(object); !ok {
@@ -178,91 +134,150 @@ func scalar(v any) (s string, ok bool) {
 	return jsonval.Text(v)
 }
 
-// ErrCollision says that two values of a document have the same flat key, as
-// in {"a_b": 1, "a": {"b": 2}}. Dropping one would be a guess.
-var ErrCollision = errors.New("answer: two values for one flat key")
+// Style is how the answers of one route are written: a format, and what a
+// phone system can't take. The zero Style is JSON without a limit. It is
+// immutable and safe for concurrent use; a copy with another Format is another
+// Style.
+type Style struct {
+	Format Format
 
-type pair struct{ key, value string }
+	// Limit is the most bytes of an answer, 0 for no limit of its own.
+	Limit int
 
-// flatten returns the values of a document as pairs of strings, sorted by key.
-// a.b becomes a_b, an array list_1 … list_n and list_count. An empty object is
-// "", so that a key of the contract never vanishes. A document that is no
-// object is called value. Keys are compared after the filter.
-func (s *Style) flatten(doc any) ([]pair, error) {
-	f := flattener{style: s, pairs: make([]pair, 0, 16)}
-	object, ok := doc.(map[string]any)
-	if !ok {
-		f.add("value", doc, 0)
+	// FieldLimit is the most bytes of one string after the filter, 0 for none.
+	// A longer one makes the whole answer jsonval.ErrTooLarge: half of a value would
+	// be another value.
+	FieldLimit int
+
+	// NoNull writes "" where JSON has null, at every depth.
+	NoNull bool
+
+	// Object writes a JSON answer that is no object as {"value": …}, the name
+	// that Flat gives it.
+	Object bool
+
+	system string // whose style it is, for messages
+	filter *filter
+}
+
+// In is the style in another format. What is for JSON alone falls away.
+func (s *Style) In(format Format) Style {
+	other := *s
+	other.Format = format
+	if format != JSON {
+		other.NoNull, other.Object = false, false
 	}
-	for key, value := range object {
-		f.add(key, value, 1)
+	return other
+}
+
+// Errors is the style of an error message: JSON, through the same filter and
+// within the same limits.
+func (s *Style) Errors() Style {
+	return Style{Format: JSON, Limit: s.Limit, FieldLimit: s.FieldLimit, system: s.system, filter: s.filter}
+}
+
+// ContentType is the Content-Type of the answers.
+func (s *Style) ContentType() string { return s.Format.ContentType() }
+
+// Append appends doc to dst. Strings and keys pass the filter first. Errors are
+// those of [Format.Append]; over a limit it is jsonval.ErrTooLarge, never a cut
+// answer. dst then comes back as it was.
+func (s *Style) Append(dst []byte, doc any) ([]byte, error) {
+	out, err := s.write(dst, doc)
+	if err != nil {
+		return dst, err
 	}
-	if f.err != nil {
-		return nil, f.err
+	if s.Limit > 0 && len(out)-len(dst) > s.Limit {
+		return dst, jsonval.ErrTooLarge
 	}
-	slices.SortFunc(f.pairs, func(a, b pair) int { return cmp.Compare(a.key, b.key) })
-	for i := 1; i < len(f.pairs); i++ {
-		if f.pairs[i].key == f.pairs[i-1].key {
-			return nil, ErrCollision
+	return out, nil
+}
+
+func (s *Style) write(dst []byte, doc any) ([]byte, error) {
+	switch s.Format {
+	case Flat:
+		return s.appendFlat(dst, doc)
+	case Form:
+		return s.appendForm(dst, doc)
+	case Text:
+		return s.appendText(dst, doc)
+	default:
+		doc, err := s.shape(doc)
+		if err != nil {
+			return dst, err
 		}
+		return jsonval.Encode(dst, doc, jsonval.Limits{Bytes: s.limit(maxBytes), Depth: maxDepth})
 	}
-	return f.pairs, nil
 }
 
-type flattener struct {
-	style   *Style
-	pairs   []pair
-	bytes   int // of all names and values on the way
-	written int // of those that are in the answer
-	err     error
+// limit is what an answer may have, at most general bytes.
+func (s *Style) limit(general int) int { return min(cmp.Or(s.Limit, general), general) }
+
+// text returns a string as it is written.
+func (s *Style) text(value string) (string, error) {
+	value = s.filter.apply(value)
+	if s.FieldLimit > 0 && len(value) > s.FieldLimit {
+		return "", jsonval.ErrTooLarge
+	}
+	return value, nil
 }
 
-// add counts bytes and depth on the way: results of programs share parts, and
-// a small one can be long when written out.
-func (f *flattener) add(key string, v any, depth int) {
-	if f.err != nil {
-		return
+// maxValues is the most values of a JSON answer that is shaped, as many as
+// jsonval.Encode would write.
+const maxValues = 1_000_000
+
+// shape returns doc as a JSON answer has it: filtered, without null, an object.
+// A style that asks for none of it gets doc itself.
+func (s *Style) shape(doc any) (any, error) {
+	if _, ok := doc.(map[string]any); s.Object && !ok {
+		doc = map[string]any{"value": doc}
 	}
-	if f.bytes += len(key) + 1; f.bytes > maxFlat || depth > maxDepth {
-		f.err = jsonval.ErrTooLarge
-		return
+	if s.filter == nil && s.FieldLimit == 0 && !s.NoNull {
+		return doc, nil
+	}
+	// A value takes a byte at least. Results of programs share parts: counted,
+	// a small one can't become a long copy.
+	h := shaper{style: s, left: s.limit(maxValues)}
+	return h.value(doc, 0)
+}
+
+type shaper struct {
+	style *Style
+	left  int
+}
+
+func (h *shaper) value(v any, depth int) (any, error) {
+	if h.left--; h.left < 0 || depth > maxDepth {
+		return nil, jsonval.ErrTooLarge
 	}
 	switch v := v.(type) {
-	case map[string]any:
-		for name, value := range v {
-			f.add(key+"_"+name, value, depth+1)
-		}
-		if len(v) == 0 {
-			f.put(key, "")
-		}
+	case string:
+		return h.style.text(v)
 	case []any:
+		out := make([]any, len(v))
 		for i, value := range v {
-			f.add(key+"_"+strconv.Itoa(i+1), value, depth+1)
+			var err error
+			if out[i], err = h.value(value, depth+1); err != nil {
+				return nil, err
+			}
 		}
-		f.put(key+"_count", strconv.Itoa(len(v)))
-	default:
-		s, ok := scalar(v)
-		if !ok {
-			f.err = jsonval.ErrNotJSON
-			return
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, value := range v {
+			key := h.style.filter.apply(key)
+			if _, ok := out[key]; ok {
+				return nil, ErrCollision
+			}
+			var err error
+			if out[key], err = h.value(value, depth+1); err != nil {
+				return nil, err
+			}
 		}
-		f.put(key, s)
+		return out, nil
 	}
-}
-
-func (f *flattener) put(key, value string) {
-	key, _ = scalar(key)
-	key = f.style.filter.apply(key)
-	value, err := f.style.text(value)
-	if err != nil {
-		f.err = err
-		return
+	if h.style.NoNull && isNull(v) {
+		return "", nil
 	}
-	f.bytes += len(value)
-	f.written += len(key) + len(value)
-	if f.bytes > maxFlat || f.written > f.style.limit(maxFlat) {
-		f.err = jsonval.ErrTooLarge
-		return
-	}
-	f.pairs = append(f.pairs, pair{key, value})
+	return v, nil
 }

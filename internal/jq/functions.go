@@ -141,20 +141,6 @@ func moment(v any) (time.Time, bool) {
 // blank is true of null, "", [] and {}: what APIs answer for nothing.
 func blank(_ *run, v any, _ []any) any { return isBlank(v) }
 
-func isBlank(v any) bool {
-	switch v := v.(type) {
-	case nil:
-		return true
-	case string:
-		return v == ""
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	}
-	return false
-}
-
 const errZone = fault("date does not know this time zone")
 
 var zones sync.Map // name → *time.Location: as many as there are

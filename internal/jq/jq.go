@@ -322,3 +322,17 @@ func (k kinds) canBe(want Kind) bool {
 	of := [...]kinds{Any: kAny, Object: kObject, Array: kArray, String: kString, Number: kNumber, Predicate: kBool}
 	return k == kNone || k&of[want] != 0
 }
+
+func isBlank(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}

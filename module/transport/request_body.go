@@ -27,27 +27,6 @@ func (e *RequestError) Error() string { return e.Reason }
 
 var errStalled = &RequestError{http.StatusRequestTimeout, "the body took too long to arrive"}
 
-// outgoing returns req, or a copy of it whose body is observed while it is sent,
-// or that net/http may send twice.
-func (a *Attempt) outgoing(req *http.Request) *http.Request {
-	a.upload = nil
-	streams := req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0 && req.GetBody == nil
-	marks := a.Read && req.Method != http.MethodGet && req.Method != http.MethodHead
-	if !streams && !marks {
-		return req
-	}
-	req = req.WithContext(req.Context())
-	if streams {
-		a.upload = &upload{ReadCloser: req.Body, progress: a.Progress}
-		req.Body = a.upload
-	}
-	if marks {
-		req.Header = copyOf(req.Header)
-		req.Header["X-Idempotency-Key"] = nil // a signal to net/http; it is not sent
-	}
-	return req
-}
-
 // upload is a request body that is streamed from the caller.
 type upload struct {
 	io.ReadCloser

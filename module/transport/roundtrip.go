@@ -311,3 +311,24 @@ func putBack(resp *http.Response, begin []byte) {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(begin), resp.Body), resp.Body}
 }
+
+// outgoing returns req, or a copy of it whose body is observed while it is sent,
+// or that net/http may send twice.
+func (a *Attempt) outgoing(req *http.Request) *http.Request {
+	a.upload = nil
+	streams := req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0 && req.GetBody == nil
+	marks := a.Read && req.Method != http.MethodGet && req.Method != http.MethodHead
+	if !streams && !marks {
+		return req
+	}
+	req = req.WithContext(req.Context())
+	if streams {
+		a.upload = &upload{ReadCloser: req.Body, progress: a.Progress}
+		req.Body = a.upload
+	}
+	if marks {
+		req.Header = copyOf(req.Header)
+		req.Header["X-Idempotency-Key"] = nil // a signal to net/http; it is not sent
+	}
+	return req
+}
