@@ -345,7 +345,7 @@ func reference(doc string) (v any, laxer bool, err error) {
 	if !utf8.ValidString(doc) || strings.Contains(doc, "\ufeff") {
 		return nil, false, errors.New("not for us")
 	}
-	laxer = sideBySide.MatchString(doc) || surrogate.MatchString(doc) || len(doc) > maxAttribute
+	laxer = sideBySide.MatchString(doc) || joined.MatchString(doc) || surrogate.MatchString(doc) || len(doc) > maxAttribute
 	d := xml.NewDecoder(strings.NewReader(doc))
 	d.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
 	top := new(node)
@@ -390,6 +390,7 @@ func reference(doc string) (v any, laxer bool, err error) {
 
 var (
 	sideBySide = regexp.MustCompile(`["'][^ \t\r\n/>?"']`)
+	joined     = regexp.MustCompile(`<\?[\w.:\x{80}-\x{10FFFF}-]*(\?[^>]|[^ \t\r\n?\w.:\x{80}-\x{10FFFF}-])`)
 	surrogate  = regexp.MustCompile(`(?i)&#(x0*[df]|0*5[5-7]|0*6[45])|[\x{FFFE}\x{FFFF}]`)
 )
 
