@@ -95,6 +95,10 @@ type API struct {
 	// Parts of the incoming request to forward unchanged.
 	Pass *Pass `json:"pass,omitempty"`
 
+	// How to read the API's answer. Default: XML and forms by Content-Type, anything
+	// else as JSON.
+	Answer *Answer `json:"answer,omitempty"`
+
 	// jq predicate on the answer: did the call succeed? Default: the token
 	// source's api_success, or else `$status < 400`.
 	Success string `json:"success,omitempty"`

@@ -74,7 +74,7 @@ func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 		ctx = keeper.WithPatience(ctx, end)
 	}
 	f := &run{api: c.api, call: c.call.Detach(ctx, c.api.placeholders)}
-	f.attempt.Part, f.attempt.Room = c.attempt.Part, &f.call.Room
+	f.attempt.Reader, f.attempt.Room = c.attempt.Reader, &f.call.Room
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
 	f.call.Repl.Map(f.placeholder)
 	return f

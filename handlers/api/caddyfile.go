@@ -30,6 +30,9 @@ import (
 //		body          <jq> [json|form|text]
 //		headers       <jq> | <name> <value>
 //		pass          query | body | headers <names...>
+//		answer        json|xml|form|text {
+//			list      <paths...>
+//		}
 //		success       <jq>
 //		not_found     <jq>
 //		token_expired [<status...>] [<jq>]
@@ -92,7 +95,7 @@ func (p *parser) parse(h httpcaddyfile.Helper) error {
 	if err := p.Read(p.Lines(&a.Settings, blocks.Lines{
 		"describe": p.Text(&a.Description), "param": p.param, "require": p.require,
 		"to": p.Text(&a.To), "method": p.Text(&a.Method), "token": p.Text(&a.Token),
-		"path": p.Program(&a.Path), "query": p.Program(&a.Query), "body": p.body, "headers": p.headers, "pass": p.pass,
+		"path": p.Program(&a.Path), "query": p.Program(&a.Query), "body": p.body, "headers": p.headers, "pass": p.pass, "answer": p.answer,
 		"token_expired": p.tokenExpired, "success": p.Program(&a.Success), "not_found": p.Program(&a.NotFound),
 		"unhealthy": p.Program(&a.Unhealthy), "output": p.Program(&a.Output), "default": p.Program(&a.Default),
 		"breaker": p.breaker, "replay": p.OnOff(&a.Replay), "keep_answer": p.OnOff(&p.keepAnswer),

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
 
@@ -87,6 +88,39 @@ func (p *parser) pass() error {
 			return p.Errf("pass %q is unknown; write query, body or headers and their names", arg)
 		}
 	}
+	return nil
+}
+
+// answer reads:
+//
+//	answer json|xml|form|text {
+//		list <paths...>
+//	}
+func (p *parser) answer() error {
+	a := new(Answer)
+	switch args := p.RemainingArgs(); {
+	case len(args) == 1:
+		a.Encoding = args[0]
+	case len(args) > 2 && args[1] == "list":
+		return p.Errf("answer: %q stands in a block: `answer xml { list %s }`, on lines of their own", "list", strings.Join(args[2:], " "))
+	default:
+		return p.Err("answer takes json, xml, form or text")
+	}
+	r := blocks.New(p.Dispenser, "answer")
+	if err := r.Read(blocks.Lines{"list": func() error {
+		paths := p.RemainingArgs()
+		if len(paths) == 0 {
+			return p.Err("list takes paths to elements that repeat, e.g. Envelope/Body/Orders/Order")
+		}
+		a.List = append(a.List, paths...)
+		return nil
+	}}, "list"); err != nil {
+		return err
+	}
+	if _, err := a.reader(); err != nil {
+		return p.WrapErr(err)
+	}
+	p.api.Answer = a
 	return nil
 }
 

@@ -57,7 +57,7 @@ func (c *run) exchange() bool {
 			c.trace.again = false
 			c.trace.first = c.attempt.Used
 			c.attempt = transport.Attempt{
-				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Part: c.attempt.Part, Room: &c.call.Room,
+				Replayed: true, Params: c.attempt.Params, Request: c.attempt.Request, Reader: c.attempt.Reader, Room: &c.call.Room,
 				TokenWait: c.attempt.TokenWait, Upstream: c.attempt.Upstream, Refused: c.response.status,
 			}
 			continue

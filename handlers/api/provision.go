@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/answer"
+	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
@@ -145,9 +146,12 @@ func (a *API) provisionPrograms(define string) error {
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
-	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
+	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil || a.Answer != nil
 	a.buffered = a.shaped || a.KeepAnswer
-	a.programs.part = a.projection()
+	if a.programs.reader, err = a.Answer.reader(); err != nil {
+		return err
+	}
+	a.programs.reader.Part = a.projection()
 	return nil
 }
 
@@ -229,8 +233,8 @@ type programs struct {
 
 	named []namedProgram // all but those of require, as they are configured
 
-	// part is what the programs use of an answer; nil means everything.
-	part *jsonval.Part
+	// reader reads answers, and what the programs use of them.
+	reader document.Reader
 
 	// notFoundBySign reports that not_found looks for a sign: it is false for
 	// null. A predicate that is true for null only sees that there is no data.

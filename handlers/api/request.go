@@ -282,7 +282,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		req.Header["X-Forwarded-Host"] = nil
 		req.Header["X-Forwarded-Proto"] = nil
 		req.Header["User-Agent"] = []string{"switchboard"}
-		req.Header["Accept"] = []string{"application/json"}
+		req.Header["Accept"] = []string{a.Answer.accept()}
 	}
 	if a.buffered {
 		// what is buffered must be complete and readable

@@ -39,7 +39,7 @@ type run struct {
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
 	c := &run{api: a}
 	c.call.Begin(a.route, w, r)
-	c.attempt.Part, c.attempt.Room = a.programs.part, &c.call.Room
+	c.attempt.Reader, c.attempt.Room = a.programs.reader, &c.call.Room
 	c.call.Repl.Map(c.placeholder)
 	return c
 }

@@ -40,8 +40,8 @@ type traceState struct {
 	success  bool
 	notFound bool // not_found applied
 	deadline bool // a predicate took too long
-	// unreadable describes an answer that isn't JSON; "" for JSON or an empty
-	// answer.
+	// unreadable describes an answer that can't be read as JSON, or as what
+	// `answer` says; "" for one that can, or an empty one.
 	unreadable string
 	notes      []string     // errors of predicates
 	first      *token.Token // the expired one, if the call was repeated
@@ -230,7 +230,7 @@ func (t tracer) callStep() adminapi.Step {
 	if rec.body != nil && rec.body.Len() > 0 && !t.call.Uncharged { // no time for it when overloaded
 		text, err := rec.text()
 		if err == nil {
-			out["body"] = t.document(string(text[:min(len(text), maxShown)]))
+			out["body"] = t.shown(text)
 		}
 	}
 	step.Out = out
@@ -336,6 +336,17 @@ func bodyOf(req *http.Request) string {
 
 // maxShown is the largest body that is shown.
 const maxShown = 64 << 10
+
+// shown returns the answer, masked, as the programs see it. What they can't read is
+// text.
+func (t tracer) shown(text []byte) any {
+	if len(text) <= maxShown {
+		if doc, err := t.readWhole(text); err == nil {
+			return mask.Document(doc, t.secrets)
+		}
+	}
+	return t.document(string(text[:min(len(text), maxShown)]))
+}
 
 // document returns a masked text, as a document if it is JSON.
 func (t tracer) document(text string) any {

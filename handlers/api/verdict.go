@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,9 +17,51 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
+	"github.com/switchboard-ivr/switchboard/internal/xmlval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
+
+// Answer says how to read the API's answer. Nil means by its Content-Type.
+type Answer struct {
+	// json, xml, form (an object of strings, and of arrays where a name repeats) or
+	// text (a string).
+	Encoding string `json:"encoding,omitempty"`
+
+	// Paths of the elements of XML that are always arrays, also when there is one,
+	// or none. A path is the names from the root element on, without prefixes, with
+	// slashes between them: `Envelope/Body/Orders/Order`.
+	List []string `json:"list,omitempty"`
+}
+
+// reader returns the reader of answers.
+func (a *Answer) reader() (r document.Reader, err error) {
+	switch {
+	case a == nil:
+		return r, nil
+	case !slices.Contains(document.Encodings, a.Encoding):
+		return r, fmt.Errorf("answer %q is unknown; write json, xml, form or text", a.Encoding)
+	case a.Encoding != "xml" && len(a.List) > 0:
+		return r, fmt.Errorf("answer: `list` is about elements of XML, and an answer that is read as %s has none; leave it out, or write `answer xml`", a.Encoding)
+	}
+	r.As = a.Encoding
+	if r.Lists, err = xmlval.NewLists(a.List); err != nil {
+		return r, fmt.Errorf("answer: %w", err)
+	}
+	return r, nil
+}
+
+// accept returns the default of the header Accept.
+func (a *Answer) accept() string {
+	switch {
+	case a == nil || a.Encoding == "json":
+		return "application/json"
+	case a.Encoding == "xml":
+		return "text/xml, application/xml, application/soap+xml"
+	default:
+		return "*/*"
+	}
+}
 
 // readAnswer decodes the API's answer and judges it. The first rule that applies
 // wins:
@@ -182,8 +226,9 @@ func (c *run) answerVars() []any {
 }
 
 // read decodes the answer. It must be complete, in a known encoding and charset,
-// and one JSON document or empty. Anything else, such as an error page of a
-// proxy, is noted as unreadable; its status may still have a meaning.
+// and one document of the kind that `answer` or Content-Type says, or empty.
+// Anything else, such as an error page of a proxy, is noted as unreadable; its
+// status may still have a meaning.
 func (c *run) read() bool {
 	rec := &c.response
 	body := rec.body.Bytes()
@@ -203,7 +248,7 @@ func (c *run) read() bool {
 	}
 	if err == nil {
 		body = c.withoutToken(body)
-		c.doc, err = jsonval.DecodePart(body, jsonval.Limits{Bytes: int(c.api.MaxSize), Room: &c.call.Room}, c.api.programs.part)
+		c.doc, err = c.api.programs.reader.Read(kind, body, jsonval.Limits{Bytes: int(c.api.MaxSize), Room: &c.call.Room})
 	}
 	switch {
 	case err == nil, errors.Is(err, jsonval.ErrEmpty):
@@ -276,7 +321,7 @@ func (c *run) keepSample() {
 	if err != nil || len(text) > maxShown {
 		return
 	}
-	doc, err := jsonval.Decode(text, jsonval.Limits{})
+	doc, err := c.readWhole(text)
 	if err != nil {
 		return
 	}
@@ -291,6 +336,17 @@ func (c *run) keepSample() {
 	last.sample.Store(sample)
 }
 
+// readWhole reads an answer as [run.read] does, but all of it, for people.
+func (c *run) readWhole(text []byte) (any, error) {
+	reader, kind := c.api.programs.reader, c.response.header.Get("Content-Type")
+	reader.Part = nil
+	text, err := document.UTF8(kind, text, maxShown, nil)
+	if err != nil {
+		return nil, err
+	}
+	return reader.Read(kind, text, jsonval.Limits{})
+}
+
 // echoesToken reports whether an answer contains our token. Some APIs repeat the
 // request, and the phone system must not get the token through `output`.
 func (c *run) echoesToken(body []byte) bool {
@@ -300,10 +356,13 @@ func (c *run) echoesToken(body []byte) bool {
 	}
 	// search for the beginning first, which allocates nothing
 	begin, _, _ := strings.Cut(used.Access, "/")
+	if i := strings.IndexAny(begin, escapedInXML); i >= 0 {
+		begin = begin[:i]
+	}
 	if !bytes.Contains(body, []byte(begin[:min(len(begin), 16)])) {
 		return false
 	}
-	return bytes.Contains(body, []byte(used.Access)) || bytes.Contains(body, slashed(used.Access))
+	return slices.ContainsFunc(spellings(used.Access), func(token []byte) bool { return bytes.Contains(body, token) })
 }
 
 // withoutToken returns the answer with our token masked.
@@ -311,9 +370,30 @@ func (c *run) withoutToken(body []byte) []byte {
 	if !c.echoesToken(body) {
 		return body
 	}
-	body = bytes.ReplaceAll(body, []byte(c.attempt.Used.Access), []byte(mask.Hidden))
-	return bytes.ReplaceAll(body, slashed(c.attempt.Used.Access), []byte(mask.Hidden))
+	for _, token := range spellings(c.attempt.Used.Access) {
+		body = bytes.ReplaceAll(body, token, []byte(mask.Hidden))
+	}
+	return body
 }
 
-// slashed escapes slashes as some JSON encoders do.
-func slashed(s string) []byte { return []byte(strings.ReplaceAll(s, "/", `\/`)) }
+// escapedInXML are the characters that XML escapes in some texts.
+const escapedInXML = `&<>"'`
+
+// spellings returns how a document may spell a token: as it is, with its slashes
+// escaped as some JSON encoders do, and escaped for XML.
+func spellings(token string) [][]byte {
+	all := [][]byte{[]byte(token)}
+	if strings.Contains(token, "/") {
+		all = append(all, []byte(strings.ReplaceAll(token, "/", `\/`)))
+	}
+	if strings.ContainsAny(token, escapedInXML) {
+		all = append(all, []byte(html.EscapeString(token)), []byte(xmlText.Replace(token)), []byte(xmlAttribute.Replace(token)))
+	}
+	return all
+}
+
+// Encoders escape more or less, and quotes by name or by number.
+var (
+	xmlText      = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	xmlAttribute = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;")
+)

@@ -43,7 +43,7 @@ type Input struct {
 // Every error is a *InputError. Reading ends when r's context does; see
 // [AbortReads] for a body that stalls.
 func ReadInput(r *http.Request, l Limits) (*Input, error) {
-	l = l.OrDefaults()
+	l = l.orDefaults()
 	if err := checkText("path", r.URL.Path); err != nil {
 		return nil, err
 	}

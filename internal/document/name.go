@@ -52,12 +52,18 @@ func Name(contentType string, body []byte) string {
 // markup names what net/http has recognized by its first bytes.
 func markup(sniffed string, head []byte) string {
 	if sniffed == "text/xml" {
-		if bytes.Contains(bytes.ToLower(head), []byte("<html")) {
+		if isPage(head) {
 			return "HTML"
 		}
 		return "XML"
 	}
 	return byType(sniffed)
+}
+
+// isPage reports whether markup is a page of HTML.
+func isPage(text []byte) bool {
+	head := bytes.ToLower(text[:min(len(text), looked)])
+	return bytes.Contains(head, []byte("<html")) || bytes.Contains(head, []byte("<!doctype html"))
 }
 
 // text names what looks like a text of a known kind; "" for any other.
@@ -66,7 +72,7 @@ func text(head []byte) string {
 	case head[0] == '{' || head[0] == '[':
 		return documents(head)
 	case elements.Match(head):
-		if bytes.Contains(bytes.ToLower(head), []byte("<html")) {
+		if isPage(head) {
 			return "HTML"
 		}
 		return "XML"

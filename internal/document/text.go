@@ -1,5 +1,5 @@
-// Package document reads what an HTTP body is before it is decoded: in which
-// charset its text is written, and what it is when it isn't JSON.
+// Package document reads HTTP bodies: in which charset their text is written, what
+// they are, and the values in them.
 package document
 
 import (
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -30,12 +31,16 @@ const (
 	byteOrderMark = "\xEF\xBB\xBF"
 	bigEndian     = "\xFE\xFF"
 	littleEndian  = "\xFF\xFE"
+
+	// inHeader is what usually names the charset.
+	inHeader = "Content-Type or a byte order mark"
 )
 
 // UTF8 returns the text of body as UTF-8, without a byte order mark.
 //
 // A byte order mark decides on the charset, else the charset parameter of
-// contentType; a body without either is UTF-8. Names are those of the WHATWG
+// contentType, else the encoding in an XML declaration (RFC 7303); a body without any
+// is UTF-8. Names are those of the WHATWG
 // Encoding Standard and of IANA. A body that is UTF-8 already is returned as it
 // is, without a copy; one that has to be decoded may take up to limit bytes, and
 // never takes more than three times its own size.
@@ -51,12 +56,17 @@ func UTF8(contentType string, body []byte, limit int, reserve func(bytes int) er
 		case bytes.HasPrefix(body, []byte(byteOrderMark)):
 			return plain(body[len(byteOrderMark):], limit)
 		case string(body[:2]) == bigEndian:
-			return decode(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit, reserve)
+			return decode(unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM), "UTF-16", inHeader, body[2:], limit, reserve)
 		case string(body[:2]) == littleEndian:
-			return decode(unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16", body[2:], limit, reserve)
+			return decode(unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM), "UTF-16", inHeader, body[2:], limit, reserve)
 		}
 	}
-	name := charset(contentType)
+	name, says := charset(contentType), inHeader
+	if name == "" {
+		if name = declared(body); name != "" {
+			says = "its XML declaration"
+		}
+	}
 	if isUTF8(name) {
 		return plain(body, limit)
 	}
@@ -71,9 +81,12 @@ func UTF8(contentType string, body []byte, limit int, reserve func(bytes int) er
 		enc = unicode.UTF16(order, unicode.IgnoreBOM)
 	}
 	if enc == nil {
-		return nil, fmt.Errorf("charset %q in Content-Type is unknown", printable(name))
+		if says == inHeader {
+			says = "Content-Type"
+		}
+		return nil, fmt.Errorf("charset %q in %s is unknown", printable(name), says)
 	}
-	return decode(enc, printable(name), body, limit, reserve)
+	return decode(enc, printable(name), says, body, limit, reserve)
 }
 
 // plain checks a body that should be UTF-8.
@@ -91,7 +104,7 @@ func plain(body []byte, limit int) ([]byte, error) {
 // decode decodes a body from a charset that isn't UTF-8. Decoders write U+FFFD
 // for what they can't read: a name with a hole is a wrong answer, so that is an
 // error.
-func decode(enc encoding.Encoding, name string, body []byte, limit int, reserve func(int) error) ([]byte, error) {
+func decode(enc encoding.Encoding, name, says string, body []byte, limit int, reserve func(int) error) ([]byte, error) {
 	var text bytes.Buffer
 	size := min(3*len(body), limit) + 1 + bytes.MinRead // ReadFrom asks for so much more
 	if reserve != nil {
@@ -106,7 +119,7 @@ func decode(enc encoding.Encoding, name string, body []byte, limit int, reserve 
 	case text.Len() > limit:
 		return nil, ErrTooLarge
 	case err != nil, bytes.ContainsRune(text.Bytes(), utf8.RuneError):
-		return nil, fmt.Errorf("not %s, which Content-Type or a byte order mark says it is", name)
+		return nil, fmt.Errorf("not %s, which %s says it is", name, says)
 	default:
 		return text.Bytes(), nil
 	}
@@ -129,6 +142,21 @@ func charset(contentType string) string {
 		return value
 	}
 	return ""
+}
+
+var encodingOf = regexp.MustCompile(`^<\?xml[ \t\r\n][^>?]*?[ \t\r\n]encoding[ \t\r\n]*=[ \t\r\n]*["']([\w.:-]{1,40})["']`)
+
+// declared returns the encoding that an XML declaration names, or "". One that can be
+// read isn't in UTF-16, whatever it says: programs write it into UTF-8, too.
+func declared(body []byte) string {
+	if !bytes.HasPrefix(body, []byte("<?xml")) {
+		return ""
+	}
+	found := encodingOf.FindSubmatch(body[:min(len(body), 256)])
+	if found == nil || bytes.HasPrefix(bytes.ToLower(found[1]), []byte("utf-16")) {
+		return ""
+	}
+	return string(found[1])
 }
 
 // isUTF8 reports whether a charset's name stands for UTF-8. ASCII is a part of

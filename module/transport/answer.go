@@ -20,7 +20,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	bodytext "github.com/switchboard-ivr/switchboard/internal/document"
+	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -53,7 +53,7 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if slices.Contains(t.rule.statuses, resp.StatusCode) {
 		return "status " + strconv.Itoa(resp.StatusCode), nil
 	}
-	if t.rule.program == nil || !t.lookable(resp) {
+	if t.rule.program == nil || !t.lookable(resp, a.Reader.As) {
 		return "", nil
 	}
 	room := a.Room
@@ -72,18 +72,18 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 	if body == nil || err != nil {
 		return "", err
 	}
-	encoding := resp.Header.Get("Content-Encoding")
+	encoding, kind := resp.Header.Get("Content-Encoding"), resp.Header.Get("Content-Type")
 	raw, err := Decompress(body, encoding, t.MaxSize, room)
 	if err != nil {
 		return "", nil //nolint:nilerr // an unreadable answer is passed on
 	}
-	text, err := bodytext.UTF8(resp.Header.Get("Content-Type"), raw, int(t.MaxSize), room.ReserveText)
+	text, err := document.UTF8(kind, raw, int(t.MaxSize), room.ReserveText)
 	if err != nil {
-		return "", nil //nolint:nilerr // like an answer that isn't JSON
+		return "", nil //nolint:nilerr // like an answer that can't be read
 	}
-	doc, err := jsonval.DecodePart(text, jsonval.Limits{Bytes: int(t.MaxSize), Room: room}, a.Part)
+	doc, err := a.Reader.Read(kind, text, jsonval.Limits{Bytes: int(t.MaxSize), Room: room})
 	if err != nil {
-		return "", nil //nolint:nilerr // a predicate on anything but JSON is false
+		return "", nil //nolint:nilerr // a predicate on what can't be read is false
 	}
 	a.Raw, a.Doc = raw, doc
 	var headers any
@@ -98,9 +98,9 @@ func (t *Transport) expired(resp *http.Response, a *Attempt) (reason string, err
 }
 
 // lookable reports whether an answer may be read as a whole before it is passed
-// on: it has a complete body that may be JSON, and is not a stream. Streams pass
-// as they arrive.
-func (t *Transport) lookable(resp *http.Response) bool {
+// on: it has a complete body that the programs may read, and is not a stream.
+// Streams pass as they arrive. As is how the handler reads answers, if it says so.
+func (t *Transport) lookable(resp *http.Response, as string) bool {
 	switch {
 	case resp.Request.Method == http.MethodHead, resp.StatusCode < http.StatusOK:
 		return false
@@ -121,7 +121,7 @@ func (t *Transport) lookable(resp *http.Response) bool {
 	}
 	// Some APIs send JSON as text, or without a Content-Type. Without a length,
 	// it could also be a stream.
-	return isJSON(kind) || resp.ContentLength > 0 && (kind == "" || strings.HasPrefix(kind, "text/"))
+	return as != "" || isJSON(kind) || document.Announced(kind) || resp.ContentLength > 0 && (kind == "" || strings.HasPrefix(kind, "text/"))
 }
 
 // IsStream reports whether a media type, without parameters, is one whose parts

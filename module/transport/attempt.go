@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/token"
@@ -24,9 +25,9 @@ type Attempt struct {
 	// Read says that the request changes nothing, whatever its method. It is then
 	// sent once more if a reused connection breaks before an answer.
 	Read bool
-	// Part is what the handler's programs and the rule for expired tokens use of
-	// an answer that is decoded; nil means everything.
-	Part *jsonval.Part
+	// Reader reads an answer for the rule for expired tokens, as the handler does.
+	// Its Part is what that rule and the handler's programs use.
+	Reader document.Reader
 	// Room is where the memory of a decoded answer is reserved. Nil means that
 	// each answer has a room of its own.
 	Room *jsonval.Room
@@ -59,9 +60,9 @@ type Attempt struct {
 	// TokenWait is the time spent on getting a token, and Upstream the time from
 	// sending the request to the answer's headers, including the replay.
 	TokenWait, Upstream time.Duration
-	// Raw and Doc are the answer's decoded body and its JSON value, or Part of
-	// it, if the transport has decoded it. Raw is nil if it has not, or if the
-	// body is not JSON or too large. Doc must not be changed.
+	// Raw and Doc are the answer's decoded body and the value that Reader has read
+	// from it, if the transport has decoded it. Raw is nil if it has not, or if the
+	// body can't be read or is too large. Doc must not be changed.
 	Raw []byte
 	Doc any
 

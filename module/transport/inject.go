@@ -28,7 +28,7 @@ type outgoing struct {
 	// announced is the client's trailer before the body has been read.
 	announced http.Header
 	record    *rewinder // nil if the body isn't recorded
-	doc       *document // set instead if the token goes into the body
+	doc       *requestDocument // set instead if the token goes into the body
 }
 
 // prepare prepares a request's body for as many attempts as there may be. If it
@@ -159,7 +159,7 @@ func (t *Transport) sign(out *outgoing, tok *token.Token) (*http.Request, error)
 }
 
 // writeInto makes the document, with the token in it, the body of a request.
-func (d *document) writeInto(r *http.Request, name, value string) error {
+func (d *requestDocument) writeInto(r *http.Request, name, value string) error {
 	text, err := d.with(name, value)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// document is a request body that the token is added to.
-type document struct {
+// requestDocument is a request body that the token is added to.
+type requestDocument struct {
 	text []byte
 	form bool
 }
@@ -25,8 +25,8 @@ func unfit(status int, why string) *RequestError {
 
 // readDocument reads the whole body of a request, up to limit bytes. It closes
 // the body.
-func readDocument(r *http.Request, limit int64) (*document, error) {
-	doc := new(document)
+func readDocument(r *http.Request, limit int64) (*requestDocument, error) {
+	doc := new(requestDocument)
 	empty := r.Body == nil || r.Body == http.NoBody
 	if !empty {
 		defer r.Body.Close()
@@ -64,7 +64,7 @@ func readDocument(r *http.Request, limit int64) (*document, error) {
 
 // with returns the body with the member name, without the client's copies of it.
 // The rest keeps its spelling, numbers included.
-func (d *document) with(name, value string) ([]byte, error) {
+func (d *requestDocument) with(name, value string) ([]byte, error) {
 	if d.form {
 		return []byte(withParameter(string(d.text), name, value)), nil
 	}

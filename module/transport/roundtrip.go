@@ -29,7 +29,7 @@ const maxWait = 10 * time.Second
 // changed. Errors are those of the http transport, unchanged; a fault of the
 // caller gets a 4xx response instead.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	own := Attempt{Part: t.part}
+	own := Attempt{Reader: t.reader}
 	a := attemptOf(req.Context())
 	if a == nil {
 		a = &own

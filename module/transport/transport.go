@@ -16,8 +16,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchboard-ivr/switchboard/internal/connerr"
+	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
-	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
@@ -87,7 +87,7 @@ type Transport struct {
 	source tokenSource // nil without a token
 	inject token.Injection
 	rule   rule
-	part   *jsonval.Part // of an answer, that the rule uses
+	reader document.Reader // of answers, for the rule
 	logger *zap.Logger
 }
 
@@ -148,7 +148,7 @@ func (t *Transport) use(holder tokenSource, define string) error {
 			return err
 		}
 	}
-	t.part = jq.Project(t.rule.program)
+	t.reader.Part = jq.Project(t.rule.program)
 	return nil
 }
 
