@@ -39,9 +39,9 @@ func (a *Answer) reader() (r document.Reader, err error) {
 	switch {
 	case a == nil:
 		return r, nil
-	case !slices.Contains(document.Encodings, a.Encoding):
+	case !slices.Contains([]string{document.JSON, document.XML, document.Form, document.Text}, a.Encoding):
 		return r, fmt.Errorf("answer %q is unknown; write json, xml, form or text", a.Encoding)
-	case a.Encoding != "xml" && len(a.List) > 0:
+	case a.Encoding != document.XML && len(a.List) > 0:
 		return r, fmt.Errorf("answer: `list` is about elements of XML, and an answer that is read as %s has none; leave it out, or write `answer xml`", a.Encoding)
 	}
 	r.As = a.Encoding
@@ -54,9 +54,9 @@ func (a *Answer) reader() (r document.Reader, err error) {
 // accept returns the default of the header Accept.
 func (a *Answer) accept() string {
 	switch {
-	case a == nil || a.Encoding == "json":
+	case a == nil || a.Encoding == document.JSON:
 		return "application/json"
-	case a.Encoding == "xml":
+	case a.Encoding == document.XML:
 		return "text/xml, application/xml, application/soap+xml"
 	default:
 		return "*/*"

@@ -114,7 +114,7 @@ var checks = map[call.Outcome]string{
 	call.Failed:       "ask the API's operator about a fault: step call shows the answer. If the API answers like this without a fault, say so with a `success` or `unhealthy` line",
 	call.Timeout:      "how long step call takes compared with `budget`, and whether this machine can reach the API at all",
 	call.Unreachable:  "the cause that the reason names, from this machine: the address in `to`, the name's resolution, a firewall, the certificate",
-	call.BadAnswer:    "whether the body in step call is one complete JSON document, and what `output` makes of it",
+	call.BadAnswer:    "whether the body in step call is one complete document, in JSON or in what `answer` says, and what `output` makes of it",
 	call.TooLarge:     "`max_size`, and the phone system's limit: step answer shows the size",
 	call.BreakerOpen:  "the failures before it (`caddy switchboard last NAME`); the API is retried automatically",
 	call.Held:         "who put it on hold; to resume: `caddy switchboard release NAME`",

@@ -11,14 +11,12 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/xmlval"
 )
 
-// Encodings are those that [Reader.As] may name.
-var Encodings = []string{asJSON, asXML, asForm, asText}
-
+// What [Reader.As] may be.
 const (
-	asJSON = "json"
-	asXML  = "xml"
-	asForm = "form"
-	asText = "text"
+	JSON = "json"
+	XML  = "xml"
+	Form = "form"
+	Text = "text"
 )
 
 // ErrForm is returned for a form with broken percent-encoding, or one whose values
@@ -28,7 +26,7 @@ var ErrForm = errors.New("a form that is broken")
 // A Reader reads bodies into the values that programs work with. The zero Reader
 // reads them by Content-Type.
 type Reader struct {
-	// As is one of Encodings. "" means: as Content-Type says, JSON when in doubt.
+	// As is JSON, XML, Form or Text. "" means: as Content-Type says, JSON when in doubt.
 	// A body that is JSON is read as such, whatever its type.
 	As string
 	// Lists are the elements of XML that are always arrays.
@@ -50,21 +48,21 @@ type Reader struct {
 func (r *Reader) Read(contentType string, text []byte, l jsonval.Limits) (any, error) {
 	as := r.As
 	if as == "" {
-		if as = byContentType(contentType); as == asXML && begin(text) != '<' {
-			as = asJSON
+		if as = byContentType(contentType); as == XML && begin(text) != '<' {
+			as = JSON
 		}
 	}
 	switch as {
-	case asXML:
+	case XML:
 		return r.xml(text, l)
-	case asForm:
+	case Form:
 		if r.As == "" {
 			if v, err := jsonval.DecodePart(text, l, r.Part); !errors.Is(err, jsonval.ErrSyntax) {
 				return v, err
 			}
 		}
 		return form(text, l)
-	case asText:
+	case Text:
 		return plainText(text, l)
 	default:
 		return jsonval.DecodePart(text, l, r.Part)
@@ -73,7 +71,7 @@ func (r *Reader) Read(contentType string, text []byte, l jsonval.Limits) (any, e
 
 // Announced reports whether a Content-Type announces XML or a form, which are then
 // read as such.
-func Announced(contentType string) bool { return byContentType(contentType) != asJSON }
+func Announced(contentType string) bool { return byContentType(contentType) != JSON }
 
 // byContentType returns how bodies of a type are read.
 func byContentType(contentType string) string {
@@ -82,13 +80,13 @@ func byContentType(contentType string) string {
 	application := strings.EqualFold(kind, "application")
 	switch n := len(subtype) - len("+xml"); {
 	case !application && !strings.EqualFold(kind, "text"):
-		return asJSON
+		return JSON
 	case strings.EqualFold(subtype, "xml"), application && n > 0 && strings.EqualFold(subtype[n:], "+xml"):
-		return asXML
+		return XML
 	case application && strings.EqualFold(subtype, "x-www-form-urlencoded"):
-		return asForm
+		return Form
 	default:
-		return asJSON
+		return JSON
 	}
 }
 

@@ -27,7 +27,7 @@ type outgoing struct {
 	trailer http.Header
 	// announced is the client's trailer before the body has been read.
 	announced http.Header
-	record    *rewinder // nil if the body isn't recorded
+	record    *rewinder        // nil if the body isn't recorded
 	doc       *requestDocument // set instead if the token goes into the body
 }
 

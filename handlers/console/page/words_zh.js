@@ -298,7 +298,7 @@ export const said = {
 	'ask the API\'s operator about a fault: step call shows the answer. If the API answers like this without a fault, say so with a `success` or `unhealthy` line': '向接口的运营方核实接口是否有故障：“调用”这一步里有它的应答。如果接口正常时也这样应答，请写 `success` 或 `unhealthy`',
 	'how long step call takes compared with `budget`, and whether this machine can reach the API at all': '“调用”这一步的用时与 `budget` 相比如何，以及本机能否得到接口的应答',
 	"the cause that the reason names, from this machine: the address in `to`, the name's resolution, a firewall, the certificate": '在本机检查原因里写明的问题：`to` 里的地址、域名解析、防火墙、证书',
-	'whether the body in step call is one complete JSON document, and what `output` makes of it': '“调用”这一步里的正文是否是一个完整的 JSON，以及 `output` 对它的处理',
+	'whether the body in step call is one complete document, in JSON or in what `answer` says, and what `output` makes of it': '“调用”这一步里的正文是否是一个完整的文档（JSON，或 `answer` 指定的格式），以及 `output` 对它的处理',
 	'`max_size`, and the phone system\'s limit: step answer shows the size': '`max_size`，以及电话系统能接收多少：“应答”这一步里有字节数',
 	'the failures before it (`caddy switchboard last NAME`); the API is retried automatically': '此前的失败，见“最近没有真实应答的调用”；系统会自动再次尝试调用',
 	'who put it on hold; to resume: `caddy switchboard release NAME`': '是谁暂停的；点“恢复”即可重新调用',

@@ -66,7 +66,11 @@ func TestAnswersOfOtherKinds(t *testing.T) {
 		"HTML":                          {member, 200, typed("application/json"), "<html>sign in</html>", token.Grant{}, token.Ambiguous, "HTML instead of JSON"},
 		"HTML with 502":                 {member, 502, typed("text/html"), "<html>Bad Gateway</html>", token.Grant{}, token.Ambiguous, "(status 502): the endpoint failed and answered with HTML"},
 		"text with 503":                 {member, 503, typed("text/plain"), "no healthy upstream\n", token.Grant{}, token.Busy, "come again later"},
-		"XML":                           {member, 200, typed("text/xml"), "<?xml version=\"1.0\"?><token>a</token>", token.Grant{}, token.Ambiguous, "XML instead of JSON"},
+		"XML":                           {strings.Replace(member, ".access_token", ".r.access_token", 1), 200, typed("text/xml"), "<?xml version=\"1.0\"?><r><access_token>a&amp;b</access_token></r>", token.Grant{Access: "a&b"}, 0, ""},
+		"XML in GBK":                    {strings.Replace(member, ".access_token", ".r.access_token", 1), 200, typed("text/xml"), "<?xml version=\"1.0\" encoding=\"GBK\"?><r><access_token>a</access_token><msg>\xB3\xC9\xB9\xA6</msg></r>", token.Grant{Access: "a"}, 0, ""},
+		"XML without a token":           {member, 200, typed("application/xml"), "<error>no</error>", token.Grant{}, token.Refused, "the answer holds no token"},
+		"XML that nobody announces":     {member, 200, typed("text/plain"), "<?xml version=\"1.0\"?><token>a</token>", token.Grant{}, token.Ambiguous, "XML instead of JSON"},
+		"XML with a document type":      {member, 200, typed("text/xml"), `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, token.Grant{}, token.Ambiguous, "the answer is unreadable: XML with a document type declaration, which is not accepted"},
 		"a message of another language": {whole, 200, typed("text/plain"), "系统繁忙", token.Grant{}, token.Ambiguous, "text instead of JSON"},
 	} {
 		t.Run(name, func(t *testing.T) {

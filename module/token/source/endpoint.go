@@ -232,8 +232,8 @@ var bareToken = regexp.MustCompile(`^[\x20-\x7E]+$`)
 // nothing after its padding.
 var formBody = regexp.MustCompile(`^[\w.%+-]+=[^\s&=][^\s&]*(&[\w.%+-]+=[^\s&]*)*$`)
 
-// document reads the body by what it is: JSON, a form (an object of strings, and
-// of arrays of them for names that repeat), bare text (a string), or nothing
+// document reads the body by what it is: JSON, XML, a form (an object of strings,
+// and of arrays of them for names that repeat), bare text (a string), or nothing
 // (null). broken says why it is none of these.
 func (r *response) document() (doc any, other, broken string) {
 	contentType := r.header.Get("Content-Type")
@@ -242,51 +242,28 @@ func (r *response) document() (doc any, other, broken string) {
 		return nil, "", "the answer is unreadable: " + err.Error()
 	}
 	body = bytes.TrimSpace(body)
-	if len(body) == 0 {
-		return nil, "an empty body", ""
+	var reader document.Reader
+	doc, err = reader.Read(contentType, body, jsonval.Limits{Bytes: 3 * maxAnswer})
+	if errors.Is(err, jsonval.ErrSyntax) {
+		what := document.Name(contentType, body)
+		switch {
+		case formBody.Match(body):
+			reader.As = document.Form
+			doc, err = reader.Read("", body, jsonval.Limits{Bytes: 3 * maxAnswer})
+		case (what == "text" || what == "a form") && bareToken.Match(body):
+			return string(body), "text", ""
+		default:
+			return nil, "", "the answer is unreadable: " + what + " instead of JSON"
+		}
 	}
-	doc, err = jsonval.Decode(body, jsonval.Limits{Bytes: 3 * maxAnswer})
-	if err == nil {
+	switch {
+	case errors.Is(err, jsonval.ErrEmpty):
+		return nil, "an empty body", ""
+	case err != nil:
+		return nil, "", "the answer is unreadable: " + plain(err)
+	default:
 		return doc, "", ""
 	}
-	if errors.Is(err, jsonval.ErrTooLarge) {
-		return nil, "", "the answer is unreadable: " + plain(err)
-	}
-	what := document.Name(contentType, body)
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	switch {
-	case strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded"), formBody.Match(body):
-		form, ok := decodeForm(string(body))
-		if !ok {
-			return nil, "", "the answer is unreadable: a form that is broken"
-		}
-		return form, "", ""
-	case (what == "text" || what == "a form") && bareToken.Match(body):
-		return string(body), "text", ""
-	default:
-		return nil, "", "the answer is unreadable: " + what + " instead of JSON"
-	}
-}
-
-// decodeForm reads a form body.
-func decodeForm(body string) (map[string]any, bool) {
-	values, err := url.ParseQuery(body)
-	if err != nil {
-		return nil, false
-	}
-	form := make(map[string]any, len(values))
-	for name, all := range values {
-		if len(all) == 1 {
-			form[name] = all[0]
-			continue
-		}
-		list := make([]any, len(all))
-		for i, value := range all {
-			list[i] = value
-		}
-		form[name] = list
-	}
-	return form, true
 }
 
 // retryAfter is how long a busy endpoint asks to wait, in seconds or until a

@@ -150,14 +150,12 @@ func bodyOf(req *http.Request) any {
 	}
 	body, _ := req.GetBody() // of a string: neither can fail
 	text, _ := io.ReadAll(body)
-	if doc, err := jsonval.Decode(text, jsonval.Limits{}); err == nil {
-		return doc
-	}
-	form, ok := decodeForm(string(text))
-	if !ok {
+	var reader document.Reader
+	doc, err := reader.Read("application/x-www-form-urlencoded", text, jsonval.Limits{}) // or JSON
+	if err != nil {
 		return nil
 	}
-	return form
+	return doc
 }
 
 // message is what the endpoint says to people: the texts of its answer,
