@@ -142,6 +142,9 @@ func (p *parser) finish() error {
 	if err := p.Check(&a.Settings); err != nil {
 		return err
 	}
+	if _, err := a.Answer.reader(); err != nil {
+		return p.At("answer", err)
+	}
 	if a.Cache != nil && a.target.sidecar {
 		return p.At("cache", errCacheSidecar)
 	}

@@ -102,7 +102,7 @@ func (p *parser) answer() error {
 	case len(args) == 1:
 		a.Encoding = args[0]
 	case len(args) > 2 && args[1] == "list":
-		return p.Errf("answer: %q stands in a block: `answer xml { list %s }`, on lines of their own", "list", strings.Join(args[2:], " "))
+		return p.Errf("answer: `list` stands on a line of its own, in a block behind `answer %s`", args[0])
 	default:
 		return p.Err("answer takes json, xml, form or text")
 	}
@@ -116,9 +116,6 @@ func (p *parser) answer() error {
 		return nil
 	}}, "list"); err != nil {
 		return err
-	}
-	if _, err := a.reader(); err != nil {
-		return p.WrapErr(err)
 	}
 	p.api.Answer = a
 	return nil

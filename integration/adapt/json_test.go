@@ -22,6 +22,8 @@ func TestJSON(t *testing.T) {
 		"a negative budget":               {`{"handler":"api","name":"order","to":"https://crm.example.com/order","budget":-1}`, "budget must be more than 0"},
 		"a negative size":                 {`{"handler":"api","name":"order","to":"https://crm.example.com/order","max_size":-1}`, "max_size must be more than 0"},
 		"a wrong on_failure":              {`{"handler":"api","name":"order","to":"https://crm.example.com/order","on_failure":"maybe"}`, `on_failure "maybe" is unknown`},
+		"a wrong answer":                  {`{"handler":"api","name":"order","to":"https://crm.example.com/order","answer":{"encoding":"yaml"}}`, `answer "yaml" is unknown; write json, xml, form or text`},
+		"an answer without an encoding":   {`{"handler":"api","name":"order","to":"https://crm.example.com/order","answer":{"list":["a/b"]}}`, `answer "" is unknown; write json, xml, form or text`},
 		"a wrong auth":                    {`{"handler":"api","name":"order","to":"https://crm.example.com/order","auth":{"mode":"open"}}`, `auth "open" is unknown`},
 		"auth without a key":              {`{"handler":"api","name":"order","to":"https://crm.example.com/order","auth":{"mode":"key"}}`, "the key is missing"},
 		"an unset key":                    {`{"handler":"api","name":"order","to":"https://crm.example.com/order","auth":{"mode":"key","keys":["{env.NO_SUCH_KEY}"]}}`, "NO_SUCH_KEY"},

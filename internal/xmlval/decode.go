@@ -309,15 +309,16 @@ func (d *decoder) content(at *Lists, name string, texts int) {
 // endTag reads the end tag of the element of a name.
 func (d *decoder) endTag(name string) {
 	d.i += 2
-	if !strings.HasPrefix(d.s[d.i:], name) {
-		d.fail(ErrTags)
-		return
+	rest := d.s[d.i:]
+	begins := strings.HasPrefix(rest, name)
+	if begins {
+		d.i += len(name)
+		d.space()
 	}
-	d.i += len(name)
-	switch d.space(); {
-	case d.i == len(d.s):
+	switch {
+	case d.i == len(d.s), strings.HasPrefix(name, rest) && rest != name:
 		d.fail(ErrCutOff)
-	case d.s[d.i] != '>':
+	case !begins || d.s[d.i] != '>':
 		d.fail(ErrTags)
 	default:
 		d.i++

@@ -2,6 +2,7 @@ package xmlval
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,6 +13,8 @@ type Lists struct {
 	always  bool
 	members map[string]*Lists
 }
+
+var prefixes = regexp.MustCompile(`[^/:]*:`)
 
 // NewLists returns the lists of paths such as "Envelope/Body/Orders/Order": names
 // without prefixes, from the root element on. An error says what to write instead.
@@ -31,7 +34,7 @@ func NewLists(paths []string) (*Lists, error) {
 		at := root
 		for _, name := range names {
 			if strings.Contains(name, ":") {
-				return nil, fmt.Errorf("list %s: names have no prefix here; write %s", path, strings.TrimLeft(local(name), ":"))
+				return nil, fmt.Errorf("list %s: names have no prefix here; write %s", path, prefixes.ReplaceAllString(path, ""))
 			}
 			if !utf8.ValidString(name) || !validName(name) {
 				return nil, fmt.Errorf("list %s: %q is not the name of an element", path, name)
