@@ -1,9 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +21,10 @@ import (
 )
 
 // reply is a guest that answers as an API does, without a connection.
-type reply struct{}
+type reply struct {
+	Type string `json:"type,omitempty"` // default: application/json
+	Body string `json:"body,omitempty"` // default: orderAnswer
+}
 
 const orderAnswer = `{"code":"000000","msg":"success","data":{"orderId":9007199254740993,"amount":1.10,"currency":"CNY",` +
 	`"status":"shipped","paid":true,"cancelled":false,"coupon":null,"id":"C1001","tel":"13800138000","nick":"Ann","isVip":"1",` +
@@ -32,10 +39,10 @@ func (reply) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.test_reply", New: func() caddy.Module { return new(reply) }}
 }
 
-func (reply) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
-	w.Header()["Content-Type"] = []string{"application/json"}
+func (g *reply) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	w.Header()["Content-Type"] = []string{cmp.Or(g.Type, "application/json")}
 	w.WriteHeader(http.StatusOK)
-	_, err := w.Write([]byte(orderAnswer))
+	_, err := io.WriteString(w, cmp.Or(g.Body, orderAnswer))
 	return err
 }
 
@@ -95,6 +102,57 @@ func BenchmarkHit(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		ask()
+	}
+}
+
+// BenchmarkXML is a call whose answer is 100 KB of XML, and the same content as
+// JSON: with programs that look at all rows, and at none.
+func BenchmarkXML(b *testing.B) {
+	var rows, objects []string
+	for i := range 430 {
+		rows = append(rows, fmt.Sprintf(`
+      <Order id="%d">
+        <Number>A-%06d</Number><Status>shipped</Status><Amount>%d.50</Amount>
+        <Customer><Name>张伟 &amp; Söhne</Name><Tel>+8613800138000</Tel></Customer>
+        <Note/>
+      </Order>`, i, i, i))
+		objects = append(objects, fmt.Sprintf(`
+      {"@id":"%d",
+        "Number":"A-%06d","Status":"shipped","Amount":"%d.50",
+        "Customer":{"Name":"张伟 \u0026 Söhne","Tel":"+8613800138000"},
+        "Note":""
+      }`, i, i, i))
+	}
+	bodies := map[string]string{
+		"text/xml":         "<Envelope>\n  <Body>\n    <Code>0</Code>\n    <Orders>" + strings.Join(rows, "") + "\n    </Orders>\n  </Body>\n</Envelope>",
+		"application/json": `{"Envelope":{"Body":{"Code":"0","Orders":{"Order":[` + strings.Join(objects, ",") + `]}}}}`,
+	}
+	for _, output := range []struct{ name, program string }{
+		{"all", `.Envelope.Body.Orders.Order | {count: length, number: .[0].Number}`},
+		{"none", `{count: "1", number: .Envelope.Body.Code}`},
+	} {
+		for _, kind := range []string{"text/xml", "application/json"} {
+			b.Run(output.name+"/"+path.Base(kind), func(b *testing.B) {
+				guest, err := json.Marshal(map[string]string{"handler": "test_reply", "type": kind, "body": bodies[kind]})
+				if err != nil {
+					b.Fatal(err)
+				}
+				a := replying(b, func(a *API) {
+					a.Success, a.NotFound, a.Output, a.Default = `.Envelope.Body.Code == "0"`, "", output.program, `{count: "", number: ""}`
+					a.HandleRaw = []json.RawMessage{guest}
+				})
+				original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)
+				b.SetBytes(int64(len(bodies[kind])))
+				b.ReportAllocs()
+				for b.Loop() {
+					w := discard{make(http.Header)}
+					r := caddyhttp.PrepareRequest(original, caddy.NewReplacer(), w, new(caddyhttp.Server))
+					if err := a.ServeHTTP(w, r, nil); err != nil || !strings.Contains(w.header.Get("Proxy-Status"), `details="ok"`) {
+						b.Fatal(w.header, err)
+					}
+				}
+			})
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ type Reader struct {
 	As string
 	// Lists are the elements of XML that are always arrays.
 	Lists *xmlval.Lists
-	// Part is what programs use of a JSON document. Nil means everything.
+	// Part is what programs use of JSON or XML. Nil means everything.
 	Part *jsonval.Part
 }
 
@@ -101,7 +101,7 @@ func begin(text []byte) byte {
 }
 
 func (r *Reader) xml(text []byte, l jsonval.Limits) (any, error) {
-	v, err := xmlval.Decode(text, l, r.Lists)
+	v, err := xmlval.Decode(text, l, r.Lists, r.Part)
 	if err == nil {
 		for name := range v.(map[string]any) {
 			if strings.EqualFold(name, "html") {

@@ -54,7 +54,7 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	v, err := xmlval.Decode(document, jsonval.Limits{}, lists)
+	v, err := xmlval.Decode(document, jsonval.Limits{}, lists, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func BenchmarkDecode(b *testing.B) {
 		f    func([]byte) error
 	}{
 		{"xml", document, func(data []byte) error {
-			_, err := xmlval.Decode(data, jsonval.Limits{}, lists)
+			_, err := xmlval.Decode(data, jsonval.Limits{}, lists, nil)
 			return err
 		}},
 		{"json", asJSON, func(data []byte) error {

@@ -74,11 +74,15 @@ const instance = "http://www.w3.org/2001/XMLSchema-instance"
 // names are always arrays, and those that they are in are always objects, unless
 // they are null. No text is taken for a number.
 //
+// A part that isn't nil is what programs look at. All of the document is checked, but
+// elements beside that part are left out; an object that would be empty for it has
+// one member "".
+//
 // The error is an [Error], or one of package jsonval: ErrEmpty for a blank document,
 // ErrTooLarge for one over the limits, ErrNoRoom and ErrDeadline when the
 // context of the room ends. The strings share one copy of data. Depth of l is not
 // looked at.
-func Decode(data []byte, l jsonval.Limits, lists *Lists) (any, error) {
+func Decode(data []byte, l jsonval.Limits, lists *Lists, part *jsonval.Part) (any, error) {
 	l = l.OrDefaults()
 	if len(data) > l.Bytes {
 		return nil, jsonval.ErrTooLarge
@@ -86,7 +90,7 @@ func Decode(data []byte, l jsonval.Limits, lists *Lists) (any, error) {
 	if !utf8.Valid(data) {
 		return nil, ErrCharacter
 	}
-	d := decoder{Limits: l, lists: lists, pause: min(lookEvery, l.Nodes)}
+	d := decoder{Limits: l, lists: lists, part: part, pause: min(lookEvery, l.Nodes)}
 	if d.take(int64(len(data))); d.err != nil {
 		return nil, d.err
 	}
@@ -102,11 +106,13 @@ func Decode(data []byte, l jsonval.Limits, lists *Lists) (any, error) {
 type decoder struct {
 	jsonval.Limits
 	lists *Lists
+	part  *jsonval.Part
 	s     string
 	i     int
 	depth int
 	nodes int
-	pause int // how many nodes there may be before it looks at the clock
+	skips bool // what is read is left out
+	pause int  // how many nodes there may be before it looks at the clock
 	err   error
 
 	members []member  // of the elements that are being read, so that each object is made once
@@ -222,7 +228,7 @@ func (d *decoder) document() any {
 	if d.err != nil {
 		return nil
 	}
-	key, value := d.element(d.lists)
+	key, value, _ := d.element(d.lists, d.part)
 	if d.misc(); d.err == nil && d.i < len(d.s) {
 		d.fail(ErrRoots)
 	}
@@ -240,41 +246,48 @@ func (d *decoder) misc() {
 	}
 }
 
-// element reads an element; its < is at hand.
-func (d *decoder) element(parent *Lists) (key string, value any) {
+// element reads an element; its < is at hand. Lists and part are those of the
+// element that it is in. It isn't kept if it is left out.
+func (d *decoder) element(lists *Lists, part *jsonval.Part) (key string, value any, kept bool) {
 	if d.depth++; d.depth > maxDepth {
 		d.fail(ErrDeep)
 	}
 	if d.count(); d.err != nil {
-		return "", nil
+		return "", nil, false
 	}
 	d.i++
 	name := d.name()
 	key = local(name)
-	at := parent.member(key)
+	skipped := d.skips
+	if part != nil && !part.Whole && !d.skips {
+		part, kept = part.Members[key]
+		d.skips = !kept
+	}
+	at := lists.member(key)
 	base, texts, bindings := len(d.members), len(d.texts), len(d.xsi)
 	open, null := d.attributes()
-	attributes := len(d.members)
+	attributes, more := len(d.members), false
 	if open {
-		d.content(at, name, texts)
+		more = d.content(at, part, name, texts)
 	}
 	if d.err != nil {
-		return "", nil
+		return "", nil, false
 	}
-	text := d.text(texts)
-	if null && text == "" && len(d.members) == attributes {
-		value = nil
-	} else {
-		value = d.value(base, text, at)
+	if kept = !d.skips; kept {
+		text := d.text(texts)
+		if !null || text != "" || more || len(d.members) > attributes {
+			value = d.value(base, text, at, more)
+		}
+		clear(d.members[base:])
 	}
-	clear(d.members[base:])
-	d.members, d.xsi = d.members[:base], d.xsi[:bindings]
+	d.members, d.xsi, d.skips = d.members[:base], d.xsi[:bindings], skipped
 	d.depth--
-	return key, value
+	return key, value, kept
 }
 
-// content reads what is between the tags of an element, and its end tag.
-func (d *decoder) content(at *Lists, name string, texts int) {
+// content reads what is between the tags of an element, and its end tag. More is
+// whether there are elements that were left out.
+func (d *decoder) content(at *Lists, part *jsonval.Part, name string, texts int) (more bool) {
 	for {
 		if len(d.texts) == texts {
 			d.space()
@@ -297,12 +310,15 @@ func (d *decoder) content(at *Lists, name string, texts int) {
 			}
 			continue
 		default:
-			if k, v := d.element(at); d.err == nil {
+			k, v, kept := d.element(at, part)
+			if more = more || !kept; kept {
 				d.push(k, v)
+			}
+			if d.err == nil {
 				continue
 			}
 		}
-		return
+		return more
 	}
 }
 
@@ -327,7 +343,7 @@ func (d *decoder) endTag(name string) {
 
 // piece adds a piece to the text of the element that is being read.
 func (d *decoder) piece(s string) {
-	if s != "" {
+	if s != "" && !d.skips {
 		d.take(sizePiece)
 		d.texts = append(d.texts, s)
 	}
@@ -350,11 +366,12 @@ func (d *decoder) text(texts int) (s string) {
 	return strings.Trim(s, " \t\r\n")
 }
 
-// value makes the value of an element whose members begin at base.
-func (d *decoder) value(base int, text string, at *Lists) any {
+// value makes the value of an element whose members begin at base. More is whether it
+// has others, too.
+func (d *decoder) value(base int, text string, at *Lists, more bool) any {
 	members := d.members[base:]
 	lists := at.inside()
-	if len(members) == 0 && len(lists) == 0 {
+	if len(members) == 0 && len(lists) == 0 && !more {
 		return d.boxed(text)
 	}
 	size := len(lists)
@@ -380,6 +397,9 @@ func (d *decoder) value(base int, text string, at *Lists) any {
 	}
 	if text != "" {
 		object[textKey] = d.boxed(text)
+	}
+	if len(object) == 0 && more {
+		object[""] = nil
 	}
 	for name, list := range lists {
 		if !list.always {

@@ -77,7 +77,7 @@ func check(t *testing.T, doc, want string, lists ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := Decode([]byte(doc), jsonval.Limits{}, l)
+	v, err := Decode([]byte(doc), jsonval.Limits{}, l, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", doc, err)
 	}
@@ -229,7 +229,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := Decode([]byte(tc.doc), jsonval.Limits{}, nil); !errors.Is(err, tc.want) {
+			if _, err := Decode([]byte(tc.doc), jsonval.Limits{}, nil, nil); !errors.Is(err, tc.want) {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
 		})
@@ -239,10 +239,10 @@ func TestRefused(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	doc := []byte(`<a b="1"><c/><c/></a>`)
-	if _, err := Decode(doc, jsonval.Limits{Nodes: 4}, nil); err != nil {
+	if _, err := Decode(doc, jsonval.Limits{Nodes: 4}, nil, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := Decode(doc, jsonval.Limits{Nodes: 3}, nil); !errors.Is(err, jsonval.ErrTooLarge) {
+	if _, err := Decode(doc, jsonval.Limits{Nodes: 3}, nil, nil); !errors.Is(err, jsonval.ErrTooLarge) {
 		t.Errorf("four elements and attributes: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -250,7 +250,7 @@ func TestLimits(t *testing.T) {
 	many := []byte("<a>" + strings.Repeat("<b/>", 10_000) + "</a>")
 	room := jsonval.Room{Context: ctx}
 	defer room.Release()
-	if _, err := Decode(many, jsonval.Limits{Room: &room}, nil); !errors.Is(err, jsonval.ErrDeadline) {
+	if _, err := Decode(many, jsonval.Limits{Room: &room}, nil, nil); !errors.Is(err, jsonval.ErrDeadline) {
 		t.Errorf("behind the deadline: %v", err)
 	}
 }
@@ -292,7 +292,7 @@ func TestMemory(t *testing.T) { // not parallel: it measures memory
 			t.Errorf("%s: %d bytes are counted, %d were allocated", name, d.owed, allocated)
 		}
 		room := jsonval.Room{Context: t.Context()}
-		_, err := Decode([]byte(doc), jsonval.Limits{Room: &room}, nil)
+		_, err := Decode([]byte(doc), jsonval.Limits{Room: &room}, nil, nil)
 		if room.Release(); err != nil && (d.owed < 64<<20 || !errors.Is(err, jsonval.ErrTooMuch)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -316,8 +316,8 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, doc string) {
-		v, err := Decode([]byte(doc), jsonval.Limits{}, nil)
-		listed, listedErr := Decode([]byte(doc), jsonval.Limits{}, lists)
+		v, err := Decode([]byte(doc), jsonval.Limits{}, nil, nil)
+		listed, listedErr := Decode([]byte(doc), jsonval.Limits{}, lists, nil)
 		if fmt.Sprint(err) != fmt.Sprint(listedErr) {
 			t.Fatalf("with lists %v, without %v", listedErr, err)
 		}

@@ -139,7 +139,10 @@ func (d *decoder) attributes() (open, null bool) {
 			}
 			continue
 		}
-		if len(d.members) > base {
+		switch {
+		case d.skips:
+			d.members = d.members[:base]
+		case len(d.members) > base:
 			null = d.named(base, prefixed)
 		}
 		return open, null
@@ -179,6 +182,9 @@ func (d *decoder) attribute(base int, name string) {
 	}
 	d.i++
 	value := d.quoted(quote)
+	if d.skips {
+		value = ""
+	}
 	d.push(name, d.boxed(value))
 }
 
