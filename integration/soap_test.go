@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/switchboard-ivr/switchboard/integration/harness"
+	"github.com/switchboard-ivr/switchboard/integration/provider"
 )
 
 const (
@@ -158,4 +160,91 @@ func TestSOAP(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
+}
+
+// How answers are read, by the line `answer` and by Content-Type.
+func TestAnswerEncodings(t *testing.T) {
+	var mu sync.Mutex
+	asked := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked[r.URL.Path]++
+		times := asked[r.URL.Path]
+		mu.Unlock()
+		kind, body := r.URL.Query().Get("type"), r.URL.Query().Get("body")
+		switch r.URL.Path {
+		case "/expired": // by its first answer, which is no JSON and has no length
+			if kind, body = "text/xml", "<r><code>0</code></r>"; times == 1 {
+				body = "<r><code>expired</code></r>"
+			}
+			w.Header().Set("Content-Type", kind)
+			w.(http.Flusher).Flush()
+		case "/echo": // repeats the token, as XML writes it
+			kind, body = "text/xml", "<r><code>"+strings.NewReplacer("&", "&amp;", "<", "&lt;").Replace(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))+"</code></r>"
+		}
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("X-Accept", r.Header.Get("Accept"))
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	api := startProvider(t, provider.Options{})
+	var site strings.Builder
+	for name, lines := range map[string]string{
+		"default":  "output `{v: .}`",
+		"json":     "answer json\n output `{v: .}`",
+		"xml":      "answer xml {\n list r/i\n }\n output `{v: ., accept: $headers[\"x-accept\"]}`",
+		"form":     "answer form\n output `{v: ., accept: $headers[\"x-accept\"]}`",
+		"text":     "answer text\n output `{v: .}`",
+		"bare":     "answer xml",
+		"asitis":   "",
+		"expired":  "token crm\n auth none\n token_expired `.r.code == \"expired\"`\n output `{v: .r.code}`",
+		"echo":     "token awkward\n auth none\n output `{v: .r.code}`",
+		"onlytext": "answer text\n default `{v: \"\"}`\n output `{v: .}`\n format text\n status_field off",
+	} {
+		path := "/" + name
+		site.WriteString("api " + path + " " + name + " {\n to " + server.URL + path + "\n method GET\n query `{type, body}`\n" + lines + "\n}\n")
+	}
+	caddy := start(t, api, setup{site: site.String(), tokens: "\n token awkward {\n static {env.AWKWARD}\n inject header Authorization \"Bearer {token}\"\n }", env: []string{"AWKWARD=a&b<c-0123456789"}})
+
+	const form = "application/x-www-form-urlencoded"
+	for _, tc := range []struct{ name, api, kind, body, want string }{
+		{"XML by Content-Type", "default", "application/xml", `<r a="1"><i>x</i></r>`, `{"v":{"r":{"@a":"1","i":"x"}}}`},
+		{"XML of a kind", "default", "application/vnd.x+xml; charset=utf-8", `<r/>`, `{"v":{"r":""}}`},
+		{"a form by Content-Type", "default", form, "a=1&b=%E5%BC%A0&b=2", `{"v":{"a":"1","b":["张","2"]}}`},
+		{"JSON called XML", "default", "text/xml", `{"a":1}`, `{"v":{"a":1}}`},
+		{"JSON called a form", "default", form, `{"a":1}`, `{"v":{"a":1}}`},
+		{"XML called text", "default", "text/plain", `<r/>`, "bad_answer: XML"},
+		{"a page called XML", "default", "application/xhtml+xml", `<!DOCTYPE html><html/>`, "bad_answer: HTML"},
+		{"xml by its line", "xml", "text/plain", `<x:r xmlns:x="urn:x"><x:i>1</x:i></x:r>`, `{"accept":"text/xml, application/xml, application/soap+xml","v":{"r":{"i":["1"]}}}`},
+		{"xml without any", "xml", "text/plain", `<r/>`, `{"accept":"text/xml, application/xml, application/soap+xml","v":{"r":{"i":[]}}}`},
+		{"xml that is JSON", "xml", "application/json", `{}`, "bad_answer: JSON"},
+		{"json that is XML", "json", "text/xml", `<r/>`, "bad_answer: XML"},
+		{"form by its line", "form", "text/html", "a=1", `{"accept":"*/*","v":{"a":"1"}}`},
+		{"a broken form", "form", form, "a=%z", "bad_answer: a form that is broken"},
+		{"text by its line", "text", "application/json", " OK 1\n", `{"v":"OK 1"}`},
+		{"text that is a page", "text", "text/html", "<html>OK</html>", "bad_answer: HTML"},
+		{"text as text", "onlytext", "text/plain", "OK", `OK`},
+		{"an answer line shapes", "bare", "text/xml", `<r><i>1</i></r>`, `{"r":{"i":"1"}}`},
+		{"nothing shapes", "asitis", "text/xml", `<r><i>1</i></r>`, `<r><i>1</i></r>`},
+		{"an expired token", "expired", "", "", `{"v":"0"}`},
+		{"a token that is repeated", "echo", "", "", `{"v":"***"}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := harness.Get(t, caddy.URL("/"+tc.api+"?"+url.Values{"type": {tc.kind}, "body": {tc.body}}.Encode()))
+			if why, bad := strings.CutPrefix(tc.want, "bad_answer: "); bad {
+				out, err := caddy.Command("switchboard", "last", tc.api, "--address", caddy.Admin)
+				if got.Status != 502 || err != nil || !strings.Contains(out, "the answer can't be read: "+why+", status 200") {
+					t.Errorf("got %d %s, %v\n%s", got.Status, got.Body, err, out)
+				}
+				return
+			}
+			if got.Status != 200 || got.Body != tc.want {
+				t.Errorf("got %d %s, want %s", got.Status, got.Body, tc.want)
+			}
+		})
+	}
+	if mu.Lock(); asked["/expired"] != 2 {
+		t.Errorf("asked %d times with a token that the first answer calls expired", asked["/expired"])
+	}
+	mu.Unlock()
 }

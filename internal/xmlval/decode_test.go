@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -69,6 +70,20 @@ func TestDecode(t *testing.T) {
 			check(t, tc.doc, tc.want)
 		})
 	}
+}
+
+// The example in the manual.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile("../../docs/reference/xml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(manual), "```xml\n")
+	doc, rest, _ := strings.Cut(rest, "```\n")
+	_, rest, _ = strings.Cut(rest, "```json\n")
+	want, _, _ := strings.Cut(rest, "```\n")
+	check(t, doc, want)
 }
 
 func check(t *testing.T, doc, want string, lists ...string) {
