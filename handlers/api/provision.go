@@ -80,6 +80,9 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionCache(app, asWritten); err != nil {
 		return err
 	}
+	if err := a.provisionOnce(ctx, app.Define); err != nil {
+		return err
+	}
 	if err := a.provisionBreaker(asWritten); err != nil {
 		return err
 	}
@@ -145,7 +148,7 @@ func (a *API) provisionPrograms(define string) error {
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
-	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil
+	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil || a.Once != nil
 	a.buffered = a.shaped || a.KeepAnswer
 	a.programs.part = a.projection()
 	return nil
