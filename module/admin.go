@@ -36,6 +36,8 @@ func init() {
 //     doesn't count as traffic
 //   - `GET /switchboard/apis/NAME/failures`: the last failed calls; with `?call_id=`
 //     those of one phone call
+//   - `GET /switchboard/apis/NAME/once`: the writes that happen once and are remembered;
+//     `POST` with `{"key":"…"}` one of them, and `POST …/once/forget` deletes its record
 //   - `GET /switchboard/cache`: the size and statistics of the cache
 //   - `POST /switchboard/cache/purge`: drops all answers; with `{"api":"NAME"}` those
 //     of one API, and with `"params":{…}` in addition those for these params
@@ -64,6 +66,11 @@ func (Admin) Routes() []caddy.AdminRoute {
 		get("/switchboard/apis/{name}/failures", func(o Operator, r *http.Request) (any, error) {
 			return o.Failures(named(r), r.URL.Query().Get("call_id"))
 		}),
+		route("/switchboard/apis/{name}/once", methods{
+			http.MethodGet:  func(o Operator, r *http.Request) (any, error) { return o.Writes(r.Context(), named(r)) },
+			http.MethodPost: withKey(Operator.Write),
+		}),
+		post("/switchboard/apis/{name}/once/forget", withKey(Operator.ForgetWrite)),
 		get("/switchboard/tokens", func(o Operator, _ *http.Request) (any, error) { return o.Tokens(), nil }),
 		get("/switchboard/tokens/{name}", func(o Operator, r *http.Request) (any, error) { return o.Token(named(r)) }),
 		post("/switchboard/tokens/{name}/renew", func(o Operator, r *http.Request) (any, error) { return o.Renew(r.Context(), named(r)) }),

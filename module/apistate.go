@@ -117,7 +117,7 @@ const (
 var outcomes = [...]call.Outcome{
 	call.OK, call.Stale, call.NotFound, call.Ambiguous, call.Timeout, call.Unreachable, call.Rejected, call.NoToken, call.BadAnswer,
 	call.TooLarge, call.BreakerOpen, call.Held, call.BadRequest, call.Unauthorized, call.Canceled,
-	call.Incomplete, call.Failed, call.TokenRefused,
+	call.Incomplete, call.Failed, call.TokenRefused, call.Unknown, call.NotSent,
 }
 
 // Outcomes returns all outcomes of calls.

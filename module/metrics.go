@@ -24,6 +24,7 @@ type Metrics struct {
 	renewal   *prometheus.HistogramVec
 	cached    *prometheus.CounterVec
 	behind    *prometheus.CounterVec
+	repeats   *prometheus.CounterVec
 	registry  *prometheus.Registry
 }
 
@@ -64,6 +65,10 @@ func newMetrics(reg *prometheus.Registry) *Metrics {
 			Name: "switchboard_cache_background_total",
 			Help: "Calls that ended in the background, by outcome.",
 		}, []string{"api", "outcome"})),
+		repeats: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "switchboard_once_repeats_total",
+			Help: "Repeats of a write that happens once, by what they got.",
+		}, []string{"api", "result"})),
 		renewals: registerOrExisting(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "switchboard_token_renewals_total",
 			Help: "Attempts to get a token, by method and outcome.",
@@ -88,6 +93,7 @@ func (m *Metrics) API(name string) *APIMetrics {
 		replays:   m.replays.WithLabelValues(name),
 		cached:    m.cached.MustCurryWith(prometheus.Labels{"api": name}),
 		behind:    m.behind.MustCurryWith(prometheus.Labels{"api": name}),
+		repeats:   m.repeats.MustCurryWith(prometheus.Labels{"api": name}),
 	}
 	for step, word := range stepNames {
 		bound.steps[step] = m.steps.WithLabelValues(name, word)
@@ -119,6 +125,7 @@ type APIMetrics struct {
 	replays   prometheus.Counter
 	cached    *prometheus.CounterVec
 	behind    *prometheus.CounterVec
+	repeats   *prometheus.CounterVec
 }
 
 // Ended counts a call and its duration.
@@ -235,6 +242,22 @@ func (a *App) breakerState(name string) string {
 func (m *APIMetrics) Cached(result string) {
 	if m != nil {
 		m.cached.WithLabelValues(result).Inc()
+	}
+}
+
+// What a repeated write gets: the recorded answer, the answer of the call that is
+// sending it, no answer because its fate is unknown, or that it is sent again.
+const (
+	RepeatAnswered  = "answered"
+	RepeatWaited    = "waited"
+	RepeatUnknown   = "unknown"
+	RepeatSentAgain = "sent_again"
+)
+
+// Repeated counts a repeated write by what it got.
+func (m *APIMetrics) Repeated(got string) {
+	if m != nil {
+		m.repeats.WithLabelValues(got).Inc()
 	}
 }
 

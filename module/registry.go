@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/once"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 )
 
@@ -44,6 +45,8 @@ type API interface {
 	Forget(ctx context.Context, params map[string]any) error
 	// BreakerState returns one of [BreakerStates], "" without a breaker.
 	BreakerState() string
+	// Writes returns the records of writes that happen once, nil if they don't.
+	Writes() *once.Store
 	// Describe adds what the handler knows about the API.
 	Describe(to *adminapi.API)
 	// Playground returns the initial state of the playground, without Systems.

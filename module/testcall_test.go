@@ -15,12 +15,15 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/once"
 )
 
 // fakeAPI is an API whose answers are its params.
 type fakeAPI struct{ forgot map[string]any }
 
 func (*fakeAPI) Playground() switchboard.Playground { return switchboard.Playground{Output: ".data"} }
+
+func (*fakeAPI) Writes() *once.Store { return nil }
 
 func (*fakeAPI) Describe(to *adminapi.API) { to.Params = []string{"tel"} }
 

@@ -147,6 +147,10 @@ type API struct {
 	// of answers with a contract is `_status`.
 	endpoint.Settings
 
+	// Makes a write happen once, however often it is repeated. Default: every
+	// request is sent.
+	Once *endpoint.Once `json:"once,omitempty"`
+
 	// Stops calling an unhealthy API. Default: it is always called.
 	Breaker *Breaker `json:"breaker,omitempty"`
 
@@ -191,6 +195,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Hand
 		c.receive() && // what did the phone system send?
 		c.require() && // is anything missing?
 		c.call.ServeCached(c) && // is there an answer, or a call that will have it?
+		c.call.ServeOnce(c) && // is it a write that was sent before?
 		c.work()
 
 	return c.answer()
@@ -224,5 +229,6 @@ var (
 	_ caddy.CleanerUpper          = (*API)(nil)
 	_ caddyhttp.MiddlewareHandler = (*API)(nil)
 	_ endpoint.Cacheable          = (*run)(nil)
+	_ endpoint.Writer             = (*run)(nil)
 	_ switchboard.API             = (*API)(nil)
 )

@@ -68,7 +68,7 @@ func (a *API) Forget(ctx context.Context, params map[string]any) error {
 	return nil
 }
 
-// Detach implements [endpoint.Cacheable].
+// Detach implements [endpoint.Cacheable] and [endpoint.Writer].
 func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	if end, ok := c.call.Ctx.Deadline(); ok {
 		ctx = keeper.WithPatience(ctx, end)
@@ -86,7 +86,9 @@ func (c *run) Run() endpoint.DetachedResult {
 	c.work()
 	c.copyResults()
 	result := c.call.FinishDetached()
-	result.NotStored = c.storeRefusal()
+	if c.api.Cache != nil {
+		result.NotStored = c.storeRefusal()
+	}
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
 }

@@ -49,6 +49,10 @@ import (
 //			key       <jq>
 //			scope     request|shared
 //		}
+//		once          <duration> [<jq>] {
+//			header <name>
+//			finish <duration>
+//		}
 //		breaker       <share> <calls> <duration>
 //		replay        on|off
 //		call_id       <jq>
@@ -98,7 +102,7 @@ func (p *parser) parse(h httpcaddyfile.Helper) error {
 		"path": p.Program(&a.Path), "query": p.Program(&a.Query), "body": p.body, "headers": p.headers, "pass": p.pass, "answer": p.answer,
 		"token_expired": p.tokenExpired, "success": p.Program(&a.Success), "not_found": p.Program(&a.NotFound),
 		"unhealthy": p.Program(&a.Unhealthy), "output": p.Program(&a.Output), "default": p.Program(&a.Default),
-		"breaker": p.breaker, "replay": p.OnOff(&a.Replay), "keep_answer": p.OnOff(&p.keepAnswer),
+		"once": p.once, "breaker": p.breaker, "replay": p.OnOff(&a.Replay), "keep_answer": p.OnOff(&p.keepAnswer),
 		"max_size": blocks.Size(p.Reader, &a.MaxSize, maxSize), "max_header": blocks.Size(p.Reader, &a.MaxHeader, maxSize),
 		"reverse_proxy": func() error { p.proxy = p.NextSegment(); return nil },
 	}), "headers", "pass", "param", "require"); err != nil {
@@ -147,6 +151,11 @@ func (p *parser) finish() error {
 	}
 	if a.Cache != nil && a.target.sidecar {
 		return p.At("cache", errCacheSidecar)
+	}
+	if a.Once != nil {
+		if err := a.checkOnce(define); err != nil {
+			return p.At("once", err)
+		}
 	}
 	if _, err := a.compile(names, define); err != nil {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")

@@ -50,6 +50,9 @@ func (c *run) exchange() bool {
 		}
 		c.trace.again = c.trace.again && replayable(req)
 		c.attempt.NoReplay = !a.replay || c.dependsOnToken()
+		if req = c.call.BeforeSend(req); req == nil {
+			return false
+		}
 		c.response.reset(c.call.W, a.MaxSize, &c.call.Room)
 		c.response.owner = c
 		err := c.send(req)
@@ -82,7 +85,7 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	if a.Token != "" && !a.injects() {
 		return fmt.Errorf("token %s is named, but no reverse_proxy in handle has `\"transport\": {\"protocol\": \"switchboard\", \"token\": %q}`", a.Token, a.Token)
 	}
-	if a.Cache != nil {
+	if a.Cache != nil || a.Once != nil {
 		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
 		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), changesEachCall)
 	}

@@ -35,7 +35,7 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 
 	c := a.begin(p.W, p.R)
 	defer c.end()
-	_ = c.receive() && c.require() && c.call.ServeCached(c) && c.work()
+	_ = c.receive() && c.require() && c.call.ServeCached(c) && c.call.ServeOnce(c) && c.work()
 	if err := c.answer(); err != nil {
 		return adminapi.Trace{}, err
 	}

@@ -81,6 +81,9 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionCache(app, asWritten); err != nil {
 		return err
 	}
+	if err := a.provisionOnce(ctx, app.Define); err != nil {
+		return err
+	}
 	if err := a.provisionBreaker(asWritten); err != nil {
 		return err
 	}
@@ -146,7 +149,8 @@ func (a *API) provisionPrograms(define string) error {
 	if err := a.inheritSuccess(); err != nil {
 		return err
 	}
-	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" || a.Cache != nil || a.Answer != nil
+	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" ||
+		a.Cache != nil || a.Once != nil || a.Answer != nil
 	a.buffered = a.shaped || a.KeepAnswer
 	if a.programs.reader, err = a.Answer.reader(); err != nil {
 		return err

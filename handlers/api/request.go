@@ -64,7 +64,8 @@ func (c *run) prepare() *http.Request {
 	a := c.api
 	req := c.call.R.WithContext(transport.WithAttempt(c.call.Ctx, &c.attempt))
 	req.Method = a.method(c.call.R.Method)
-	c.attempt.Read = a.Cache != nil // a cached call only reads
+	// a cached call only reads, and a write with a key in a header may be repeated
+	c.attempt.Read = a.Cache != nil || a.Once != nil && a.Once.Header != ""
 
 	vars, ok := c.variables()
 	if !ok {

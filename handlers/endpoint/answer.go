@@ -118,8 +118,11 @@ func (c *Call) StartTime() time.Time {
 	return c.started
 }
 
-// Asked reports whether the cache had no answer, so that the API was called.
-func (c *Call) Asked() bool { return c.cached.forward != "" && c.cached.forward != forwardBypass }
+// Asked reports whether a detached call was to call the API: the cache had no answer,
+// or the write had no record.
+func (c *Call) Asked() bool {
+	return c.once.started || c.cached.forward != "" && c.cached.forward != forwardBypass
+}
 
 // answersError reports whether the response is an error rather than the
 // contract's defaults.
@@ -301,6 +304,8 @@ var proxyErrors = map[call.Outcome]string{
 	call.TooLarge:     "http_response_body_size",
 	call.BreakerOpen:  "destination_unavailable",
 	call.Held:         "destination_unavailable",
+	call.Unknown:      "http_response_timeout",
+	call.NotSent:      "proxy_internal_error",
 	call.BadRequest:   "http_request_error",
 	call.Unauthorized: "http_request_denied",
 }

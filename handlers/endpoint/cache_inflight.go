@@ -186,11 +186,18 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r = caddyhttp.PrepareRequest(r, repl, w, server)
 	copyVars(r, c.R)
 
-	clock := c.Route.cache.background.Start(r.Context())
+	sends, _ := ctx.Value(writeOf{}).(*write)
+	budgets := (*Budgets)(nil)
+	if sends != nil {
+		budgets = sends.of.finish
+	} else {
+		budgets = c.Route.cache.background
+	}
+	clock := budgets.Start(r.Context())
 	return Call{
 		Route: c.Route, W: w, R: r, Repl: repl, Ctx: clock, Room: jsonval.Room{Context: clock},
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
-		started: time.Now(), waitedBefore: jsonval.Crowded(), detached: true, Test: testOf(ctx),
+		started: time.Now(), waitedBefore: jsonval.Crowded(), detached: true, sends: sends, Test: testOf(ctx),
 	}
 }
 
@@ -220,7 +227,7 @@ func (c *Call) FinishDetached() DetachedResult {
 	var text, source []byte
 	if c.Outcome.Answered() {
 		var err error
-		if text, err = c.Render(nil); err == nil && c.Route.cache.servesStale() {
+		if text, err = c.Render(nil); err == nil && (c.sends != nil || c.Route.cache.servesStale()) {
 			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
 		}
 		if err != nil {

@@ -51,6 +51,9 @@ type Call struct {
 	detached     bool
 	span         span.Span
 	cached       cacheUse
+	once         writeUse
+	sends        *write        // the write that this detached call sends
+	givenID      string        // the call id, if the phone system sent it as a param
 	text         []byte        // the answer, if it is already rendered
 	age          time.Duration // of a stale answer
 }

@@ -66,7 +66,8 @@ func (c *Call) Receive(asksRequest bool) bool {
 // asksRequest reports whether a program of the route itself uses $request.
 func (r *Route) asksRequest() bool {
 	return (r.CallID != nil && r.CallID.Uses("request")) ||
-		(r.cache != nil && r.cache.key != nil && r.cache.key.Uses("request"))
+		(r.cache != nil && r.cache.key != nil && r.cache.key.Uses("request")) ||
+		(r.once != nil && r.once.key != nil && r.once.key.Uses("request"))
 }
 
 // readInput reads the body within the budget: a stalled body is refused in time.
@@ -89,6 +90,7 @@ func (c *Call) Identify() {
 		if v, err := p.Run(c.Ctx, c.Input.Params, c.Request); err == nil {
 			id, _ = jqhttp.Scalar(v)
 		}
+		c.givenID = id
 	} else {
 		id = c.knownID()
 	}
@@ -114,6 +116,7 @@ func (c *Call) knownID() string {
 	if c.Input != nil {
 		for _, name := range callIDs {
 			if id, err := jqhttp.Scalar(c.Input.Params[name]); err == nil && id != "" {
+				c.givenID = id
 				return id
 			}
 		}

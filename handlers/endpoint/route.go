@@ -88,6 +88,7 @@ type Route struct {
 	errors  answer.Style // how errors are written
 	budgets *Budgets
 	cache   *responseCache // nil without a cache
+	once    *writes        // nil unless writes happen once
 }
 
 // Budget returns the time limit of a call.

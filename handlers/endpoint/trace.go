@@ -26,6 +26,9 @@ func (c *Call) RequestSteps(asked bool, secrets []string, checks ...adminapi.Ste
 	if c.cached.result() != "" || c.cached.keyless {
 		steps = append(steps, c.cacheStep())
 	}
+	if c.once.key != "" {
+		steps = append(steps, c.onceStep(secrets))
+	}
 	if last := &steps[len(steps)-1]; !asked && !c.Outcome.Answered() && !endedIn(steps, c.Outcome) {
 		last.Outcome, last.Note = string(c.Outcome), mask.Text(c.Reason)
 	}
@@ -118,6 +121,8 @@ var checks = map[call.Outcome]string{
 	call.TooLarge:     "`max_size`, and the phone system's limit: step answer shows the size",
 	call.BreakerOpen:  "the failures before it (`caddy switchboard last NAME`); the API is retried automatically",
 	call.Held:         "who put it on hold; to resume: `caddy switchboard release NAME`",
+	call.Unknown:      "at the API, whether it has the write; `caddy switchboard once NAME` lists writes of unknown fate, and with KEY --forget a repeat is sent again. The reason says how the call that sent it ended",
+	call.NotSent:      "Caddy's storage, with the cause that the reason names; nothing was sent, and the phone system may repeat the request",
 	call.BadRequest:   "what the phone system sent, in step receive: the reason says what can't be read",
 }
 

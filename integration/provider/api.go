@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -107,6 +108,8 @@ func (c *call) route(path string) answer {
 		return c.orderQuery()
 	case isCustomer:
 		return c.customerByID(id)
+	case path == "/open/ticket/create":
+		return c.createTicket()
 	case path == "/echo", strings.HasPrefix(path, "/echo/"):
 		return c.echo()
 	}
@@ -131,6 +134,40 @@ func (c *call) orderQuery() answer {
 		return envelope("no_tel", http.StatusOK, "400001", "tel is required", nil)
 	}
 	return c.customer(findByTel(tels[0]))
+}
+
+// createTicket is POST /open/ticket/create with `tel` and `subject`. Each call makes a
+// ticket; calls with the same Idempotency-Key make one.
+func (c *call) createTicket() answer {
+	if a, ok := c.allow(http.MethodPost); !ok {
+		return a
+	}
+	tels, subjects := c.fields.all("tel"), c.fields.all("subject")
+	switch {
+	case c.fields.err != nil:
+		return envelope("malformed", http.StatusBadRequest, "400000", "malformed request", nil)
+	case len(tels) != 1 || tels[0] == "" || len(subjects) != 1 || subjects[0] == "":
+		return envelope("no_tel", http.StatusOK, "400001", "tel and subject are required", nil)
+	}
+	return envelope("ok", http.StatusOK, "000000", "success", map[string]any{
+		"number": c.s.ticket(c.r.Header.Get("Idempotency-Key")), "subject": subjects[0],
+	})
+}
+
+// ticket returns the number of the ticket with that key, or of a new one.
+func (s *Server) ticket(key string) string {
+	s.ticketsMu.Lock()
+	defer s.ticketsMu.Unlock()
+	if number, ok := s.ticketOf[key]; ok && key != "" {
+		return number
+	}
+	s.tickets++
+	number := fmt.Sprintf("T-%06d", s.tickets)
+	if s.ticketOf == nil {
+		s.ticketOf = make(map[string]string)
+	}
+	s.ticketOf[key] = number
+	return number
 }
 
 // customerByID is GET /open/customer/{id}.

@@ -71,7 +71,7 @@ type Entry struct {
 // keptHeaders are those of a request that tests ask for.
 var keptHeaders = []string{
 	"Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Connection", "Content-Length", "Cookie",
-	"If-None-Match", "Range", "Referer", "Token", "Traceparent", "User-Agent", "Via",
+	"Idempotency-Key", "If-None-Match", "Range", "Referer", "Token", "Traceparent", "User-Agent", "Via",
 	"X-Access-Token", "X-Call-Id", "X-Forwarded-For", "X-Request-Id", "X-Tenant",
 }
 

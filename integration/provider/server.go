@@ -76,6 +76,10 @@ type Server struct {
 	replays replays
 	control *http.ServeMux
 
+	ticketsMu sync.Mutex
+	tickets   int               // made so far
+	ticketOf  map[string]string // by Idempotency-Key
+
 	mu      sync.Mutex
 	stopped chan struct{} // closed while the server is stopped
 	calls   sync.WaitGroup

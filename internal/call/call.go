@@ -285,6 +285,14 @@ const (
 	// a request program failed on the params. The API is not called.
 	Incomplete Outcome = "incomplete"
 
+	// Unknown is a write that was sent and whose fate isn't known. It is not sent
+	// again by itself.
+	Unknown Outcome = "unknown"
+
+	// NotSent is a write that was not sent, because the record that keeps it from
+	// happening twice could not be kept.
+	NotSent Outcome = "not_sent"
+
 	// BadRequest and Unauthorized are refusals of the caller: the API is not
 	// called, and the answer is a 4xx.
 	BadRequest   Outcome = "bad_request"
@@ -320,9 +328,9 @@ func (o Outcome) Status() int {
 	switch o {
 	case OK, Stale, NotFound, Ambiguous:
 		return 200
-	case Timeout:
+	case Timeout, Unknown:
 		return 504
-	case NoToken, TokenRefused, BreakerOpen, Held:
+	case NoToken, TokenRefused, BreakerOpen, Held, NotSent:
 		return 503
 	case BadRequest, Incomplete:
 		return 400

@@ -37,7 +37,7 @@ func addCommands(cmd *cobra.Command) {
 }
 
 // commands are the subcommands of `caddy switchboard`.
-var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, tokens, customers, dialects, systems}
+var commands = []func() *cobra.Command{apis, test, cases, last, hold, release, once, tokens, customers, dialects, systems}
 
 // group makes a command that only has subcommands refuse unknown ones.
 func group(cmd *cobra.Command) {

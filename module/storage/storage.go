@@ -107,6 +107,35 @@ func (s Storage) Store(ctx context.Context, key string, b []byte) error {
 	return nil
 }
 
+// Delete deletes the record of a key; there may be none.
+func (s Storage) Delete(ctx context.Context, key string) error {
+	if s.Health.Down() {
+		return fmt.Errorf("deleting the record: %w", ErrDown)
+	}
+	_, err := bounded(ctx, s.Health, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.Backend.Delete(ctx, key)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("deleting the record: %w", err)
+	}
+	return nil
+}
+
+// List returns the keys below a prefix, with all that is below those if recursive. No
+// keys are no error.
+func (s Storage) List(ctx context.Context, prefix string, recursive bool) ([]string, error) {
+	if s.Health.Down() {
+		return nil, fmt.Errorf("listing the records: %w", ErrDown)
+	}
+	keys, err := bounded(ctx, s.Health, func(ctx context.Context) ([]string, error) {
+		return s.Backend.List(ctx, prefix, recursive)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listing the records: %w", err)
+	}
+	return keys, nil
+}
+
 // bounded runs one operation for at most Limit, whether the backend honours its
 // context or not. What outlives that counts as hanging, and in the other counters.
 func bounded[T any](ctx context.Context, h *Health, op func(context.Context) (T, error), counters ...*atomic.Int32) (T, error) {

@@ -1,0 +1,434 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
+	"github.com/switchboard-ivr/switchboard/internal/jsonval"
+	"github.com/switchboard-ivr/switchboard/internal/mask"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/adminapi"
+	"github.com/switchboard-ivr/switchboard/module/once"
+)
+
+// Writer is a handler's call that writes.
+type Writer interface {
+	// AppendWrite appends what the write asks for: a repeat asks for the same.
+	AppendWrite(dst []byte) ([]byte, error)
+
+	// Detach returns a call that does the same work and may outlive this one.
+	Detach(ctx context.Context) DetachedCall
+}
+
+// write is a write that is under way in this process. A detached call sends it; all
+// calls with its key wait for that one.
+type write struct {
+	of      *writes
+	key     string
+	request string // digest of what it asks for
+	work    DetachedCall
+
+	record *once.Record // set once it is stored, just before the write is sent
+	taken  bool         // another instance has sent it
+	// Whether a connection was needed, and whether there was one: without one,
+	// nothing can have been sent.
+	needed, connected atomic.Bool
+
+	done   chan struct{}
+	result DetachedResult // once done
+}
+
+// writeUse describes what `once` did for a call.
+type writeUse struct {
+	key     string
+	started bool   // the call's own work sends the write
+	repeat  string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
+}
+
+// ServeOnce answers a repeated write from its record, or from the call that sends it,
+// or starts the detached call that sends it. It returns true when writes of the route
+// may happen more than once, so that the handler must do the work itself.
+func (c *Call) ServeOnce(q Writer) bool { return c.Route.once == nil || c.serveOnce(q) }
+
+func (c *Call) serveOnce(q Writer) bool {
+	w := c.Route.once
+	request, ok := c.identifyWrite(q)
+	if !ok {
+		return false
+	}
+	if c.Test != nil && c.Test.DryRun {
+		return true // nothing is sent
+	}
+	w.store.TestLock()
+	w.store.Sweep()
+	for wait := time.Duration(0); ; wait = min(wait+50*time.Millisecond, 250*time.Millisecond) {
+		if wait > 0 && !c.sleep(wait) {
+			return c.overdueWrite(nil)
+		}
+		f, created := w.join(c.once.key, request)
+		if f == nil {
+			return c.notSent("too many writes of this api are under way")
+		}
+		if !created {
+			if f.request != request {
+				return c.otherWrite()
+			}
+			c.once.repeat = switchboard.RepeatWaited
+			if c.awaitWrite(f) {
+				return false
+			}
+			continue
+		}
+		found, err := w.store.Load(c.Ctx, f.key)
+		if c.answerFromRecord(found, err, request) {
+			w.leave(f)
+			c.countRepeat()
+			return false
+		}
+		if found != nil && found.UnderWay(time.Now()) { // in another instance
+			w.leave(f)
+			c.once.repeat = switchboard.RepeatWaited
+			continue
+		}
+		if found != nil || err != nil {
+			c.once.repeat = switchboard.RepeatSentAgain
+		}
+		c.startWrite(f, q)
+		if c.awaitWrite(f) {
+			return false
+		}
+	}
+}
+
+// identifyWrite finds the key of the write, and the digest of what it asks for. It
+// ends the call if there is none.
+func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
+	w := c.Route.once
+	key := ""
+	if w.key == nil {
+		key = c.givenID
+	} else {
+		v, err := w.key.Run(c.Ctx, c.Input.Params, c.Request)
+		if err == nil {
+			key, err = writeKey(v)
+		}
+		if err != nil {
+			if c.Ctx.Err() != nil {
+				return "", c.Expire("")
+			}
+			return "", c.Fail(call.Incomplete, "the key of once can't be built from the params: "+err.Error())
+		}
+	}
+	c.once.key = key
+	switch {
+	case key == "":
+		return "", c.Fail(call.Incomplete, "the write has no key: nothing tells a repeat from a new write")
+	case len(key) > once.MaxKey:
+		return "", c.Fail(call.Incomplete, "the key of the write is longer than "+strconv.Itoa(once.MaxKey)+" bytes")
+	case w.Header != "" && !httpguts.ValidHeaderFieldValue(key):
+		return "", c.Fail(call.Incomplete, "the key of the write can't be sent as a header")
+	}
+	about, err := q.AppendWrite(nil)
+	if err != nil {
+		return "", c.Fail(call.Incomplete, "the params can't be compared with those of a repeat: "+err.Error())
+	}
+	sum := sha256.Sum256(about)
+	return hex.EncodeToString(sum[:]), true
+}
+
+// writeKey returns a key as a text: a scalar as it is, an object or array in JSON.
+func writeKey(v any) (string, error) {
+	switch v.(type) {
+	case map[string]any, []any:
+		if !call.HasContent(v) {
+			return "", nil
+		}
+		text, err := jsonval.Encode(nil, v, jsonval.Limits{})
+		return string(text), err
+	default:
+		return jqhttp.Scalar(v)
+	}
+}
+
+// answerFromRecord ends a call whose write has a record that is decisive, or whose
+// record can't be loaded. It returns false if the write is to be sent or awaited.
+func (c *Call) answerFromRecord(found *once.Record, err error, request string) bool {
+	resend := c.Route.once.Header != ""
+	switch {
+	case errors.Is(err, once.ErrUnreadable):
+		if resend {
+			return false
+		}
+		c.once.repeat = switchboard.RepeatUnknown
+		c.failWrite(call.Unknown, "the write may have been sent before: "+err.Error())
+	case err != nil:
+		if c.R.Context().Err() != nil {
+			c.Expire("")
+			return true
+		}
+		c.notSent(err.Error())
+	case found == nil:
+		return false
+	case found.Request != request:
+		c.otherWrite()
+	case found.Outcome.Answered():
+		c.repeatAnswer(found)
+	case found.UnderWay(time.Now()), resend:
+		return false
+	default:
+		c.once.repeat = switchboard.RepeatUnknown
+		reason := "the write was sent before, and its fate isn't known: "
+		if found.Cause != "" {
+			reason += "it ended as " + string(found.Cause)
+		} else {
+			reason += "the process that sent it was stopped"
+		}
+		c.failWrite(call.Unknown, reason)
+	}
+	return true
+}
+
+// repeatAnswer answers a repeat with the answer of the first call.
+func (c *Call) repeatAnswer(found *once.Record) {
+	v, err := jsonval.Decode(found.Answer, jsonval.Limits{Bytes: once.MaxAnswer})
+	if err != nil {
+		c.once.repeat = switchboard.RepeatUnknown
+		c.failWrite(call.Unknown, "the write was sent before, and its recorded answer can't be read")
+		return
+	}
+	c.once.repeat = switchboard.RepeatAnswered
+	c.Outcome, c.Status, c.Output = found.Outcome, found.Status, v
+	c.Uncharged = true // the API wasn't called
+	c.W.Header().Set(replayedHeader, "true")
+}
+
+// replayedHeader tells a caller that the answer is that of an earlier request with the
+// same key.
+const replayedHeader = "Idempotency-Replayed"
+
+// failWrite ends a call with an outcome that doesn't say anything about the API.
+func (c *Call) failWrite(outcome call.Outcome, reason string) bool {
+	c.Uncharged = true
+	return c.Fail(outcome, reason)
+}
+
+func (c *Call) notSent(why string) bool {
+	return c.failWrite(call.NotSent, "the write was not sent, because its record could not be kept: "+why)
+}
+
+// otherWrite ends a call whose key belongs to a write that asks for something else. An
+// answer to that one would be wrong.
+func (c *Call) otherWrite() bool {
+	return c.Fail(call.Incomplete, "the key of the write was used for other params; let the key of once contain what the write is about")
+}
+
+// sleep waits, and reports whether the call still has time.
+func (c *Call) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.Ctx.Done():
+		return false
+	}
+}
+
+// startWrite starts the detached call that sends the write.
+func (c *Call) startWrite(f *write, q Writer) {
+	c.once.started = true
+	ctx := context.WithValue(context.WithoutCancel(c.R.Context()), writeOf{}, f)
+	f.work = q.Detach(ctx)
+	go c.Route.send(f)
+}
+
+type writeOf struct{}
+
+// awaitWrite waits for a write that is under way until the call's own budget ends. It
+// returns false if another instance turned out to send it.
+func (c *Call) awaitWrite(f *write) bool {
+	select {
+	case <-f.done:
+	case <-c.Ctx.Done():
+		c.overdueWrite(f)
+		c.countRepeat()
+		return true
+	}
+	if f.taken {
+		c.once.started = false
+		return false
+	}
+	own := c.once.started
+	c.accept(&f.result, own)
+	if !own {
+		c.Uncharged = true // the call that was started counts
+		if c.Outcome.Answered() {
+			c.W.Header().Set(replayedHeader, "true")
+		}
+	}
+	c.countRepeat()
+	return true
+}
+
+// overdueWrite ends a call whose budget ran out while its write is under way.
+func (c *Call) overdueWrite(f *write) bool {
+	if c.R.Context().Err() != nil && !c.Ctx.Spent() {
+		return c.Expire("")
+	}
+	if f != nil && f.work != nil && c.once.started {
+		f.work.Overdue() // the API is slow, however the write ends
+	}
+	if !c.once.started {
+		c.Uncharged = true
+	}
+	return c.Fail(call.Unknown, "the budget ran out before the API answered; the write is under way, and a repeat gets its answer")
+}
+
+func (c *Call) countRepeat() {
+	if c.once.repeat != "" {
+		c.Route.Metrics.Repeated(c.once.repeat)
+	}
+}
+
+// send runs the detached call of a write, completes the record, and publishes the
+// result to all calls that wait.
+func (r *Route) send(f *write) {
+	defer f.of.leave(f)
+	f.result = r.recovered(f.work)
+	complete, kept := f.settle()
+	if complete == nil {
+		close(f.done)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), completePatience)
+	err := complete(ctx)
+	cancel()
+	close(f.done)
+	if err == nil {
+		return
+	}
+	if !kept {
+		f.of.leave(f) // a repeat may be sent
+	}
+	if f.of.incomplete.Add(1) <= maxWrites {
+		for pause := time.Second; err != nil && pause <= time.Minute; pause *= 2 {
+			time.Sleep(pause)
+			err = complete(context.Background())
+		}
+	}
+	f.of.incomplete.Add(-1)
+	if err != nil {
+		r.Logger.Warn("the record of a write could not be completed; repeats of it end as unknown", zap.String("api", r.Name), zap.Error(err))
+	}
+}
+
+// completePatience is how long an answer waits for its record to be completed. After
+// that it is completed in the background.
+const completePatience = 500 * time.Millisecond
+
+// settle decides what became of a write. It returns how the record is completed, nil
+// for no record, and whether it is kept.
+func (f *write) settle() (complete func(context.Context) error, kept bool) {
+	res, r, store := &f.result, f.record, f.of.store
+	drop := func(ctx context.Context) error { return store.Drop(ctx, r) }
+	save := func(ctx context.Context) error { return store.Save(ctx, r) }
+	switch {
+	case r == nil:
+		return nil, false // nothing was sent
+	case f.taken, f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome):
+		return drop, false
+	case res.Outcome.Answered() && len(res.source) <= once.MaxAnswer:
+		r.Outcome, r.Status, r.Answer = res.Outcome, res.Status, res.source
+		return save, true
+	case res.Outcome.Answered():
+		r.Outcome, r.Cause = call.Unknown, call.TooLarge // for repeats; this call has its answer
+		return save, true
+	}
+	r.Outcome, r.Cause = call.Unknown, res.Outcome
+	res.Status = 0
+	res.Reason = "the write was sent, and its fate isn't known (" + string(res.Outcome) + "): " + res.Reason
+	res.Outcome = call.Unknown
+	return save, true
+}
+
+// refused are the outcomes of a write that the API has refused, or that was not sent
+// although a record was stored.
+var refused = []call.Outcome{call.Rejected, call.TokenRefused, call.NoToken, call.BadRequest, call.NotSent}
+
+// BeforeSend must be called just before the API's request is sent, and returns the
+// request to send. For a write that happens once it stores the record. If that fails, or
+// another instance has done so, it ends the call and returns nil.
+func (c *Call) BeforeSend(req *http.Request) *http.Request {
+	f := c.sends
+	if f == nil {
+		return req
+	}
+	if !c.recordWrite(f) {
+		return nil
+	}
+	if f.of.Header != "" {
+		req.Header.Set(f.of.Header, f.key)
+	}
+	return req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { f.needed.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { f.connected.Store(true) },
+	}))
+}
+
+// recordWrite stores the record of a write, unless it is sent for the second time, with
+// a new token.
+func (c *Call) recordWrite(f *write) bool {
+	w := f.of
+	if f.record != nil {
+		return true
+	}
+	now := time.Now()
+	record := &once.Record{
+		Key: f.key, Request: f.request, Attempt: rand.Text(), Sent: now,
+		Until: now.Add(w.finish.Each + clockSkew), Expires: now.Add(time.Duration(w.TTL)),
+	}
+	found, begun, err := w.store.Claim(c.Ctx, record, w.patience, func(found *once.Record, _ error) bool {
+		return w.Header != "" && (found == nil || found.Request == f.request && !found.Outcome.Answered() && !found.UnderWay(now))
+	})
+	switch {
+	case found != nil, errors.Is(err, once.ErrUnreadable):
+		f.taken = true
+		return c.notSent("another instance has sent it")
+	case err != nil:
+		if begun {
+			f.record = record // it may be stored late, and is dropped
+		}
+		return c.notSent(err.Error())
+	}
+	f.record = record
+	return true
+}
+
+// clockSkew is by how much the clocks of instances may differ.
+const clockSkew = 5 * time.Second
+
+// onceStep returns the trace's step about the write's record.
+func (c *Call) onceStep(secrets []string) adminapi.Step {
+	step := adminapi.Step{Step: "once", Outcome: adminapi.StepOK, In: map[string]any{"key": mask.Hide("", c.once.key, secrets)}}
+	switch {
+	case c.once.repeat != "":
+		step.Out = map[string]any{"repeat": c.once.repeat}
+	case c.once.started:
+		step.Out = map[string]any{"repeat": false}
+	}
+	return step
+}

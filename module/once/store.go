@@ -1,0 +1,218 @@
+package once
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/switchboard-ivr/switchboard/module/storage"
+)
+
+// Store holds the records of one API. It is safe for concurrent use.
+type Store struct {
+	backend storage.Storage
+	api     string
+	folder  string
+	sealer  *storage.Sealer
+	logger  *zap.Logger
+
+	swept  atomic.Int64 // when it was swept last, in Unix ns
+	tested atomic.Bool  // the storage's lock
+}
+
+// storagePause is how long a storage that hung is left alone. Writes aren't sent in
+// that time, so it is short.
+const storagePause = 5 * time.Second
+
+// NewStore returns the store of an API. key seals its records.
+func NewStore(backend certmagic.Storage, api string, key [32]byte, logger *zap.Logger) *Store {
+	return &Store{
+		backend: storage.Storage{Backend: backend, Health: &storage.Health{Pause: storagePause, MaxHanging: 16, MaxAbandoned: 64}},
+		api:     api,
+		folder:  folder(api),
+		sealer:  storage.NewSealer(key),
+		logger:  logger,
+	}
+}
+
+// Load returns the record of a write, nil if there is none or it has expired. An
+// error that wraps ErrUnreadable says that there is one.
+func (s *Store) Load(ctx context.Context, key string) (*Record, error) {
+	name := s.nameOf(key)
+	b, err := s.backend.Load(ctx, name, maxRecord)
+	switch {
+	case errors.Is(err, storage.ErrDamaged): // larger than any of ours
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	case b == nil || err != nil:
+		return nil, err
+	}
+	return s.open(b, name, time.Now())
+}
+
+// Claim stores the first record of a write, under the storage's lock, unless there is
+// one that replaceable refuses to replace. That one is returned, or the error that it
+// can't be read. The storage must answer within limit. begun reports that r may have
+// been stored although there is an error.
+func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, replaceable func(*Record, error) bool) (found *Record, begun bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	lease := s.backend.Lock(s.nameOf("lock\x00" + r.Key))
+	if err := lease.Wait(ctx, limit); err != nil {
+		return nil, false, fmt.Errorf("locking the record: %w", err)
+	}
+	defer func() {
+		// the storage may be slow to unlock, and nobody has to wait for it
+		go func() { _ = lease.Release() }()
+	}()
+	found, err = s.Load(ctx, r.Key)
+	if (found != nil || errors.Is(err, ErrUnreadable)) && !replaceable(found, err) {
+		return found, false, err
+	}
+	if err != nil && !errors.Is(err, ErrUnreadable) {
+		return nil, false, err
+	}
+	return nil, true, s.Save(ctx, r)
+}
+
+// Save stores a record in place of the one before.
+func (s *Store) Save(ctx context.Context, r *Record) error {
+	name := s.nameOf(r.Key)
+	b, err := s.seal(r, name)
+	if err != nil {
+		return err
+	}
+	return s.backend.Store(ctx, name, b)
+}
+
+// Drop deletes the record of an attempt. A record of another attempt stays.
+func (s *Store) Drop(ctx context.Context, r *Record) error {
+	found, err := s.Load(ctx, r.Key)
+	if err != nil || found == nil || found.Attempt != r.Attempt {
+		return err
+	}
+	return s.backend.Delete(ctx, s.nameOf(r.Key))
+}
+
+// Forget deletes the record of a write, so that a repeat is sent again. It reports
+// whether there was one.
+func (s *Store) Forget(ctx context.Context, key string) (bool, error) {
+	found, err := s.Load(ctx, key)
+	if err != nil && !errors.Is(err, ErrUnreadable) || found == nil && err == nil {
+		return false, err
+	}
+	return true, s.backend.Delete(ctx, s.nameOf(key))
+}
+
+// maxListed bounds the records that List reads.
+const maxListed = 10_000
+
+// List returns up to limit records, the newest first, and how many can't be read.
+// more reports that there are others.
+func (s *Store) List(ctx context.Context, limit int) (records []*Record, unreadable int, more bool, err error) {
+	names, err := s.backend.List(ctx, s.folder, true)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	more = len(names) > maxListed
+	for _, name := range names[:min(len(names), maxListed)] {
+		b, err := s.backend.Load(ctx, name, maxRecord)
+		if ctx.Err() != nil {
+			return nil, 0, false, ctx.Err()
+		}
+		if b == nil && err == nil {
+			continue // a folder, or it was deleted just now
+		}
+		if err == nil {
+			var r *Record
+			if r, err = s.open(b, name, time.Now()); r != nil {
+				records = append(records, r)
+			}
+		}
+		if err != nil && isRecordName(name) {
+			unreadable++
+		}
+	}
+	slices.SortFunc(records, func(a, b *Record) int { return cmp.Or(b.Sent.Compare(a.Sent), cmp.Compare(a.Key, b.Key)) })
+	if len(records) > limit {
+		records, more = records[:limit], true
+	}
+	return records, unreadable, more, nil
+}
+
+// TestLock warns, once, of a storage whose lock excludes nobody. It is called before
+// the first write.
+func (s *Store) TestLock() {
+	if !s.tested.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		err := s.backend.TestLock(context.Background(), func(of string) string { return s.nameOf("lock\x00" + of) })
+		if errors.Is(err, storage.ErrNoExclusion) {
+			s.logger.Warn("the lock of Caddy's storage excludes nobody; with several instances a write can be sent twice", zap.String("api", s.api))
+		}
+	}()
+}
+
+const (
+	sweepEvery = time.Minute
+	sweepLimit = 30 * time.Second
+	// maxSwept bounds the records that one sweep reads.
+	maxSwept = 5000
+)
+
+// Sweep deletes expired records of one folder in 256, at most once a minute, in the
+// background. The folder may be that of another API, which may no longer be
+// configured.
+func (s *Store) Sweep() {
+	last, now := s.swept.Load(), time.Now()
+	if now.UnixNano()-last < int64(sweepEvery) || !s.swept.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), sweepLimit)
+		defer cancel()
+		apis, err := s.backend.List(ctx, prefix, false)
+		if err == nil && len(apis) > 0 {
+			bucket := fmt.Sprintf("/%02x", rand.IntN(256))             //nolint:gosec // any folder will do
+			err = s.sweep(ctx, apis[rand.IntN(len(apis))]+bucket, now) //nolint:gosec // any folder will do
+		}
+		if err != nil {
+			s.logger.Warn("sweeping expired records of writes failed", zap.Error(err))
+		}
+	}()
+}
+
+// sweep deletes the expired records in a folder. Damaged ones stay: their writes may
+// have been sent.
+func (s *Store) sweep(ctx context.Context, folder string, now time.Time) error {
+	names, err := s.backend.List(ctx, folder, true)
+	if err != nil {
+		return err
+	}
+	for _, name := range names[:min(len(names), maxSwept)] {
+		b, err := s.backend.Load(ctx, name, maxRecord)
+		if err != nil || b == nil {
+			continue
+		}
+		f, err := storage.Decode(b, recordVersion, func(f *file) int { return f.Version })
+		if err != nil || now.Before(f.Expires) {
+			continue
+		}
+		if err := s.backend.Delete(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isRecordName reports whether a name in the storage is that of a record, and not of
+// a folder.
+func isRecordName(name string) bool { return len(name) == len(prefix)+1+16+1+2+1+48 }
