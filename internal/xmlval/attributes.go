@@ -1,6 +1,7 @@
 package xmlval
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -131,9 +132,9 @@ func (d *decoder) bind(prefix string, xsi bool) {
 
 // isInstance reports whether a prefix stands for instance.
 func (d *decoder) isInstance(prefix string) bool {
-	for i := len(d.xsi) - 1; i >= 0; i-- {
-		if d.xsi[i].prefix == prefix {
-			return d.xsi[i].xsi
+	for _, b := range slices.Backward(d.xsi) {
+		if b.prefix == prefix {
+			return b.xsi
 		}
 	}
 	return false
@@ -155,8 +156,8 @@ func (d *decoder) quoted(quote byte) string {
 			d.fail(ErrLongContent)
 			return ""
 		}
-		switch {
-		case c == quote:
+		switch c {
+		case quote:
 			s := d.s[from:d.i]
 			d.i++
 			if b != nil {
@@ -165,19 +166,19 @@ func (d *decoder) quoted(quote byte) string {
 				return string(b)
 			}
 			return s
-		case c == '"' || c == '\'':
+		case '"', '\'':
 			d.i++
-		case c == '\t' || c == '\n' || c == '\r':
+		case '\t', '\n', '\r':
 			b = append(append(b, d.s[from:d.i]...), ' ')
 			if d.i++; c == '\r' && d.i < len(d.s) && d.s[d.i] == '\n' {
 				d.i++
 			}
 			from = d.i
-		case c == '&':
+		case '&':
 			b = append(b, d.s[from:d.i]...)
 			b = utf8.AppendRune(b, d.reference())
 			from = d.i
-		case c == '<':
+		case '<':
 			d.fail(ErrMalformed)
 		default:
 			d.character()

@@ -215,7 +215,7 @@ func number(digits string) (r rune) {
 		digits, base = hex, 16
 	}
 	for _, c := range []byte(digits) {
-		digit := rune(strings.IndexByte("0123456789abcdef", c))
+		digit := rune(strings.IndexByte("0123456789abcdef", c)) //nolint:gosec // of one digit
 		if c <= 'F' && 'A' <= c {
 			digit = rune(c) - 'A' + 10
 		}
