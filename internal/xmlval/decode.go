@@ -175,7 +175,7 @@ const (
 	sizeBoxed  = 16      // a string in an interface
 	sizeArray  = 24 + 16 // an array of one element
 	sizeMember = 32      // a member on the stack
-	sizePiece  = 3 * 16  // a piece of text on the stack, with what growing leaves behind
+	sizePiece  = 6 * 16  // a piece of text on the stack, with what growing leaves behind
 )
 
 func (d *decoder) push(key string, value any) {

@@ -321,7 +321,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(tc.doc)
 	}
 	for _, doc := range []string{
-		`<a b="1" b="2"/>`, `<a>]]></a>`, `<a><b></a></b>`, `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, `<a>&nbsp;&#x;</a>`, `<a/><b/>`,
+		`<a b="1" b="2"/>`, `<a a="1" a="2"/>`, `<a>]]></a>`, `<a><b></a></b>`, `<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`, `<a>&nbsp;&#x;</a>`, `<a/><b/>`,
 		"<a\u00b7>\ufffe</a\u00b7>", `<?xml version="1.0" encoding="GBK"?><a/>`, `<a:b xmlns:a=""></a:b>`, `<a><![CDATA[</a>]]></a>`,
 	} {
 		f.Add(doc)
@@ -413,13 +413,12 @@ var (
 
 // A node is an element of the reference.
 type node struct {
-	name       xml.Name
-	nilled     bool
-	attributes int
-	members    map[string]any
-	text       string
-	xsi        map[string]bool
-	laxer      bool
+	name    xml.Name
+	nilled  bool
+	members map[string]any
+	text    string
+	xsi     map[string]bool
+	laxer   bool
 }
 
 func newNode(parent *node, start xml.StartElement) *node {
@@ -427,10 +426,12 @@ func newNode(parent *node, start xml.StartElement) *node {
 	if n.xsi == nil {
 		n.xsi = map[string]bool{}
 	}
+	long := func(name xml.Name) bool { return len(name.Local)+len(name.Space) >= maxName }
+	n.laxer = strings.Contains(start.Name.Local, ":") || long(start.Name) || len(start.Attr) > maxAttributes
 	seen := map[xml.Name]bool{}
-	for _, a := range append(start.Attr, xml.Attr{Name: start.Name}) {
-		n.laxer = n.laxer || seen[a.Name] || strings.Contains(a.Name.Local, ":") || len(a.Name.Local)+len(a.Name.Space) >= maxName
-		seen[a.Name] = a.Name != start.Name
+	for _, a := range start.Attr {
+		n.laxer = n.laxer || seen[a.Name] || strings.Contains(a.Name.Local, ":") || long(a.Name)
+		seen[a.Name] = true
 		if a.Name.Space == "xmlns" {
 			n.xsi[a.Name.Local] = a.Value == instance
 		}
@@ -442,7 +443,6 @@ func newNode(parent *node, start xml.StartElement) *node {
 			value := strings.Trim(a.Value, " \t\r\n")
 			n.nilled = n.nilled || a.Name.Local == "nil" && (value == "true" || value == "1")
 		default:
-			n.attributes++
 			n.add("@"+a.Name.Local, a.Value)
 		}
 	}
