@@ -155,6 +155,36 @@ func TestListsThatAreRefused(t *testing.T) {
 	}
 }
 
+// FuzzNewLists takes any path. One that is accepted names elements that can exist.
+func FuzzNewLists(f *testing.F) {
+	for _, path := range []string{"a/b", "/a", "soap:a/b", "a/b:", "a//", "订单/编号", "a/\xff", "a/1"} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		lists, err := NewLists([]string{path})
+		if err != nil {
+			return
+		}
+		names := strings.Split(path, "/")
+		doc := "<" + strings.Join(names, "><") + ">"
+		for _, name := range slices.Backward(names) {
+			doc += "</" + name + ">"
+		}
+		v, err := Decode([]byte(doc), jsonval.Limits{}, lists, nil)
+		if errors.Is(err, ErrDeep) || errors.Is(err, ErrLongName) {
+			return
+		}
+		for _, name := range names[:len(names)-1] {
+			object, _ := v.(map[string]any)
+			v = object[name]
+		}
+		object, _ := v.(map[string]any)
+		if list, ok := object[names[len(names)-1]].([]any); err != nil || !ok || len(list) != 1 {
+			t.Errorf("%s: %v, %v", doc, v, err)
+		}
+	})
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	deep := func(n int) string { return strings.Repeat("<a>", n) + strings.Repeat("</a>", n) }
