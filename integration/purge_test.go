@@ -68,6 +68,12 @@ func TestPurging(t *testing.T) {
 	purge(`{"api":"nope"}`, "there is no api nope; there are: order, other", 404)
 	purge(`{"params":{"tel":"1"}}`, "params need an api", 400)
 	purge(`[`, "write e.g.", 400)
+	// nothing is dropped by a purge that doesn't say what to drop
+	fill()
+	for _, body := range []string{`null`, `{"apis":"order"}`, `{"api":""}`, `{"api":null}`, `{"customer":""}`} {
+		purge(body, "", 400)
+		gone("order?tel=13800138000", false)
+	}
 	purge(`{"api":"order","params":[1]}`, "params must be an object", 400)
 
 	numbers := harness.Get(t, "http://"+caddy.Admin+"/switchboard/cache")

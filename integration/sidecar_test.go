@@ -202,3 +202,24 @@ func TestASidecarWithoutAnswer(t *testing.T) {
 		t.Errorf("it took %v", took)
 	}
 }
+
+// An answer that breaks off while it passes through is no success, and the caller sees
+// the break.
+func TestASidecarsAnswerBreaksOff(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{global: "metrics", site: strings.Replace(sidecar, "token crm", "", 1)})
+	inject(t, api, provider.Fault{Target: provider.API, Fault: "truncate", Times: 1})
+	if got, err := harness.Try(harness.Request(t, "GET", caddy.URL("/free/open/order/query?tel=13800138000"), "", "")); err == nil {
+		t.Errorf("the caller got a complete answer: %d %s", got.Status, got.Body)
+	}
+	harness.Eventually(t, 5*time.Second, "the metric", func() bool {
+		return strings.Contains(scrape(t, caddy), `switchboard_calls_total{api="crm",outcome="bad_answer"} 1`)
+	})
+	if got := harness.Get(t, caddy.URL("/free/open/order/query?tel=13800138000")); got.Status != 200 {
+		t.Errorf("a complete answer: %d", got.Status)
+	}
+	metrics := scrape(t, caddy)
+	if !strings.Contains(metrics, `switchboard_calls_total{api="crm",outcome="ok"} 1`) || !strings.Contains(metrics, `switchboard_unhealthy_total{api="crm"} 1`) {
+		t.Error("the metrics count the broken answer as good")
+	}
+}

@@ -1,6 +1,7 @@
 package switchboard
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -169,11 +170,31 @@ func (o Operator) purgeCache(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var what adminapi.Purge
-	if len(body) > 0 && json.Unmarshal(body, &what) != nil {
-		return nil, apiError(http.StatusBadRequest, errors.New(`the body doesn't say what to purge; write e.g. {"api":"order","params":{"tel":"13800138000"}}`))
+	what, err := parsePurge(body)
+	if err != nil {
+		return nil, apiError(http.StatusBadRequest, err)
 	}
 	return o.Purge(r.Context(), what)
+}
+
+// parsePurge parses a purge. A member that is unknown or blank is refused: without it,
+// the purge would drop everything.
+func parsePurge(body []byte) (what adminapi.Purge, err error) {
+	if len(body) == 0 {
+		return what, nil
+	}
+	var members map[string]json.RawMessage
+	in := json.NewDecoder(bytes.NewReader(body))
+	in.DisallowUnknownFields()
+	if json.Unmarshal(body, &members) != nil || members == nil || in.Decode(&what) != nil {
+		return what, errors.New(`the body doesn't say what to purge; write e.g. {"api":"order","params":{"tel":"13800138000"}}, or {} for everything`)
+	}
+	for name, value := range members {
+		if text := string(value); text == `""` || text == "null" {
+			return what, errors.New(name + " is blank; leave it out to purge everything")
+		}
+	}
+	return what, nil
 }
 
 // paramsOf decodes params like those of a phone system: blank ones are left out.

@@ -164,7 +164,7 @@ func (c *run) settle(err error) bool {
 	switch {
 	case rec.passing:
 		if err != nil {
-			panic(http.ErrAbortHandler) // so that the phone system sees that the stream broke
+			c.breakOff()
 		}
 		return false
 	case c.attempt.Err != nil && !c.callerGone():
@@ -190,6 +190,19 @@ func (c *run) settle(err error) bool {
 		return c.call.Fail(call.BadAnswer, "no answer was written")
 	}
 	return true
+}
+
+// breakOff ends a call whose answer broke off while it was passed through.
+func (c *run) breakOff() {
+	c.response.broken = true
+	if c.call.R.Context().Err() != nil {
+		c.call.Fail(call.Canceled, "the phone system hung up")
+		return
+	}
+	c.call.Fail(call.BadAnswer, "the answer broke off while it was passed through")
+	if !c.call.Uncharged {
+		c.call.Route.Metrics.Unhealthy()
+	}
 }
 
 func (c *run) callerGone() bool { return c.call.R.Context().Err() != nil && !c.call.Ctx.Spent() }
@@ -238,6 +251,7 @@ type responseBuffer struct {
 	overrun bool // the answer is larger than the limit
 	noRoom  bool // no memory became available in time
 	endless bool // the answer is a stream, which can't be buffered
+	broken  bool // the answer broke off while it was passed through
 
 	room     *jsonval.Room // where the body's memory is reserved
 	reserved int64         // bytes

@@ -3,7 +3,7 @@
 package phone
 
 import (
-	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -70,14 +70,14 @@ type Region struct {
 
 // ParseRegion reads a country and, if given, an area code.
 func ParseRegion(country, areaCode string) (Region, error) {
-	country = strings.ToUpper(country)
-	if !phonenumbers.GetSupportedRegions()[country] {
-		return Region{}, errors.New("the region is no country with telephone numbers; write its ISO 3166 code, for example CN")
+	code := strings.ToUpper(country)
+	if !phonenumbers.GetSupportedRegions()[code] {
+		return Region{}, fmt.Errorf("%q is not a country with telephone numbers; write its ISO 3166 code, e.g. CN", country)
 	}
 	if len(areaCode) > 8 || strings.Trim(areaCode, "0123456789") != "" {
-		return Region{}, errors.New("the area code is not a number; write it as it is dialled, for example 010")
+		return Region{}, fmt.Errorf("the area code %q is not a number; write it as it is dialled, e.g. 010", areaCode)
 	}
-	return Region{country, areaCode}, nil
+	return Region{code, areaCode}, nil
 }
 
 // E164 is the number in E.164; see [E164]. A local number, which is valid only

@@ -327,16 +327,23 @@ func escapeParameter(s string) string {
 }
 
 // spellsParameter reports whether a part of a query, `key` or `key=value`, is one
-// that a server could take for name: encoded (`%61ccess_token`), in another case,
-// or as an array (`access_token[]`).
+// that a server could take for name: encoded (`%61ccess_token`), in another case, as an
+// array (`access_token[]`), or with what PHP turns into an underscore
+// (`access.token`, `access[token`).
 func spellsParameter(part, name string) bool {
 	key, _, _ := strings.Cut(part, "=")
 	if strings.ContainsAny(key, "%+") {
 		key = unescapeKey(key)
 	}
-	key, _, _ = strings.Cut(key, "[")
-	return strings.EqualFold(strings.TrimSpace(key), name)
+	if i := strings.IndexByte(key, '['); i >= 0 && strings.IndexByte(key[i:], ']') >= 0 {
+		key = key[:i]
+	}
+	key = strings.TrimSpace(key)
+	return strings.EqualFold(key, name) || strings.ContainsAny(key, " .[") && strings.EqualFold(underscored.Replace(key), name)
 }
+
+// underscored replaces what PHP doesn't allow in the name of a variable.
+var underscored = strings.NewReplacer(" ", "_", ".", "_", "[", "_")
 
 // unescapeKey decodes a key of a query or form as the most lenient server does.
 func unescapeKey(key string) string { return jqhttp.Unescape(strings.ReplaceAll(key, "+", " ")) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func readDocument(r *http.Request, limit int64) (*requestDocument, error) {
 	switch {
 	case empty && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		return nil, unfit(http.StatusBadRequest, "a "+r.Method+" has none")
-	case r.Header.Get("Content-Encoding") != "":
+	case !slices.Contains([]string{"", "identity"}, coding(r.Header.Get("Content-Encoding"))):
 		return nil, unfit(http.StatusUnsupportedMediaType, "it is compressed")
 	case kind == "application/x-www-form-urlencoded":
 		doc.form = true

@@ -17,6 +17,7 @@ func TestWithParameter(t *testing.T) {
 		"encoded the old way":      {"%u0061ccess_token=1&a=%u0061ccess_token", "a=%u0061ccess_token&access_token=our%20s%26"},
 		"in another case":          {"ACCESS_Token=1&x=y", "x=y&access_token=our%20s%26"},
 		"as an array":              {"access_token[]=1&access_token%5B0%5D=2&x=y", "x=y&access_token=our%20s%26"},
+		"with what PHP replaces":   {"access.token=1&access%20token=2&access[token=3&access.token.x=4", "access.token.x=4&access_token=our%20s%26"},
 		"with a blank":             {"+access_token=1&%20access_token=1&x=y", "x=y&access_token=our%20s%26"},
 		"after a semicolon":        {"a=1;access_token=2;b=3&c=4", "a=1;b=3&c=4&access_token=our%20s%26"},
 		"encoded twice is another": {"%2561ccess_token=1", "%2561ccess_token=1&access_token=our%20s%26"},

@@ -236,6 +236,7 @@ export const said = {
 	'a dry run: the API was not called': '演练：没有调用接口',
 	'a dry run: the customer directory was not queried': '演练：没有查询客户目录',
 	'the answer was cut off': '应答中途断开',
+	'the answer broke off while it was passed through': '答复在透传途中中断',
 	'no answer was written': '没有应答',
 	"the answer can't be read: {0}": '应答无法读取：{0}',
 	'the answer is only a part (status 206)': '应答只是一部分（状态码 206）',
