@@ -32,7 +32,7 @@ var classes = func() (of [256]uint8) {
 		if b == ' ' {
 			of[b] |= isSpace
 		}
-		if 'a' <= b|0x20 && b|0x20 <= 'z' || '0' <= b && b <= '9' || strings.IndexByte("_-.:", b) >= 0 {
+		if 'a' <= b|0x20 && b|0x20 <= 'z' || '0' <= b && b <= '9' || strings.IndexByte("_-.", b) >= 0 {
 			of[b] |= inName
 		}
 	}
@@ -50,29 +50,37 @@ func (d *decoder) space() bool {
 
 // name reads a name, with its prefix.
 func (d *decoder) name() string {
-	start, ascii := d.i, true
+	start, colon, plain := d.i, 0, true
 	for d.i < len(d.s) {
 		c := d.s[d.i]
 		if classes[c]&inName == 0 {
-			if c < utf8.RuneSelf {
-				break
+			switch {
+			case c == ':' && colon == 0:
+				colon = d.i
+			case c >= utf8.RuneSelf:
+				plain = false
+			default:
+				return d.checkedName(start, colon, plain)
 			}
-			ascii = false
 		}
 		d.i++
 	}
+	d.fail(ErrCutOff)
+	return ""
+}
+
+// checkedName is the name from start to where the decoder stands. Colon is where its
+// colon is, 0 for none; plain is whether it is ASCII.
+func (d *decoder) checkedName(start, colon int, plain bool) string {
 	name := d.s[start:d.i]
 	switch {
-	case d.i == len(d.s):
-		d.fail(ErrCutOff)
 	case len(name) > maxName:
 		d.fail(ErrLongName)
-	case name == "" || ascii && classes[name[0]]&inName != 0 && (name[0] <= '9' || name[0] == ':'): // digits, - and .
+	case name == "" || plain && name[0] <= '9': // digits, - and .
 		d.fail(ErrMalformed)
-	case !ascii && !validName(name):
+	case !plain && !validName(name):
 		d.fail(ErrMalformed)
-	}
-	if colon := strings.IndexByte(name, ':'); colon >= 0 && (colon == len(name)-1 || strings.IndexByte(name[colon+1:], ':') >= 0) {
+	case colon != 0 && (colon == start || colon == d.i-1) || d.s[d.i] == ':':
 		d.fail(ErrMalformed)
 	}
 	return name
@@ -129,6 +137,10 @@ func (d *decoder) characters() string {
 			}
 			return string(append(b, d.s[from:d.i]...))
 		case '&':
+			if d.skips {
+				d.reference()
+				continue
+			}
 			b = append(d.rewritten(b, from), d.s[from:d.i]...)
 			b = utf8.AppendRune(b, d.reference())
 			from = d.i
@@ -178,7 +190,23 @@ func allowed(r rune) bool {
 	return within(r, '\t', '\n', '\r', '\r', ' ', 0xD7FF, 0xE000, 0xFFFD, 0x10000, utf8.MaxRune)
 }
 
-var entities = map[string]rune{"amp": '&', "lt": '<', "gt": '>', "quot": '"', "apos": '\''}
+// entity is the character of an entity; 0 for one of a document's own.
+func entity(name string) rune {
+	switch name {
+	case "amp":
+		return '&'
+	case "lt":
+		return '<'
+	case "gt":
+		return '>'
+	case "quot":
+		return '"'
+	case "apos":
+		return '\''
+	default:
+		return 0
+	}
+}
 
 // reference reads a reference to a character or to one of the five entities; its &
 // is at hand.
@@ -191,7 +219,7 @@ func (d *decoder) reference() rune {
 		return 0
 	}
 	digits, isNumber := strings.CutPrefix(name, "#")
-	r := entities[name]
+	r := entity(name)
 	if isNumber {
 		r = number(digits)
 	}
