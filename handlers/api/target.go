@@ -93,9 +93,6 @@ func targetOf(u *url.URL) (*target, error) {
 		}
 	}
 	t.dial = net.JoinHostPort(u.Hostname(), port)
-	if t.raw == "/" && t.path == "/" {
-		t.path, t.raw = "", "" // `https://host/` means the host
-	}
 	return t, nil
 }
 

@@ -13,7 +13,7 @@ func TestParseTarget(t *testing.T) {
 	}{
 		{"https://crm.example.com/order/query", "https", "crm.example.com", "crm.example.com:443", "/order/query", false},
 		{"http://crm.example.com:8080", "http", "crm.example.com:8080", "crm.example.com:8080", "", true},
-		{"https://crm.example.com:443/", "https", "crm.example.com", "crm.example.com:443", "", true},
+		{"https://crm.example.com:443/", "https", "crm.example.com", "crm.example.com:443", "/", false},
 		{"https://crm.example.com/a%2Fb/%E5%BC%A0", "https", "crm.example.com", "crm.example.com:443", "/a%2Fb/%E5%BC%A0", false},
 		{"https://[::1]:443/x", "https", "[::1]", "[::1]:443", "/x", false},
 		{"https://{env.CRM_HOST}/x", "https", "crm.example.com", "crm.example.com:443", "/x", false},
