@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
@@ -161,6 +162,56 @@ func TestSignedExamples(t *testing.T) {
 				if strings.Contains(caddy.Logs.Tail(1<<20), secret) {
 					t.Errorf("the log shows %s", secret)
 				}
+			}
+		})
+	}
+}
+
+// A client that signs its own name gets a token for it, with each kind of key.
+func TestPrivateKeyJWT(t *testing.T) {
+	for algorithm, jwk := range map[jose.SignatureAlgorithm]string{jose.RS256: rfc7515A2, jose.PS384: rfc7515A2, jose.ES256: rfc7515A3, jose.ES512: rfc7515A4} {
+		t.Run(string(algorithm), func(t *testing.T) {
+			key, text := privateKey(t, jwk)
+			api, proxy := signedAPI(t, map[string]signatures.Host{
+				"login.example.com": {Checker: signatures.Assertion{
+					Parameter: "client_assertion", KeyID: "k1", Algorithm: algorithm, Public: key.(crypto.Signer).Public(), Most: 5 * time.Minute, Now: time.Now,
+					Form: map[string]string{
+						"grant_type": "client_credentials", "client_id": "ivr", "scope": "orders.read calls",
+						"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+					},
+					Claims: map[string]any{"iss": "ivr", "sub": "ivr", "aud": "http://login.example.com/oauth2/token"},
+				}, Answer: `{"access_token":"t","expires_in":600}`},
+				"crm.example.com": {Checker: signatures.Bearer("t"), Answer: `{"name":"Ann"}`},
+			})
+			caddy := startSigned(t, `{
+	admin {ADMIN}
+	switchboard {
+		token partner {
+			dialect oauth2_jwt
+			credential client_id ivr
+			credential private_key {env.PARTNER_PRIVATE_KEY}
+			credential key_id k1
+			credential algorithm `+string(algorithm)+`
+			credential scope "orders.read calls"
+			obtain http://login.example.com/oauth2/token
+		}
+	}
+}
+
+http://localhost:{PORT} {
+	bind 127.0.0.1
+	api order {
+		to http://crm.example.com/order
+		token partner
+		auth none
+		output `+"`{name}`"+`
+		default `+"`{name: \"\"}`"+`
+	}
+}
+`, []string{proxy, "PARTNER_PRIVATE_KEY=" + text})
+			if got := harness.Get(t, caddy.URL("/order")); got.Body != `{"_status":"ok","name":"Ann"}` {
+				_, refused := api.Result()
+				t.Errorf("got %s; refused were:\n%v", got.Body, refused)
 			}
 		})
 	}

@@ -54,6 +54,32 @@ func TestParseTargetRefuses(t *testing.T) {
 	}
 }
 
+// A slash behind the host is a path, but may be meant otherwise.
+func TestOnlySlash(t *testing.T) {
+	for _, tc := range []struct {
+		API
+		programs programs
+		warns    bool
+	}{
+		{API{To: "https://crm.example.com/"}, programs{}, true},
+		{API{To: "https://crm.example.com/"}, programs{makesRequest: true}, false},
+		{API{To: "https://crm.example.com/", Pass: &Pass{Query: true}}, programs{}, false},
+		{API{To: "https://crm.example.com"}, programs{}, false},
+		{API{To: "https://crm.example.com/x"}, programs{}, false},
+		{API{To: "{token.base}/"}, programs{}, false},
+	} {
+		target, err := parseTarget(tc.To)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := tc.API
+		a.target, a.programs = target, tc.programs
+		if got := a.onlySlash(); (len(got) > 0) != tc.warns {
+			t.Errorf("%s: %q", tc.To, got)
+		}
+	}
+}
+
 func TestKeptBase(t *testing.T) {
 	to, err := parseTarget("{token.instance_url}/services/data")
 	if err != nil {

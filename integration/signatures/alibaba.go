@@ -26,6 +26,7 @@ type Aliyun struct {
 	Now           func() time.Time
 }
 
+// Check implements Checker.
 func (a Aliyun) Check(r *http.Request, body []byte) error {
 	if a.ROA {
 		return a.roa(r, body)
@@ -90,7 +91,7 @@ func (a Aliyun) roa(r *http.Request, body []byte) error {
 		lines = append(lines, value)
 	}
 	if sum := md5.Sum(body); len(body) > 0 && lines[1] != base64.StdEncoding.EncodeToString(sum[:]) {
-		return fmt.Errorf("Content-MD5 is %q", lines[1])
+		return fmt.Errorf("the sum in Content-MD5 is %q", lines[1])
 	}
 	at, err := time.Parse(http.TimeFormat, lines[3])
 	if err != nil {
@@ -123,13 +124,11 @@ func (a Aliyun) roa(r *http.Request, body []byte) error {
 		return err
 	}
 	slices.SortFunc(query, func(a, b pair) int { return strings.Compare(a.name, b.name) })
-	resource := r.URL.EscapedPath()
-	for i, p := range query {
-		resource += []string{"?", "&"}[min(i, 1)] + p.name
-		if p.value != "" {
-			resource += "=" + p.value
-		}
+	var shown []string
+	for _, p := range query {
+		shown = append(shown, strings.TrimSuffix(p.name+"="+p.value, "="))
 	}
+	resource := strings.TrimSuffix(r.URL.EscapedPath()+"?"+strings.Join(shown, "&"), "?")
 	text := strings.Join(slices.Concat([]string{r.Method}, lines, own, []string{resource}), "\n")
 	return same(r.Header.Get("Authorization"), "acs "+a.KeyID+":"+a.sign(a.Secret, text), text)
 }
@@ -174,6 +173,7 @@ type Taobao struct {
 	Now            func() time.Time
 }
 
+// Check implements Checker.
 func (c Taobao) Check(_ *http.Request, body []byte) error {
 	all, joined, err := form(body, "", "")
 	if err != nil {
@@ -196,6 +196,7 @@ type Alipay struct {
 	Now    func() time.Time
 }
 
+// Check implements Checker.
 func (c Alipay) Check(r *http.Request, body []byte) error {
 	all, joined, err := form(body, "=", "&")
 	if err != nil {

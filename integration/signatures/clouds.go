@@ -18,6 +18,7 @@ type AWS struct {
 
 var awsHeader = regexp.MustCompile(`^AWS4-HMAC-SHA256 Credential=([^/, ]+)/(\d{8})/([^/, ]+)/([^/, ]+)/aws4_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
 
+// Check implements Checker.
 func (a AWS) Check(r *http.Request, body []byte) error {
 	given, err := header(r, "Authorization")
 	if err != nil {
@@ -25,7 +26,7 @@ func (a AWS) Check(r *http.Request, body []byte) error {
 	}
 	m := awsHeader.FindStringSubmatch(given)
 	if m == nil {
-		return fmt.Errorf("Authorization is %q", given)
+		return fmt.Errorf("it is authorized by %q", given)
 	}
 	id, day, region, service, signed, signature := m[1], m[2], m[3], m[4], m[5], m[6]
 	if id != a.KeyID || region != a.Region || service != a.Service {
@@ -79,6 +80,7 @@ type Tencent struct {
 
 var tc3Header = regexp.MustCompile(`^TC3-HMAC-SHA256 Credential=([^/, ]+)/(\d{4}-\d\d-\d\d)/([^/, ]+)/tc3_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
 
+// Check implements Checker.
 func (c Tencent) Check(r *http.Request, body []byte) error {
 	given, err := header(r, "Authorization")
 	if err != nil {
@@ -86,7 +88,7 @@ func (c Tencent) Check(r *http.Request, body []byte) error {
 	}
 	m := tc3Header.FindStringSubmatch(given)
 	if m == nil {
-		return fmt.Errorf("Authorization is %q", given)
+		return fmt.Errorf("it is authorized by %q", given)
 	}
 	id, day, service, signed, signature := m[1], m[2], m[3], m[4], m[5]
 	if id != c.ID || service != c.Service || !strings.HasPrefix(r.Host, service+".") {

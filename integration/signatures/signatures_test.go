@@ -74,12 +74,18 @@ func TestChanged(t *testing.T) {
 		"Aliyun's body":       {AliyunVector, nil, "a", "not a call in the RPC style"},
 		"Taobao's field":      {TaobaoVector, nil, strings.Replace(TaobaoVector.Body, "11223344", "11223345", 1), "the signature is"},
 		"Taobao's blank":      {TaobaoVector, nil, TaobaoVector.Body + "&a=", "blank or comes twice"},
-		"too late": {Vector{Method: "GET", URL: vanilla.URL, Header: vanilla.Header, Authorized: vanilla.Authorized, Signature: vanilla.Signature,
-			Checker: AWS{AWSKeyID, AWSSecret, "us-east-1", "service", later(6 * time.Minute)}}, nil, "", "6m0s off"},
-		"too early": {Vector{Method: "GET", URL: vanilla.URL, Header: vanilla.Header, Authorized: vanilla.Authorized, Signature: vanilla.Signature,
-			Checker: AWS{AWSKeyID, AWSSecret, "us-east-1", "service", later(-6 * time.Minute)}}, nil, "", "-6m0s off"},
-		"Tencent, too late": {Vector{Method: "POST", URL: TencentVector.URL, Header: TencentVector.Header, Authorized: TencentVector.Authorized, Signature: TencentVector.Signature,
-			Checker: Tencent{TencentID, TencentKey, "cvm", time.Now}}, nil, "", " off"},
+		"too late": {Vector{
+			Method: "GET", URL: vanilla.URL, Header: vanilla.Header, Authorized: vanilla.Authorized, Signature: vanilla.Signature,
+			Checker: AWS{AWSKeyID, AWSSecret, "us-east-1", "service", later(6 * time.Minute)},
+		}, nil, "", "6m0s off"},
+		"too early": {Vector{
+			Method: "GET", URL: vanilla.URL, Header: vanilla.Header, Authorized: vanilla.Authorized, Signature: vanilla.Signature,
+			Checker: AWS{AWSKeyID, AWSSecret, "us-east-1", "service", later(-6 * time.Minute)},
+		}, nil, "", "-6m0s off"},
+		"Tencent, too late": {Vector{
+			Method: "POST", URL: TencentVector.URL, Header: TencentVector.Header, Authorized: TencentVector.Authorized, Signature: TencentVector.Signature,
+			Checker: Tencent{TencentID, TencentKey, "cvm", time.Now},
+		}, nil, "", " off"},
 		"Aliyun, too late": {Vector{Method: "GET", URL: AliyunVector.URL, Checker: Aliyun{KeyID: "testid", Secret: "testsecret", Now: time.Now}}, nil, "", " off"},
 		"Taobao, too late": {Vector{Method: "POST", URL: TaobaoVector.URL, Checker: Taobao{"12345678", "helloworld", time.Now}}, nil, TaobaoVector.Body, " off"},
 	} {

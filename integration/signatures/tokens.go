@@ -43,6 +43,7 @@ type Ghost struct {
 	Now func() time.Time
 }
 
+// Check implements Checker.
 func (g Ghost) Check(r *http.Request, _ []byte) error {
 	id, secret, _ := strings.Cut(g.Key, ":")
 	key, err := hex.DecodeString(secret)
@@ -51,7 +52,7 @@ func (g Ghost) Check(r *http.Request, _ []byte) error {
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Ghost ")
 	if !ok {
-		return fmt.Errorf("Authorization is %q", r.Header.Get("Authorization"))
+		return fmt.Errorf("it is authorized by %q", r.Header.Get("Authorization"))
 	}
 	all, err := claims(token, id, jose.HS256, key, g.Now(), 5*time.Minute)
 	if err != nil {
@@ -76,6 +77,7 @@ type Assertion struct {
 	Now       func() time.Time
 }
 
+// Check implements Checker.
 func (a Assertion) Check(r *http.Request, body []byte) error {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -110,9 +112,10 @@ func (a Assertion) Check(r *http.Request, body []byte) error {
 // Bearer takes one token.
 type Bearer string
 
+// Check implements Checker.
 func (b Bearer) Check(r *http.Request, _ []byte) error {
 	if got := r.Header.Get("Authorization"); got != "Bearer "+string(b) {
-		return fmt.Errorf("Authorization is %q", got)
+		return fmt.Errorf("it is authorized by %q", got)
 	}
 	return nil
 }

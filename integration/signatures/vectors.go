@@ -1,6 +1,7 @@
 package signatures
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -27,19 +28,19 @@ func at(layout, text string) func() time.Time {
 	return func() time.Time { return when }
 }
 
-// The keys of the vectors.
+// The keys of the vectors, as they were published.
 const (
-	AWSKeyID, AWSSecret   = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-	TencentID, TencentKey = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE", "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"
+	AWSKeyID   = "AKIDEXAMPLE"
+	AWSSecret  = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY" //nolint:gosec // of an example
+	TencentID  = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE"
+	TencentKey = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"
 )
 
 const awsTime = "20150830T123600Z"
 
 func aws(name, method, url, body, service, signed, signature string, header map[string]string) Vector {
 	all := map[string]string{"X-Amz-Date": awsTime}
-	for name, value := range header {
-		all[name] = value
-	}
+	maps.Copy(all, header)
 	return Vector{
 		Name: name, Method: method, URL: url, Body: body, Header: all, Signature: signature, Time: awsTime, Region: "us-east-1", Service: service,
 		Authorized: "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/" + service + "/aws4_request, SignedHeaders=" + signed + ", Signature=",
@@ -100,7 +101,7 @@ var TaobaoVector = Vector{
 
 // Request is the request with its signature.
 func (v Vector) Request() *http.Request {
-	r, err := http.NewRequest(v.Method, v.URL, strings.NewReader(v.Body)) //nolint:noctx // it isn't sent
+	r, err := http.NewRequest(v.Method, v.URL, strings.NewReader(v.Body))
 	if err != nil {
 		panic(err)
 	}

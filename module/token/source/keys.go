@@ -24,8 +24,7 @@ func (s *Source) checkKeys(p *plan) error {
 // checkPEM refuses a credential that begins like a key in PEM and isn't one.
 func (s *Source) checkPEM() error {
 	for _, name := range slices.Sorted(maps.Keys(s.CredentialValues)) {
-		value, _ := s.value(name)
-		if err := sign.CheckPEM(value); err != nil {
+		if err := sign.CheckPEM(s.value(name)); err != nil {
 			return wrong("credential "+name, err)
 		}
 	}
@@ -77,20 +76,21 @@ func (s *Source) constant(constants []string) (name, value string) {
 			return "", constant
 		}
 		if _, given := s.CredentialValues[name]; given {
-			value, _ := s.value(name)
-			return name, value
+			return name, s.value(name)
 		}
 	}
 	return "", ""
 }
 
-// value returns a credential's value; before Provision, false for one that can't be
+// value returns a credential's value; before Provision, "" for one that can't be
 // resolved.
-func (s *Source) value(name string) (string, bool) {
+func (s *Source) value(name string) string {
 	if s.values != nil {
-		value, ok := s.values[name]
-		return value, ok
+		return s.values[name]
 	}
 	value, err := token.Resolve(caddy.NewReplacer(), s.CredentialValues[name])
-	return value, err == nil
+	if err != nil {
+		return ""
+	}
+	return value
 }

@@ -137,13 +137,15 @@ func TestAssertions(t *testing.T) {
 			"dialect jwt_bearer\ncredential issuer a@p.example\ncredential scope \"s1 s2\"\ncredential private_key " + files["rsa"] + "\nobtain https://auth.example.com/token",
 			"assertion",
 			map[string]string{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"},
-			"", map[string]any{"iss": "a@p.example", "aud": "https://auth.example.com/token", "scope": "s1 s2"},
+			"",
+			map[string]any{"iss": "a@p.example", "aud": "https://auth.example.com/token", "scope": "s1 s2"},
 		},
 		"jwt_bearer for somebody": {
 			"dialect jwt_bearer\ncredential issuer app\ncredential subject u@example.com\ncredential aud https://login.example.com\ncredential key_id k1\ncredential private_key " + files["rsa"] + "\nobtain https://auth.example.com/token",
 			"assertion",
 			map[string]string{"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer"},
-			"k1", map[string]any{"iss": "app", "sub": "u@example.com", "aud": "https://login.example.com"},
+			"k1",
+			map[string]any{"iss": "app", "sub": "u@example.com", "aud": "https://login.example.com"},
 		},
 		"oauth2_jwt": {
 			"dialect oauth2_jwt\ncredential client_id app\ncredential scope \"s1 s2\"\ncredential audience api\ncredential key_id k1\ncredential private_key " + files["rsa"] + "\nobtain https://auth.example.com/token",
@@ -152,7 +154,8 @@ func TestAssertions(t *testing.T) {
 				"grant_type": "client_credentials", "client_id": "app", "scope": "s1 s2", "audience": "api",
 				"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
 			},
-			"k1", map[string]any{"iss": "app", "sub": "app", "aud": "https://auth.example.com/token"},
+			"k1",
+			map[string]any{"iss": "app", "sub": "app", "aud": "https://auth.example.com/token"},
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
