@@ -92,9 +92,9 @@ func TestSignedExamples(t *testing.T) {
 				Checker: signatures.AWS{KeyID: "AKID", Secret: "aws/secret", Region: "eu-west-1", Service: "execute-api", Now: now}, Answer: `{"order":"A1"}`,
 			}},
 			map[string]string{
-				"/ivr/order?tel=13800138000":                              `{"_status":"ok","order":"A1"}`,
-				"/ivr/order?tel=%2B86+138%2F0013%26a%3D~*%27()!%E5%BC%A0": `{"_status":"ok","order":"A1"}`,
-				"/ivr/order?tel=%25&tel=%21":                              `{"_status":"ok","order":"A1"}`,
+				"/ivr/order?tel=13800138000": `{"_status":"ok","order":"A1"}`,
+				"/ivr/order?tel=%2B86+138%2F0013%26a%3D~*%27()!%E5%BC%A0&note=%2B86+138%2F0013%26a%3D~*%27()!%E5%BC%A0": `{"_status":"ok","order":"A1"}`,
+				"/ivr/order?tel=%25&note=%25&note=%21": `{"_status":"ok","order":"A1"}`,
 			},
 		},
 		"sign-tencent": {
@@ -204,7 +204,7 @@ http://localhost:{PORT} {
 		to http://crm.example.com/order
 		token partner
 		auth none
-		output `+"`{name}`"+`
+		output `+"`{name: .name}`"+`
 		default `+"`{name: \"\"}`"+`
 	}
 }
@@ -319,7 +319,7 @@ http://localhost:{PORT} {
 	api /eco/* eco {
 		to http://eco.taobao.com/router/rest
 		auth none
-		body ` + "`" + `del(.sign) | top("helloworld")` + "`" + ` form
+		body ` + "`" + `del(.sign) + {blank: "", none: null} | top("helloworld")` + "`" + ` form
 	}
 	api /mac mac {
 		to http://echo.example.com/echo
