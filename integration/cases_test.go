@@ -3,6 +3,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ func TestTheCasesOfTheExamples(t *testing.T) {
 	if err != nil || len(examples) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
+	signing, _ := signatureEnv(t)
 	for _, example := range examples {
 		name := strings.TrimSuffix(filepath.Base(example), ".Caddyfile")
 		text, err := os.ReadFile(example)
@@ -33,15 +35,15 @@ func TestTheCasesOfTheExamples(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := withPrograms(t)
 			config := filepath.Join(dir, "Caddyfile")
 			if err := os.WriteFile(config, []byte(strings.NewReplacer("http://127.0.0.1:9090", api.URL(), "https://crm.example.com", api.URL()).Replace(string(text))), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := harness.Command(t, dir, append([]string{
+			out, err := harness.Command(t, dir, slices.Concat(signing, credentials, []string{
 				"CRM_URL=" + api.URL(), "PARTNER_KEY=demo-partner", "PARTNER_SECRET=partner-secret", "IVR_KEY=k", "SIDECAR_KEY=k",
 				"ERP_APP_KEY=k", "ERP_APP_SECRET=erp-secret", "PARTNER_CLIENT_ID=c", "PARTNER_CLIENT_SECRET=client-secret",
-			}, credentials...), "switchboard", "cases", cases, "--config", config, "--adapter", "caddyfile")
+			}), "switchboard", "cases", cases, "--config", config, "--adapter", "caddyfile")
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}

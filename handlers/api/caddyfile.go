@@ -139,7 +139,7 @@ func (p *parser) finish() error {
 	if a.target, err = parseTarget(a.To); err != nil {
 		return p.At("to", err)
 	}
-	names, define, err := p.shared()
+	src, define, err := p.shared()
 	if err != nil {
 		return p.At("token", err)
 	}
@@ -157,7 +157,15 @@ func (p *parser) finish() error {
 			return p.At("once", err)
 		}
 	}
-	if _, err := a.compile(names, define); err != nil {
+	var names []string
+	if src != nil {
+		names = src.CredentialNames(define)
+	}
+	programs, err := a.compile(names, define)
+	if err == nil {
+		err = programs.checkKeys(src)
+	}
+	if err != nil {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")
 		return p.At(subdirective, err)
 	}
@@ -184,9 +192,9 @@ func (p *parser) finish() error {
 	return nil
 }
 
-// shared returns what the global option `switchboard` defines for this API: the
-// names of the token source's credentials, and the jq definitions.
-func (p *parser) shared() (names []string, define string, err error) {
+// shared returns what the global option `switchboard` defines for this API: its
+// token source, or nil, and the jq definitions.
+func (p *parser) shared() (src *source.Source, define string, err error) {
 	app, err := p.App()
 	if err != nil {
 		return nil, "", err
@@ -194,11 +202,11 @@ func (p *parser) shared() (names []string, define string, err error) {
 	if p.api.Token == "" {
 		return nil, app.Define, nil
 	}
-	source, ok := app.Tokens[p.api.Token]
+	src, ok := app.Tokens[p.api.Token]
 	if !ok {
 		return nil, "", fmt.Errorf("token %s is not defined; add `token %s { … }` to `switchboard` in the global options", p.api.Token, p.api.Token)
 	}
-	return source.CredentialNames(app.Define), app.Define, nil
+	return src, app.Define, nil
 }
 
 // reverseProxy parses the nested block as Caddy does, with `to` as its upstream.

@@ -20,6 +20,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	switchboard "github.com/switchboard-ivr/switchboard/module"
+	"github.com/switchboard-ivr/switchboard/module/token/source"
 )
 
 // Defaults of an API.
@@ -133,11 +134,16 @@ func (a *API) check() error {
 func (a *API) provisionPrograms(define string) error {
 	var names []string
 	var values []any
+	var src *source.Source
 	if a.source != nil {
-		names, values = a.source.Credentials()
+		src = a.source.Source
+		names, values = src.Credentials()
 	}
 	var err error
 	if a.programs, err = a.compile(names, define); err != nil {
+		return err
+	}
+	if err := a.programs.checkKeys(src); err != nil {
 		return err
 	}
 	a.programs.credentials = values
@@ -324,6 +330,20 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		p.notFoundBySign = err != nil || !ofNull
 	}
 	return p, nil
+}
+
+// checkKeys refuses a program that signs with a credential of src which is not a key of
+// the program's algorithm. src may be nil.
+func (p *programs) checkKeys(src *source.Source) error {
+	for _, it := range p.named {
+		if src == nil {
+			return nil
+		}
+		if err := src.CheckKeys(it.program); err != nil {
+			return fmt.Errorf("%s: %w", it.name, err)
+		}
+	}
+	return nil
 }
 
 // ofRequest returns the configured programs that compute a part of the API's request.

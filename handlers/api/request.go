@@ -179,7 +179,7 @@ func (c *run) address(req *http.Request, to *target, vars []any) bool {
 		if err != nil {
 			return c.failed("query", err)
 		}
-		query, err := jqhttp.Values(object.(map[string]any))
+		query, err := jqhttp.Query(object.(map[string]any))
 		if err != nil {
 			return c.failed("query", err)
 		}

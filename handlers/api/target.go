@@ -92,9 +92,6 @@ func targetOf(u *url.URL) (*target, error) {
 		}
 	}
 	t.dial = net.JoinHostPort(u.Hostname(), port)
-	if t.raw == "/" && t.path == "/" {
-		t.path, t.raw = "", "" // `https://host/` means the host
-	}
 	t.sidecar = t.raw == ""
 	return t, nil
 }
@@ -112,6 +109,7 @@ func (t *target) fromToken(keep map[string]any, hosts []string) (*target, error)
 	}
 	found.raw = strings.TrimSuffix(found.raw, "/") + t.raw
 	found.path = strings.TrimSuffix(found.path, "/") + t.path
+	found.sidecar = false // even if there is no path: the programs make the request
 	return found, nil
 }
 

@@ -13,7 +13,7 @@ func TestParseTarget(t *testing.T) {
 	}{
 		{"https://crm.example.com/order/query", "https", "crm.example.com", "crm.example.com:443", "/order/query", false},
 		{"http://crm.example.com:8080", "http", "crm.example.com:8080", "crm.example.com:8080", "", true},
-		{"https://crm.example.com:443/", "https", "crm.example.com", "crm.example.com:443", "", true},
+		{"https://crm.example.com:443/", "https", "crm.example.com", "crm.example.com:443", "/", false},
 		{"https://crm.example.com/a%2Fb/%E5%BC%A0", "https", "crm.example.com", "crm.example.com:443", "/a%2Fb/%E5%BC%A0", false},
 		{"https://[::1]:443/x", "https", "[::1]", "[::1]:443", "/x", false},
 		{"https://{env.CRM_HOST}/x", "https", "crm.example.com", "crm.example.com:443", "/x", false},
@@ -50,6 +50,32 @@ func TestParseTargetRefuses(t *testing.T) {
 	} {
 		if got, err := parseTarget(to); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %+v, %v; want an error with %q", to, got, err, want)
+		}
+	}
+}
+
+// A slash behind the host is a path, but may be meant otherwise.
+func TestOnlySlash(t *testing.T) {
+	for _, tc := range []struct {
+		API
+		programs programs
+		warns    bool
+	}{
+		{API{To: "https://crm.example.com/"}, programs{}, true},
+		{API{To: "https://crm.example.com/"}, programs{makesRequest: true}, false},
+		{API{To: "https://crm.example.com/", Pass: &Pass{Query: true}}, programs{}, false},
+		{API{To: "https://crm.example.com"}, programs{}, false},
+		{API{To: "https://crm.example.com/x"}, programs{}, false},
+		{API{To: "{token.base}/"}, programs{}, false},
+	} {
+		target, err := parseTarget(tc.To)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := tc.API
+		a.target, a.programs = target, tc.programs
+		if got := a.onlySlash(); (len(got) > 0) != tc.warns {
+			t.Errorf("%s: %q", tc.To, got)
 		}
 	}
 }

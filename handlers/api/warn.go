@@ -20,9 +20,18 @@ func (a *API) warn(ctx caddy.Context) {
 		a.route.Logger.Warn("an api with a token is open to everyone who can reach this server; write `auth key {env.…}`, or `auth none` if that is intended",
 			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 	}
-	for _, text := range slices.Concat(a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys()) {
+	for _, text := range slices.Concat(a.onlySlash(), a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys()) {
 		a.route.Logger.Warn(text, zap.String("api", a.Name))
 	}
+}
+
+// onlySlash returns a warning for a `to` that calls the path "/" with nothing in the
+// request, where a sidecar was probably meant.
+func (a *API) onlySlash() []string {
+	if a.target.raw != "/" || a.target.keep != "" || a.programs.makesRequest || a.Pass != nil {
+		return nil
+	}
+	return []string{"`to` ends in a slash, so every request calls the path / and nothing of it goes on; write it without the slash to forward requests as they are"}
 }
 
 // doubtfulPrograms returns warnings for programs that may give a value of the

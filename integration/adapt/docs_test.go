@@ -3,6 +3,7 @@ package adapt
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
@@ -78,8 +79,9 @@ func TestExamplesInTheDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	secret, ca := filepath.Join(dir, "secret"), filepath.Join(dir, "ca.pem")
+	secret, key, ca := filepath.Join(dir, "secret"), filepath.Join(dir, "key"), filepath.Join(dir, "ca.pem")
 	write(t, secret, []byte("s3cret"))
+	write(t, key, newKey(t))
 	write(t, ca, newCertificate(t))
 	found := 0
 	for _, document := range documents {
@@ -99,7 +101,13 @@ func TestExamplesInTheDocuments(t *testing.T) {
 			}
 			t.Setenv("APP_KEY", "ak")
 			t.Setenv("APP_SECRET", "sk")
-			whole := certificate.ReplaceAllString(secretFile.ReplaceAllString(around(example), "{file."+secret+"}"), ca)
+			whole := secretFile.ReplaceAllStringFunc(around(example), func(placeholder string) string {
+				if strings.HasSuffix(placeholder, ".pem}") {
+					return "{file." + key + "}"
+				}
+				return "{file." + secret + "}"
+			})
+			whole = certificate.ReplaceAllString(whole, ca)
 			if _, err := load([]byte(whole)); err != nil {
 				t.Errorf("%s, example %d: %v\n%s", filepath.Base(document), i+1, err, example)
 			}
@@ -133,6 +141,16 @@ func write(t *testing.T, file string, text []byte) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// newKey makes a private key that RS256 can use.
+func newKey(t *testing.T) []byte {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})
 }
 
 // newCertificate makes a certificate and its key, in one file.

@@ -10,6 +10,7 @@ needed=(
   kamailio-utils-modules  # its http_client
   kamailio-extra-modules  # its jansson
   sip-tester              # sipp, the phone that calls Kamailio
+  openssl                 # the keys that the examples sign with
   sqlite3                 # whose .import the benchmark compares with
   redis-server            # a fleet that shares its storage
   postgresql              # customers in PostgreSQL
@@ -22,7 +23,7 @@ needed=(
 if ! command -v dpkg-query >/dev/null; then
   # No package database to ask: look for the programs themselves.
   missing=()
-  for program in cc kamailio sipp redis-server pg_ctlcluster promtool mariadbd chromium; do
+  for program in cc openssl kamailio sipp redis-server pg_ctlcluster promtool mariadbd chromium; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
   [ ${#missing[@]} -eq 0 ] && exit 0

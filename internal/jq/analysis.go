@@ -42,6 +42,17 @@ func (p *Program) PipedInto(function string) []string {
 	return slices.Sorted(maps.Keys(p.piped[function]))
 }
 
+// Signing is a call of jwt or sign: its algorithm and its key, as far as the
+// program's text shows them. Each is a string literal, or a variable of the
+// program as "$name"; of `$a // $b // "c"` it is all three, and the first that
+// isn't null is used.
+type Signing struct{ Algorithm, Key []string }
+
+// Signings are the calls of jwt and sign that the program makes, where both the
+// algorithm and the key are literals or variables. It follows variables and
+// the program's own definitions.
+func (p *Program) Signings() []Signing { return p.signings }
+
 // A shape is what is known of a value: a superset of the types that it can have, of
 // its members' names, and of where it can come from.
 type shape struct {
@@ -51,6 +62,8 @@ type shape struct {
 
 	input bool     // it can be the program's input
 	from  []string // or come from these members of it
+
+	constant []string // the literal or variables that it is, as in Signing; nil for anything else
 }
 
 func of(k kinds) shape { return shape{kinds: k} }
@@ -91,7 +104,8 @@ func (s shape) member(name string) shape {
 // through its functions.
 type analysis struct {
 	piped map[string]map[string]bool // members of the input, by the function that they go through
-	defs  []*gojq.FuncDef            // in scope, the last ones first
+	signs *[]Signing
+	defs  []*gojq.FuncDef // in scope, the last ones first
 	vars  *analyzed
 	left  *int // steps until it gives up: definitions can call each other many times
 }
@@ -112,12 +126,13 @@ func (v *analyzed) find(name string) *analyzed {
 	return v
 }
 
-func analyze(written *gojq.Query, defs []*gojq.FuncDef) (yields shape, piped map[string]map[string]bool) {
-	a := analysis{piped: map[string]map[string]bool{}, left: new(int)}
+func analyze(written *gojq.Query, defs []*gojq.FuncDef) (yields shape, piped map[string]map[string]bool, signs []Signing) {
+	a := analysis{piped: map[string]map[string]bool{}, signs: new([]Signing), left: new(int)}
 	*a.left = maxAnalysis
 	in := of(kAny)
 	in.input = true
-	return a.define(defs).query(written, in), a.piped
+	yields = a.define(defs).query(written, in)
+	return yields, a.piped, *a.signs
 }
 
 func (a analysis) define(defs []*gojq.FuncDef) analysis {
@@ -176,6 +191,9 @@ func (a analysis) query(q *gojq.Query, in shape) shape {
 	case gojq.OpComma:
 		return either
 	case gojq.OpAlt:
+		if left.constant != nil && right.constant != nil {
+			either.constant = append(slices.Clip(left.constant), right.constant...)
+		}
 		return either.as(left.kinds&^kNull | right.kinds)
 	case gojq.OpAdd, gojq.OpMul: // it has the members of both
 		return either.as(arithmetic(q.Op, left.kinds, right.kinds))
@@ -289,6 +307,9 @@ func (a analysis) base(t *gojq.Term, in shape) shape {
 			return in.made(kString)
 		}
 		out := of(kString)
+		if t.Type == gojq.TermTypeString && len(t.Str.Queries) == 0 {
+			out.constant = []string{t.Str.Str}
+		}
 		for _, part := range t.Str.Queries {
 			out = out.mixed(a.query(part, in)).as(kString)
 		}
@@ -354,7 +375,7 @@ func (a analysis) call(f *gojq.Func, in shape) shape {
 	if v := a.vars.find(called); v != nil {
 		return v.shape
 	} else if called == f.Name {
-		return of(kAny)
+		return shape{kinds: kAny, constant: []string{called}}
 	}
 	args, all := make([]shape, len(f.Args)), shape{}
 	for i, arg := range f.Args {
@@ -383,6 +404,10 @@ func (a analysis) call(f *gojq.Func, in shape) shape {
 		return in.made(kAny) // a mistake that is found later
 	}
 	switch called {
+	case "jwt/2", "jwt/3", "sign/3":
+		if args[0].constant != nil && args[1].constant != nil {
+			*a.signs = append(*a.signs, Signing{args[0].constant, args[1].constant})
+		}
 	case "select/1", "values/0":
 		return in
 	case "objects/0":

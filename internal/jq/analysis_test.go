@@ -119,3 +119,41 @@ func TestPipedInto(t *testing.T) {
 		t.Errorf("of another function: %q", got)
 	}
 }
+
+// What a program signs with is known when the configuration is loaded, so that a key
+// that doesn't fit stops the load instead of each call.
+func TestSignings(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		`jwt("RS256"; $key)`:                                        "RS256 with $key",
+		`{a: (. | sign("ES256"; $key; "base64"))}`:                  "ES256 with $key",
+		`{a: jwt("RS256"; $key; {kid: $id})}`:                       "RS256 with $key",
+		`"RS256" as $alg | $key as $k | jwt($alg; ($k))`:            "RS256 with $key",
+		`def s(a; $k): {iss: 1} | jwt(a; $k); s("PS256"; $key)`:     "PS256 with $key",
+		`{iss: 1} | ours("RS512")`:                                  "RS512 with $key",
+		`jwt($alg // "RS256"; $new // $key)`:                        "$alg RS256 with $new $key",
+		`if .a then jwt("RS256"; $key) else jwt("ES256"; $new) end`: "RS256 with $key, ES256 with $new",
+		`jwt("HS256"; "secret")`:                                    "HS256 with secret",
+		`try jwt("RS256"; $key) catch ""`:                           "RS256 with $key",
+
+		`jwt("RS\(256)"; $key)`:                       "",
+		`jwt(.alg; $key)`:                             "",
+		`jwt("RS256"; $key | ltrimstr(" "))`:          "",
+		`jwt("RS256"; $key.pem)`:                      "",
+		`jwt("RS256"; if .a then $key else $new end)`: "",
+		`jwt(@base64 "RS256"; $key)`:                  "",
+		`jwt("RS256"; ($key, $new))`:                  "",
+		`def jwt(a; b): "mine"; jwt("RS256"; $key)`:   "",
+		`. as $key | jwt("RS256"; $key)`:              "",
+		`hmac("sha256"; $key)`:                        "",
+	} {
+		p := compile(t, src, Spec{Vars: []string{"key", "new", "alg", "id"}, Define: `def ours($alg): jwt($alg; $key);`})
+		var all []string
+		for _, s := range p.Signings() {
+			all = append(all, strings.Join(s.Algorithm, " ")+" with "+strings.Join(s.Key, " "))
+		}
+		if got := strings.Join(all, ", "); got != want {
+			t.Errorf("%s: %q, want %q", src, got, want)
+		}
+	}
+}

@@ -79,6 +79,13 @@ func Values(object map[string]any) (string, error) {
 	return b.String(), nil
 }
 
+// Query is Values for the query of a URL: a blank is %20. All who read a query take
+// it for a blank, while + is one only in forms; and signatures are made of it.
+func Query(object map[string]any) (string, error) {
+	form, err := Values(object)
+	return strings.ReplaceAll(form, "+", "%20"), err
+}
+
 func add(b *strings.Builder, name string, v any) error {
 	if v == nil {
 		return nil

@@ -103,6 +103,19 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// A blank in a URL's query is %20: some servers take + for itself.
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	for program, tt := range map[string]struct{ want, err string }{
+		`{b: 1, a: "x y", c: true}`: {"a=x%20y&b=1&c=true", ""},
+		`{"a b&": "ü=&+/ ~*"}`:      {"a%20b%26=%C3%BC%3D%26%2B%2F%20~%2A", ""},
+		`{a: {b: 1}}`:               {"", `parameter "a" is an object`},
+	} {
+		got, err := jqhttp.Query(run(t, program).(map[string]any))
+		check(t, program, got, err, tt.want, tt.err)
+	}
+}
+
 // jq writes NaN as null and infinity as the greatest number, which an API would
 // take for what was meant.
 func TestJSON(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -41,10 +43,19 @@ func Secret(alg string) bool { return algorithms[alg].family == "HS" }
 // or 512, or EdDSA.
 func Known(alg string) bool { _, ok := algorithms[alg]; return ok }
 
+// Fitting returns the algorithms that take the key, sorted.
+func Fitting(key string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(algorithms)), func(alg string) bool {
+		_, err := Sign(alg, key, nil)
+		return err != nil
+	})
+}
+
 // Errors never hold any part of a key.
 var (
 	errAlgorithm = errors.New("the algorithm is not known")
 	errSecret    = errors.New("the secret is blank")
+	errShared    = errors.New("the algorithm takes a shared secret, and this is a key or a certificate in PEM")
 	errRSA       = errors.New("the algorithm needs an RSA key, and this is one of another kind")
 	errRSASize   = errors.New("the RSA key is too small for the algorithm; 2048 bits are usual")
 	errEC        = errors.New("the algorithm needs an elliptic curve key, and this is one of another kind")
@@ -63,6 +74,9 @@ func Sign(alg, key string, message []byte) ([]byte, error) {
 	if a.family == "HS" {
 		if key == "" {
 			return nil, errSecret
+		}
+		if isPEM(key) { // whoever has the public key could forge such a signature
+			return nil, errShared
 		}
 		h := hmac.New(a.hash.New, []byte(key))
 		h.Write(message)
@@ -128,6 +142,26 @@ var (
 	errKey       = errors.New("this is not a private key in PEM (PKCS #8, PKCS #1 or SEC 1)")
 )
 
+// isPEM reports whether a line of the text begins a PEM block.
+func isPEM(text string) bool {
+	return strings.HasPrefix(strings.TrimSpace(text), begin) || strings.Contains(text, "\n"+begin)
+}
+
+const begin = "-----BEGIN "
+
+// CheckPEM reports what is wrong with a text that has a PEM block: anything but a
+// private key that Key takes, a public key or a certificate. A text without one
+// is not checked.
+func CheckPEM(text string) error {
+	if !isPEM(text) {
+		return nil
+	}
+	if _, err := parsed(text); !errors.Is(err, errPublic) {
+		return err
+	}
+	return nil
+}
+
 // Key parses a private key: RSA, elliptic curve or Ed25519, in PEM as PKCS #8,
 // PKCS #1 or SEC 1; other blocks beside it, such as certificates, and blanks
 // around its lines don't matter. Line breaks may be written as \n, as in an
@@ -142,7 +176,7 @@ func Key(text string) (crypto.PrivateKey, error) {
 		lines[i] = strings.TrimSpace(line) // pem is strict about the beginning of a line
 	}
 	text = strings.Join(lines, "\n")
-	if !strings.Contains(text, "-----BEGIN") {
+	if !strings.Contains(text, begin) {
 		der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 		if err != nil {
 			return nil, errKey

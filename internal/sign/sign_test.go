@@ -31,6 +31,10 @@ const (
 		"y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}`
 	rfc7515Payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	rfc7515RS256   = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+	// RFC 7515, A.4
+	rfc7515P521 = `{"kty":"EC","crv":"P-521","x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+		"y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+		"d":"AY5pb7A0UFiB3RELSD64fTLOSV_jazdF7fLYyuTw8lOfRhWg6Y6rUrPAxerEzgdRhajnu0ferB0d53vM9mE15j2C"}`
 	// RFC 8037, A.1
 	rfc8037 = `{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}`
 )
@@ -90,12 +94,13 @@ func TestVectors(t *testing.T) {
 }
 
 // Another implementation verifies what is signed with each algorithm. That of
-// RFC 7515, A.3 is among them: ES256 gives another signature each time.
+// RFC 7515, A.3 and A.4 are among them: ES256 and ES512 give another signature each
+// time.
 func TestVerified(t *testing.T) {
 	t.Parallel()
 	secret := strings.Repeat("s", 64)
 	rsaKey, ecKey := key(t, rfc7515RSA).(*rsa.PrivateKey), key(t, rfc7515EC).(*ecdsa.PrivateKey)
-	p384, p521 := generate(t, elliptic.P384()), generate(t, elliptic.P521())
+	p384, p521 := generate(t, elliptic.P384()), key(t, rfc7515P521).(*ecdsa.PrivateKey)
 	edKey := key(t, rfc8037).(ed25519.PrivateKey)
 	for _, tt := range []struct {
 		alg, key string
@@ -187,24 +192,26 @@ func TestBadKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct{ alg, key, want string }{
-		"unknown algorithm":   {"none", "k", "algorithm is not known"},
-		"no secret":           {"HS256", "", "the secret is blank"},
-		"no key":              {"RS256", "", "not a private key"},
-		"a secret":            {"RS256", "sEcReT!", "not a private key"},
-		"base64 of else":      {"RS256", "c0VjUmVU", "not a private key"},
-		"a broken block":      {"RS256", "-----BEGIN PRIVATE KEY-----\nsEcReT\n", "not a private key"},
-		"a block of else":     {"RS256", block("PRIVATE KEY", []byte("sEcReT")), "not a private key"},
-		"far too long":        {"RS256", strings.Repeat(" ", 65<<10) + pkcs8(t, rsaKey), "not a private key"},
-		"a public key":        {"RS256", block("PUBLIC KEY", public), "a private key is needed"},
-		"a certificate":       {"RS256", block("CERTIFICATE", []byte("sEcReT")), "a private key is needed"},
-		"a passphrase":        {"RS256", block("ENCRYPTED PRIVATE KEY", []byte("sEcReT")), "protected by a passphrase"},
-		"an older passphrase": {"RS256", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nc0VjUmVU\n-----END RSA PRIVATE KEY-----\n", "protected by a passphrase"},
-		"EC for RS256":        {"RS256", pkcs8(t, ecKey), "needs an RSA key"},
-		"Ed25519 for PS256":   {"PS256", pkcs8(t, edKey), "needs an RSA key"},
-		"RSA for ES256":       {"ES256", pkcs8(t, rsaKey), "needs an elliptic curve key"},
-		"RSA for EdDSA":       {"EdDSA", pkcs8(t, rsaKey), "needs an Ed25519 key"},
-		"P-256 for ES384":     {"ES384", pkcs8(t, ecKey), "another curve"},
-		"P-224 for ES256":     {"ES256", pkcs8(t, generate(t, elliptic.P224())), "another curve"},
+		"unknown algorithm":    {"none", "k", "algorithm is not known"},
+		"no secret":            {"HS256", "", "the secret is blank"},
+		"no key":               {"RS256", "", "not a private key"},
+		"a secret":             {"RS256", "sEcReT!", "not a private key"},
+		"base64 of else":       {"RS256", "c0VjUmVU", "not a private key"},
+		"a broken block":       {"RS256", "-----BEGIN PRIVATE KEY-----\nsEcReT\n", "not a private key"},
+		"a block of else":      {"RS256", block("PRIVATE KEY", []byte("sEcReT")), "not a private key"},
+		"far too long":         {"RS256", strings.Repeat(" ", 65<<10) + pkcs8(t, rsaKey), "not a private key"},
+		"a public key":         {"RS256", block("PUBLIC KEY", public), "a private key is needed"},
+		"a certificate":        {"RS256", block("CERTIFICATE", []byte("sEcReT")), "a private key is needed"},
+		"a passphrase":         {"RS256", block("ENCRYPTED PRIVATE KEY", []byte("sEcReT")), "protected by a passphrase"},
+		"an older passphrase":  {"RS256", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nc0VjUmVU\n-----END RSA PRIVATE KEY-----\n", "protected by a passphrase"},
+		"EC for RS256":         {"RS256", pkcs8(t, ecKey), "needs an RSA key"},
+		"Ed25519 for PS256":    {"PS256", pkcs8(t, edKey), "needs an RSA key"},
+		"RSA for ES256":        {"ES256", pkcs8(t, rsaKey), "needs an elliptic curve key"},
+		"RSA for EdDSA":        {"EdDSA", pkcs8(t, rsaKey), "needs an Ed25519 key"},
+		"P-256 for ES384":      {"ES384", pkcs8(t, ecKey), "another curve"},
+		"P-224 for ES256":      {"ES256", pkcs8(t, generate(t, elliptic.P224())), "another curve"},
+		"PEM for HS256":        {"HS256", pkcs8(t, rsaKey), "takes a shared secret"},
+		"public key for HS512": {"HS512", "\n" + block("PUBLIC KEY", public), "takes a shared secret"},
 	} {
 		got, err := sign.Sign(tt.alg, tt.key, []byte("m"))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || got != nil {
@@ -212,6 +219,49 @@ func TestBadKeys(t *testing.T) {
 		}
 		if err != nil && strings.Contains(strings.ToLower(err.Error()), "secret!") {
 			t.Errorf("%s: the error shows the key: %v", name, err)
+		}
+	}
+}
+
+// A file that begins like a key is checked when it is read. Certificates and public
+// keys are no mistake there: a program may send them.
+func TestCheckPEM(t *testing.T) {
+	t.Parallel()
+	rsaKey := key(t, rfc7515RSA).(*rsa.PrivateKey)
+	public, err := x509.MarshalPKIXPublicKey(rsaKey.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"a key":                  {pkcs8(t, rsaKey), ""},
+		"a key below its name":   {"Bag Attributes\n" + pkcs8(t, rsaKey), ""},
+		"a public key":           {block("PUBLIC KEY", public), ""},
+		"a certificate":          {block("CERTIFICATE", []byte("c")), ""},
+		"a secret":               {"s-----BEGIN", ""},
+		"a key within JSON":      {`{"private_key": "-----BEGIN PRIVATE KEY-----\nAA=="}`, ""},
+		"nothing":                {"", ""},
+		"cut off":                {pkcs8(t, rsaKey)[:900], "not a private key"},
+		"cut off below its name": {"Bag Attributes\n" + pkcs8(t, rsaKey)[:900], "not a private key"},
+		"of another program":     {block("OPENSSH PRIVATE KEY", []byte("k")), "not a private key"},
+		"protected":              {block("ENCRYPTED PRIVATE KEY", []byte("k")), "protected by a passphrase"},
+	} {
+		if err := sign.CheckPEM(tt.text); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func TestFitting(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]string{
+		pkcs8(t, key(t, rfc7515RSA)): "PS256 PS384 PS512 RS256 RS384 RS512",
+		pkcs8(t, key(t, rfc7515EC)):  "ES256",
+		pkcs8(t, key(t, rfc8037)):    "EdDSA",
+		"secret":                     "HS256 HS384 HS512",
+		"":                           "",
+	} {
+		if got := strings.Join(sign.Fitting(key), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
 		}
 	}
 }
@@ -250,6 +300,9 @@ func FuzzKey(f *testing.F) {
 		key, err := sign.Key(text)
 		if (key == nil) == (err == nil) {
 			t.Errorf("%v, %v", key, err)
+		}
+		if err == nil && sign.CheckPEM(text) != nil {
+			t.Errorf("a key that can be parsed is refused: %v", sign.CheckPEM(text))
 		}
 		for _, alg := range []string{"RS256", "PS512", "ES256", "EdDSA"} {
 			if got, err := sign.Sign(alg, text, []byte("m")); (err == nil) != (len(got) > 0) {

@@ -227,7 +227,7 @@ func TestInvisibleEndsOfCredentials(t *testing.T) {
 		"a no-break space":     {"canary\u00A0", true},
 		"a zero-width space":   {"canary\u200B", true},
 		"a NUL":                {"canary\x00", true},
-		"a key with its lines": {"-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n\n", false},
+		"a key with its lines": {edKey + "\n\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "secret")

@@ -114,7 +114,10 @@ func (p *parser) read() error {
 
 // check merges and compiles what was read, and names the line of what is wrong.
 func (p *parser) check() error {
-	_, err := p.s.newPlan(program.Define(p.d))
+	plan, err := p.s.newPlan(program.Define(p.d))
+	if err == nil {
+		err = p.s.checkKeys(plan)
+	}
 	if err == nil {
 		return nil
 	}

@@ -227,7 +227,7 @@ func TestRequestParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := "https://a.example/cgi-bin/token?grant_type=client%20credential&appid=wx+1&last=1.5&list=1&list=true&n=12345678901234567890"; got.url != want {
+		if want := "https://a.example/cgi-bin/token?grant_type=client%20credential&appid=wx%201&last=1.5&list=1&list=true&n=12345678901234567890"; got.url != want {
 			t.Errorf("got %s, want %s", got.url, want)
 		}
 		if got.method != "GET" || got.body != "" || got.header.Get("Content-Type") != "" {
@@ -239,7 +239,7 @@ func TestRequestParts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.method != "POST" || got.url != "https://a.example/token?id=wx+1" || got.body != "" {
+		if got.method != "POST" || got.url != "https://a.example/token?id=wx%201" || got.body != "" {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 )
 
 // The variables of programs, in the order in which their values are given. Those
-// of a request are followed by the credentials.
+// of a request are followed by the credentials and $url.
 var (
 	requestVars = []string{"timestamp", "nonce", "access_token", "refresh_token", "refused"}
 	answerVars  = []string{"status", "headers"}
@@ -30,9 +30,15 @@ type requestPrograms struct {
 
 // uses reports whether a program of the request mentions a variable.
 func (r *requestPrograms) uses(variable string) bool {
-	return slices.ContainsFunc([]*jq.Program{r.headers, r.query, r.form, r.json}, func(p *jq.Program) bool {
-		return p != nil && p.Uses(variable)
-	})
+	return slices.ContainsFunc(r.all(), func(p *jq.Program) bool { return p.Uses(variable) })
+}
+
+// all returns the programs that are written; r may be nil.
+func (r *requestPrograms) all() []*jq.Program {
+	if r == nil {
+		return nil
+	}
+	return slices.DeleteFunc([]*jq.Program{r.headers, r.query, r.form, r.json}, func(p *jq.Program) bool { return p == nil })
 }
 
 // compile compiles every program that can run. A source without an endpoint
@@ -55,7 +61,7 @@ func (p *plan) compile() error {
 	if p.Keep != nil {
 		c.compile("keep", p.Keep.Program, jq.Object, answerVars, &p.keep)
 	}
-	vars := slices.Concat(requestVars, p.names)
+	vars := slices.Concat(requestVars, p.names, []string{"url"})
 	p.obtainCall = c.request("obtain", p.Obtain, vars)
 	p.refreshCall = c.request("refresh", p.Refresh, vars)
 	return c.err

@@ -19,8 +19,8 @@ import (
 )
 
 // Request is the configuration of one request to a token endpoint. Programs see
-// every credential by name, `$timestamp`, `$nonce`, and when renewing
-// `$access_token` and `$refresh_token`. Each yields an object; a member that is
+// every credential by name, `$timestamp`, `$nonce`, `$url` (URL, resolved), and
+// when renewing `$access_token` and `$refresh_token`. Each yields an object; a member that is
 // null is not sent, save in JSON.
 type Request struct {
 	// Default: the dialect's, else POST.
@@ -109,7 +109,7 @@ func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*h
 		if p == nil || failure != nil {
 			return
 		}
-		object, err := p.Run(ctx, nil, vars...)
+		object, err := p.Run(ctx, nil, append(slices.Clip(vars), u.String())...)
 		if err == nil {
 			err = use(object.(map[string]any))
 		}
@@ -136,7 +136,7 @@ func (r *requestPrograms) build(ctx context.Context, u *url.URL, vars []any) (*h
 		return err
 	})
 	part("query", r.query, func(object map[string]any) error {
-		query, err := jqhttp.Values(object)
+		query, err := jqhttp.Query(object)
 		target.RawQuery = strings.Trim(target.RawQuery+"&"+query, "&")
 		return err
 	})

@@ -1,7 +1,7 @@
 // Package source holds the configuration of token sources and calls their endpoints.
 //
 // Configuration: source.go (settings), caddyfile.go, dialect.go, plan.go (checks),
-// programs.go (compiles), resolve.go (secrets). A call: endpoint.go, request.go, answer.go,
+// programs.go (compiles), resolve.go (secrets), keys.go. A call: endpoint.go, request.go, answer.go,
 // and exchange.go for what is shown of it.
 package source
 
@@ -142,6 +142,9 @@ func (s *Source) Provision(ctx caddy.Context, name string) error {
 	}
 	s.name, s.plan = name, plan
 	if err := s.resolve(); err != nil {
+		return err
+	}
+	if err := s.checkKeys(plan); err != nil {
 		return err
 	}
 	if err := s.loadTransport(ctx); err != nil {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/fips140"
 	"encoding/json"
 	"errors"
@@ -353,14 +354,14 @@ func TestDialects(t *testing.T) {
 		s.CredentialValues = make(map[string]string)
 		for line := range strings.Lines(d.Text) {
 			if words := strings.Fields(line); len(words) > 2 && words[0] == "#" && words[1] == "credential" {
-				s.CredentialValues[words[2]] = "x"
+				s.CredentialValues[words[2]] = cmp.Or(map[string]string{"private_key": edKey, "algorithm": "EdDSA"}[words[2]], "x")
 			}
 		}
 		if err := load(t, s); err != nil {
 			t.Errorf("%s with %q: %v", d.Name, slices.Sorted(maps.Keys(s.CredentialValues)), err)
 		}
 	}
-	if want := []string{"none", "oauth2", "oauth2_basic", "signed"}; !slices.Equal(names, want) {
+	if want := []string{"jwt_bearer", "none", "oauth2", "oauth2_basic", "oauth2_jwt", "signed"}; !slices.Equal(names, want) {
 		t.Errorf("got %q", names)
 	}
 }
