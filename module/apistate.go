@@ -117,7 +117,7 @@ const (
 var outcomes = [...]call.Outcome{
 	call.OK, call.Stale, call.NotFound, call.Ambiguous, call.Timeout, call.Unreachable, call.Rejected, call.NoToken, call.BadAnswer,
 	call.TooLarge, call.BreakerOpen, call.Held, call.BadRequest, call.Unauthorized, call.Canceled,
-	call.Incomplete, call.Failed, call.TokenRefused, call.Unknown, call.NotSent,
+	call.Incomplete, call.Failed, call.TokenRefused, call.Unknown, call.NotSent, call.Partial,
 }
 
 // Outcomes returns all outcomes of calls.
@@ -253,7 +253,7 @@ func (t *traffic) describe(to *adminapi.API, now time.Time) {
 	for i, n := range all.outcomes {
 		if outcome := outcomes[i]; !outcome.CausedByCaller() {
 			counted += n
-			if outcome.Answered() && outcome != call.Stale {
+			if outcome.Own() {
 				own += n
 			}
 		}
@@ -341,9 +341,9 @@ type transition struct {
 // reported one at a time. If the degradation ends without a call, later is
 // called.
 func (d *degraded) count(outcome call.Outcome, report, later func(transition)) {
-	own := outcome.Answered() && outcome != call.Stale
+	own := outcome.Own()
 	switch {
-	case outcome.CausedByCaller():
+	case outcome.CausedByCaller(), outcome == call.Partial:
 		return // says nothing about the API
 	case outcome == call.Rejected, outcome == call.TokenRefused:
 		if d.refusals.Load() < manyRefusals && d.refusals.Add(1) < manyRefusals {

@@ -183,9 +183,12 @@ func (a *App) MaskNames(names ...string) {
 	a.unmask = append(a.unmask, mask.AddSecrets(names))
 }
 
-// Start gives the keepers the storage and logger of this configuration, and
-// starts those that must hold a token before the first call.
+// Start links the APIs, gives the keepers the storage and logger of this
+// configuration, and starts those that must hold a token before the first call.
 func (a *App) Start() error {
+	if err := a.link(); err != nil {
+		return err
+	}
 	for _, source := range a.sources {
 		if source.HasToken() {
 			source.Attach(a.tokenEnv())

@@ -41,6 +41,9 @@ type registered struct {
 // the commands.
 type API interface {
 	Tester
+	// Link finds the APIs that the API is chained to, once all are registered. An
+	// error stops the load.
+	Link() error
 	// Forget drops the cached answers for these params, for all callers.
 	Forget(ctx context.Context, params map[string]any) error
 	// BreakerState returns one of [BreakerStates], "" without a breaker.
@@ -153,6 +156,26 @@ func (a *App) registered(name string) (api API, ok bool) {
 	return found.api, ok
 }
 
+// Registered returns the API with that name. The error lists the existing names.
+func (a *App) Registered(name string) (API, error) {
+	if api, ok := a.registered(name); ok {
+		return api, nil
+	}
+	return nil, a.noSuchAPI(name)
+}
+
+// link links all APIs, once they are registered.
+func (a *App) link() error {
+	for _, name := range a.APIs() {
+		if api, ok := a.registered(name); ok {
+			if err := api.Link(); err != nil {
+				return fmt.Errorf("api %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
 func (a *App) noSuchAPI(name string) error {
 	known := a.APIs()
 	if len(known) == 0 {
@@ -215,7 +238,7 @@ func ProvisionStandalone(config []byte) (*App, error) {
 	if err != nil {
 		return nil, errors.New("the configuration has neither the app switchboard nor an api")
 	}
-	return app.(*App), nil
+	return app.(*App), app.(*App).link()
 }
 
 // caches keeps the answers over a reload.

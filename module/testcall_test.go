@@ -49,6 +49,8 @@ func (f *fakeAPI) Forget(_ context.Context, params map[string]any) error {
 
 func (*fakeAPI) BreakerState() string { return "open" }
 
+func (*fakeAPI) Link() error { return nil }
+
 func TestAnOperatorTestsAndPurges(t *testing.T) {
 	cfg, socket := directoryConfig(t, "")
 	app := run(t, cfg)

@@ -36,7 +36,7 @@ func init() {
 //
 // Every answer has the headers `Proxy-Status` (RFC 9209), with the outcome as its
 // details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are `ok`,
-// `stale`, `not_found`, `incomplete`, `timeout`, `unreachable`, `failed`,
+// `stale`, `not_found`, `partial`, `incomplete`, `timeout`, `unreachable`, `failed`,
 // `rejected`, `bad_answer`, `too_large`, `no_token`, `token_refused`,
 // `breaker_open` and `held`; a refused caller gets `bad_request` or
 // `unauthorized`.
@@ -63,8 +63,12 @@ type API struct {
 	// API is not called.
 	Require *Require `json:"require,omitempty"`
 
-	// URL of the API. With a path it is an API call, without one a sidecar. It
-	// sets Host, and its percent-encoding is preserved. It must not have a query:
+	// Answers of other APIs that this one's programs can use: a chain. At most
+	// three, each in a variable.
+	With []With `json:"with,omitempty"`
+
+	// URL of the API. With a path it is an API call, without one a sidecar. If it
+	// is missing, the API only puts the answers of `with` together. It sets Host, and its percent-encoding is preserved. It must not have a query:
 	// use `query`. A leading `{token.NAME}` stands for a base URL that was kept
 	// with the token.
 	To string `json:"to,omitempty"`
@@ -158,6 +162,8 @@ type API struct {
 	HandleRaw []json.RawMessage `json:"handle,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
 
 	target   *target
+	links    *links // nil without parts
+	settings []byte // a digest of what the API's answers depend on
 	source   *switchboard.TokenSource
 	programs programs
 	route    *endpoint.Route
@@ -171,8 +177,8 @@ type API struct {
 	sampler     *sampler // nil without keep_answer
 
 	server *caddyhttp.Server // that the handler belongs to; nil for none
-	// With a cache: the placeholders in the chain and in headers, and those of
-	// them that are part of the cache key.
+	// The placeholders in the chain and in headers, and those of them that are part
+	// of a cache key.
 	placeholders, keyed []string
 }
 
@@ -208,6 +214,7 @@ func (c *run) work() bool {
 	defer c.report()
 	defer c.recordSteps()
 	return c.enterBreaker() && // may the API be called?
+		(c.parts == nil || c.callParts()) && // what do the other APIs of its chain answer?
 		c.exchange() && // call it, with a token
 		c.handleAnswer() // what does its answer mean for the flow?
 }
@@ -220,7 +227,8 @@ func (c *run) handleAnswer() bool {
 		return false
 	}
 	c.keepSample()
-	return c.shape() // for the flow
+	return c.shape() && // for the flow
+		(c.parts == nil || c.complete()) // or does a part lack?
 }
 
 // Interface guards

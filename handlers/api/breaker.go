@@ -142,10 +142,13 @@ func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 
 // Overdue implements [endpoint.DetachedCall]. A caller's timeout counts against
 // the API, no matter how the detached call ends later; but not when the call is
-// still waiting for a token or for memory, which says nothing about the API.
+// still waiting for a token, for memory or for another API, which says nothing about
+// the API.
 func (c *run) Overdue() call.Outcome {
 	outcome, health := call.Timeout, errUnhealthy
-	if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
+	if c.parts != nil && c.parts.running.Load() {
+		outcome, health = endpoint.PartOverdue, errUncounted
+	} else if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, health = call.NoToken, errUncounted
 	}
 	if c.call.Busy() {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -42,26 +43,37 @@ func (c *run) AppendKey(dst []byte) (_ []byte, err error) {
 // AppendVary implements [endpoint.Cacheable]: the method, the forwarded headers,
 // and the values of the chain's placeholders.
 func (c *run) AppendVary(dst []byte) []byte {
-	dst = cache.AppendPart(dst, c.api.method(c.call.R.Method))
-	if c.api.Pass != nil {
-		for _, name := range c.api.Pass.Headers {
-			values := c.call.R.Header.Values(name)
+	return c.api.appendVary(dst, &c.call)
+}
+
+// appendVary appends what the API's answers, and those of its parts, depend on in a
+// call besides the key.
+func (a *API) appendVary(dst []byte, c *endpoint.Call) []byte {
+	dst = cache.AppendPart(dst, a.method(c.R.Method))
+	if a.Pass != nil {
+		for _, name := range a.Pass.Headers {
+			values := c.R.Header.Values(name)
 			dst = binary.AppendUvarint(dst, uint64(len(values)))
 			for _, v := range values {
 				dst = cache.AppendPart(dst, v)
 			}
 		}
 	}
-	for _, name := range c.api.keyed {
-		v, _ := c.call.Repl.GetString(name)
+	for _, name := range a.keyed {
+		v, _ := c.Repl.GetString(name)
 		dst = cache.AppendPart(dst, v)
+	}
+	if a.links != nil && a.Link() == nil {
+		for _, to := range a.links.apis {
+			dst = to.appendVary(cache.AppendPart(dst, string(to.settings)), c)
+		}
 	}
 	return dst
 }
 
 // Forget implements [switchboard.API].
 func (a *API) Forget(ctx context.Context, params map[string]any) error {
-	paramsAreAll := !a.programs.request && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
+	paramsAreAll := !a.usesRequest() && (a.Pass == nil || !a.Pass.Query && !a.Pass.Body)
 	if err := a.route.Forget(ctx, params, paramsAreAll); err != nil {
 		return fmt.Errorf("api %s: %w", a.Name, err)
 	}
@@ -73,11 +85,24 @@ func (c *run) Detach(ctx context.Context) endpoint.DetachedCall {
 	if end, ok := c.call.Ctx.Deadline(); ok {
 		ctx = keeper.WithPatience(ctx, end)
 	}
-	f := &run{api: c.api, call: c.call.Detach(ctx, c.api.placeholders)}
+	f := newRun(c.api)
+	f.call = c.call.Detach(ctx, c.api.allPlaceholders())
+	if f.parts != nil {
+		f.parts.until, _ = c.call.Ctx.Deadline()
+	}
 	f.attempt.Reader, f.attempt.Room = c.attempt.Reader, &f.call.Room
 	f.attempt.Params, f.attempt.Request = c.attempt.Params, c.attempt.Request
 	f.call.Repl.Map(f.placeholder)
 	return f
+}
+
+// allPlaceholders returns the placeholders that the requests of the API and of its
+// parts depend on.
+func (a *API) allPlaceholders() []string {
+	if a.links == nil || a.Link() != nil {
+		return a.placeholders
+	}
+	return append(slices.Clip(a.placeholders), a.links.placeholders...)
 }
 
 // Run implements [endpoint.DetachedCall].
@@ -88,6 +113,10 @@ func (c *run) Run() endpoint.DetachedResult {
 	result := c.call.FinishDetached()
 	if c.api.Cache != nil {
 		result.NotStored = c.storeRefusal()
+	}
+	if c.parts != nil {
+		result.NotStored = cmp.Or(c.parts.storeRefusal(), result.NotStored)
+		c.parts.release()
 	}
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
@@ -128,7 +157,7 @@ func (c *run) storeRefusal() string {
 // default key only.
 func (c *run) keyCovers(header string) bool {
 	a := c.api
-	return a.Cache.Key == "" || a.programs.headers == nil ||
+	return a.Cache == nil || a.Cache.Key == "" || a.programs.headers == nil ||
 		a.Pass != nil && slices.ContainsFunc(a.Pass.Headers, func(passed string) bool { return strings.EqualFold(passed, header) }) ||
 		slices.Contains(ownHeaders, http.CanonicalHeaderKey(header))
 }

@@ -21,6 +21,7 @@ import (
 //		describe      <text>
 //		param         <name> <meaning> [<example>]
 //		require       <names...> | <jq>
+//		with          <variable> <api> <jq> [optional]
 //		to            <url>
 //		method        <method>
 //		token         <name>
@@ -97,7 +98,7 @@ func (p *parser) parse(h httpcaddyfile.Helper) error {
 	head := h.Token()
 	p.Parser = endpoint.NewParser(h, "api "+a.Name)
 	if err := p.Read(p.Lines(&a.Settings, blocks.Lines{
-		"describe": p.Text(&a.Description), "param": p.param, "require": p.require,
+		"describe": p.Text(&a.Description), "param": p.param, "require": p.require, "with": p.with,
 		"to": p.Text(&a.To), "method": p.Text(&a.Method), "token": p.Text(&a.Token),
 		"path": p.Program(&a.Path), "query": p.Program(&a.Query), "body": p.body, "headers": p.headers, "pass": p.pass, "answer": p.answer,
 		"token_expired": p.tokenExpired, "success": p.Program(&a.Success), "not_found": p.Program(&a.NotFound),
@@ -105,11 +106,14 @@ func (p *parser) parse(h httpcaddyfile.Helper) error {
 		"once": p.once, "breaker": p.breaker, "replay": p.OnOff(&a.Replay), "keep_answer": p.OnOff(&p.keepAnswer),
 		"max_size": blocks.Size(p.Reader, &a.MaxSize, maxSize), "max_header": blocks.Size(p.Reader, &a.MaxHeader, maxSize),
 		"reverse_proxy": func() error { p.proxy = p.NextSegment(); return nil },
-	}), "headers", "pass", "param", "require"); err != nil {
+	}), "headers", "pass", "param", "require", "with"); err != nil {
 		return err
 	}
 	a.Method, a.KeepAnswer = strings.ToUpper(a.Method), p.keepAnswer != nil && *p.keepAnswer
 	if err := p.finish(); err != nil {
+		return err
+	}
+	if err := p.checkChains(); err != nil {
 		return err
 	}
 	return p.unique(head)
@@ -136,8 +140,11 @@ func validName(name string) bool {
 func (p *parser) finish() error {
 	a := p.api
 	var err error
-	if a.target, err = parseTarget(a.To); err != nil {
+	if a.target, err = a.parseTarget(); err != nil {
 		return p.At("to", err)
+	}
+	if name, err := p.checkTarget(); err != nil {
+		return p.At(name, err)
 	}
 	src, define, err := p.shared()
 	if err != nil {
@@ -177,6 +184,9 @@ func (p *parser) finish() error {
 		if err != nil {
 			return p.At("default", err)
 		}
+	}
+	if a.target.none {
+		return nil
 	}
 	var configured json.RawMessage
 	if p.proxy != nil {

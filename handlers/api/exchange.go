@@ -37,6 +37,9 @@ var errPanicked = errors.New("a handler in the chain panicked")
 // In all other cases the transport replays it.
 func (c *run) exchange() bool {
 	a := c.api
+	if a.target.none {
+		return true
+	}
 	c.trace.again = a.replay && c.dependsOnToken()
 	for {
 		c.trace.stage = atRequest
@@ -75,6 +78,9 @@ func replayable(req *http.Request) bool {
 
 // provisionChain loads the handlers and chains them together.
 func (a *API) provisionChain(ctx caddy.Context) error {
+	if a.target.none {
+		return nil
+	}
 	if len(a.HandleRaw) == 0 {
 		proxy, err := a.proxy(nil)
 		if err != nil {
@@ -85,10 +91,8 @@ func (a *API) provisionChain(ctx caddy.Context) error {
 	if a.Token != "" && !a.injects() {
 		return fmt.Errorf("token %s is named, but no reverse_proxy in handle has `\"transport\": {\"protocol\": \"switchboard\", \"token\": %q}`", a.Token, a.Token)
 	}
-	if a.Cache != nil || a.Once != nil {
-		a.placeholders = a.findPlaceholders() // loading empties HandleRaw
-		a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), changesEachCall)
-	}
+	a.placeholders = a.findPlaceholders() // loading empties HandleRaw
+	a.keyed = slices.DeleteFunc(slices.Clone(a.placeholders), changesEachCall)
 	guests, err := ctx.LoadModule(a, "HandleRaw")
 	if err != nil {
 		return fmt.Errorf("loading handle: %w", err)
@@ -132,9 +136,13 @@ func (c *run) passesThrough(status int, header http.Header) bool {
 		return false
 	}
 	stream := isStream(status, header)
-	c.response.endless = stream && c.api.shaped
-	return !c.api.buffered || (stream && !c.response.endless)
+	c.response.endless = stream && (c.api.shaped || c.isPart)
+	return !c.buffers() || (stream && !c.response.endless)
 }
+
+// buffers reports whether the answer is read as a whole: because of the settings, or
+// because another API uses it.
+func (c *run) buffers() bool { return c.api.buffered || c.isPart }
 
 // startPassing is called when an answer begins to pass through. The budget ends
 // here, and the status alone says whether the API is healthy.

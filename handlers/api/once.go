@@ -83,12 +83,12 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 func (a *API) Writes() *once.Store { return a.route.Writes() }
 
 // AppendWrite implements [endpoint.Writer]: the method, the params that a request
-// program uses, and what is passed on. Other params, such as the number of the
+// program or a part of the chain uses, and what is passed on. Other params, such as the number of the
 // attempt, may differ in a repeat.
 func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	a, params := c.api, c.call.Input.Params
 	dst = cache.AppendPart(dst, a.method(c.call.R.Method))
-	if part := jq.Project(a.programs.ofRequest()...); part != nil {
+	if part := jq.Project(a.programs.onParams()...); part != nil {
 		used := make(map[string]any, len(part.Members))
 		for _, name := range part.Names() {
 			if v, ok := params[name]; ok {

@@ -16,17 +16,12 @@ import (
 // authorization. A request that may change something is a dry run, unless the
 // test is live.
 func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error) {
-	options := &endpoint.TestOptions{NoCache: t.NoCache}
+	options := new(endpoint.TestOptions)
 	p, err := endpoint.NewTestRequest(ctx, t, options, a.server)
 	if err != nil {
 		return adminapi.Trace{}, err
 	}
-	switch {
-	case t.DryRun:
-		options.DryRun, options.DryRunReason = true, "a dry run: the API was not called"
-	case !t.Live && !a.reads(p.R.Method):
-		options.DryRun, options.DryRunReason = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
-	}
+	a.limit(options, t, p.R.Method, false)
 	if t.FreshToken && a.source != nil && a.source.HasToken() {
 		if err := a.source.Renew(ctx); err != nil {
 			return adminapi.Trace{}, fmt.Errorf("renewing token %s: %w", a.Token, err)
@@ -42,11 +37,23 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 	return p.Trace(ctx, &c.call, c.asked(), c.secrets(), c.requireSteps()...), nil
 }
 
+// limit makes a test a dry run, if its request may change something and the test isn't
+// live. reads says that it changes nothing, whatever its method is.
+func (a *API) limit(options *endpoint.TestOptions, t adminapi.Test, method string, reads bool) {
+	options.Asked, options.NoCache = t, t.NoCache
+	switch {
+	case t.DryRun:
+		options.DryRun, options.DryRunReason = true, "a dry run: the API was not called"
+	case !t.Live && !reads && !a.reads(method):
+		options.DryRun, options.DryRunReason = true, "a dry run: the method is "+a.method(method)+"; write --live to send it"
+	}
+}
+
 // reads reports whether the API's request changes nothing. With a cache, the user
-// has declared that a POST only reads.
+// has declared that a POST only reads. Without `to` there is no request.
 func (a *API) reads(of string) bool {
 	method := a.method(of)
-	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil
+	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil || a.target.none
 }
 
 // Playground implements [switchboard.API].

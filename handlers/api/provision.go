@@ -53,9 +53,15 @@ func (a *API) provision(ctx caddy.Context) error {
 	}
 	app := loaded.(*switchboard.App)
 	a.server, _ = ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	a.setDefaults()
-	if a.target, err = parseTarget(a.To); err != nil {
+	if a.target, err = a.parseTarget(); err != nil {
 		return err
+	}
+	if _, err := a.checkTarget(); err != nil {
+		return err
+	}
+	a.setDefaults()
+	if len(a.With) > 0 {
+		a.links = &links{app: app}
 	}
 	if a.Token != "" {
 		if a.source, err = app.Token(a.Token); err != nil {
@@ -79,7 +85,7 @@ func (a *API) provision(ctx caddy.Context) error {
 	if err := a.provisionChain(ctx); err != nil {
 		return err
 	}
-	if err := a.provisionCache(app, asWritten); err != nil {
+	if err := a.provisionCache(app, a.identify(app, asWritten)); err != nil {
 		return err
 	}
 	if err := a.provisionOnce(ctx, app.Define); err != nil {
@@ -123,6 +129,8 @@ func (a *API) check() error {
 		return a.Breaker.check()
 	case a.Cache != nil && a.target.sidecar:
 		return errCacheSidecar
+	case a.checkWith() != nil:
+		return a.checkWith()
 	case a.target.keep != "" && a.source == nil:
 		return errors.New("`to {token.NAME}/…` needs a token source with keep; write `token NAME`")
 	case a.target.keep != "" && a.source.KeepHosts() == nil:
@@ -156,7 +164,7 @@ func (a *API) provisionPrograms(define string) error {
 		return err
 	}
 	a.shaped = a.Output != "" || a.Default != "" || a.programs.success != nil || a.NotFound != "" || a.Unhealthy != "" || a.Format != "" || a.For != "" ||
-		a.Cache != nil || a.Once != nil || a.Answer != nil
+		a.Cache != nil || a.Once != nil || a.Answer != nil || len(a.With) > 0
 	a.buffered = a.shaped || a.KeepAnswer
 	if a.programs.reader, err = a.Answer.reader(); err != nil {
 		return err
@@ -171,7 +179,7 @@ func (a *API) inheritSuccess() error {
 	if a.source == nil || a.Success != "" || a.target.sidecar || a.source.APISuccess() == "" {
 		return nil
 	}
-	program, err := jq.Compile(a.source.APISuccess(), jq.Spec{Vars: answerVars, Want: jq.Predicate})
+	program, err := jq.Compile(a.source.APISuccess(), jq.Spec{Vars: append(slices.Clip(answerVars), a.withVars()...), Want: jq.Predicate})
 	if err != nil {
 		return fmt.Errorf("api_success of token %s: %w", a.Token, err)
 	}
@@ -220,15 +228,23 @@ func (a *API) runDefault(ctx context.Context) (*answer.Contract, error) {
 	return answer.NewContract(v.(map[string]any)), nil
 }
 
-// provisionCache gives the API its cache. It keeps the answers of earlier
-// configurations with the same settings, target and credentials.
-func (a *API) provisionCache(app *switchboard.App, asWritten []byte) error {
-	if a.Cache == nil {
-		return nil
-	}
+// identify returns what the API's answers depend on in the configuration: settings,
+// target and credentials. It keeps a digest of it.
+func (a *API) identify(app *switchboard.App, asWritten []byte) []string {
 	identity := []string{string(asWritten), a.target.scheme, a.target.host}
 	if a.source != nil {
 		identity = append(identity, a.source.Identity())
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", append(slices.Clip(identity), app.Define)))
+	a.settings = sum[:]
+	return identity
+}
+
+// provisionCache gives the API its cache. It keeps the answers of earlier
+// configurations with the same identity.
+func (a *API) provisionCache(app *switchboard.App, identity []string) error {
+	if a.Cache == nil {
+		return nil
 	}
 	return a.ProvisionCache(app, a.route, identity...)
 }
@@ -240,6 +256,8 @@ type programs struct {
 	path, query, body, headers *jq.Program
 	success, notFound          *jq.Program
 	unhealthy, output, expired *jq.Program
+
+	with []withProgram // in their order
 
 	named []namedProgram // all but those of require, as they are configured
 
@@ -274,8 +292,10 @@ var (
 // programs may use; define is prepended to each program.
 func (a *API) compile(names []string, define string) (programs, error) {
 	var p programs
-	forRequest := append(append([]string(nil), requestVars...), names...)
+	beforeParts := append(append([]string(nil), requestVars...), names...)
+	forRequest := append(slices.Clip(beforeParts), a.withVars()...)
 	forHeaders := append(append([]string(nil), forRequest...), headerVars...)
+	forAnswer := append(slices.Clip(answerVars), a.withVars()...)
 	var bodySource string
 	bodyKind := jq.Any
 	if a.Body != nil {
@@ -286,11 +306,18 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		expired = a.TokenExpired.Program
 	}
 	var err error
-	if p.require, err = a.Require.compile(forRequest, define); err != nil {
+	if p.require, err = a.Require.compile(beforeParts, define); err != nil {
 		return p, err
 	}
 	for _, condition := range p.require {
 		p.request = p.request || condition.Uses("request")
+	}
+	if p.with, err = a.compileWith(names, define); err != nil {
+		return p, err
+	}
+	for _, w := range p.with {
+		p.named = append(p.named, namedProgram{"with", w.params})
+		p.request = p.request || w.params.Uses("request")
 	}
 	for _, it := range []struct {
 		name   string
@@ -303,10 +330,10 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		{"query", a.Query, forRequest, jq.Object, &p.query},
 		{"body", bodySource, forRequest, bodyKind, &p.body},
 		{"headers", a.Headers, forHeaders, jq.Object, &p.headers},
-		{"success", a.Success, answerVars, jq.Predicate, &p.success},
-		{"not_found", a.NotFound, answerVars, jq.Predicate, &p.notFound},
-		{"unhealthy", a.Unhealthy, answerVars, jq.Predicate, &p.unhealthy},
-		{"output", a.Output, answerVars, jq.Any, &p.output},
+		{"success", a.Success, forAnswer, jq.Predicate, &p.success},
+		{"not_found", a.NotFound, forAnswer, jq.Predicate, &p.notFound},
+		{"unhealthy", a.Unhealthy, forAnswer, jq.Predicate, &p.unhealthy},
+		{"output", a.Output, forAnswer, jq.Any, &p.output},
 		{"token_expired", expired, answerVars, jq.Predicate, &p.expired},
 	} {
 		if it.source == "" {
@@ -326,7 +353,8 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		return program.Uses("token") || program.Uses("timestamp") || program.Uses("nonce")
 	})
 	if p.notFound != nil {
-		ofNull, err := p.notFound.Test(context.Background(), nil, http.StatusOK, map[string]any{}, map[string]any{}, map[string]any{})
+		vars := []any{http.StatusOK, map[string]any{}, map[string]any{}, map[string]any{}}
+		ofNull, err := p.notFound.Test(context.Background(), nil, append(vars, make([]any, len(a.With))...)...)
 		p.notFoundBySign = err != nil || !ofNull
 	}
 	return p, nil
@@ -344,6 +372,23 @@ func (p *programs) checkKeys(src *source.Source) error {
 		}
 	}
 	return nil
+}
+
+// onParams returns the programs that are run on the params, but for require: those of
+// the parts, and those that compute a part of the API's request.
+func (p *programs) onParams() []*jq.Program {
+	found := p.ofRequest()
+	for _, w := range p.with {
+		found = append(found, w.params)
+	}
+	return found
+}
+
+// usesParts reports whether the program of that name uses an answer of the chain.
+func (a *API) usesParts(name string) bool {
+	return slices.ContainsFunc(a.programs.named, func(it namedProgram) bool {
+		return it.name == name && slices.ContainsFunc(a.With, func(w With) bool { return it.program.Uses(w.Var) })
+	})
 }
 
 // ofRequest returns the configured programs that compute a part of the API's request.

@@ -121,10 +121,10 @@ func (c *run) token() (*token.Token, error) {
 // only obtained if a program or the URL depends on it.
 func (c *run) variables() ([]any, bool) {
 	a := c.api
-	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(headerVars))
+	vars := make([]any, 0, len(requestVars)+len(a.programs.credentials)+len(a.With)+len(headerVars))
 	vars = append(vars, c.call.Request, nil, nil, nil)
 	if a.source == nil {
-		return vars, true
+		return c.withParts(vars), true
 	}
 	if c.dependsOnToken() {
 		held, err := c.token()
@@ -141,7 +141,15 @@ func (c *run) variables() ([]any, bool) {
 	if a.programs.signs {
 		vars[2], vars[3] = a.source.Stamp(time.Now()), source.Nonce()
 	}
-	return append(vars, a.programs.credentials...), true
+	return c.withParts(append(vars, a.programs.credentials...)), true
+}
+
+// withParts appends the answers of the parts, where there are any.
+func (c *run) withParts(vars []any) []any {
+	if c.parts == nil {
+		return vars
+	}
+	return append(vars, c.parts.values...)
 }
 
 // dependsOnToken reports whether the request can only be built with the token.
@@ -285,7 +293,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 		req.Header["User-Agent"] = []string{"switchboard"}
 		req.Header["Accept"] = []string{a.Answer.accept()}
 	}
-	if a.buffered {
+	if c.buffers() {
 		// what is buffered must be complete and readable
 		for _, name := range []string{"Accept-Encoding", "Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
 			delete(req.Header, name)

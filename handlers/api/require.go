@@ -109,7 +109,7 @@ func (a *API) describeParams() []adminapi.Param {
 	if a.Require != nil {
 		add(a.Require.Params)
 	}
-	add(jq.Project(append(p.ofRequest(), p.require...)...).Names())
+	add(jq.Project(append(p.onParams(), p.require...)...).Names())
 	if a.Require != nil {
 		for i := range described {
 			described[i].Required = slices.Contains(a.Require.Params, described[i].Name)

@@ -28,7 +28,9 @@ type run struct {
 	response responseBuffer
 
 	trace  traceState
-	worked bool // this call did the work itself
+	parts  *parts // nil for an API without `with`
+	isPart bool   // the call is a part of another one
+	worked bool   // this call did the work itself
 
 	breakerReport atomic.Pointer[breakerReport]
 
@@ -37,10 +39,18 @@ type run struct {
 }
 
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *run {
-	c := &run{api: a}
+	c := newRun(a)
 	c.call.Begin(a.route, w, r)
 	c.attempt.Reader, c.attempt.Room = a.programs.reader, &c.call.Room
 	c.call.Repl.Map(c.placeholder)
+	return c
+}
+
+func newRun(a *API) *run {
+	c := &run{api: a}
+	if a.links != nil {
+		c.parts = new(parts)
+	}
 	return c
 }
 
@@ -82,7 +92,7 @@ func (c *run) recordSteps() {
 	if c.attempt.Replayed {
 		c.call.Route.Metrics.Replayed()
 	}
-	if c.call.Test == nil && c.call.Outcome.Answered() {
+	if c.call.Test == nil && c.call.Outcome.Answered() && !c.call.Failed() {
 		return
 	}
 	c.copyResults()
@@ -116,6 +126,9 @@ func (c *run) end() {
 	c.copyResults()
 	c.response.free()
 	c.call.End()
+	if c.parts != nil && !c.isPart { // otherwise the call that it is a part of uses their answers
+		c.parts.release()
+	}
 }
 
 // receive reads the incoming request. A sidecar's request is not read, unless a
@@ -125,7 +138,7 @@ func (c *run) receive() bool {
 	defer func() { c.call.Timing.Receive = time.Since(begin) }()
 	a := c.api
 	if a.readsInput() {
-		if !c.call.Receive(a.programs.request) {
+		if !c.call.Receive(a.usesRequest()) {
 			return false
 		}
 		c.attempt.Params = c.call.Input.Params
@@ -143,12 +156,21 @@ func (a *API) readsInput() bool {
 	return !a.target.sidecar || a.programs.makesRequest || a.Require != nil || a.route.CallID != nil || a.buffered
 }
 
+// usesRequest reports whether a program of the API or of its parts uses $request.
+func (a *API) usesRequest() bool {
+	return a.programs.request || a.Link() == nil && a.links != nil && a.links.request
+}
+
 // failed ends the call because a request program can't build the API's request
 // from the params. The API is not called.
 func (c *run) failed(program string, err error) bool {
 	if c.call.Ctx.Err() != nil {
 		c.call.Uncharged = true // the API wasn't called yet
 		return c.call.Expire("")
+	}
+	if c.api.usesParts(program) {
+		c.call.Uncharged = true
+		return c.call.Fail(call.BadAnswer, program+" can't be built from the params and the answers of other apis: "+err.Error())
 	}
 	return c.call.Fail(call.Incomplete, program+" can't be built from the params: "+err.Error())
 }
@@ -260,6 +282,8 @@ func (c *run) report() {
 		return
 	}
 	switch {
+	case c.parts != nil && c.trace.stage == atEnd: // an answer that only lacks a part
+		v.report(nil)
 	case c.call.Uncharged:
 		v.report(errUncounted)
 	case c.call.Outcome == call.Timeout, c.call.Outcome == call.Unreachable, c.call.Outcome == call.BadAnswer, c.call.Outcome == call.Failed:

@@ -24,6 +24,15 @@ type target struct {
 	keep   string // name of the base URL kept with the token, instead of a host
 
 	sidecar bool // without a path: the whole request is forwarded
+	none    bool // without `to`: the API only puts parts together
+}
+
+// parseTarget returns the parsed `to`, which an API with parts can do without.
+func (a *API) parseTarget() (*target, error) {
+	if a.To == "" && len(a.With) > 0 {
+		return &target{none: true}, nil
+	}
+	return parseTarget(a.To)
 }
 
 // parseTarget reads `to`. Placeholders in it are resolved first.

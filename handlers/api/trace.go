@@ -25,6 +25,7 @@ const (
 	atReceive stage = iota
 	atRequire
 	atCache
+	atChain
 	atRequest
 	atCall
 	atVerdict
@@ -64,10 +65,25 @@ func (c *run) requireSteps() []adminapi.Step {
 // leaves out what wasn't done.
 func (c *run) workSteps() []adminapi.Step {
 	t := tracer{run: c, secrets: c.secrets()}
-	if c.trace.stage < atRequest {
+	if c.trace.stage < atChain {
 		return []adminapi.Step{{Step: "call", Outcome: string(c.call.Outcome), Note: c.call.Reason}} // held, or the breaker is open
 	}
-	var steps []adminapi.Step
+	steps := c.chainSteps()
+	if c.trace.stage == atChain {
+		return steps
+	}
+	if !c.api.target.none {
+		steps = append(steps, t.exchangeSteps()...)
+	}
+	if c.trace.stage == atEnd || c.trace.stage == atOutput && c.call.Outcome != call.NotFound {
+		steps = append(steps, t.outputStep())
+	}
+	return steps
+}
+
+// exchangeSteps returns the steps from the token to the verdict.
+func (t tracer) exchangeSteps() (steps []adminapi.Step) {
+	c := t.run
 	if t.tookToken() {
 		steps = append(steps, t.tokenStep())
 	}
@@ -82,9 +98,6 @@ func (c *run) workSteps() []adminapi.Step {
 	}
 	if c.attempt.Replayed && c.attempt.Used != nil {
 		steps = append(steps, t.replayStep())
-	}
-	if c.trace.stage == atEnd || c.trace.stage == atOutput && c.call.Outcome != call.NotFound {
-		steps = append(steps, t.outputStep())
 	}
 	return steps
 }

@@ -75,6 +75,10 @@ func (a *Answer) accept() string {
 //  6. A not_found that only sees that there is no data is evaluated last, because
 //     an error has no data either.
 func (c *run) readAnswer() bool {
+	if c.api.target.none { // there is none
+		c.call.Outcome = call.OK
+		return true
+	}
 	begin := time.Now()
 	defer func() { c.call.Timing.Output += time.Since(begin) }()
 	ok := c.read()
@@ -222,7 +226,7 @@ func (c *run) answerVars() []any {
 	if c.call.Input != nil {
 		c.vars[2] = c.call.Input.Params
 	}
-	return c.vars[:]
+	return c.withParts(c.vars[:])
 }
 
 // read decodes the answer. It must be complete, in a known encoding and charset,
@@ -276,8 +280,8 @@ func (c *run) shape() bool {
 	}
 	c.call.Output = c.doc
 	if a.programs.output != nil {
-		// the params may have other types than the program expects
-		c.call.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request")
+		// the params and the parts may have other types than the program expects
+		c.call.FromCaller = a.programs.output.Uses("params") || a.programs.output.Uses("request") || c.parts != nil && a.usesParts("output")
 		v, err := a.programs.output.Run(c.call.Ctx, c.doc, c.answerVars()...)
 		if err != nil {
 			if c.call.Ctx.Err() != nil {

@@ -50,7 +50,7 @@ func (a *API) doubtfulPrograms() (found []string) {
 // number would be null, and the API would be called without a filter.
 func (a *API) unguardedNumbers() (found []string) {
 	guarded := jq.Project(a.programs.require...).Names()
-	for _, program := range a.programs.ofRequest() {
+	for _, program := range a.programs.onParams() {
 		for _, name := range program.PipedInto("e164/1") {
 			if slices.Contains(guarded, name) {
 				continue
@@ -62,7 +62,7 @@ func (a *API) unguardedNumbers() (found []string) {
 	return found
 }
 
-// undescribedParams returns warnings for params that a request program uses,
+// undescribedParams returns warnings for params that a program on them uses,
 // while `param` and `require` name others: a misspelled name is null, and the API
 // would be called without it.
 func (a *API) undescribedParams() (found []string) {
@@ -76,7 +76,7 @@ func (a *API) undescribedParams() (found []string) {
 	if len(named) == 0 {
 		return nil
 	}
-	for _, name := range jq.Project(a.programs.ofRequest()...).Names() {
+	for _, name := range jq.Project(a.programs.onParams()...).Names() {
 		if !slices.Contains(named, name) {
 			found = append(found, fmt.Sprintf("a request program uses .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
 		}

@@ -97,11 +97,11 @@ func (c *Call) unwritten() adminapi.Step {
 	return adminapi.Step{Step: "contract", Outcome: string(c.Outcome), Note: mask.Text(c.Reason)}
 }
 
-// Failed reports whether the call ended without an answer from the API, and not
-// through the caller's fault.
+// Failed reports whether the call ended without an answer from the API, or without
+// a part of it, and not through the caller's fault.
 func (c *Call) Failed() bool {
 	switch c.Outcome {
-	case call.Incomplete: // may also be a mistake in a program
+	case call.Incomplete, call.Partial: // incomplete may also be a mistake in a program
 		return true
 	case call.Stale:
 		return !c.cached.isHit
@@ -154,12 +154,17 @@ func (c *Call) fit() (v any, err error) {
 	if r.StatusField == "" || r.Style.Format == answer.Text || !ok || object == nil {
 		return v, nil
 	}
-	object[r.StatusField] = string(c.Outcome)
+	c.mark(object, r.StatusField)
+	return object, nil
+}
+
+// mark adds the outcome to an answer, and the age of a stale one.
+func (c *Call) mark(object map[string]any, statusField string) {
+	object[statusField] = string(c.Outcome)
 	delete(object, "_age") // reserved for stale answers
 	if c.Outcome == call.Stale {
 		object["_age"] = int(c.age / time.Second)
 	}
-	return object, nil
 }
 
 // named wraps a single value in an object, so that a contract with one key
@@ -337,6 +342,7 @@ func (c *Call) Describe(header http.Header) {
 		name string
 		took time.Duration
 	}{
+		{"chain", c.Timing.Chain},
 		{"token", c.Timing.Token},
 		{"call", c.Timing.Upstream},
 		{"jq", c.Timing.Request + c.Timing.Output},

@@ -65,6 +65,7 @@ type responseCache struct {
 	background *Budgets
 	inflight   inflight
 	watch      hitRate
+	values     atomic.Bool // answers are also kept as values, for chains
 }
 
 // ProvisionCache gives the route a cache, if the settings have one. identity is
@@ -130,7 +131,7 @@ func (c *Cache) Check(define string) (key *jq.Program, err error) {
 func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	e := &cache.Entry{Outcome: string(res.Outcome), Status: res.Status, Text: res.text, Stored: res.began, Note: note}
 	switch fresh := time.Duration(m.Fresh); {
-	case res.NotStored != "" || !res.Outcome.Answered():
+	case res.NotStored != "" || !res.Outcome.Own():
 		return nil
 	case res.Outcome.Knows():
 		e.Source = res.source
@@ -145,8 +146,11 @@ func (m *responseCache) entry(res *DetachedResult, note string) *cache.Entry {
 	return e
 }
 
-// servesStale reports whether an entry may be served as stale.
-func (m *responseCache) servesStale() bool { return m.StaleWhileRevalidate > 0 || m.StaleIfError > 0 }
+// keepsSource reports whether the output of an answer is kept beside its text,
+// because it may be served as stale or be a part of another answer.
+func (m *responseCache) keepsSource() bool {
+	return m.StaleWhileRevalidate > 0 || m.StaleIfError > 0 || m.values.Load()
+}
 
 // hitRate notices a cache that never has a hit.
 type hitRate struct {

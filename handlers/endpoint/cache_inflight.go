@@ -171,20 +171,9 @@ type DetachedResult struct {
 // read it.
 func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r := c.R.Clone(ctx)
-	r.Body, r.GetBody, r.ContentLength = http.NoBody, nil, 0
-	server, _ := c.R.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if server == nil {
-		server = new(caddyhttp.Server) // reverse_proxy requires a server, for its logs
-	}
-	w := &discardWriter{header: make(http.Header)}
-	repl := caddy.NewReplacer()
-	for _, name := range names {
-		if v, ok := c.Repl.Get(name); ok {
-			repl.Set(name, v)
-		}
-	}
-	r = caddyhttp.PrepareRequest(r, repl, w, server)
-	copyVars(r, c.R)
+	var w http.ResponseWriter
+	var repl *caddy.Replacer
+	r, w, repl = c.unconnected(r, names)
 
 	sends, _ := ctx.Value(writeOf{}).(*write)
 	budgets := (*Budgets)(nil)
@@ -199,6 +188,27 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 		ID: c.ID, Principal: c.Principal, Input: c.Input, Request: c.Request,
 		started: time.Now(), waitedBefore: jsonval.Crowded(), detached: true, sends: sends, Test: testOf(ctx),
 	}
+}
+
+// unconnected prepares a copy of c's request for a call without a client: with a
+// writer, variables and a replacer of its own, and without a body. The placeholders
+// in names keep the values that they have for c.
+func (c *Call) unconnected(r *http.Request, names []string) (*http.Request, http.ResponseWriter, *caddy.Replacer) {
+	r.Body, r.GetBody, r.ContentLength = http.NoBody, nil, 0
+	server, _ := c.R.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil {
+		server = new(caddyhttp.Server) // reverse_proxy requires a server, for its logs
+	}
+	w := &discardWriter{header: make(http.Header)}
+	repl := caddy.NewReplacer()
+	for _, name := range names {
+		if v, ok := c.Repl.Get(name); ok {
+			repl.Set(name, v)
+		}
+	}
+	r = caddyhttp.PrepareRequest(r, repl, w, server)
+	copyVars(r, c.R)
+	return r, w, repl
 }
 
 // copyVars copies the variables of a request, except those that describe the
@@ -227,7 +237,7 @@ func (c *Call) FinishDetached() DetachedResult {
 	var text, source []byte
 	if c.Outcome.Answered() {
 		var err error
-		if text, err = c.Render(nil); err == nil && (c.sends != nil || c.Route.cache.servesStale()) {
+		if text, err = c.Render(nil); err == nil && (c.sends != nil || c.Route.cache.keepsSource()) {
 			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
 		}
 		if err != nil {
@@ -243,7 +253,7 @@ func (c *Call) FinishDetached() DetachedResult {
 // to those that joined it.
 func (c *Call) accept(res *DetachedResult, own bool) {
 	before := c.Result
-	c.Result, c.text = res.Result, res.text
+	c.Result, c.text, c.source = res.Result, res.text, res.source
 	c.cached.answered(res, own)
 	if !own {
 		c.Work, c.Obtained, c.Timing = before.Work, before.Obtained, before.Timing
@@ -255,7 +265,8 @@ func (c *Call) accept(res *DetachedResult, own bool) {
 	}
 }
 
-// discardWriter is the ResponseWriter of a detached call: no client is connected to it.
+// discardWriter is the ResponseWriter of a detached call and of a part of a chain: no
+// client is connected to it.
 type discardWriter struct{ header http.Header }
 
 func (w *discardWriter) Header() http.Header         { return w.header }

@@ -34,15 +34,19 @@ type DetachedCall interface {
 	// context that was given to Detach ends.
 	Run() DetachedResult
 	// Overdue returns the outcome for a caller whose budget ran out while the
-	// work goes on: call.Timeout, or what the work is waiting for: call.NoToken
-	// or Overloaded. It may be called more than once, and after the work has
-	// ended.
+	// work goes on: call.Timeout, or what the work is waiting for: call.NoToken,
+	// Overloaded or PartOverdue. It may be called more than once, and after the
+	// work has ended.
 	Overdue() call.Outcome
 }
 
 // Overloaded is the outcome of Overdue when this instance has no memory for a large
-// answer; see [Call.Overloaded]. No call ends with it.
-const Overloaded call.Outcome = "overloaded"
+// answer; see [Call.Overloaded]. PartOverdue is its outcome while the call waits for a
+// part of its chain. No call ends with either.
+const (
+	Overloaded  call.Outcome = "overloaded"
+	PartOverdue call.Outcome = "part_overdue"
+)
 
 // serveCached is [Call.ServeCached] on a route with a cache.
 func (c *Call) serveCached(q Cacheable) bool {
@@ -64,10 +68,13 @@ func (c *Call) serveCached(q Cacheable) bool {
 	c.cached.subject = subject
 	now := time.Now()
 	entry, _ := m.answers.Get(key)
+	if entry != nil && !c.canUse(entry) {
+		entry = nil
+	}
 	switch {
 	case entry != nil && now.Before(entry.Fresh):
 		c.cached.hit(entry, now)
-		c.Outcome, c.Status, c.text = call.Outcome(entry.Outcome), entry.Status, entry.Text
+		c.Outcome, c.Status, c.text, c.source = call.Outcome(entry.Outcome), entry.Status, entry.Text, entry.Source
 	case entry != nil && now.Before(entry.StaleWhileRevalidate):
 		c.renew(q, key)
 		c.cached.hit(entry, now)
@@ -81,6 +88,12 @@ func (c *Call) serveCached(q Cacheable) bool {
 	}
 	c.Route.Metrics.Cached(c.cached.result())
 	return false
+}
+
+// canUse reports whether an entry can answer the call. A part needs the value, which
+// is missing in entries that are older than the chain.
+func (c *Call) canUse(entry *cache.Entry) bool {
+	return c.part == nil || entry.Source != nil || !call.Outcome(entry.Outcome).Knows()
 }
 
 // uselessBecause returns why the cache may be useless, and what to change.
@@ -153,8 +166,12 @@ func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token was obtained within the budget")
 		}
-		if late == Overloaded {
+		switch late {
+		case Overloaded:
 			c.Overloaded()
+		case PartOverdue:
+			c.Uncharged = true
+			c.Fail(call.Timeout, "the budget ran out while the call waited for another api")
 		}
 	}
 	if now := time.Now(); older != nil && !c.Outcome.Answered() && c.Outcome != call.Canceled && now.Before(older.StaleIfError) {
@@ -190,7 +207,7 @@ func (r *Route) run(f *inflightCall, key cache.Key, note string, work DetachedCa
 	m := r.cache
 	if entry := m.entry(&result, note); entry != nil {
 		result.stored = m.answers.Put(m.group, key, entry)
-	} else if result.Outcome.Answered() {
+	} else if result.Outcome.Own() {
 		m.answers.Delete(key) // the stored answer is outdated
 	}
 	if !f.group.finish(key, f, result) {

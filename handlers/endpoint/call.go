@@ -55,7 +55,9 @@ type Call struct {
 	sends        *write        // the write that this detached call sends
 	givenID      string        // the call id, if the phone system sent it as a param
 	text         []byte        // the answer, if it is already rendered
+	source       []byte        // the output that text was written from, where the cache keeps it
 	age          time.Duration // of a stale answer
+	part         *partOf       // nil unless the call is a part of a chain
 }
 
 // Result is how a call ended. All calls that share a detached one get the same
@@ -72,8 +74,10 @@ type Result struct {
 	// or this instance, is at fault. Breaker and metrics of the API's health
 	// leave it out.
 	Uncharged bool
-	Obtained  time.Time // when the token that was sent was obtained; zero for none
-	Timing    Timing
+	// Part is the part of a chain that decided the outcome; "" for none.
+	Part     string
+	Obtained time.Time // when the token that was sent was obtained; zero for none
+	Timing   Timing
 	// Work holds the steps between the cache and the contract. It is empty unless
 	// the call failed or is a test.
 	Work []adminapi.Step
@@ -81,7 +85,7 @@ type Result struct {
 
 // Timing is how long the parts of a call took.
 type Timing struct {
-	Receive, Request, Token, Upstream, Output time.Duration
+	Receive, Chain, Request, Token, Upstream, Output time.Duration
 }
 
 // Begin prepares the call and starts its budget.
@@ -123,11 +127,16 @@ func (c *Call) Expire(reason string) bool {
 	switch {
 	case c.Ctx.Spent() && c.Busy():
 		return c.Overloaded()
+	case c.Ctx.Spent() && c.part.beganLate():
+		c.Uncharged = true
+		return c.Fail(call.Timeout, "the budget ran out, mostly before this part of the chain began")
 	case c.Ctx.Spent() && c.slowCaller():
 		c.Uncharged = true
 		return c.Fail(call.Timeout, "the budget ran out, mostly while waiting for the caller's request")
 	case c.Ctx.Spent():
 		return c.Fail(call.Timeout, "the budget ran out")
+	case c.part != nil && errors.Is(context.Cause(c.R.Context()), ErrChainEnded):
+		return c.Fail(call.Canceled, "another part ended the chain")
 	case c.R.Context().Err() != nil:
 		return c.Fail(call.Canceled, "the phone system hung up")
 	default:
@@ -144,7 +153,9 @@ func (c *Call) Busy() bool {
 
 // slowCaller reports whether the caller took so long to send the request that too
 // little time was left for the API.
-func (c *Call) slowCaller() bool { return c.Timing.Receive > c.Ctx.of.Each/4 }
+func (c *Call) slowCaller() bool {
+	return c.Timing.Receive > c.Ctx.of.Each/4 || c.part.beganLate()
+}
 
 // Overloaded ends a call because this instance had no memory or no time for a
 // large answer within the budget. That says nothing about the API.
@@ -162,7 +173,9 @@ const overloadedReason = "this instance had too many large documents at once to 
 // End counts and logs the call. Every call must end with it.
 func (c *Call) End() {
 	c.Ctx.Stop()
-	c.Room.Release()
+	if c.part == nil { // a part's answer is used on; see ReleasePart
+		c.Room.Release()
+	}
 	took := time.Since(c.started)
 	if !c.cached.isHit && !c.Uncharged { // otherwise it says nothing about the API
 		c.Route.answered(c.Outcome)
@@ -183,6 +196,7 @@ func (c *Call) End() {
 	level := zapcore.DebugLevel
 	switch {
 	case c.Test != nil, c.Outcome == call.Canceled, c.Outcome == call.Stale:
+	case c.Part != "" && c.Outcome.Answered(): // the part has logged why
 	case !c.Outcome.Answered(), c.Reason != "": // answered, but a predicate failed
 		level = zapcore.WarnLevel
 	}

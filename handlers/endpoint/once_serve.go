@@ -213,6 +213,7 @@ func (c *Call) repeatAnswer(found *once.Record) {
 	c.once.repeat = switchboard.RepeatAnswered
 	c.Outcome, c.Status, c.Output = found.Outcome, found.Status, v
 	c.Uncharged = true // the API wasn't called
+	c.age = time.Since(found.Sent)
 	c.W.Header().Set(replayedHeader, "true")
 }
 
@@ -290,7 +291,8 @@ func (c *Call) overdueWrite(f *write) bool {
 		return c.Expire("")
 	}
 	if f != nil && f.work != nil && c.once.started {
-		f.work.Overdue() // the API is slow, however the write ends
+		// the API is slow, however the write ends, unless another one is
+		c.Uncharged = f.work.Overdue() == PartOverdue
 	}
 	if !c.once.started {
 		c.Uncharged = true

@@ -197,6 +197,8 @@ type TestOptions struct {
 	DryRunReason string // why it is a dry run; becomes the call's Reason
 	NoCache      bool   // bypass the cache
 
+	Asked adminapi.Test // what the operator asked for, for the parts of a chain
+
 	began    time.Time       // when the test began
 	work     []adminapi.Step // set by record
 	recorded chan struct{}

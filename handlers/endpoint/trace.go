@@ -18,7 +18,9 @@ import (
 // checks, and the cache. asked says that the work was done.
 func (c *Call) RequestSteps(asked bool, secrets []string, checks ...adminapi.Step) []adminapi.Step {
 	receive := adminapi.Step{Step: "receive", Outcome: adminapi.StepOK, MS: adminapi.Millis(c.Timing.Receive)}
-	receive.In = map[string]any{"method": c.R.Method, "url": mask.URI(c.R.URL.RequestURI())}
+	if c.part == nil { // nothing is received by a part
+		receive.In = map[string]any{"method": c.R.Method, "url": mask.URI(c.R.URL.RequestURI())}
+	}
 	if c.Input != nil {
 		receive.Out = mask.Document(c.Input.Params, secrets)
 	}
@@ -110,6 +112,7 @@ func (r *Route) isJSON() bool { return r.Style.Format == answer.JSON || r.Style.
 // checks are the advice for operators: where to look, for each outcome without an
 // answer.
 var checks = map[call.Outcome]string{
+	call.Partial:      "why the part is missing: the reason names it and its api, and step chain shows its steps. Its own failures: `caddy switchboard last` with the name of that api",
 	call.Incomplete:   "what the phone system sent, in step receive: the reason names what is missing, or the program that can't process it. If most calls end like this, a name is spelled differently in the configuration and in the flow",
 	call.NoToken:      "the credentials and addresses of the token source, its clock and `timestamp`, and the token endpoint's answer, which is in the reason",
 	call.TokenRefused: "whether something else signs in with the same credentials, whether the account may use this API, and whether `token_expired` interprets the answer correctly: `caddy switchboard tokens` shows the token's state",

@@ -261,13 +261,14 @@ func AbortReads(ctx context.Context, w http.ResponseWriter) (stop func()) {
 // answer's _status, in logs, metrics, traces and headers.
 type Outcome string
 
-// The outcomes of a call. OK, Stale, NotFound and Ambiguous are answers; the
-// others are reasons why there is none.
+// The outcomes of a call. OK, Stale, NotFound, Ambiguous and Partial are answers;
+// the others are reasons why there is none.
 const (
 	OK          Outcome = "ok"
 	Stale       Outcome = "stale"        // an older answer
 	NotFound    Outcome = "not_found"    // the API knows nobody: a success
 	Ambiguous   Outcome = "ambiguous"    // several customers
+	Partial     Outcome = "partial"      // an optional part of a chain has its defaults
 	Timeout     Outcome = "timeout"      // the budget ended first
 	Unreachable Outcome = "unreachable"  // no connection to the API
 	Rejected    Outcome = "rejected"     // the API said no
@@ -306,7 +307,11 @@ const (
 )
 
 // Answered reports whether there is an answer, of now or earlier.
-func (o Outcome) Answered() bool { return o == OK || o == Stale || o == NotFound || o == Ambiguous }
+func (o Outcome) Answered() bool { return o.Own() || o == Stale || o == Partial }
+
+// Own reports whether the answer is the API's own, of now: nothing in it is older,
+// and nothing of it is missing.
+func (o Outcome) Own() bool { return o == OK || o == NotFound || o == Ambiguous }
 
 // Knows reports whether the answer is one about somebody or something.
 func (o Outcome) Knows() bool { return o == OK || o == Stale }
@@ -326,7 +331,7 @@ func (o Outcome) CausedByCaller() bool {
 // default: RFC 9110, sections 15.5 and 15.6.
 func (o Outcome) Status() int {
 	switch o {
-	case OK, Stale, NotFound, Ambiguous:
+	case OK, Stale, NotFound, Ambiguous, Partial:
 		return 200
 	case Timeout, Unknown:
 		return 504

@@ -44,9 +44,9 @@ type Trace struct {
 	Steps   []Step          `json:"steps"`
 }
 
-// Step is one step of a call: receive, require, cache, token, request, call,
+// Step is one step of a call: receive, require, cache, chain, token, request, call,
 // verdict, replay, output, contract or answer. Steps that were not reached are
-// omitted.
+// omitted. There is a step chain for each part of a chain, with the part's own steps.
 type Step struct {
 	Step    string  `json:"step"`
 	Outcome string  `json:"outcome"` // ok, or the outcome, if the call ended here
@@ -54,6 +54,8 @@ type Step struct {
 	In      any     `json:"in"`
 	Out     any     `json:"out"`
 	Note    string  `json:"note,omitempty"`
+
+	Steps []Step `json:"steps,omitempty"` // of a part of a chain
 }
 
 // StepOK is the outcome of a step that didn't end the call.

@@ -22,6 +22,8 @@ type paramed struct{ switchboard.API }
 
 func (paramed) BreakerState() string { return "" }
 
+func (paramed) Link() error { return nil }
+
 func (paramed) Describe(to *adminapi.API) { to.Params = []string{"tel", "lang"} }
 
 // The state of all APIs, failing ones first.

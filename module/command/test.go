@@ -139,20 +139,7 @@ func headersOf(lines []string) (map[string]string, error) {
 func printTrace(out io.Writer, t adminapi.Trace) error {
 	w, paint := newTable(out), colors(out)
 	fmt.Fprintf(w, "%s: %s in %.1f ms, call %s\n\n", t.API, paint.outcome(t.Outcome), t.MS, t.CallID)
-	for _, step := range t.Steps {
-		fmt.Fprintf(w, "%s\t%s\t%.1f ms\n", step.Step, paint.outcome(step.Outcome), step.MS)
-		for _, part := range []struct {
-			name string
-			v    any
-		}{{"in", step.In}, {"out", step.Out}} {
-			if part.v != nil {
-				fmt.Fprintf(w, "  %s\t%s\n", part.name, inOneLine(part.v))
-			}
-		}
-		if step.Note != "" {
-			fmt.Fprintf(w, "  note\t%s\n", step.Note)
-		}
-	}
+	printSteps(w, paint, t.Steps, "")
 	if t.Reason != "" {
 		fmt.Fprintf(w, "\nreason\t%s\n", t.Reason)
 	}
@@ -163,4 +150,23 @@ func printTrace(out io.Writer, t adminapi.Trace) error {
 		fmt.Fprintf(w, "\nanswer\t%d\t%s\n", t.Status, t.Answer)
 	}
 	return w.Flush()
+}
+
+// printSteps prints steps. Those of a part of a chain are indented below it.
+func printSteps(w io.Writer, paint painter, steps []adminapi.Step, indent string) {
+	for _, step := range steps {
+		fmt.Fprintf(w, "%s%s\t%s\t%.1f ms\n", indent, step.Step, paint.outcome(step.Outcome), step.MS)
+		for _, part := range []struct {
+			name string
+			v    any
+		}{{"in", step.In}, {"out", step.Out}} {
+			if part.v != nil {
+				fmt.Fprintf(w, "%s  %s\t%s\n", indent, part.name, inOneLine(part.v))
+			}
+		}
+		if step.Note != "" {
+			fmt.Fprintf(w, "%s  note\t%s\n", indent, step.Note)
+		}
+		printSteps(w, paint, step.Steps, indent+"    ")
+	}
 }

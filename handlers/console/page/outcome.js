@@ -6,7 +6,7 @@ import { t } from './words.js';
 
 export const groups = {
 	answered: ['ok', 'not_found', 'ambiguous'],
-	stale: ['stale'],
+	stale: ['stale', 'partial'],
 	failed: ['timeout', 'unreachable', 'failed', 'rejected', 'no_token', 'token_refused', 'bad_answer', 'too_large', 'breaker_open', 'held', 'unknown', 'not_sent'],
 	caller: ['incomplete', 'bad_request', 'unauthorized', 'canceled'],
 };

@@ -46,7 +46,17 @@ const text = (value) => (typeof value === 'string' ? value : JSON.stringify(valu
 function traced(trace, key, api) {
 	const pair = (name, value, wide) => h('div', { class: wide ? 'wide' : null }, h('dt', null, name), h('dd', null, value));
 	const shown = (value, id, name) => folded(key + '/' + id, text(value), name, api + '-' + id + (typeof value === 'string' ? '.txt' : '.json'));
-	const longest = Math.max(0.001, ...trace.steps.map((step) => step.ms));
+	// the steps of a part of a chain stand below the part
+	const list = (steps, at) => {
+		const longest = Math.max(0.001, ...steps.map((step) => step.ms));
+		return h('ol', { class: 'steps' }, steps.map((step, i) => h('li', { 'data-key': at + i + step.step },
+			h('h4', { 'data-step': step.step }, t('step ' + step.step)), stepBadge(step.outcome), ' ', step.ms ? number(step.ms, 2) + ' ms' : '–',
+			h('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, h('rect', { width: Math.max(0.5, (step.ms / longest) * 100).toFixed(1), height: 4 })),
+			step.note ? h('p', null, note(step.note)) : null,
+			['in', 'out'].filter((side) => step[side] !== null && step[side] !== undefined).map((side) =>
+				h('details', null, h('summary', null, t(side)), shown(step[side], at + (step.step === 'chain' ? i : '') + step.step + '-' + side, t('step ' + step.step) + ', ' + t(side)))),
+			step.steps ? h('details', null, h('summary', null, t('steps')), list(step.steps, at + i + '-')) : null)));
+	};
 	return [
 		h('p', null, outcomeBadge(trace.outcome), ' ', h('code', null, trace.outcome), ' · ', ms(trace.ms), trace.status ? ' · ' + t('status is', trace.status) : null),
 		h('dl', { class: 'facts' },
@@ -55,12 +65,7 @@ function traced(trace, key, api) {
 			trace.call_id && pair(t('call id'), h('code', null, trace.call_id), true)),
 		trace.answer === undefined ? null : [h('h3', null, t('answer')), shown(trace.answer, 'answer', t('answer'))],
 		h('h3', null, t('steps')),
-		h('ol', { class: 'steps' }, trace.steps.map((step, i) => h('li', { 'data-key': i + step.step },
-			h('h4', { 'data-step': step.step }, t('step ' + step.step)), stepBadge(step.outcome), ' ', step.ms ? number(step.ms, 2) + ' ms' : '–',
-			h('svg', { viewBox: '0 0 100 4', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, h('rect', { width: Math.max(0.5, (step.ms / longest) * 100).toFixed(1), height: 4 })),
-			step.note ? h('p', null, note(step.note)) : null,
-			['in', 'out'].filter((side) => step[side] !== null && step[side] !== undefined).map((side) =>
-				h('details', null, h('summary', null, t(side)), shown(step[side], step.step + '-' + side, t('step ' + step.step) + ', ' + t(side)))))))
+		list(trace.steps, ''),
 	];
 }
 

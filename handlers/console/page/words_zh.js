@@ -74,6 +74,7 @@ export const zh = {
 	'o stale': '较早的应答',
 	'o not_found': '查无此人',
 	'o ambiguous': '匹配到多个客户',
+	'o partial': '缺少一部分',
 	'o incomplete': '调用方给的参数不够',
 	'o timeout': '超出时间预算',
 	'o unreachable': '连接不到接口',
@@ -176,6 +177,7 @@ export const zh = {
 	'step receive': '接收',
 	'step require': '必需',
 	'step cache': '缓存',
+	'step chain': '链',
 	'step once': '只写一次',
 	'step token': '令牌',
 	'step request': '请求',
@@ -285,6 +287,18 @@ export const said = {
 	'use GET or POST': '请用 GET 或 POST',
 	'the caller could not be authenticated': '无法核实调用方的身份',
 
+	'the API found nothing': '接口没有找到',
+	'an older answer': '较早的应答',
+	'a handler panicked': '处理器崩溃',
+	"{0} can't be built from the params and the answers of other apis: {1}": '用这些参数和其他接口的应答得不到 {0}：{1}',
+	"its params can't be built from the answers before it: {0}": '用前面的应答得不到它的参数：{0}',
+	'the budget ran out while the call waited for another api': '时间预算用完，其他接口还没有应答',
+	'the budget ran out, mostly before this part of the chain began': '时间预算用完；其中大部分在这一部分开始之前就用掉了',
+	'another part ended the chain': '链中的另一部分已结束调用',
+	'an optional part is missing': '缺少一个可选的部分',
+	'a part is an older answer': '有一部分是较早的应答',
+	'{0} (api {1}): {2}': '{0}（接口 {1}）：{2}',
+
 	// why there is no connection
 	"can't connect: {0}": '无法连接：{0}',
 	"can't connect through the outgoing proxy": '无法通过代理连接',
@@ -309,6 +323,7 @@ export const said = {
 	'what came back is not HTTP': '返回的不是 HTTP',
 
 	// what to check
+	'why the part is missing: the reason names it and its api, and step chain shows its steps. Its own failures: `caddy switchboard last` with the name of that api': '缺少那一部分的原因：原因里有它和它的接口的名字，“链”这一步里有它的步骤。它自己的失败：用那个接口的名字运行 `caddy switchboard last`',
 	"what the phone system sent, in step receive: the reason names what is missing, or the program that can't process it. If most calls end like this, a name is spelled differently in the configuration and in the flow": '“接收”这一步里电话系统发来的内容：原因里写明了缺少什么，或者哪个程序无法处理。如果多数调用都这样结束，就是接口的配置或流程把某个名字写错了',
 	'the credentials and addresses of the token source, its clock and `timestamp`, and the token endpoint\'s answer, which is in the reason': '令牌源的凭据、地址、时钟和 `timestamp`，以及令牌端点的应答：原因里有说明',
 	"whether something else signs in with the same credentials, whether the account may use this API, and whether `token_expired` interprets the answer correctly: `caddy switchboard tokens` shows the token's state": '是否有其他系统用同样的凭据登录、账号是否有权使用这个接口，以及 `token_expired` 的判断是否正确：“令牌”页里有令牌的状态',
@@ -363,6 +378,7 @@ export const said = {
 	'the answer is larger than 64 KiB': '应答大于 64 KiB',
 
 	// notes of steps
+	'${0} is the answer of api {1}': '${0} 是接口 {1} 的应答',
 	'as stored in the cache': '与缓存里保存的一样',
 	'built, but not sent': '已生成，但没有发送',
 	'the API says that the token has expired': '接口认为令牌已失效',
