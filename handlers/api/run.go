@@ -158,7 +158,7 @@ func (a *API) readsInput() bool {
 
 // usesRequest reports whether a program of the API or of its parts uses $request.
 func (a *API) usesRequest() bool {
-	return a.programs.request || a.Link() == nil && a.links != nil && a.links.request
+	return a.programs.request || a.links != nil && a.Link() == nil && a.links.request
 }
 
 // failed ends the call because a request program can't build the API's request

@@ -138,7 +138,7 @@ func TestWordsOfOutcomes(t *testing.T) {
 			t.Errorf("%s is caused by the caller: %v, but the page says %v", name, outcome.CausedByCaller(), caller)
 		}
 	}
-	for _, step := range []string{"receive", "require", "cache", "once", "token", "request", "call", "verdict", "replay", "output", "contract", "answer"} {
+	for _, step := range []string{"receive", "require", "cache", "chain", "once", "token", "request", "call", "verdict", "replay", "output", "contract", "answer"} {
 		if english["step "+step] == "" || chinese["step "+step] == "" {
 			t.Errorf("step %s has no word", step)
 		}

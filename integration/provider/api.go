@@ -104,8 +104,10 @@ func unauthorized(outcome string) answer {
 func (c *call) route(path string) answer {
 	id, isCustomer := strings.CutPrefix(path, "/open/customer/")
 	switch {
-	case path == "/open/order/query":
+	case path == "/open/order/query", path == "/open/customer/query":
 		return c.orderQuery()
+	case path == "/open/order/latest":
+		return c.latestOrder()
 	case isCustomer:
 		return c.customerByID(id)
 	case path == "/open/ticket/create":
@@ -119,7 +121,7 @@ func (c *call) route(path string) answer {
 	return envelope("no_such_path", http.StatusNotFound, "404", "no such path", nil)
 }
 
-// orderQuery is GET or POST /open/order/query with `tel` as query, form or JSON.
+// orderQuery is GET or POST /open/order/query or /open/customer/query with `tel` as query, form or JSON.
 func (c *call) orderQuery() answer {
 	if a, ok := c.allow(http.MethodGet, http.MethodHead, http.MethodPost); !ok {
 		return a
@@ -134,6 +136,18 @@ func (c *call) orderQuery() answer {
 		return envelope("no_tel", http.StatusOK, "400001", "tel is required", nil)
 	}
 	return c.customer(findByTel(tels[0]))
+}
+
+// latestOrder is GET /open/order/latest with `customer`, an id.
+func (c *call) latestOrder() answer {
+	if a, ok := c.allow(http.MethodGet, http.MethodHead); !ok {
+		return a
+	}
+	ids := c.fields.all("customer")
+	if len(ids) != 1 || ids[0] == "" {
+		return envelope("no_customer", http.StatusOK, "400003", "customer is required", nil)
+	}
+	return c.customer(findByID(ids[0]))
 }
 
 // createTicket is POST /open/ticket/create with `tel` and `subject`. Each call makes a
