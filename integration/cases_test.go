@@ -41,7 +41,7 @@ func TestTheCasesOfTheExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, err := harness.Command(t, dir, slices.Concat(signing, credentials, []string{
-				"CRM_URL=" + api.URL(), "PARTNER_KEY=demo-partner", "PARTNER_SECRET=partner-secret", "IVR_KEY=k", "SIDECAR_KEY=k",
+				"CRM_URL=" + api.URL(), "PARTNER_KEY=demo-partner", "PARTNER_SECRET=partner-secret", "IVR_KEY=k", "OPS_KEY=k", "SIDECAR_KEY=k",
 				"ERP_APP_KEY=k", "ERP_APP_SECRET=erp-secret", "PARTNER_CLIENT_ID=c", "PARTNER_CLIENT_SECRET=client-secret",
 			}), "switchboard", "cases", cases, "--config", config, "--adapter", "caddyfile")
 			if err != nil {
