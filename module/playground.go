@@ -26,6 +26,8 @@ type Playground struct {
 	Sample      *Sample `json:"kept,omitempty"`  // the last answer, with keep_answer
 	KeepsSample bool    `json:"keeps,omitempty"` // whether keep_answer is on
 
+	Parts []string `json:"parts,omitempty"` // variables of the parts of its chain
+
 	Systems []string `json:"systems"` // all phone systems
 }
 
@@ -43,7 +45,8 @@ type PlaygroundInput struct {
 	Output string          `json:"output"`
 	Answer json.RawMessage `json:"answer"` // of the API
 	For    string          `json:"for"`    // the phone system to render for, "" for none
-	// Values of the program's variables: status, headers, params, request.
+	// Values of the program's variables: status, headers, params, request, and those
+	// of the parts of the API's chain.
 	Vars map[string]json.RawMessage `json:"vars"`
 }
 
@@ -97,7 +100,7 @@ var (
 	playgroundBusy = make(chan struct{}, playgroundTurns)
 
 	errPlaygroundBusy = errors.New("other programs are being tried; try again in a moment")
-	errPlaygroundVars = errors.New("an output program has the variables $status, $headers, $params and $request")
+	errPlaygroundVars = errors.New("an output program has the variables $status, $headers, $params and $request, and those of `with`")
 )
 
 // RunPlayground runs an output program on an answer and writes its result. What is
@@ -112,8 +115,12 @@ func (o Operator) RunPlayground(ctx context.Context, name string, in PlaygroundI
 			return out, apiError(http.StatusBadRequest, err)
 		}
 	}
+	known := maps.Clone(outputVars)
+	for _, part := range api.Playground().Parts {
+		known[part] = []byte("null")
+	}
 	for variable := range in.Vars {
-		if _, ok := outputVars[variable]; !ok {
+		if _, ok := known[variable]; !ok {
 			return out, apiError(http.StatusBadRequest, errPlaygroundVars)
 		}
 	}
@@ -125,7 +132,7 @@ func (o Operator) RunPlayground(ctx context.Context, name string, in PlaygroundI
 	case <-ctx.Done():
 		return out, apiError(http.StatusServiceUnavailable, errPlaygroundBusy)
 	}
-	v, err := in.run(ctx, o.app.Define)
+	v, err := in.run(ctx, o.app.Define, known)
 	if err == nil {
 		out.Result, err = jsonval.Encode(nil, v, jsonval.Limits{})
 	}
@@ -141,9 +148,10 @@ func (o Operator) RunPlayground(ctx context.Context, name string, in PlaygroundI
 	return out, nil
 }
 
-// run runs the program, if there is one, on the answer.
-func (in *PlaygroundInput) run(ctx context.Context, define string) (any, error) {
-	names := slices.Sorted(maps.Keys(outputVars))
+// run runs the program, if there is one, on the answer. known are its variables, with
+// their values where the input has none.
+func (in *PlaygroundInput) run(ctx context.Context, define string, known map[string]json.RawMessage) (any, error) {
+	names := slices.Sorted(maps.Keys(known))
 	source := in.Output
 	if strings.TrimSpace(source) == "" {
 		source = "."
@@ -166,7 +174,7 @@ func (in *PlaygroundInput) run(ctx context.Context, define string) (any, error) 
 	for _, name := range names {
 		text, ok := in.Vars[name]
 		if !ok {
-			text = outputVars[name]
+			text = known[name]
 		}
 		value, err := jsonval.Decode(text, limits)
 		if err != nil {

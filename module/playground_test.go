@@ -47,6 +47,7 @@ func TestPlayground(t *testing.T) {
 		{switchboard.PlaygroundInput{Output: ".a | twice", Answer: raw(`{"a":4}`), For: "pbx"}, "8", "8 for pbx", ""},
 		{switchboard.PlaygroundInput{Output: "$status", Answer: raw("{}")}, "200", "200 for ", ""},
 		{switchboard.PlaygroundInput{Output: "$params.tel", Answer: raw("{}"), Vars: map[string]json.RawMessage{"params": raw(`{"tel":"7"}`)}}, `"7"`, "7 for ", ""},
+		{switchboard.PlaygroundInput{Output: "$customer.name", Answer: raw("null"), Vars: map[string]json.RawMessage{"customer": raw(`{"name":"Ann"}`)}}, `"Ann"`, "Ann for ", ""},
 		{switchboard.PlaygroundInput{Answer: raw(`"as it is"`)}, `"as it is"`, "as it is for ", ""},
 		{switchboard.PlaygroundInput{Output: ".a.", Answer: raw("{}")}, "", "", "line 1"},
 		{switchboard.PlaygroundInput{Output: "until(false; .)", Answer: raw("{}")}, "", "", "too long"},

@@ -21,7 +21,9 @@ import (
 // fakeAPI is an API whose answers are its params.
 type fakeAPI struct{ forgot map[string]any }
 
-func (*fakeAPI) Playground() switchboard.Playground { return switchboard.Playground{Output: ".data"} }
+func (*fakeAPI) Playground() switchboard.Playground {
+	return switchboard.Playground{Output: ".data", Parts: []string{"customer"}}
+}
 
 func (*fakeAPI) Writes() *once.Store { return nil }
 

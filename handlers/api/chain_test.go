@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -24,7 +25,7 @@ import (
 // upstream is a guest that answers with its function.
 type upstream struct{ Of string }
 
-var upstreams = map[string]func(w http.ResponseWriter, r *http.Request) error{}
+var upstreams sync.Map // of functions that answer, by name
 
 func init() { caddy.RegisterModule(upstream{}) }
 
@@ -33,7 +34,8 @@ func (upstream) CaddyModule() caddy.ModuleInfo {
 }
 
 func (u upstream) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	return upstreams[u.Of](w, r)
+	of, _ := upstreams.Load(u.Of)
+	return of.(func(w http.ResponseWriter, r *http.Request) error)(w, r)
 }
 
 // app provisions APIs together, links them, and returns them by name. Their upstreams
@@ -76,8 +78,7 @@ func app(t testing.TB, apis ...*API) map[string]*API {
 func single(t testing.TB, name string, answer func(w http.ResponseWriter, r *http.Request) error, more ...func(*API)) *API {
 	t.Helper()
 	id := t.Name() + " " + name
-	upstreams[id] = answer
-	t.Cleanup(func() { delete(upstreams, id) })
+	upstreams.Store(id, answer)
 	a := &API{
 		Name: name, To: "http://127.0.0.1:1/" + name, Method: "GET", Query: ".",
 		HandleRaw: []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"handler":"test_upstream","Of":%q}`, id))},
@@ -235,9 +236,9 @@ func TestChain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			upstreams["echo"] = func(w http.ResponseWriter, r *http.Request) error {
+			upstreams.Store("echo", func(w http.ResponseWriter, r *http.Request) error {
 				return says(fmt.Sprintf(`{"asked":%q}`, r.URL.RawQuery))(w, r)
-			}
+			})
 			var orders atomic.Int32
 			apis := twoCalls(t, test.customer, func(w http.ResponseWriter, r *http.Request) error {
 				orders.Add(1)
@@ -299,7 +300,7 @@ func TestAPartThatHangs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			upstreams["own"] = says(`{}`)
+			upstreams.Store("own", says(`{}`))
 			apis := twoCalls(t, says(ann), hangs, func(both, customer, order *API) {
 				both.Budget = caddy.Duration(300 * time.Millisecond)
 				test.set(both, customer, order)

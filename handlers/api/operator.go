@@ -58,7 +58,7 @@ func (a *API) reads(of string) bool {
 
 // Playground implements [switchboard.API].
 func (a *API) Playground() switchboard.Playground {
-	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.sampler != nil}
+	b := switchboard.Playground{Output: program.Outdent(a.Output), For: a.For, KeepsSample: a.sampler != nil, Parts: a.withVars()}
 	if a.sampler != nil {
 		b.Sample = a.sampler.sample.Load()
 	}

@@ -42,7 +42,8 @@ export async function open(api, sample) {
 	const { sample: given } = begun;
 	field('output').value = begun.output || '.';
 	field('answer').value = given ? written(given.answer) : '';
-	field('vars').value = written({ status: given?.status ?? 200, params: given?.params ?? {}, headers: given?.headers ?? {} });
+	const parts = Object.fromEntries((begun.parts ?? []).map((name, i) => [name, given?.parts?.[i] ?? {}]));
+	field('vars').value = written({ status: given?.status ?? 200, params: given?.params ?? {}, headers: given?.headers ?? {}, ...parts });
 	field('for').value = begun.for ?? '';
 	document.getElementById('bench').focus();
 	attempt(api);

@@ -76,9 +76,14 @@ const note = (text) => (text.startsWith('curl ') ? h('code', null, text) : coded
 // ended in step call or earlier has no such answer: its body is our own error.
 function toBench(api, trace) {
 	const step = (name) => trace.steps.findLast((one) => one.step === name);
+	const parts = trace.steps.filter((one) => one.step === 'chain').map((part) => part.out);
+	const params = step('receive')?.out;
+	if (parts.length && !step('call') && step('output')) { // it only puts parts together
+		return h('button', { type: 'button', onclick: () => open(api, { answer: null, params, parts }) }, t('to bench'));
+	}
 	const { outcome, out: answer } = step('call') ?? {};
 	if (outcome !== 'ok' || answer?.body === undefined || step('token')?.outcome === 'no_token') return null;
-	return h('button', { type: 'button', onclick: () => open(api, { answer: answer.body, status: answer.status, params: step('receive')?.out }) }, t('to bench'));
+	return h('button', { type: 'button', onclick: () => open(api, { answer: answer.body, status: answer.status, params, parts }) }, t('to bench'));
 }
 
 // written parses params: a JSON object, or lines of name=value.
