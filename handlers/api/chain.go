@@ -19,8 +19,8 @@ import (
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 )
 
-// parts are those of one call, as they end. Only calls of an API with `with` have
-// them.
+// parts are the answers of other APIs that one call is made of, as they come. Only
+// calls of an API with `with` have them.
 type parts struct {
 	running atomic.Bool // for Overdue
 	// until is when the callers of a detached call give up; zero for a call that ends
@@ -99,8 +99,7 @@ func (c *run) judgeParts() bool {
 	return c.call.Fail(outcome, d.why())
 }
 
-// complete makes the outcome say what an answer lacks that some part has ended
-// without.
+// complete makes the outcome of an answer say that a part is missing or older.
 func (c *run) complete() bool {
 	p := c.parts
 	if c.call.Outcome != call.OK {
@@ -389,7 +388,11 @@ func (p *parts) storeRefusal() string {
 		if d.run == nil { // it is missing, which is said above; or another one ended the call
 			continue
 		}
-		if why := cmp.Or(d.run.call.NotStored(), d.run.storeRefusal()); why != "" {
+		why := cmp.Or(d.run.call.NotStored(), d.run.storeRefusal())
+		if why == "" && d.run.parts != nil {
+			why = d.run.parts.storeRefusal()
+		}
+		if why != "" {
 			return d.with.Var + ": " + why
 		}
 	}
