@@ -56,13 +56,13 @@ func cpu(b *testing.B, pid int) time.Duration {
 	}
 	_, after, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(after)
-	var ticks time.Duration
+	ticks := 0
 	for _, field := range fields[11:13] { // utime and stime
 		n, err := strconv.Atoi(field)
 		if err != nil {
 			b.Fatal(err)
 		}
-		ticks += time.Duration(n)
+		ticks += n
 	}
-	return ticks * 10 * time.Millisecond
+	return time.Duration(ticks) * 10 * time.Millisecond
 }

@@ -227,8 +227,13 @@ func (c *run) handleAnswer() bool {
 		return false
 	}
 	c.keepSample()
-	return c.shape() && // for the flow
-		(c.parts == nil || c.complete()) // or does a part lack?
+	if !c.shape() { // for the flow
+		return false
+	}
+	if c.parts != nil {
+		c.complete() // does it lack a part?
+	}
+	return true
 }
 
 // Interface guards

@@ -100,12 +100,10 @@ func (c *run) judgeParts() bool {
 }
 
 // complete makes the outcome of an answer say that a part is missing or older.
-func (c *run) complete() bool {
+func (c *run) complete() {
 	p := c.parts
-	if c.call.Outcome != call.OK {
-		return true
-	}
 	switch {
+	case c.call.Outcome != call.OK:
 	case p.missing != nil:
 		c.call.Outcome, c.call.Uncharged = call.Partial, true
 		c.call.Part, c.call.Reason = p.missing.with.Var, p.missing.why()
@@ -113,7 +111,6 @@ func (c *run) complete() bool {
 		c.call.Older(p.older.run.call.Age())
 		c.call.Part, c.call.Reason = p.older.with.Var, p.older.why()
 	}
-	return true
 }
 
 // schedule runs the parts of a call. A part begins when those are done whose answers

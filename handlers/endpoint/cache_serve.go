@@ -166,10 +166,10 @@ func (c *Call) await(q Cacheable, key cache.Key, older *cache.Entry) {
 			c.RetryAfter = time.Second
 			c.Fail(late, "no token was obtained within the budget")
 		}
-		switch late {
-		case Overloaded:
+		if late == Overloaded {
 			c.Overloaded()
-		case PartOverdue:
+		}
+		if late == PartOverdue {
 			c.Uncharged = true
 			c.Fail(call.Timeout, "the budget ran out while the call waited for another api")
 		}

@@ -11,8 +11,8 @@ import (
 // A test of a chain shows the steps of each part below it, and opens in the playground
 // with the answers of the parts.
 func TestAChain(t *testing.T) {
-	_, base := start(t, "api /both both {\nauth none\nwith order order `{tel: .tel}`\nwith plain plain `{}`\nwith down an-api-with-quite-a-long-name-for-a-telephone-screen `{}` optional\n"+
-		"output `{name: $order.name}`\ndefault `{name: \"\"}`\n}")
+	_, base := start(t, "api /both both {\nauth none\nwith caller order `{tel: .tel}`\nwith echo plain `{}`\nwith down an-api-with-quite-a-long-name-for-a-telephone-screen `{}` optional\n"+
+		"output `{name: $caller.name}`\ndefault `{name: \"\"}`\n}")
 	browser := Open(t)
 	for _, width := range widths {
 		t.Run(fmt.Sprint(width), func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestAChain(t *testing.T) {
 					t.Errorf("no %s in\n%s", step, nested)
 				}
 			}
-			tab.Wait("$plain is the answer of api plain")
+			tab.Wait("$echo is the answer of api plain")
 			tab.Check()
 			tab.Click("Open this answer in the playground")
 			tab.Wait("What the phone system gets")
