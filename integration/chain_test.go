@@ -216,7 +216,7 @@ func TestAPartialAnswerIsNotKept(t *testing.T) {
 // would give now.
 func TestAWriteWithParts(t *testing.T) {
 	api := startProvider(t, provider.Options{})
-	site := chain{customer: "cache 1m"}.site() + replaceOnce(ticketSite("1h {\n finish 10s\n }", "with found customer `{tel: .tel}` optional"),
+	site := chain{customer: "cache 1m"}.site() + replaceOnce(ticketSite("1h {\n header Idempotency-Key\n finish 10s\n }", "with found customer `{tel: .tel}` optional"),
 		"{ticket: .data.number}", "{ticket: .data.number, name: $found.name}")
 	caddy := start(t, api, setup{site: site})
 	inject(t, api, provider.Fault{Target: provider.API, Fault: "status", Status: 500, Path: "/open/customer/query"})
@@ -230,6 +230,11 @@ func TestAWriteWithParts(t *testing.T) {
 	}
 	if other := harness.Get(t, caddy.URL("/ticket?tel=13800138000&subject=parcel&call_id=2")); !strings.Contains(other.Body, `"name":"张三"`) || written(api) != 2 {
 		t.Errorf("got %s, written %d", other.Body, written(api))
+	}
+	for _, entry := range api.Ledger().Kind(provider.API) {
+		if key := entry.Header.Get("Idempotency-Key"); (key != "") != (entry.Path == "/open/ticket/create") {
+			t.Errorf("%s has the key %q", entry.Path, key)
+		}
 	}
 }
 
