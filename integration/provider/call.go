@@ -100,6 +100,8 @@ func (c *call) open() (work func() answer) {
 	case TokenRefresh:
 		c.entry.RefreshToken = c.fields.get("refresh_token")
 		return c.refresh
+	case Authorize:
+		return c.authorize
 	case OAuth2:
 		c.entry.RefreshToken = c.fields.get("refresh_token")
 		return c.oauth2
@@ -114,6 +116,8 @@ func kindOf(path string) string {
 		return TokenGet
 	case "/token/refresh":
 		return TokenRefresh
+	case "/oauth2/authorize":
+		return Authorize
 	case "/oauth2/token":
 		return OAuth2
 	default:

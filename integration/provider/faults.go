@@ -25,7 +25,7 @@ const (
 
 // Fault is something that goes wrong at the server.
 type Fault struct {
-	// Target is TokenGet, TokenRefresh, OAuth2, API or All.
+	// Target is TokenGet, TokenRefresh, Authorize, OAuth2, API or All.
 	Target string `json:"target"`
 	// Fault is its name: see effects, and the four constants above.
 	Fault string `json:"fault"`
@@ -89,7 +89,7 @@ func (f *Fault) UnmarshalJSON(b []byte) error {
 
 func (f Fault) validate() error {
 	known := []string{faultLatency, faultClockShift, faultEarlyDeath401, faultEarlyDeathCode}
-	targets := []string{TokenGet, TokenRefresh, OAuth2, API, All}
+	targets := []string{TokenGet, TokenRefresh, Authorize, OAuth2, API, All}
 	switch {
 	case !slices.Contains(targets, f.Target):
 		return fmt.Errorf("unknown target %q: one of %s", f.Target, strings.Join(targets, ", "))

@@ -11,6 +11,7 @@ import (
 const (
 	TokenGet     = "token-get"     // POST /token/get
 	TokenRefresh = "token-refresh" // POST /token/refresh
+	Authorize    = "authorize"     // GET /oauth2/authorize, by a browser
 	OAuth2       = "oauth2"        // POST /oauth2/token
 	API          = "api"           // everything else
 )
@@ -28,7 +29,7 @@ type Entry struct {
 	Seq int `json:"seq"`
 	// Time of arrival.
 	Time time.Time `json:"time"`
-	// Kind is TokenGet, TokenRefresh, OAuth2 or API.
+	// Kind is TokenGet, TokenRefresh, Authorize, OAuth2 or API.
 	Kind string `json:"kind"`
 	// Outcome is "ok", "not_found", the reason of a refusal in snake_case, or
 	// "fault" when a fault answered instead. Empty while the call runs.

@@ -8,7 +8,7 @@ import (
 )
 
 // oauth2 is POST /oauth2/token after RFC 6749: client credentials and refresh
-// tokens, with the client's credentials by Basic or in the body, never both.
+// tokens, and authorization codes (see authorize), with the client's credentials by Basic or in the body, never both.
 func (c *call) oauth2() answer {
 	if refused, ok := c.strictOAuth(); !ok {
 		return refused
@@ -30,6 +30,8 @@ func (c *call) oauth2() answer {
 			return oauthError("invalid_grant", outcome)
 		}
 		return c.grantOAuth(p, now)
+	case "authorization_code":
+		return c.exchange(now)
 	case "":
 		return oauthError("invalid_request", "missing_grant_type")
 	default:

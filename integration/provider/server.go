@@ -51,6 +51,9 @@ type Options struct {
 	// Seed is a refresh token that is good from the start, for clients that
 	// can refresh but not sign in.
 	Seed string
+	// RedirectURI is where /oauth2/authorize sends codes; the port of one on a
+	// loopback address is left open. Default: "http://127.0.0.1/callback".
+	RedirectURI string
 	// TokenLength pads access tokens to this many characters.
 	TokenLength int
 	// Scheme of the Authorization header on API calls. Default: "Bearer".
@@ -71,6 +74,7 @@ type Options struct {
 type Server struct {
 	opt     Options
 	tokens  *vault
+	codes   codes
 	faults  faultList
 	ledger  ledger
 	replays replays
@@ -100,6 +104,7 @@ func New(o Options) *Server {
 	o.AppSecret = cmp.Or(o.AppSecret, "demo-secret")
 	o.Lifetime = cmp.Or(o.Lifetime, 2*time.Minute)
 	o.RefuseStatus = cmp.Or(o.RefuseStatus, http.StatusOK)
+	o.RedirectURI = cmp.Or(o.RedirectURI, "http://127.0.0.1/callback")
 	o.Scheme = cmp.Or(o.Scheme, "Bearer")
 	o.UnknownStatus = cmp.Or(o.UnknownStatus, http.StatusOK)
 	o.StreamInterval = cmp.Or(o.StreamInterval, 50*time.Millisecond)

@@ -115,7 +115,7 @@ func TestImportGetCountExportDelete(t *testing.T) {
 		{args: "customers", stdout: "Available Commands"},
 		{args: "nonsense", err: "no such command"},
 		{args: "customers count --config missing", err: "no such file"},
-		{args: "dialects", stdout: "jwt_bearer\nnone\noauth2\noauth2_basic\noauth2_jwt\nsigned\n"},
+		{args: "dialects", stdout: "jwt_bearer\nnone\noauth2\noauth2_basic\noauth2_code\noauth2_jwt\nsigned\n"},
 		{args: "dialects signed", stdout: "#"},
 		{args: "dialects missing", err: "no such dialect"},
 		{args: "systems", stdout: "NAME"},

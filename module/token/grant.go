@@ -34,6 +34,17 @@ type Params struct {
 	Skew time.Duration
 	// Refused is $refused: an API has refused the token that is held.
 	Refused bool
+	// Consent is what a person's consent gave; nil when the source signs in by itself.
+	Consent *Consent
+}
+
+// Consent is an authorization code and what is needed to exchange it.
+type Consent struct {
+	Code string
+	// Verifier is the code verifier of RFC 7636.
+	Verifier string
+	// Redirect is the redirect URI to which the code came.
+	Redirect string
 }
 
 // FailureKind is what a failed token call means for the next one.
@@ -150,6 +161,11 @@ type Policy struct {
 	SealKey [32]byte
 	// Seed is the configured refresh token of a source that can't obtain.
 	Seed string
+	// Consent: the source has no token before a person has consented.
+	Consent bool
+	// Issuer is the `iss` that the redirect after a consent must carry (RFC 9207); "" =
+	// any or none.
+	Issuer string
 	// Static is a fixed token; such a source has no endpoint.
 	Static string
 }

@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	errRefusedBefore = errors.New("signing in was refused")
-	errBackingOff    = errors.New("backing off")
+	errRefusedBefore  = errors.New("signing in was refused")
+	errRenewalRefused = errors.New("the renewal was refused")
+	errBackingOff     = errors.New("backing off")
 )
 
 // backoffLeft returns how long no call may be made, and why; 0 when one may. A wait that is
@@ -42,6 +43,9 @@ func (k *Keeper) endBackoff() {
 func (k *Keeper) refusedCause() error {
 	if _, ok := errors.AsType[*token.Failure](k.lastErr); ok {
 		return k.lastErr
+	}
+	if k.policy.Consent {
+		return k.withConsentAdvice(errRenewalRefused)
 	}
 	return errRefusedBefore
 }

@@ -44,6 +44,7 @@ type tokenCall struct {
 	sent    string // the refresh token
 	skew    time.Duration
 	refused bool
+	consent *token.Consent
 }
 
 func newIssuer() *issuer {
@@ -55,7 +56,7 @@ func (i *issuer) CanObtain() bool { return !i.noObtain }
 func (i *issuer) CanRefresh() bool { return !i.noRefresh }
 
 func (i *issuer) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
-	return i.answer(ctx, tokenCall{how: howObtain, skew: in.Skew, refused: in.Refused})
+	return i.answer(ctx, tokenCall{how: howObtain, skew: in.Skew, refused: in.Refused, consent: in.Consent})
 }
 
 func (i *issuer) Refresh(ctx context.Context, in token.Params) (token.Grant, error) {

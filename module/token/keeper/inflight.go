@@ -16,16 +16,17 @@ import (
 // everybody, and each caller waits on its own context.
 type inflight struct {
 	done     chan struct{}
-	err      error  // valid after done
-	store    *store // nil without a storage
-	replaces uint64 // the generation to replace
-	forced   bool   // whatever the state
-	saveOnly bool   // not a renewal: it changes nothing in the schedule
+	err      error          // valid after done
+	store    *store         // nil without a storage
+	replaces uint64         // the generation to replace
+	forced   bool           // whatever the state
+	saveOnly bool           // not a renewal: it changes nothing in the schedule
+	consent  *token.Consent // what to exchange; a failure changes nothing in the schedule
 }
 
 // attempted reports, when the work is done, whether it tried to renew.
 func (f *inflight) attempted() bool {
-	return !f.saveOnly && !errors.Is(f.err, errTooEarly) && !errors.Is(f.err, errElsewhere)
+	return !f.saveOnly && f.consent == nil && !errors.Is(f.err, errTooEarly) && !errors.Is(f.err, errElsewhere)
 }
 
 // outcome is the result of the work in flight.
@@ -58,7 +59,15 @@ func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 			k.mu.Unlock()
 			return t, nil
 		}
-		k.wanted = true
+		if !k.wanted {
+			k.wanted = true
+			k.wakeLoop()
+		}
+		if k.awaitsConsent() {
+			cause := k.consentCause()
+			k.mu.Unlock()
+			return nil, &token.NoTokenError{Source: k.policy.Name, RetryAfter: pollEvery, Cause: cause}
+		}
 		changed := k.changed
 		var done <-chan struct{}
 		var expire <-chan time.Time
@@ -134,6 +143,13 @@ func (k *Keeper) run(f *inflight, work func(context.Context, *inflight) outcome)
 func (k *Keeper) finish(f *inflight, o *outcome) {
 	now := k.now()
 	valid := k.current.Load().Valid(now)
+	if f.consent != nil {
+		return
+	}
+	if isNoConsent(o.err) {
+		k.unconsented = true
+		return
+	}
 	switch {
 	case f.saveOnly, o.err == nil && (valid || k.record.Generation > f.replaces):
 		// a token that the API refused meanwhile was a token
@@ -210,6 +226,8 @@ func (k *Keeper) report(o outcome, failures int, took time.Duration) {
 		if o.err != nil {
 			env.Logger.Debug("token not renewed", zap.Error(o.err))
 		}
+	case isNoConsent(o.err):
+		env.Logger.Warn("token source waits for a consent", zap.Error(o.err))
 	default:
 		log := env.Logger.Debug
 		if failures%10 == 1 {

@@ -2,7 +2,7 @@
 // the other instances through Caddy's storage, and finds it there after a restart.
 //
 // A caller's way: keeper.go (Token), inflight.go (one renewal for all who wait), renew.go
-// (the steps of a renewal), fleet.go (keeping instances apart), record.go (what is
+// (the steps of a renewal), consent.go (a person's consent instead of one), fleet.go (keeping instances apart), record.go (what is
 // stored). loop.go renews ahead of time, backoff.go decides when, and refused.go deals
 // with tokens that the API refuses.
 package keeper
@@ -66,6 +66,8 @@ type Keeper struct {
 	testedStorage string // the type of the storage whose lock was tested
 	exchange      *token.Exchange
 	refusals      refusals
+	unconsented   bool // when the store was read last, nobody had consented
+	pending       []pendingConsent
 
 	staticWarned atomic.Int64 // Unix nanoseconds
 	lockExcludes atomic.Bool  // the storage's lock is one, by its self-test
@@ -251,6 +253,8 @@ func (k *Keeper) State() token.State {
 		}
 	case valid && !s.Static:
 		s.NextAttempt = k.due
+	case k.awaitsConsent():
+		s.LastError = k.consentCause().Error()
 	}
 	s.Phase = k.phase(valid, wait > 0, now)
 	return s

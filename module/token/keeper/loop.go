@@ -89,6 +89,7 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	wait, _ := k.backoffLeft(now)
 	switch {
 	case k.inflight != nil: // its end wakes the loop
+	case k.awaitsConsent(): // poll finds it
 	case wait <= 0 && valid && !now.Before(k.due), wait <= 0 && !valid && k.wanted:
 		k.joinOrStart(false)
 	case k.unsaved && st != nil && !now.Before(k.saveAt):

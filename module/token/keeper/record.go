@@ -128,6 +128,11 @@ func (r *record) markDead(now time.Time, sure bool) time.Duration {
 	return r.Learned
 }
 
+// params are those of a token call.
+func (r *record) params(skew time.Duration) token.Params {
+	return token.Params{Access: r.Access, Refresh: r.Refresh, Skew: skew, Refused: r.Dead || r.Suspect}
+}
+
 // short reports whether the token lives for less than a lifetime may be.
 func (r *record) short() bool {
 	return r.Access != "" && r.Expires.Sub(r.Obtained) < token.MinLifetime

@@ -26,6 +26,9 @@ func (k *Keeper) renew(ctx context.Context, f *inflight) outcome {
 	if o, done := k.checkStore(ctx, f); done {
 		return o
 	}
+	if k.lacksConsent() {
+		return outcome{how: howAdopt, err: k.consentCause()}
+	}
 	if f.store != nil {
 		unlock, o, done := k.acquireLock(ctx, f)
 		if done {
@@ -106,7 +109,7 @@ func (k *Keeper) refresh(ctx context.Context, f *inflight) (outcome, bool) {
 		return o, true
 	}
 	if !k.endpoint.CanObtain() {
-		return k.endFailed(ctx, f, err, howRefresh), true
+		return k.endFailed(ctx, f, k.withConsentAdvice(err), howRefresh), true
 	}
 	env := k.env.Load()
 	env.Logger.Warn("refresh token not accepted; signing in", zap.Error(err))
@@ -147,7 +150,7 @@ func (k *Keeper) markCall(ctx context.Context, st *store, how string) bool {
 // signing in follows anyway.
 func (k *Keeper) fetch(ctx context.Context, how string) (g token.Grant, asked time.Time, err error) {
 	r := k.snapshot()
-	g, asked, err = k.callOnce(ctx, how, &r, r.Skew)
+	g, asked, err = k.callOnce(ctx, how, r.params(r.Skew))
 	fail, ok := errors.AsType[*token.Failure](err)
 	if !ok || fail.Kind != token.Refused || fail.Date.IsZero() || how == howRefresh && k.endpoint.CanObtain() {
 		return g, asked, err
@@ -156,7 +159,7 @@ func (k *Keeper) fetch(ctx context.Context, how string) (g token.Grant, asked ti
 	if (skew - r.Skew).Abs() <= clockTolerance {
 		return g, asked, err
 	}
-	g, asked, err = k.callOnce(ctx, how, &r, skew)
+	g, asked, err = k.callOnce(ctx, how, r.params(skew))
 	if err == nil {
 		k.mu.Lock()
 		k.record.Skew, k.ownSkew = skew, true
@@ -168,12 +171,11 @@ func (k *Keeper) fetch(ctx context.Context, how string) (g token.Grant, asked ti
 
 // callOnce calls the endpoint, bounded in time, and remembers the exchange for people
 // to look at.
-func (k *Keeper) callOnce(ctx context.Context, how string, r *record, skew time.Duration) (g token.Grant, asked time.Time, err error) {
+func (k *Keeper) callOnce(ctx context.Context, how string, p token.Params) (g token.Grant, asked time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.policy.Timeout)
 	defer cancel()
 	asked = k.now()
 	err = storage.Recover(func() (err error) {
-		p := token.Params{Access: r.Access, Refresh: r.Refresh, Skew: skew, Refused: r.Dead || r.Suspect}
 		if how == howRefresh {
 			g, err = k.endpoint.Refresh(ctx, p)
 		} else {
@@ -195,16 +197,15 @@ func (k *Keeper) callOnce(ctx context.Context, how string, r *record, skew time.
 
 var (
 	// errSame is an unchanged token where a new one was needed.
-	errSame error = &token.Failure{Kind: token.Invalid, Reason: "the endpoint gave the same token again"}
+	errSame    error = &token.Failure{Kind: token.Invalid, Reason: "the endpoint gave the same token again"}
+	errExpired error = &token.Failure{Kind: token.Invalid, Reason: "the endpoint gave a token that has expired"}
 	// errShort is the second of two different tokens that live for seconds.
 	errShort error = &token.Failure{Kind: token.Invalid, Reason: "expires_in is below 30 s for the second time in a row; its unit may be wrong"}
 )
 
 // accept evaluates what the endpoint gave and makes it the current token.
 func (k *Keeper) accept(ctx context.Context, st *store, g token.Grant, asked time.Time, how string) (outcome, error) {
-	for _, warning := range g.Warnings {
-		k.env.Load().Logger.Warn("the token endpoint's answer is odd", zap.String("warning", warning))
-	}
+	k.logWarnings(g)
 	prev := k.snapshot()
 	r := prev.successor(g, how, asked, &k.policy)
 	switch same := g.Access == prev.Access; {
@@ -216,11 +217,17 @@ func (k *Keeper) accept(ctx context.Context, st *store, g token.Grant, asked tim
 		k.acceptUnchanged(ctx, st, r.Refresh)
 		return outcome{how: how, err: errUnchanged}, nil
 	case !k.now().Before(r.Expires):
-		return outcome{}, &token.Failure{Kind: token.Invalid, Reason: "the endpoint gave a token that has expired"}
+		return outcome{}, errExpired
 	case !same && r.short() && prev.short():
 		return outcome{}, errShort
 	}
 	return k.storeAndPublish(ctx, st, prev, r, how), nil
+}
+
+func (k *Keeper) logWarnings(g token.Grant) {
+	for _, warning := range g.Warnings {
+		k.env.Load().Logger.Warn("the token endpoint's answer is odd", zap.String("warning", warning))
+	}
 }
 
 // acceptUnchanged notes a successful call that changed nothing: the generation stays,

@@ -22,6 +22,11 @@ import (
 //		define         <jq>
 //		credential     <name> <value>
 //		optional       <names...>
+//		authorize      <url> {
+//			query    <jq>
+//			redirect <url>
+//			issuer   <url>
+//		}
 //		obtain         [<method>] <url> {
 //			headers <jq>
 //			query   <jq>
@@ -90,6 +95,7 @@ func (p *parser) read() error {
 		"define":         p.program("define", &s.Define),
 		"credential":     p.credential,
 		"optional":       p.Words(&s.Optional),
+		"authorize":      p.authorize,
 		"obtain":         func() error { return p.request("obtain", &s.Obtain) },
 		"refresh":        func() error { return p.request("refresh", &s.Refresh) },
 		"static":         p.Text(&s.Static),

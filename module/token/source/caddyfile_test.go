@@ -407,6 +407,7 @@ func TestSeveralSourcesInABlock(t *testing.T) {
 func FuzzParseSource(f *testing.F) {
 	f.Add(keys + signIn)
 	f.Add(none + "keep `{a: .b}` hosts *.example.com\ninject query t\nrefresh_before 0.5")
+	f.Add("dialect oauth2_code\ncredential client_id i\ncredential client_secret s\nauthorize https://x {\nquery `{a: $scope}`\nredirect http://localhost\n}\nobtain https://x\nrefresh https://x")
 	f.Add("static {env.X}\ntoken_expired 401 `.a`\nwarm on")
 	f.Add("credential a b\ntransport http {\ntls\n}\nobtain GET https://x {\nquery {}\n}")
 	f.Fuzz(func(t *testing.T, body string) {

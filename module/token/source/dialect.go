@@ -77,6 +77,7 @@ func (s *Source) over(dialect *Source) *Source {
 	m := *s
 	m.Define = dialect.Define + s.Define
 	m.Optional = slices.Concat(dialect.Optional, s.Optional)
+	m.Authorize = s.Authorize.over(dialect.Authorize)
 	m.Obtain = s.Obtain.over(dialect.Obtain)
 	m.Refresh = s.Refresh.over(dialect.Refresh)
 	m.Success = cmp.Or(s.Success, dialect.Success)

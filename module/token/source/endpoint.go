@@ -40,15 +40,20 @@ func (s *Source) Endpoint() *Endpoint {
 	return &Endpoint{source: s, plan: s.plan, values: values}
 }
 
-// CanObtain reports whether the source can sign in.
-func (e *Endpoint) CanObtain() bool { return e.plan.obtainCall != nil }
+// CanObtain reports whether the source can sign in by itself, without anybody's consent.
+func (e *Endpoint) CanObtain() bool { return e.plan.obtainCall != nil && !e.source.NeedsConsent() }
 
 // CanRefresh reports whether the source can renew a token without signing in.
 func (e *Endpoint) CanRefresh() bool { return e.plan.refreshCall != nil }
 
-// Obtain signs in with the credentials. Its time is bounded by ctx alone, see Policy.
+// Obtain signs in with the credentials, or with the code of in.Consent. Its time is
+// bounded by ctx alone, see Policy.
 func (e *Endpoint) Obtain(ctx context.Context, in token.Params) (token.Grant, error) {
-	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in)
+	var consent []any
+	if c := in.Consent; c != nil {
+		consent = []any{c.Code, c.Verifier, c.Redirect}
+	}
+	return e.call(ctx, e.plan.obtainCall, e.source.obtainURL, nil, nil, in, consent...)
 }
 
 // Refresh renews the token that is held, or begins with the configured refresh token
@@ -72,12 +77,12 @@ func (e *Endpoint) Refresh(ctx context.Context, in token.Params) (token.Grant, e
 	return grant, err
 }
 
-func (e *Endpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, in token.Params) (token.Grant, error) {
+func (e *Endpoint) call(ctx context.Context, r *requestPrograms, u *url.URL, access, refresh any, in token.Params, more ...any) (token.Grant, error) {
 	// one timestamp and one nonce for all programs, so that a signature agrees
 	// with the parameters that it signs
 	vars := slices.Concat(
 		[]any{e.plan.stamp.at(time.Now().Add(in.Skew)), Nonce(), access, refresh, in.Refused},
-		e.values,
+		e.values, more,
 	)
 	req, failure := r.build(ctx, u, vars)
 	if failure != nil {

@@ -46,11 +46,16 @@ func provision(t *testing.T, body string) *Source {
 	return s
 }
 
-func load(t *testing.T, s *Source) error {
+func contextOf(t *testing.T) caddy.Context {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 	t.Cleanup(cancel)
-	return s.Provision(ctx, "crm")
+	return ctx
+}
+
+func load(t *testing.T, s *Source) error {
+	t.Helper()
+	return s.Provision(contextOf(t), "crm")
 }
 
 // endpointOf loads a source whose endpoint is rt.

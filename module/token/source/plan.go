@@ -20,11 +20,14 @@ import (
 type plan struct {
 	*Source // merged
 
-	injection    token.Injection
-	expired      Expired
-	stamp        stamp
-	names        []string // the credentials that programs see, sorted
-	hasEndpoint  bool
+	injection   token.Injection
+	expired     Expired
+	stamp       stamp
+	names       []string // the credentials that programs see, sorted
+	hasEndpoint bool
+
+	authorizeQuery *jq.Program
+
 	obtainCall   *requestPrograms
 	refreshCall  *requestPrograms
 	success      *jq.Program
@@ -82,6 +85,7 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	p.Define = program.Join(define, p.Define)
 	for _, check := range []func() error{
 		p.checkCredentials,
+		p.checkConsent,
 		s.checkKind,
 		p.checkTimes,
 		s.checkWindow,

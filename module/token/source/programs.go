@@ -61,9 +61,13 @@ func (p *plan) compile() error {
 	if p.Keep != nil {
 		c.compile("keep", p.Keep.Program, jq.Object, answerVars, &p.keep)
 	}
-	vars := slices.Concat(requestVars, p.names, []string{"url"})
-	p.obtainCall = c.request("obtain", p.Obtain, vars)
-	p.refreshCall = c.request("refresh", p.Refresh, vars)
+	vars, exchange := slices.Concat(requestVars, p.names), []string(nil)
+	if p.Authorize != nil {
+		exchange = consentVars
+	}
+	p.obtainCall = c.request("obtain", p.Obtain, slices.Concat(vars, exchange, []string{"url"}))
+	p.refreshCall = c.request("refresh", p.Refresh, slices.Concat(vars, []string{"url"}))
+	p.compileConsent(&c)
 	return c.err
 }
 
@@ -146,6 +150,9 @@ func (c *compiler) missing(text string, vars []string) []string {
 }
 
 func missingError(missing, vars []string) error {
+	if name := missing[0]; slices.Contains(consentVars, name) {
+		return fmt.Errorf("$%s is known only in the programs of `obtain`, and with `authorize URL`; write that line", name)
+	}
 	list := func(names []string, before string) string {
 		return before + strings.Join(names, ", "+before)
 	}

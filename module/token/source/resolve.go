@@ -32,6 +32,9 @@ func (s *Source) resolve() error {
 		}
 		s.values[name] = value
 	}
+	if err := s.resolveConsent(repl); err != nil {
+		return err
+	}
 	var err error
 	if s.obtainURL, err = s.Obtain.resolve(repl); err != nil {
 		return wrong("obtain", err)
@@ -74,20 +77,29 @@ func (s *Source) Policy() token.Policy {
 		Identity:        s.identity,
 		SealKey:         s.sealKey,
 		Seed:            s.values[seedName],
+		Consent:         s.NeedsConsent(),
+		Issuer:          s.issuer,
 		Static:          s.token,
 	}
 }
 
 // identify digests what determines the token. Settings that only say when to
 // renew or how to connect are not in it, so that changing them keeps the token.
+//
+// A consent is one person's, so a source of another name has another one. It outlives
+// new programs, addresses and secrets: nobody wants to consent again for those.
 func (s *Source) identify() string {
 	p := s.plan
-	text, err := json.Marshal([]any{
+	of := []any{
 		"switchboard token 1",
 		p.Obtain, text(s.obtainURL), p.Refresh, text(s.refreshURL),
 		s.values, s.token, p.Define,
 		p.Success, p.AccessToken, p.RefreshToken, p.Timestamp, p.TimestampZone, p.Keep,
-	})
+	}
+	if s.NeedsConsent() {
+		of = []any{"switchboard consent 1", s.name, text(s.authorizeURL), s.values[clientID]}
+	}
+	text, err := json.Marshal(of)
 	if err != nil {
 		panic(err) // strings only
 	}
@@ -103,9 +115,14 @@ func text(u *url.URL) string {
 }
 
 // deriveSealKey derives the key that seals the keeper's records. It depends on the
-// credentials alone: whoever has them could sign in anyway.
+// credentials alone: whoever has them could sign in anyway. With a seal_key a consent
+// depends on that alone, so that it outlives a new client secret.
 func (s *Source) deriveSealKey() (key [32]byte, err error) {
-	secret, err := json.Marshal(s.values)
+	from := s.values
+	if own, ok := s.values[sealKey]; ok && s.NeedsConsent() {
+		from = map[string]string{sealKey: own}
+	}
+	secret, err := json.Marshal(from)
 	if err != nil {
 		return key, err
 	}

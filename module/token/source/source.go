@@ -1,8 +1,8 @@
 // Package source holds the configuration of token sources and calls their endpoints.
 //
-// Configuration: source.go (settings), caddyfile.go, dialect.go, plan.go (checks),
-// programs.go (compiles), resolve.go (secrets), keys.go. A call: endpoint.go, request.go, answer.go,
-// and exchange.go for what is shown of it.
+// Configuration: source.go (settings), caddyfile.go, dialect.go, authorize.go (consents),
+// plan.go (checks), programs.go (compiles), resolve.go (secrets), keys.go. A call:
+// endpoint.go, request.go, answer.go, and exchange.go for what is shown of it.
 package source
 
 import (
@@ -46,6 +46,10 @@ type Source struct {
 
 	// Names of credentials that may be missing: their variables are null then.
 	Optional []string `json:"optional,omitempty"`
+
+	// How a person consents, for APIs that only give tokens to people. Obtain then
+	// exchanges the code that comes of it.
+	Authorize *Authorize `json:"authorize,omitempty"`
 
 	// The request that signs in.
 	Obtain *Request `json:"obtain,omitempty"`
@@ -125,6 +129,9 @@ type Source struct {
 	name         string
 	plan         *plan
 	values       map[string]string // CredentialValues, resolved
+	authorizeURL *url.URL          // with all parameters that are the same each time
+	redirect     string            // of Authorize, resolved
+	issuer       string            // of Authorize, resolved
 	obtainURL    *url.URL
 	refreshURL   *url.URL
 	token        string // Static, resolved

@@ -351,6 +351,9 @@ func TestDialects(t *testing.T) {
 		}
 		// every dialect works with the credentials that its comments name
 		s = &Source{Dialect: d.Name, Obtain: &Request{URL: "https://a.example"}, Refresh: &Request{URL: "https://a.example"}}
+		if strings.Contains(d.Text, "\nauthorize {") {
+			s.Authorize = &Authorize{URL: "https://a.example"}
+		}
 		s.CredentialValues = make(map[string]string)
 		for line := range strings.Lines(d.Text) {
 			if words := strings.Fields(line); len(words) > 2 && words[0] == "#" && words[1] == "credential" {
@@ -361,7 +364,7 @@ func TestDialects(t *testing.T) {
 			t.Errorf("%s with %q: %v", d.Name, slices.Sorted(maps.Keys(s.CredentialValues)), err)
 		}
 	}
-	if want := []string{"jwt_bearer", "none", "oauth2", "oauth2_basic", "oauth2_jwt", "signed"}; !slices.Equal(names, want) {
+	if want := []string{"jwt_bearer", "none", "oauth2", "oauth2_basic", "oauth2_code", "oauth2_jwt", "signed"}; !slices.Equal(names, want) {
 		t.Errorf("got %q", names)
 	}
 }
