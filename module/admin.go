@@ -33,6 +33,9 @@ func init() {
 //   - `GET /switchboard/apis/NAME/hour`: the outcomes of its calls in the last hour
 //   - `GET /switchboard/tokens`, `GET /switchboard/tokens/NAME`: the state of tokens,
 //     never a token; `POST /switchboard/tokens/NAME/renew` renews one
+//   - `POST /switchboard/tokens/NAME/connect`: the URL at which a person consents to a
+//     source with `authorize`; `POST …/connect/finish` with `{"state":"…","code":"…"}`
+//     exchanges the code
 //   - `POST /switchboard/apis/NAME/test`: a call as in production, step by step; it
 //     doesn't count as traffic
 //   - `GET /switchboard/apis/NAME/failures`: the last failed calls; with `?call_id=`
@@ -75,6 +78,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 		get("/switchboard/tokens", func(o Operator, _ *http.Request) (any, error) { return o.Tokens(), nil }),
 		get("/switchboard/tokens/{name}", func(o Operator, r *http.Request) (any, error) { return o.Token(named(r)) }),
 		post("/switchboard/tokens/{name}/renew", func(o Operator, r *http.Request) (any, error) { return o.Renew(r.Context(), named(r)) }),
+		post("/switchboard/tokens/{name}/connect", Operator.beginConsent),
+		post("/switchboard/tokens/{name}/connect/finish", Operator.endConsent),
 		get("/switchboard/cache", func(o Operator, _ *http.Request) (any, error) { return o.Cache(), nil }),
 		post("/switchboard/cache/purge", Operator.purgeCache),
 		get("/switchboard/customers", func(o Operator, r *http.Request) (any, error) { return o.Directory(r.Context()) }),

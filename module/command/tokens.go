@@ -19,7 +19,7 @@ func tokens() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.AddCommand(renew())
+	cmd.AddCommand(renew(), connect())
 	return query(cmd, nil, func(ctx context.Context, client *adminapi.Client, out io.Writer, _ []string) error {
 		list, err := client.Tokens(ctx)
 		if err != nil {
