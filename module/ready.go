@@ -13,7 +13,8 @@ func init() {
 }
 
 // Ready matches if every token source that signs in at start has a valid token,
-// e.g. for a load balancer's health check:
+// e.g. for a load balancer's health check. One that waits for a person's consent isn't
+// counted: no other instance could do better.
 //
 //	@ready {
 //		path /ready
@@ -61,7 +62,7 @@ func (m *Ready) Provision(ctx caddy.Context) error {
 // token.
 func (m *Ready) MatchWithError(*http.Request) (bool, error) {
 	for _, source := range m.app.sources {
-		if source.HasToken() && source.IsWarm() && source.Current() == nil {
+		if source.HasToken() && source.IsWarm() && !source.NeedsConsent() && source.Current() == nil {
 			return false, nil
 		}
 	}

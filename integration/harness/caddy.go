@@ -185,11 +185,20 @@ func (c *Caddy) Command(args ...string) (string, error) {
 // Command runs a command of the binary to its end.
 func Command(t testing.TB, dir string, env []string, args ...string) (string, error) {
 	t.Helper()
+	out, err := prepare(t, dir, env, args...).CombinedOutput()
+	return string(out), err
+}
+
+// Prepare makes another command of the binary in the same environment, for a test that
+// talks to it while it runs.
+func (c *Caddy) Prepare(args ...string) *exec.Cmd { return prepare(c.t, c.Dir, c.env, args...) }
+
+func prepare(t testing.TB, dir string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), Binary(t), args...)
 	cmd.Env = append(environment(dir), env...)
 	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return cmd
 }
 
 // Kill ends the process at once, as a crash does.
