@@ -205,25 +205,6 @@ func (k *Keeper) exchangeCode(ctx context.Context, f *inflight) outcome {
 	return k.storeAndPublish(ctx, f.store, record{Generation: math.MaxUint64}, next, howObtain)
 }
 
-// noConsentError says that there is nothing to renew before somebody consents.
-type noConsentError struct{ why string }
-
-func (e *noConsentError) Error() string { return e.why }
-
-func isNoConsent(err error) bool {
-	_, ok := errors.AsType[*noConsentError](err)
-	return ok
-}
-
-// lacksConsent reports whether there is nothing to renew before somebody consents.
-func (k *Keeper) lacksConsent() bool { return k.policy.Consent && k.snapshot().Refresh == "" }
-
-// awaitsConsent is lacksConsent once the store has been read, while nothing is under
-// way. The caller holds k.mu.
-func (k *Keeper) awaitsConsent() bool {
-	return k.policy.Consent && k.unconsented && k.record.Refresh == "" && k.inflight == nil
-}
-
 // consentCause is why there is no token before a consent.
 func (k *Keeper) consentCause() error {
 	why := "nobody has consented yet"

@@ -47,6 +47,16 @@ var (
 	errRenewal   = errors.New("the renewal gave no valid token")
 )
 
+// noConsentError says that there is nothing to renew before somebody consents.
+type noConsentError struct{ why string }
+
+func (e *noConsentError) Error() string { return e.why }
+
+func isNoConsent(err error) bool {
+	_, ok := errors.AsType[*noConsentError](err)
+	return ok
+}
+
 // waitForToken is Token when no valid token is held.
 func (k *Keeper) waitForToken(ctx context.Context) (*token.Token, error) {
 	if !k.renewable() {

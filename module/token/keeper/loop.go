@@ -117,6 +117,12 @@ func (k *Keeper) step(ctx context.Context) time.Duration {
 	return next.Sub(now)
 }
 
+// awaitsConsent is lacksConsent once the store has been read, while nothing is under
+// way. The caller holds k.mu.
+func (k *Keeper) awaitsConsent() bool {
+	return k.policy.Consent && k.unconsented && k.record.Refresh == "" && k.inflight == nil
+}
+
 // wantsStored reports whether another instance's token would be welcome. The caller
 // holds k.mu.
 func (k *Keeper) wantsStored(st *store, valid bool, now time.Time) bool {

@@ -42,6 +42,9 @@ func (k *Keeper) renew(ctx context.Context, f *inflight) outcome {
 	return k.requestToken(ctx, f)
 }
 
+// lacksConsent reports whether there is nothing to renew before somebody consents.
+func (k *Keeper) lacksConsent() bool { return k.policy.Consent && k.snapshot().Refresh == "" }
+
 // awaitStore returns the store, after the first Attach or the time allowed for it.
 func (k *Keeper) awaitStore(ctx context.Context) *store {
 	select {

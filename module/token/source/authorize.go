@@ -62,9 +62,6 @@ const defaultRedirect = "http://127.0.0.1/callback"
 
 // over completes a with the dialect's.
 func (a *Authorize) over(dialect *Authorize) *Authorize {
-	if a == nil || dialect == nil {
-		return a // a dialect has no URL to go to
-	}
 	m := *a
 	m.Query = cmp.Or(a.Query, dialect.Query)
 	return &m
@@ -98,9 +95,6 @@ func (p *parser) authorize() error {
 // checkConsent checks a source that needs a person's consent.
 func (p *plan) checkConsent() error {
 	const setting = "authorize"
-	if p.Authorize == nil {
-		return nil
-	}
 	switch {
 	case p.Static != "":
 		return wrongf("static", "a static token needs no `authorize`; leave out one of the two")
@@ -115,7 +109,7 @@ func (p *plan) checkConsent() error {
 			"or for a client without one `credential seal_key VALUE`, a random text that is not sent")
 	}
 	for _, name := range consentVars {
-		if slices.Contains(p.names, name) {
+		if _, given := p.CredentialValues[name]; given || slices.Contains(p.Optional, name) {
 			return wrongf("credential "+name, "$%s is a variable of `obtain`; give the credential another name, such as my_%s", name, name)
 		}
 	}
@@ -173,9 +167,6 @@ func parseRedirect(raw string) (*url.URL, error) {
 // Obtain send. The program runs once, over the credentials as they are written, to
 // find parameters that it must not set.
 func (p *plan) compileConsent(c *compiler) {
-	if p.Authorize == nil || c.err != nil {
-		return
-	}
 	const setting = "authorize query"
 	c.compile(setting, p.Authorize.Query, jq.Object, p.names, &p.authorizeQuery)
 	if c.err != nil {
@@ -232,9 +223,6 @@ func (p *plan) consentParameters(values map[string]string) (string, error) {
 // resolveConsent replaces the placeholders in Authorize, once, and makes its URL.
 func (s *Source) resolveConsent(repl *caddy.Replacer) error {
 	a := s.Authorize
-	if a == nil {
-		return nil
-	}
 	raw, err := token.Resolve(repl, a.URL)
 	if err != nil {
 		return wrong("authorize", err)
@@ -256,9 +244,6 @@ func (s *Source) resolveConsent(repl *caddy.Replacer) error {
 	s.issuer, err = token.Resolve(repl, a.Issuer)
 	return wrong("authorize issuer", err)
 }
-
-// NeedsConsent reports whether a person must consent before the source has a token.
-func (s *Source) NeedsConsent() bool { return s.Authorize != nil }
 
 // Redirect returns the redirect URI of a consent: the given one, or if it is blank the
 // configured one. One on this machine without a port gets the given port, unless that

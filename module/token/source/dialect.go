@@ -77,7 +77,9 @@ func (s *Source) over(dialect *Source) *Source {
 	m := *s
 	m.Define = dialect.Define + s.Define
 	m.Optional = slices.Concat(dialect.Optional, s.Optional)
-	m.Authorize = s.Authorize.over(dialect.Authorize)
+	if s.Authorize != nil && dialect.Authorize != nil { // a dialect's has no URL to go to
+		m.Authorize = s.Authorize.over(dialect.Authorize)
+	}
 	m.Obtain = s.Obtain.over(dialect.Obtain)
 	m.Refresh = s.Refresh.over(dialect.Refresh)
 	m.Success = cmp.Or(s.Success, dialect.Success)

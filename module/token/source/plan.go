@@ -83,9 +83,13 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	}
 	p.hasEndpoint = s.Obtain != nil || s.Refresh != nil
 	p.Define = program.Join(define, p.Define)
+	if p.Authorize != nil {
+		if err := p.checkConsent(); err != nil {
+			return nil, err
+		}
+	}
 	for _, check := range []func() error{
 		p.checkCredentials,
-		p.checkConsent,
 		s.checkKind,
 		p.checkTimes,
 		s.checkWindow,

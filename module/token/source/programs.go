@@ -67,7 +67,9 @@ func (p *plan) compile() error {
 	}
 	p.obtainCall = c.request("obtain", p.Obtain, slices.Concat(vars, exchange, []string{"url"}))
 	p.refreshCall = c.request("refresh", p.Refresh, slices.Concat(vars, []string{"url"}))
-	p.compileConsent(&c)
+	if p.Authorize != nil && c.err == nil {
+		p.compileConsent(&c)
+	}
 	return c.err
 }
 

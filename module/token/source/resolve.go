@@ -32,10 +32,12 @@ func (s *Source) resolve() error {
 		}
 		s.values[name] = value
 	}
-	if err := s.resolveConsent(repl); err != nil {
-		return err
-	}
 	var err error
+	if s.NeedsConsent() {
+		if err = s.resolveConsent(repl); err != nil {
+			return err
+		}
+	}
 	if s.obtainURL, err = s.Obtain.resolve(repl); err != nil {
 		return wrong("obtain", err)
 	}

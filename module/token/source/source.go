@@ -191,6 +191,9 @@ func (s *Source) Identity() string { return s.identity }
 // credentials only.
 func (s *Source) HasToken() bool { return s.plan.hasEndpoint || s.token != "" }
 
+// NeedsConsent reports whether a person must consent before the source has a token.
+func (s *Source) NeedsConsent() bool { return s.Authorize != nil }
+
 // IsWarm reports whether the source signs in at start: a source with a token
 // endpoint, unless `warm off` is written.
 func (s *Source) IsWarm() bool { return s.plan.hasEndpoint && (s.plan.Warm == nil || *s.plan.Warm) }
