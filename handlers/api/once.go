@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -84,11 +86,13 @@ func (a *API) Writes() *once.Store { return a.route.Writes() }
 
 // AppendWrite implements [endpoint.Writer]: the method, the params that a request
 // program uses, and what is passed on. Other params, such as the number of the
-// attempt, may differ in a repeat.
+// attempt, may differ in a repeat. If a program uses $request, everything in the
+// incoming request counts except its headers and address, which are a proxy's as well.
 func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	a, params := c.api, c.call.Input.Params
 	dst = cache.AppendPart(dst, a.method(c.call.R.Method))
-	if part := jq.Project(a.programs.ofRequest()...); part != nil {
+	programs := a.programs.ofRequest()
+	if part := jq.Project(programs...); part != nil {
 		used := make(map[string]any, len(part.Members))
 		for _, name := range part.Names() {
 			if v, ok := params[name]; ok {
@@ -99,6 +103,14 @@ func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	}
 	if dst, err = jsonval.Encode(dst, params, jsonval.Limits{}); err != nil {
 		return dst, err
+	}
+	if slices.ContainsFunc(programs, func(p *jq.Program) bool { return p.Uses("request") }) {
+		request := maps.Clone(c.call.Request)
+		delete(request, "headers")
+		delete(request, "ip")
+		if dst, err = jsonval.Encode(dst, request, jsonval.Limits{}); err != nil {
+			return dst, err
+		}
 	}
 	if pass := a.Pass; pass != nil && pass.Query {
 		dst = cache.AppendPart(dst, c.call.R.URL.RawQuery)

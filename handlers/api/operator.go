@@ -25,7 +25,7 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 	case t.DryRun:
 		options.DryRun, options.DryRunReason = true, "a dry run: the API was not called"
 	case !t.Live && !a.reads(p.R.Method):
-		options.DryRun, options.DryRunReason = true, "a dry run: the method is "+a.method(p.R.Method)+"; write --live to send it"
+		options.DryRun, options.DryRunReason = true, a.whyDry(p.R.Method)
 	}
 	if t.FreshToken && a.source != nil && a.source.HasToken() {
 		if err := a.source.Renew(ctx); err != nil {
@@ -43,10 +43,17 @@ func (a *API) Test(ctx context.Context, t adminapi.Test) (adminapi.Trace, error)
 }
 
 // reads reports whether the API's request changes nothing. With a cache, the user
-// has declared that a POST only reads.
+// has declared that a POST only reads, and with `once`, that a GET writes.
 func (a *API) reads(of string) bool {
 	method := a.method(of)
-	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil
+	return a.Cache != nil || a.Once == nil && (method == http.MethodGet || method == http.MethodHead)
+}
+
+func (a *API) whyDry(of string) string {
+	if a.Once != nil {
+		return "a dry run: the api writes once; write --live to send it"
+	}
+	return "a dry run: the method is " + a.method(of) + "; write --live to send it"
 }
 
 // Playground implements [switchboard.API].

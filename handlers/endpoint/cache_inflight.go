@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
+	"github.com/switchboard-ivr/switchboard/module/once"
 )
 
 // inflight holds the detached calls of one API that are running. A call with the
@@ -228,7 +229,10 @@ func (c *Call) FinishDetached() DetachedResult {
 	if c.Outcome.Answered() {
 		var err error
 		if text, err = c.Render(nil); err == nil && (c.sends != nil || c.Route.cache.servesStale()) {
-			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
+			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{Bytes: once.MaxAnswer})
+			if err != nil && c.sends != nil {
+				source, err = nil, nil // the answer is too large for repeats, but not for this call
+			}
 		}
 		if err != nil {
 			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller

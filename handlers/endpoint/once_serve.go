@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/once"
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 // Writer is a handler's call that writes.
@@ -42,8 +44,9 @@ type write struct {
 	request string // digest of what it asks for
 	work    DetachedCall
 
-	record *once.Record // set once it is stored, just before the write is sent
-	taken  bool         // another instance has sent it
+	record    *once.Record // set once it is stored, just before the write is sent
+	elsewhere bool         // this process doesn't send it; set before done is closed
+	found     *once.Record // that says so, if it was read
 	// Whether a connection was needed, and whether there was one: without one,
 	// nothing can have been sent.
 	needed, connected atomic.Bool
@@ -55,7 +58,7 @@ type write struct {
 // writeUse describes what `once` did for a call.
 type writeUse struct {
 	key     string
-	started bool   // the call's own work sends the write
+	started *write // that the call's own work sends; nil for none
 	repeat  string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
 }
 
@@ -77,41 +80,50 @@ func (c *Call) serveOnce(q Writer) bool {
 	w.store.Sweep()
 	for wait := time.Duration(0); ; wait = min(wait+50*time.Millisecond, 250*time.Millisecond) {
 		if wait > 0 && !c.sleep(wait) {
-			return c.overdueWrite(nil)
+			return c.overdueWrite()
 		}
 		f, created := w.join(c.once.key, request)
-		if f == nil {
+		switch {
+		case f == nil:
 			return c.notSent("too many writes of this api are under way")
-		}
-		if !created {
-			if f.request != request {
-				return c.otherWrite()
-			}
-			c.once.repeat = switchboard.RepeatWaited
-			if c.awaitWrite(f) {
-				return false
-			}
-			continue
-		}
-		found, err := w.store.Load(c.Ctx, f.key)
-		if c.answerFromRecord(found, err, request) {
-			w.leave(f)
-			c.countRepeat()
+		case created && c.firstWrite(f, q):
 			return false
-		}
-		if found != nil && found.UnderWay(time.Now()) { // in another instance
-			w.leave(f)
+		case !created && f.request != request:
+			return c.otherWrite()
+		case !created:
 			c.once.repeat = switchboard.RepeatWaited
-			continue
 		}
-		if found != nil || err != nil {
-			c.once.repeat = switchboard.RepeatSentAgain
-		}
-		c.startWrite(f, q)
-		if c.awaitWrite(f) {
+		if (!created || c.once.started != nil) && c.awaitWrite(f) {
 			return false
 		}
 	}
+}
+
+// firstWrite looks for the record of a write that isn't under way in this process, and
+// starts to send the write if it is not under way elsewhere. It returns true if that
+// ended the call.
+func (c *Call) firstWrite(f *write, q Writer) (ended bool) {
+	defer func() {
+		if c.once.started == nil {
+			f.release()
+		}
+	}()
+	found, err := f.of.store.Load(c.Ctx, f.key)
+	f.found = found
+	switch {
+	case c.answerFromRecord(found, err, f.request):
+		c.countRepeat()
+		return true
+	case found != nil && found.UnderWay(time.Now()): // in another instance
+		c.once.repeat = switchboard.RepeatWaited
+		return false
+	case found != nil || err != nil:
+		c.once.repeat = switchboard.RepeatSentAgain
+	default:
+		c.once.repeat = "" // one that was waited for was not sent
+	}
+	c.startWrite(f, q)
+	return false
 }
 
 // identifyWrite finds the key of the write, and the digest of what it asks for. It
@@ -150,12 +162,17 @@ func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
 	return hex.EncodeToString(sum[:]), true
 }
 
-// writeKey returns a key as a text: a scalar as it is, an object or array in JSON.
+// writeKey returns a key as a text: a scalar as it is, an object or array in JSON. A
+// null in those is a part that is missing: without it, writes that differ in it would
+// have the same key.
 func writeKey(v any) (string, error) {
 	switch v.(type) {
 	case map[string]any, []any:
 		if !call.HasContent(v) {
 			return "", nil
+		}
+		if jsonval.Any(v, func(_ string, v any) bool { return v == nil }) {
+			return "", errors.New("a part of it is null")
 		}
 		text, err := jsonval.Encode(nil, v, jsonval.Limits{})
 		return string(text), err
@@ -176,11 +193,19 @@ func (c *Call) answerFromRecord(found *once.Record, err error, request string) b
 		c.once.repeat = switchboard.RepeatUnknown
 		c.failWrite(call.Unknown, "the write may have been sent before: "+err.Error())
 	case err != nil:
-		if c.R.Context().Err() != nil {
+		switch sent := c.once.repeat != ""; { // it was under way when its record was read
+		case c.Ctx.Spent() && sent:
+			c.overdueWrite()
+		case sent:
+			c.once.repeat = switchboard.RepeatUnknown
+			c.failWrite(call.Unknown, "the write may have been sent before: "+err.Error())
+		case c.Ctx.Spent():
+			c.notSent(storage.ErrDown.Error())
+		case c.R.Context().Err() != nil:
 			c.Expire("")
-			return true
+		default:
+			c.notSent(err.Error())
 		}
-		c.notSent(err.Error())
 	case found == nil:
 		return false
 	case found.Request != request:
@@ -250,29 +275,33 @@ func (c *Call) sleep(d time.Duration) bool {
 
 // startWrite starts the detached call that sends the write.
 func (c *Call) startWrite(f *write, q Writer) {
-	c.once.started = true
 	ctx := context.WithValue(context.WithoutCancel(c.R.Context()), writeOf{}, f)
 	f.work = q.Detach(ctx)
+	c.once.started = f
 	go c.Route.send(f)
 }
 
 type writeOf struct{}
 
 // awaitWrite waits for a write that is under way until the call's own budget ends. It
-// returns false if another instance turned out to send it.
+// returns false if this process turned out not to send it.
 func (c *Call) awaitWrite(f *write) bool {
 	select {
 	case <-f.done:
 	case <-c.Ctx.Done():
-		c.overdueWrite(f)
+		c.overdueWrite()
 		c.countRepeat()
 		return true
 	}
-	if f.taken {
-		c.once.started = false
-		return false
+	if f.elsewhere {
+		c.once.started = nil
+		if f.found == nil || !c.answerFromRecord(f.found, nil, f.request) {
+			return false
+		}
+		c.countRepeat()
+		return true
 	}
-	own := c.once.started
+	own := c.once.started != nil
 	c.accept(&f.result, own)
 	if !own {
 		c.Uncharged = true // the call that was started counts
@@ -285,16 +314,14 @@ func (c *Call) awaitWrite(f *write) bool {
 }
 
 // overdueWrite ends a call whose budget ran out while its write is under way.
-func (c *Call) overdueWrite(f *write) bool {
+func (c *Call) overdueWrite() bool {
 	if c.R.Context().Err() != nil && !c.Ctx.Spent() {
 		return c.Expire("")
 	}
-	if f != nil && f.work != nil && c.once.started {
-		f.work.Overdue() // the API is slow, however the write ends
+	if c.once.started != nil && !c.slowCaller() {
+		c.once.started.work.Overdue() // the API is slow, however the write ends
 	}
-	if !c.once.started {
-		c.Uncharged = true
-	}
+	c.Uncharged = c.once.started == nil || c.slowCaller()
 	return c.Fail(call.Unknown, "the budget ran out before the API answered; the write is under way, and a repeat gets its answer")
 }
 
@@ -314,10 +341,13 @@ func (r *Route) send(f *write) {
 		close(f.done)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), completePatience)
-	err := complete(ctx)
-	cancel()
-	close(f.done)
+	// The answer waits for its record, but not long. An operation that was begun is not
+	// aborted: it could take effect later, after that of another attempt.
+	publish := sync.OnceFunc(func() { close(f.done) })
+	late := time.AfterFunc(completePatience, publish)
+	defer late.Stop()
+	err := complete(context.Background())
+	publish()
 	if err == nil {
 		return
 	}
@@ -345,13 +375,18 @@ const completePatience = 500 * time.Millisecond
 func (f *write) settle() (complete func(context.Context) error, kept bool) {
 	res, r, store := &f.result, f.record, f.of.store
 	drop := func(ctx context.Context) error { return store.Drop(ctx, r) }
-	save := func(ctx context.Context) error { return store.Save(ctx, r) }
+	save := func(ctx context.Context) error {
+		if err := store.Save(ctx, r); !errors.Is(err, once.ErrExpired) {
+			return err
+		}
+		return nil
+	}
 	switch {
 	case r == nil:
 		return nil, false // nothing was sent
-	case f.taken, f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome):
+	case f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome):
 		return drop, false
-	case res.Outcome.Answered() && len(res.source) <= once.MaxAnswer:
+	case res.Outcome.Answered() && res.source != nil:
 		r.Outcome, r.Status, r.Answer = res.Outcome, res.Status, res.source
 		return save, true
 	case res.Outcome.Answered():
@@ -401,17 +436,16 @@ func (c *Call) recordWrite(f *write) bool {
 		Key: f.key, Request: f.request, Attempt: rand.Text(), Sent: now,
 		Until: now.Add(w.finish.Each + clockSkew), Expires: now.Add(time.Duration(w.TTL)),
 	}
-	found, begun, err := w.store.Claim(c.Ctx, record, w.patience, func(found *once.Record, _ error) bool {
+	found, err := w.store.Claim(c.Ctx, record, w.patience, func(found *once.Record, _ error) bool {
 		return w.Header != "" && (found == nil || found.Request == f.request && !found.Outcome.Answered() && !found.UnderWay(now))
 	})
 	switch {
 	case found != nil, errors.Is(err, once.ErrUnreadable):
-		f.taken = true
+		f.elsewhere = true
 		return c.notSent("another instance has sent it")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return c.notSent(storage.ErrDown.Error())
 	case err != nil:
-		if begun {
-			f.record = record // it may be stored late, and is dropped
-		}
 		return c.notSent(err.Error())
 	}
 	f.record = record
@@ -427,7 +461,7 @@ func (c *Call) onceStep(secrets []string) adminapi.Step {
 	switch {
 	case c.once.repeat != "":
 		step.Out = map[string]any{"repeat": c.once.repeat}
-	case c.once.started:
+	case c.once.started != nil:
 		step.Out = map[string]any{"repeat": false}
 	}
 	return step

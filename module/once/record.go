@@ -12,6 +12,7 @@
 package once
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,6 +27,9 @@ import (
 
 // MaxKey is the maximum size of a write's key in bytes.
 const MaxKey = 256
+
+// MaxTTL is the longest time for which a write is remembered.
+const MaxTTL = 744 * time.Hour
 
 // MaxAnswer is the maximum size of an answer that is kept, in bytes.
 const MaxAnswer = 1 << 20
@@ -97,14 +101,18 @@ type file struct {
 	Sealed  json.RawMessage `json:"sealed"`
 }
 
+func (f *file) expired(now time.Time) bool { return !now.Before(f.Expires) }
+
 // seal returns the file of a record under a name.
 func (s *Store) seal(r *Record, name string) ([]byte, error) {
 	r.Version = recordVersion
-	text, err := json.Marshal(r)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // or else an answer may grow sixfold
+	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encoding the record: %w", err)
 	}
-	sealed, err := s.sealer.Seal(text, name)
+	sealed, err := s.sealer.Seal(text.Bytes(), name)
 	if err != nil {
 		return nil, fmt.Errorf("sealing the record: %w", err)
 	}
@@ -120,7 +128,7 @@ func (s *Store) open(b []byte, name string, now time.Time) (*Record, error) {
 	}
 	text, err := s.sealer.Open(f.Sealed, name)
 	if err != nil {
-		if errors.Is(err, storage.ErrForeignKey) && !now.Before(f.Expires) {
+		if errors.Is(err, storage.ErrForeignKey) && f.expired(now) {
 			return nil, nil
 		}
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
@@ -129,7 +137,10 @@ func (s *Store) open(b []byte, name string, now time.Time) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	if !now.Before(r.Expires) {
+	if !r.Expires.Equal(f.Expires) { // it was changed: nothing else in the file is in clear
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, storage.ErrDamaged)
+	}
+	if f.expired(now) {
 		return nil, nil
 	}
 	return r, nil

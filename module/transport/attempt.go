@@ -24,6 +24,9 @@ type Attempt struct {
 	// Read says that the request changes nothing, whatever its method. It is then
 	// sent once more if a reused connection breaks before an answer.
 	Read bool
+	// Once says that the request must not be sent once more by itself, not even a
+	// GET.
+	Once bool
 	// Part is what the handler's programs and the rule for expired tokens use of
 	// an answer that is decoded; nil means everything.
 	Part *jsonval.Part
