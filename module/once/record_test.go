@@ -2,8 +2,9 @@ package once
 
 import (
 	"bytes"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -88,24 +89,22 @@ func TestUnderWay(t *testing.T) {
 
 // What can't be read may be a write that was sent.
 func TestUnreadableRecords(t *testing.T) {
-	edit := func(change func(f *file)) func(b []byte) []byte {
-		return func(b []byte) []byte {
-			var f file
-			_ = json.Unmarshal(b, &f)
-			change(&f)
-			b, _ = json.Marshal(f)
-			return b
-		}
+	edit := func(at int, by ...byte) func(b []byte) []byte {
+		return func(b []byte) []byte { return append(append(slices.Clone(b[:at]), by...), b[at+len(by):]...) }
+	}
+	expiry := func(in time.Duration) []byte {
+		return binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(in).UnixNano())) //nolint:gosec // after 1970
 	}
 	for name, change := range map[string]func(b []byte) []byte{
-		"cut off":            func(b []byte) []byte { return b[:len(b)/2] },
-		"empty":              func([]byte) []byte { return []byte{} },
-		"not JSON":           func([]byte) []byte { return []byte("<html>") },
-		"too large":          func(b []byte) []byte { return append(b, make([]byte, maxRecord)...) },
-		"another version":    edit(func(f *file) { f.Version = 2 }),
-		"a later expiry":     edit(func(f *file) { f.Expires = f.Expires.Add(time.Hour) }),
-		"an earlier expiry":  edit(func(f *file) { f.Expires = time.Now().Add(-time.Hour) }),
-		"a seal that's gone": edit(func(f *file) { f.Sealed = []byte("null") }),
+		"cut off":           func(b []byte) []byte { return b[:len(b)/2] },
+		"empty":             func([]byte) []byte { return []byte{} },
+		"not JSON":          func([]byte) []byte { return []byte("<html>") },
+		"too large":         func(b []byte) []byte { return append(b, make([]byte, maxRecord)...) },
+		"only a header":     func(b []byte) []byte { return b[:fileHeader] },
+		"another version":   edit(len(fileMark)-1, 2),
+		"a later expiry":    edit(len(fileMark), expiry(2*time.Hour)...),
+		"an earlier expiry": edit(len(fileMark), expiry(-time.Hour)...),
+		"another seal":      edit(fileHeader+30, 'x', 'y', 'z'),
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMemory()
@@ -153,6 +152,26 @@ func TestAMovedRecord(t *testing.T) {
 	}
 }
 
+// A record of another version was sealed by another release.
+func TestARecordOfAnotherVersion(t *testing.T) {
+	m := newMemory()
+	s := newStore(m)
+	r := newRecord("k", "a")
+	b, err := s.seal(r, s.nameOf("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := s.sealer.OpenBytes(b[fileHeader:], s.nameOf("k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = bytes.Replace(text, []byte(`"version":1`), []byte(`"version":2`), 1)
+	m.put(s.nameOf("k"), append(b[:fileHeader:fileHeader], s.sealer.SealBytes(text, s.nameOf("k"))...))
+	if r, err := s.Load(t.Context(), "k"); r != nil || !errors.Is(err, ErrUnreadable) || !errors.Is(err, storage.ErrVersion) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // Whatever is in the storage is a record, none, or one that can't be read.
 func FuzzOpenRecord(f *testing.F) {
 	s := newStore(newMemory())
@@ -164,9 +183,9 @@ func FuzzOpenRecord(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
-	f.Add([]byte(`{"version":1,"expires":"2000-01-01T00:00:00Z","sealed":{"version":1,"key":"00000000","sealed":""}}`))
-	f.Add([]byte(`{"version":1}`))
-	f.Add([]byte(`null`))
+	f.Add(good[:fileHeader])
+	f.Add(append([]byte(fileMark), make([]byte, 16)...))
+	f.Add([]byte(fileMark))
 	now := time.Now()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := s.open(b, name, now)

@@ -281,6 +281,28 @@ func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
 	return record, nil
 }
 
+// SealBytes is Seal without JSON around what is sealed, which takes longer to read than
+// to open.
+func (s *Sealer) SealBytes(record []byte, key string) []byte {
+	return s.aead.Seal([]byte(s.fingerprint), nil, record, []byte(key)) //nolint:gosec // this AEAD makes the nonce itself, and wants none
+}
+
+// OpenBytes decrypts what SealBytes has made for the same key.
+func (s *Sealer) OpenBytes(b []byte, key string) ([]byte, error) {
+	switch sealed, ours := bytes.CutPrefix(b, []byte(s.fingerprint)); {
+	case len(b) < len(s.fingerprint):
+		return nil, ErrDamaged
+	case !ours:
+		return nil, ErrForeignKey
+	default:
+		record, err := s.aead.Open(nil, nil, sealed, []byte(key))
+		if err != nil {
+			return nil, ErrDamaged
+		}
+		return record, nil
+	}
+}
+
 // Decode decodes exactly one JSON object, which must have that version, and keeps
 // numbers as written. Its error is ErrVersion or ErrDamaged: the decoder's own words
 // could quote a token.
