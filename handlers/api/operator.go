@@ -75,6 +75,7 @@ func (a *API) Describe(to *adminapi.API) {
 	if len(a.Params) > 0 || a.Require != nil {
 		to.Parameters = described
 	}
+	to.Once = a.Once != nil
 	to.CacheHint = a.route.CacheHint()
 }
 
