@@ -74,11 +74,25 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	if err := a.checkOnce(define); err != nil {
 		return err
 	}
+	programs := a.programs.ofRequest()
+	a.asks.request = slices.ContainsFunc(programs, func(p *jq.Program) bool { return p.Uses("request") })
+	if part := jq.Project(programs...); part != nil {
+		a.asks.params = part.Names()
+	} else {
+		a.asks.allParams = true
+	}
 	var key [32]byte
 	if a.source != nil {
 		key = a.source.Policy().SealKey
 	}
 	return a.route.ProvisionOnce(a.Once, ctx.Storage(), key)
+}
+
+// asks is what the programs of an API's request read.
+type asks struct {
+	params    []string
+	allParams bool
+	request   bool // $request
 }
 
 // Writes implements [switchboard.API].
@@ -91,10 +105,9 @@ func (a *API) Writes() *once.Store { return a.route.Writes() }
 func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	a, params := c.api, c.call.Input.Params
 	dst = cache.AppendPart(dst, a.method(c.call.R.Method))
-	programs := a.programs.ofRequest()
-	if part := jq.Project(programs...); part != nil {
-		used := make(map[string]any, len(part.Members))
-		for _, name := range part.Names() {
+	if !a.asks.allParams {
+		used := make(map[string]any, len(a.asks.params))
+		for _, name := range a.asks.params {
 			if v, ok := params[name]; ok {
 				used[name] = v
 			}
@@ -104,7 +117,7 @@ func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	if dst, err = jsonval.Encode(dst, params, jsonval.Limits{}); err != nil {
 		return dst, err
 	}
-	if slices.ContainsFunc(programs, func(p *jq.Program) bool { return p.Uses("request") }) {
+	if a.asks.request {
 		request := maps.Clone(c.call.Request)
 		delete(request, "headers")
 		delete(request, "ip")

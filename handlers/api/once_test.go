@@ -49,23 +49,33 @@ func TestWhatARepeatMustEqual(t *testing.T) {
 	}{
 		"a body of params": {
 			func(a *API) { a.Body = &Body{Program: "{tel: .tel, subject: .subject}"} },
-			"/?tel=1&subject=a&try=1", []string{"/?tel=1&subject=a&try=2", "/x?subject=a&tel=1"}, []string{"/?tel=1&subject=b", "/?tel=1"},
+			"/?tel=1&subject=a&try=1",
+			[]string{"/?tel=1&subject=a&try=2", "/x?subject=a&tel=1"},
+			[]string{"/?tel=1&subject=b", "/?tel=1"},
 		},
 		"a path and a query": {
 			func(a *API) { a.Path, a.Query = "[.id]", "{q: .q}" },
-			"/?tel=1&id=a&q=a", []string{"/?tel=1&id=a&q=a&try=2"}, []string{"/?tel=1&id=b&q=a", "/?tel=1&id=a&q=b"},
+			"/?tel=1&id=a&q=a",
+			[]string{"/?tel=1&id=a&q=a&try=2"},
+			[]string{"/?tel=1&id=b&q=a", "/?tel=1&id=a&q=b"},
 		},
 		"a body of all params": {
 			func(a *API) { a.Body = &Body{Program: "."} },
-			"/?tel=1&try=1", []string{"/?try=1&tel=1"}, []string{"/?tel=1&try=2"},
+			"/?tel=1&try=1",
+			[]string{"/?try=1&tel=1"},
+			[]string{"/?tel=1&try=2"},
 		},
 		"a body of $request": {
 			func(a *API) { a.Body = &Body{Program: "{subject: $request.query.subject}"} },
-			"/?tel=1&subject=a", []string{"/?tel=1&subject=a"}, []string{"/?tel=1&subject=b", "/x?tel=1&subject=a"},
+			"/?tel=1&subject=a",
+			[]string{"/?tel=1&subject=a"},
+			[]string{"/?tel=1&subject=b", "/x?tel=1&subject=a"},
 		},
 		"a query that is passed on": {
 			func(a *API) { a.Pass = &Pass{Query: true} },
-			"/?tel=1&subject=a", []string{"/?tel=1&subject=a"}, []string{"/?tel=1&subject=b"},
+			"/?tel=1&subject=a",
+			[]string{"/?tel=1&subject=a"},
+			[]string{"/?tel=1&subject=b"},
 		},
 		"nothing": {nil, "/?tel=1", []string{"/?tel=1&subject=b"}, nil},
 	} {

@@ -78,6 +78,12 @@ type attempt struct {
 	switchboard.PlaygroundInput
 }
 
+// writeKey is the body of the actions on one write.
+type writeKey struct {
+	named
+	adminapi.WriteKey
+}
+
 // on returns an action whose body is a T.
 func on[T any](act func(context.Context, switchboard.Operator, T) (any, string, error)) action {
 	return func(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
@@ -105,10 +111,7 @@ func hold(held bool) action {
 
 // withKey makes an action of one that takes the name of an API and the key of a write.
 func withKey(do func(o switchboard.Operator, ctx context.Context, name, key string) (adminapi.Write, error)) action {
-	return on(func(ctx context.Context, o switchboard.Operator, it struct {
-		named
-		adminapi.WriteKey
-	}) (any, string, error) {
+	return on(func(ctx context.Context, o switchboard.Operator, it writeKey) (any, string, error) {
 		found, err := do(o, ctx, it.API, it.Key)
 		return found, it.API, err
 	})

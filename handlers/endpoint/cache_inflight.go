@@ -188,7 +188,7 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 	copyVars(r, c.R)
 
 	sends, _ := ctx.Value(writeOf{}).(*write)
-	budgets := (*Budgets)(nil)
+	var budgets *Budgets
 	if sends != nil {
 		budgets = sends.of.finish
 	} else {

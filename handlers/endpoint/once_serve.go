@@ -356,7 +356,7 @@ func (r *Route) send(f *write) {
 	}
 	if f.of.incomplete.Add(1) <= maxWrites {
 		for pause := time.Second; err != nil && pause <= time.Minute; pause *= 2 {
-			time.Sleep(pause)
+			<-time.After(pause)
 			err = complete(context.Background())
 		}
 	}

@@ -608,7 +608,7 @@ func TestAKeyInAHeader(t *testing.T) {
 			d.storage.data[name] = []byte("{")
 		}
 		d.want(d.ask("call_id=a"), "ok", "T-1", false, 3)
-		if got := strings.Join(d.api.headers, " "); got != "a a a" {
+		if got := strings.Join(d.api.headers, ","); got != "a,a,a" {
 			t.Errorf("Idempotency-Key: %s", got)
 		}
 	})

@@ -31,6 +31,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func onDisk(b *testing.B) (*Store, *certmagic.FileStorage) {
+	b.Helper()
 	disk := &certmagic.FileStorage{Path: b.TempDir()}
 	s := NewStore(disk, "ticket", sealKey, zap.NewNop())
 	if err := s.Save(b.Context(), answered(newRecord("k", "a"))); err != nil {

@@ -110,7 +110,7 @@ func (s *Store) seal(r *Record, name string) ([]byte, error) {
 	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encoding the record: %w", err)
 	}
-	b := binary.BigEndian.AppendUint64([]byte(fileMark), uint64(r.Expires.UnixNano())) //nolint:gosec // after 1970
+	b := binary.BigEndian.AppendUint64([]byte(fileMark), uint64(r.Expires.UnixNano()))
 	return append(b, s.sealer.SealBytes(text.Bytes(), name)...), nil
 }
 
