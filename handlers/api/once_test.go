@@ -113,7 +113,9 @@ func ask(t testing.TB, a *API, url string) (outcome string, replayed bool) {
 	return answer.Status, w.Header().Get("Idempotency-Replayed") == "true"
 }
 
-// BenchmarkRepeat is a repeat of a write that is answered from its record on disk.
+// BenchmarkRepeat is a repeat of a write that is answered from its record, which is read
+// from disk every five seconds. A repeat that reads it costs BenchmarkLoad of module/once
+// more.
 func BenchmarkRepeat(b *testing.B) {
 	a := writing(b, nil)
 	original := httptest.NewRequest(http.MethodGet, "http://localhost/order?tel=13800138000", nil)

@@ -13,7 +13,7 @@ func BenchmarkLoad(b *testing.B) {
 	s, _ := onDisk(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if r, err := s.Load(b.Context(), "k"); r == nil || err != nil {
+		if r, err := s.load(b.Context(), "k"); r == nil || err != nil {
 			b.Fatal(err)
 		}
 	}

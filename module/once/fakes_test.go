@@ -218,7 +218,7 @@ func (s *Store) mustClaim(t *testing.T, r *Record) {
 	}
 }
 
-func (s *Store) load(t *testing.T, key string) *Record {
+func (s *Store) mustLoad(t *testing.T, key string) *Record {
 	t.Helper()
 	r, err := s.Load(t.Context(), key)
 	if err != nil {

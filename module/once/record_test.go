@@ -24,7 +24,7 @@ func TestARecordIsKept(t *testing.T) {
 	if err := s.Save(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	got := s.load(t, "13800138000")
+	got := s.mustLoad(t, "13800138000")
 	if got == nil || got.Attempt != "a" || got.Request != r.Request || got.Outcome != call.OK || got.Status != 201 ||
 		string(got.Answer) != string(r.Answer) || !got.Sent.Equal(r.Sent) || !got.Expires.Equal(r.Expires) {
 		t.Errorf("%+v", got)
@@ -37,7 +37,7 @@ func TestARecordIsKept(t *testing.T) {
 			t.Errorf("in clear: %s %s", name, b)
 		}
 	}
-	if r := s.load(t, "13800138001"); r != nil {
+	if r := s.mustLoad(t, "13800138001"); r != nil {
 		t.Errorf("another key has %+v", r)
 	}
 	if r, err := NewStore(m, "order", sealKey, zap.NewNop()).Load(t.Context(), "13800138000"); r != nil || err != nil {
@@ -54,7 +54,7 @@ func TestTheLargestAnswer(t *testing.T) {
 		if err := s.Save(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
-		if got := s.load(t, r.Key); string(got.Answer) != string(r.Answer) {
+		if got := s.mustLoad(t, r.Key); string(got.Answer) != string(r.Answer) {
 			t.Errorf("%q: the answer differs", char)
 		}
 	}
@@ -66,11 +66,11 @@ func TestARecordExpires(t *testing.T) {
 		r := newRecord("k", "a")
 		s.mustClaim(t, r)
 		time.Sleep(time.Hour - time.Nanosecond)
-		if s.load(t, "k") == nil {
+		if s.mustLoad(t, "k") == nil {
 			t.Error("expired early")
 		}
 		time.Sleep(time.Nanosecond)
-		if got := s.load(t, "k"); got != nil {
+		if got := s.mustLoad(t, "k"); got != nil {
 			t.Errorf("not expired: %+v", got)
 		}
 		if err := s.Save(t.Context(), answered(r)); !errors.Is(err, ErrExpired) {

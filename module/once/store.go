@@ -24,6 +24,7 @@ type Store struct {
 	sealer  *storage.Sealer
 	logger  *zap.Logger
 
+	recent recent
 	swept  atomic.Int64 // when it was swept last, in Unix ns
 	tested atomic.Bool  // the storage's lock
 }
@@ -43,9 +44,21 @@ func NewStore(backend certmagic.Storage, api string, key [32]byte, logger *zap.L
 	}
 }
 
-// Load returns the record of a write, nil if there is none or it has expired. An
-// error that wraps ErrUnreadable says that there is one.
+// Load returns the record of a write, nil if there is none or it has expired. It must
+// not be changed. An error that wraps ErrUnreadable says that there is one.
 func (s *Store) Load(ctx context.Context, key string) (*Record, error) {
+	if r := s.recent.get(key, time.Now()); r != nil {
+		return r, nil
+	}
+	r, err := s.load(ctx, key)
+	if r != nil {
+		s.recent.put(r, time.Now())
+	}
+	return r, err
+}
+
+// load is Load from the storage.
+func (s *Store) load(ctx context.Context, key string) (*Record, error) {
 	name := s.nameOf(key)
 	b, err := s.backend.Load(ctx, name, maxRecord)
 	switch {
@@ -99,7 +112,7 @@ func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, repla
 // claim does the work of Claim under the lock. stored reports that r may have been
 // stored, even if there is an error.
 func (s *Store) claim(ctx context.Context, r *Record, replaceable func(*Record, error) bool) (found *Record, stored bool, err error) {
-	found, err = s.Load(ctx, r.Key)
+	found, err = s.load(ctx, r.Key)
 	if (found != nil || errors.Is(err, ErrUnreadable)) && !replaceable(found, err) {
 		return found, false, err
 	}
@@ -148,7 +161,7 @@ func (s *Store) Drop(ctx context.Context, r *Record) error {
 }
 
 func (s *Store) drop(ctx context.Context, r *Record) error {
-	found, err := s.Load(ctx, r.Key)
+	found, err := s.load(ctx, r.Key)
 	if err != nil || found == nil || found.Attempt != r.Attempt {
 		return err
 	}
@@ -162,7 +175,7 @@ var ErrUnderWay = errors.New("the write is under way")
 // whether there was one.
 func (s *Store) Forget(ctx context.Context, key string) (existed bool, err error) {
 	err = s.locked(ctx, key, func() error {
-		found, err := s.Load(ctx, key)
+		found, err := s.load(ctx, key)
 		switch {
 		case err != nil && !errors.Is(err, ErrUnreadable), found == nil && err == nil:
 			return err
@@ -170,6 +183,7 @@ func (s *Store) Forget(ctx context.Context, key string) (existed bool, err error
 			return ErrUnderWay
 		}
 		existed = true
+		s.recent.drop(key)
 		return s.backend.Delete(ctx, s.nameOf(key))
 	})
 	return existed, err

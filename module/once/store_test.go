@@ -53,7 +53,7 @@ func TestClaimReplaces(t *testing.T) {
 	if found != nil || err != nil || asked != 1 {
 		t.Errorf("%+v, %v, asked %d times", found, err, asked)
 	}
-	if r := s.load(t, "k"); r.Attempt != "b" {
+	if r := s.mustLoad(t, "k"); r.Attempt != "b" {
 		t.Errorf("it is that of attempt %s", r.Attempt)
 	}
 }
@@ -128,7 +128,7 @@ func TestAClaimWhoseCallerHasLeft(t *testing.T) {
 		// the next one waits for the lock until the first record is gone
 		m.fault(nil)
 		s.mustClaim(t, newRecord("k", "b"))
-		if m.count("delete") != 1 || s.load(t, "k").Attempt != "b" {
+		if m.count("delete") != 1 || s.mustLoad(t, "k").Attempt != "b" {
 			t.Errorf("%v", m.ops)
 		}
 	})
@@ -159,7 +159,7 @@ func TestDrop(t *testing.T) {
 	if err := s.Drop(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	if s.load(t, "k") == nil {
+	if s.mustLoad(t, "k") == nil {
 		t.Error("the record of another attempt was dropped")
 	}
 	for range 2 { // the second time there is none
@@ -167,7 +167,7 @@ func TestDrop(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.load(t, "k") != nil {
+	if s.mustLoad(t, "k") != nil {
 		t.Error("not dropped")
 	}
 }
@@ -191,7 +191,7 @@ func TestForget(t *testing.T) {
 		t.Errorf("a storage that fails: %v, %v", existed, err)
 	}
 	m.fault(nil)
-	if existed, err := s.Forget(t.Context(), "k"); !existed || err != nil || s.load(t, "k") != nil {
+	if existed, err := s.Forget(t.Context(), "k"); !existed || err != nil || s.mustLoad(t, "k") != nil {
 		t.Errorf("%v, %v", existed, err)
 	}
 }
@@ -288,7 +288,7 @@ func TestSweep(t *testing.T) {
 		if names := m.names(); len(names) != 3 {
 			t.Errorf("left: %v", names)
 		}
-		if s.load(t, "keep") == nil {
+		if s.mustLoad(t, "keep") == nil {
 			t.Error("a record that counts was deleted")
 		}
 		// those that can't be read are deleted when they are older than any record
@@ -346,7 +346,7 @@ func TestAStorageThatHangs(t *testing.T) {
 		}
 		m.fault(nil)
 		time.Sleep(storagePause)
-		if s.load(t, "k") != nil {
+		if s.mustLoad(t, "k") != nil {
 			t.Error("a record")
 		}
 	})
