@@ -397,8 +397,13 @@ func TestRepeatsInFlight(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if n := len(here.route.once.running) + len(there.route.once.running); n != 0 {
-			t.Errorf("%d are still under way", n)
+		synctest.Wait()
+		for _, d := range []*desk{here, there} {
+			d.route.once.mu.Lock()
+			if n := len(d.route.once.running); n != 0 {
+				t.Errorf("%d are still under way", n)
+			}
+			d.route.once.mu.Unlock()
 		}
 	})
 }
