@@ -16,7 +16,10 @@ import (
 
 func TestMetrics(t *testing.T) {
 	api := startProvider(t, provider.Options{})
-	caddy := start(t, api, setup{global: "metrics", more: "breaker 90% 100 10s\n cache 200ms {\n stale 1h 1h\n }"})
+	caddy := start(t, api, setup{global: "metrics", more: "breaker 90% 100 10s\n cache 200ms {\n stale 1h 1h\n }", site: orderBlock + ticketSite("1h", "")})
+	for range 2 {
+		harness.Get(t, caddy.URL("/ticket?tel=13800138000&subject=parcel&call_id=a"))
+	}
 	url := caddy.URL("/ivr/order?tel=")
 	harness.Get(t, url+"13800138000")
 	harness.Get(t, url+"13800138001")

@@ -224,18 +224,26 @@ func (a *writeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ticket := fmt.Sprintf("T-%s-%d", key, len(a.acted[key])+1)
 	a.acted[key] = append(a.acted[key], ticket)
 	a.mu.Unlock()
-	switch rand.IntN(8) { //nolint:gosec // faults at random
+	switch rand.IntN(8) {
 	case 0:
-		time.Sleep(1500 * time.Millisecond)
+		pause(r, 1500*time.Millisecond)
 	case 1:
 		http.Error(w, "failed after acting", http.StatusInternalServerError)
 		return
 	case 2:
 		panic(http.ErrAbortHandler)
 	default:
-		time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond) //nolint:gosec // any time will do
+		pause(r, time.Duration(rand.IntN(30))*time.Millisecond)
 	}
 	_ = json.NewEncoder(w).Encode(map[string]string{"number": ticket})
+}
+
+// pause takes some time to answer, unless the client has gone.
+func pause(r *http.Request, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.Context().Done():
+	}
 }
 
 const fleetOfWritersSite = `{
@@ -277,9 +285,9 @@ func fleetOfWriters(t *testing.T, storage string) {
 	var callers sync.WaitGroup
 	free, done := make(chan struct{}, 24), make(chan struct{})
 	ask := func(n int) {
-		key := fmt.Sprint("k", (n/(4*repeats))*4+n%4)                                   // the repeats of a key come soon after another
-		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)                    //nolint:gosec // any time will do
-		url := fmt.Sprintf("http://localhost:%d/ticket?k=%s", ports[rand.IntN(2)], key) //nolint:gosec // any instance will do
+		key := fmt.Sprint("k", (n/(4*repeats))*4+n%4) // the repeats of a key come soon after another
+		<-time.After(time.Duration(rand.IntN(120)) * time.Millisecond)
+		url := fmt.Sprintf("http://localhost:%d/ticket?k=%s", ports[rand.IntN(2)], key)
 		got, err := harness.Try(harness.Request(t, "GET", url, "", ""))
 		if err != nil {
 			return // killed

@@ -63,8 +63,13 @@ func (o Operator) ForgetWrite(ctx context.Context, name, key string) (adminapi.W
 	if err != nil {
 		return was, err
 	}
-	if _, err := store.Forget(ctx, key); err != nil {
+	switch existed, err := store.Forget(ctx, key); {
+	case errors.Is(err, once.ErrUnderWay):
+		return was, apiError(http.StatusConflict, errors.New("the write is under way; forget it when it has ended"))
+	case err != nil:
 		return was, apiError(http.StatusServiceUnavailable, err)
+	case !existed:
+		return was, errNoWrite
 	}
 	o.app.logger.Warn("record of a write deleted by an operator; a repeat is sent again")
 	was.Forgotten = true

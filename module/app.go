@@ -96,6 +96,7 @@ type App struct {
 
 	// called in Cleanup, to undo MaskNames
 	unmask []func()
+	stops  []func() // called in Stop
 
 	phones    phone.Region
 	guest     customer.Guest      // nil if none is configured
@@ -198,8 +199,18 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop does nothing: a keeper ends when the last configuration releases it.
-func (a *App) Stop() error { return nil }
+// Stop waits for what must end before Caddy closes the storage: writes that happen
+// once. A keeper ends when the last configuration releases it.
+func (a *App) Stop() error {
+	for _, wait := range a.stops {
+		wait()
+	}
+	return nil
+}
+
+// OnStop registers a function that Stop calls, and that returns after a limited time.
+// It may only be called while the configuration is provisioned.
+func (a *App) OnStop(wait func()) { a.stops = append(a.stops, wait) }
 
 // Cleanup releases what the configuration uses. Running requests may still use
 // it. It is also called after a failed Provision.

@@ -176,6 +176,8 @@ type API struct {
 	heldBreaker *pool.Held[*breaker]
 	sampler     *sampler // nil without keep_answer
 
+	asks asks // of the request's programs, with once
+
 	server *caddyhttp.Server // that the handler belongs to; nil for none
 	// The placeholders in the chain and in headers, and those of them that are part
 	// of a cache key.

@@ -274,8 +274,14 @@ func TestAnAilingSidecar(t *testing.T) {
 // provisioned provisions an API in a configuration of its own.
 func provisioned(t testing.TB, a *API) {
 	t.Helper()
+	provisionedOn(t, a, "")
+}
+
+// provisionedOn provisions an API with more of the configuration.
+func provisionedOn(t testing.TB, a *API, more string) {
+	t.Helper()
 	cfg := new(caddy.Config)
-	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},`+more+`"apps":{"switchboard":{}}}`), cfg); err != nil {
 		t.Fatal(err)
 	}
 	ctx, err := caddy.ProvisionContext(cfg)

@@ -3,6 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -72,6 +74,13 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	if err := a.checkOnce(define); err != nil {
 		return err
 	}
+	programs := a.programs.onParams()
+	a.asks.request = slices.ContainsFunc(programs, func(p *jq.Program) bool { return p.Uses("request") })
+	if part := jq.Project(programs...); part != nil {
+		a.asks.params = part.Names()
+	} else {
+		a.asks.allParams = true
+	}
 	var key [32]byte
 	if a.source != nil {
 		key = a.source.Policy().SealKey
@@ -79,18 +88,26 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	return a.route.ProvisionOnce(a.Once, ctx.Storage(), key)
 }
 
+// asks is what the programs of an API's request read.
+type asks struct {
+	params    []string
+	allParams bool
+	request   bool // $request
+}
+
 // Writes implements [switchboard.API].
 func (a *API) Writes() *once.Store { return a.route.Writes() }
 
 // AppendWrite implements [endpoint.Writer]: the method, the params that a request
-// program or a part of the chain uses, and what is passed on. Other params, such as the number of the
-// attempt, may differ in a repeat.
+// program or a part of the chain uses, and what is passed on. Other params, such as the
+// number of the attempt, may differ in a repeat. If a program uses $request, everything in
+// the incoming request counts except its headers and address, which are a proxy's as well.
 func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	a, params := c.api, c.call.Input.Params
 	dst = cache.AppendPart(dst, a.method(c.call.R.Method))
-	if part := jq.Project(a.programs.onParams()...); part != nil {
-		used := make(map[string]any, len(part.Members))
-		for _, name := range part.Names() {
+	if !a.asks.allParams {
+		used := make(map[string]any, len(a.asks.params))
+		for _, name := range a.asks.params {
 			if v, ok := params[name]; ok {
 				used[name] = v
 			}
@@ -99,6 +116,14 @@ func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	}
 	if dst, err = jsonval.Encode(dst, params, jsonval.Limits{}); err != nil {
 		return dst, err
+	}
+	if a.asks.request {
+		request := maps.Clone(c.call.Request)
+		delete(request, "headers")
+		delete(request, "ip")
+		if dst, err = jsonval.Encode(dst, request, jsonval.Limits{}); err != nil {
+			return dst, err
+		}
 	}
 	if pass := a.Pass; pass != nil && pass.Query {
 		dst = cache.AppendPart(dst, c.call.R.URL.RawQuery)

@@ -45,15 +45,24 @@ func (a *API) limit(options *endpoint.TestOptions, t adminapi.Test, method strin
 	case t.DryRun:
 		options.DryRun, options.DryRunReason = true, "a dry run: the API was not called"
 	case !t.Live && !reads && !a.reads(method):
-		options.DryRun, options.DryRunReason = true, "a dry run: the method is "+a.method(method)+"; write --live to send it"
+		options.DryRun, options.DryRunReason = true, a.whyDry(method)
 	}
 }
 
 // reads reports whether the API's request changes nothing. With a cache, the user
-// has declared that a POST only reads. Without `to` there is no request.
+// has declared that a POST only reads, and with `once`, that a GET writes. Without `to`
+// there is no request.
 func (a *API) reads(of string) bool {
 	method := a.method(of)
-	return method == http.MethodGet || method == http.MethodHead || a.Cache != nil || a.target.none
+	return a.Cache != nil || a.target.none || a.Once == nil && (method == http.MethodGet || method == http.MethodHead)
+}
+
+// whyDry returns why a test is a dry run.
+func (a *API) whyDry(of string) string {
+	if a.Once != nil {
+		return "a dry run: the api writes once; write --live to send it"
+	}
+	return "a dry run: the method is " + a.method(of) + "; write --live to send it"
 }
 
 // Playground implements [switchboard.API].
@@ -75,6 +84,7 @@ func (a *API) Describe(to *adminapi.API) {
 	if len(a.Params) > 0 || a.Require != nil {
 		to.Parameters = described
 	}
+	to.Once = a.Once != nil
 	to.CacheHint = a.route.CacheHint()
 }
 

@@ -66,6 +66,7 @@ func (c *run) prepare() *http.Request {
 	req.Method = a.method(c.call.R.Method)
 	// a cached call only reads, and a write with a key in a header may be repeated
 	c.attempt.Read = a.Cache != nil || a.Once != nil && a.Once.Header != ""
+	c.attempt.Once = a.Once != nil && a.Once.Header == ""
 
 	vars, ok := c.variables()
 	if !ok {

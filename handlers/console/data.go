@@ -36,6 +36,14 @@ var actions = map[string]action{
 		purged, err := o.Purge(ctx, what)
 		return purged, purged.Purged, err
 	}),
+	// the writes of an API that happen once: all that are remembered, one, and
+	// forgetting one
+	"writes": on(func(ctx context.Context, o switchboard.Operator, it named) (any, string, error) {
+		found, err := o.Writes(ctx, it.API)
+		return found, it.API, err
+	}),
+	"write":  withKey(switchboard.Operator.Write),
+	"forget": withKey(switchboard.Operator.ForgetWrite),
 	"search": on(search),
 	"test":   test,
 	// the last failed calls of an API
@@ -70,6 +78,12 @@ type attempt struct {
 	switchboard.PlaygroundInput
 }
 
+// writeKey is the body of the actions on one write.
+type writeKey struct {
+	named
+	adminapi.WriteKey
+}
+
 // on returns an action whose body is a T.
 func on[T any](act func(context.Context, switchboard.Operator, T) (any, string, error)) action {
 	return func(ctx context.Context, o switchboard.Operator, body []byte) (any, string, error) {
@@ -92,6 +106,14 @@ func hold(held bool) action {
 	return on(func(_ context.Context, o switchboard.Operator, it named) (any, string, error) {
 		api, err := o.Hold(it.API, held)
 		return api, it.API, err
+	})
+}
+
+// withKey makes an action of one that takes the name of an API and the key of a write.
+func withKey(do func(o switchboard.Operator, ctx context.Context, name, key string) (adminapi.Write, error)) action {
+	return on(func(ctx context.Context, o switchboard.Operator, it writeKey) (any, string, error) {
+		found, err := do(o, ctx, it.API, it.Key)
+		return found, it.API, err
 	})
 }
 

@@ -121,7 +121,7 @@ func (c *Call) StartTime() time.Time {
 // Asked reports whether a detached call was to call the API: the cache had no answer,
 // or the write had no record.
 func (c *Call) Asked() bool {
-	return c.once.started || c.cached.forward != "" && c.cached.forward != forwardBypass
+	return c.once.started != nil || c.cached.forward != "" && c.cached.forward != forwardBypass
 }
 
 // answersError reports whether the response is an error rather than the

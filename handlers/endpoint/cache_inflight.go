@@ -12,6 +12,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/call"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
+	"github.com/switchboard-ivr/switchboard/module/once"
 )
 
 // inflight holds the detached calls of one API that are running. A call with the
@@ -176,7 +177,7 @@ func (c *Call) Detach(ctx context.Context, names []string) Call {
 	r, w, repl = c.unconnected(r, names)
 
 	sends, _ := ctx.Value(writeOf{}).(*write)
-	budgets := (*Budgets)(nil)
+	var budgets *Budgets
 	if sends != nil {
 		budgets = sends.of.finish
 	} else {
@@ -238,7 +239,14 @@ func (c *Call) FinishDetached() DetachedResult {
 	if c.Outcome.Answered() {
 		var err error
 		if text, err = c.Render(nil); err == nil && (c.sends != nil || c.Route.cache.keepsSource()) {
-			source, err = jsonval.Encode(nil, c.Output, jsonval.Limits{})
+			var limits jsonval.Limits
+			if c.sends != nil {
+				limits.Bytes = once.MaxAnswer
+			}
+			source, err = jsonval.Encode(nil, c.Output, limits)
+			if err != nil && c.sends != nil {
+				source, err = nil, nil // the answer is too large for repeats, but not for this call
+			}
 		}
 		if err != nil {
 			c.Status, c.Uncharged = 0, c.Uncharged || c.FromCaller

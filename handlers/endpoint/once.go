@@ -1,8 +1,11 @@
 package endpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/caddyserver/certmagic"
 
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/once"
 )
 
@@ -23,8 +27,8 @@ type Once struct {
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
 	// jq: params → the write's key: a text, a number, an object or an array of
-	// these. Without a key (null or blank) nothing is sent. Default: the call id
-	// that the phone system sent as a param.
+	// these. Without a key (null or blank), or with a part of it missing (null),
+	// nothing is sent. Default: the call id that the phone system sent as a param.
 	Key string `json:"key,omitempty"`
 
 	// Name of a request header that carries the key, for an API that recognizes
@@ -39,7 +43,7 @@ type Once struct {
 
 const (
 	minOnceTTL    = time.Second
-	maxOnceTTL    = 744 * time.Hour
+	maxOnceTTL    = once.MaxTTL
 	defaultFinish = 30 * time.Second
 	maxFinish     = 5 * time.Minute
 )
@@ -64,7 +68,7 @@ func (o *Once) Check(define string) (key *jq.Program, err error) {
 	return key, nil
 }
 
-// writes is a provisioned Once: the writes of one route.
+// writes is a provisioned Once: the writes of one API, in all servers that have it.
 type writes struct {
 	Once
 	key      *jq.Program
@@ -91,19 +95,19 @@ func (r *Route) ProvisionOnce(o *Once, backend certmagic.Storage, sealKey [32]by
 	if err != nil {
 		return fmt.Errorf("once: %w", err)
 	}
-	w := &writes{
-		Once:     *o,
-		key:      key,
-		store:    once.NewStore(backend, r.Name, sealKey, r.Logger),
-		patience: min(r.Budget()/2, 5*time.Second),
-		running:  make(map[string]*write),
-	}
-	finish := time.Duration(o.Finish)
-	if finish == 0 {
-		finish = min(defaultFinish, time.Duration(o.TTL))
-	}
-	w.finish = &Budgets{Each: finish}
-	r.once = w
+	finish := cmp.Or(time.Duration(o.Finish), min(defaultFinish, time.Duration(o.TTL)))
+	r.once = switchboard.Shared(r.app, "once "+r.Name, func() *writes {
+		w := &writes{
+			Once:     *o,
+			key:      key,
+			store:    once.NewStore(backend, r.Name, sealKey, r.Logger),
+			finish:   &Budgets{Each: finish},
+			patience: min(r.Budget()/2, 5*time.Second),
+			running:  make(map[string]*write),
+		}
+		r.app.OnStop(w.wait)
+		return w
+	})
 	return nil
 }
 
@@ -116,7 +120,7 @@ func (r *Route) Writes() *once.Store {
 }
 
 // join returns the write of a key that is under way in this process, or a new one,
-// which the caller has to start. It returns nil if there are too many.
+// which the caller has to start or to release. It returns nil if there are too many.
 func (w *writes) join(key, request string) (f *write, created bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -137,5 +141,24 @@ func (w *writes) leave(f *write) {
 	defer w.mu.Unlock()
 	if w.running[f.key] == f {
 		delete(w.running, f.key)
+	}
+}
+
+// release ends a write that is not sent by this process. Calls that wait for it look
+// at its record.
+func (f *write) release() {
+	f.elsewhere = true
+	f.of.leave(f)
+	close(f.done)
+}
+
+// wait waits for the writes that are under way, so that a configuration isn't taken
+// down, nor the process ended, before their records are complete.
+func (w *writes) wait() {
+	w.mu.Lock()
+	under := slices.Collect(maps.Values(w.running))
+	w.mu.Unlock()
+	for _, f := range under {
+		<-f.done
 	}
 }

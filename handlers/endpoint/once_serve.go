@@ -2,18 +2,15 @@ package endpoint
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
@@ -23,6 +20,7 @@ import (
 	switchboard "github.com/switchboard-ivr/switchboard/module"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
 	"github.com/switchboard-ivr/switchboard/module/once"
+	"github.com/switchboard-ivr/switchboard/module/storage"
 )
 
 // Writer is a handler's call that writes.
@@ -42,8 +40,9 @@ type write struct {
 	request string // digest of what it asks for
 	work    DetachedCall
 
-	record *once.Record // set once it is stored, just before the write is sent
-	taken  bool         // another instance has sent it
+	record    *once.Record // set once it is stored, just before the write is sent
+	elsewhere bool         // this process doesn't send it; set before done is closed
+	found     *once.Record // that says so, if it was read
 	// Whether a connection was needed, and whether there was one: without one,
 	// nothing can have been sent.
 	needed, connected atomic.Bool
@@ -55,7 +54,7 @@ type write struct {
 // writeUse describes what `once` did for a call.
 type writeUse struct {
 	key     string
-	started bool   // the call's own work sends the write
+	started *write // that the call's own work sends; nil for none
 	repeat  string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
 }
 
@@ -77,41 +76,50 @@ func (c *Call) serveOnce(q Writer) bool {
 	w.store.Sweep()
 	for wait := time.Duration(0); ; wait = min(wait+50*time.Millisecond, 250*time.Millisecond) {
 		if wait > 0 && !c.sleep(wait) {
-			return c.overdueWrite(nil)
+			return c.overdueWrite()
 		}
 		f, created := w.join(c.once.key, request)
-		if f == nil {
+		switch {
+		case f == nil:
 			return c.notSent("too many writes of this api are under way")
-		}
-		if !created {
-			if f.request != request {
-				return c.otherWrite()
-			}
-			c.once.repeat = switchboard.RepeatWaited
-			if c.awaitWrite(f) {
-				return false
-			}
-			continue
-		}
-		found, err := w.store.Load(c.Ctx, f.key)
-		if c.answerFromRecord(found, err, request) {
-			w.leave(f)
-			c.countRepeat()
+		case created && c.firstWrite(f, q):
 			return false
-		}
-		if found != nil && found.UnderWay(time.Now()) { // in another instance
-			w.leave(f)
+		case !created && f.request != request:
+			return c.otherWrite()
+		case !created:
 			c.once.repeat = switchboard.RepeatWaited
-			continue
 		}
-		if found != nil || err != nil {
-			c.once.repeat = switchboard.RepeatSentAgain
-		}
-		c.startWrite(f, q)
-		if c.awaitWrite(f) {
+		if (!created || c.once.started != nil) && c.awaitWrite(f) {
 			return false
 		}
 	}
+}
+
+// firstWrite looks for the record of a write that isn't under way in this process, and
+// starts to send the write if it is not under way elsewhere. It returns true if that
+// ended the call.
+func (c *Call) firstWrite(f *write, q Writer) (ended bool) {
+	defer func() {
+		if c.once.started == nil {
+			f.release()
+		}
+	}()
+	found, err := f.of.store.Load(c.Ctx, f.key)
+	f.found = found
+	switch {
+	case c.answerFromRecord(found, err, f.request):
+		c.countRepeat()
+		return true
+	case found != nil && found.UnderWay(time.Now()): // in another instance
+		c.once.repeat = switchboard.RepeatWaited
+		return false
+	case found != nil || err != nil:
+		c.once.repeat = switchboard.RepeatSentAgain
+	default:
+		c.once.repeat = "" // one that was waited for was not sent
+	}
+	c.startWrite(f, q)
+	return false
 }
 
 // identifyWrite finds the key of the write, and the digest of what it asks for. It
@@ -150,12 +158,17 @@ func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
 	return hex.EncodeToString(sum[:]), true
 }
 
-// writeKey returns a key as a text: a scalar as it is, an object or array in JSON.
+// writeKey returns a key as a text: a scalar as it is, an object or array in JSON. A
+// null in those is a part that is missing: without it, writes that differ in it would
+// have the same key.
 func writeKey(v any) (string, error) {
 	switch v.(type) {
 	case map[string]any, []any:
 		if !call.HasContent(v) {
 			return "", nil
+		}
+		if jsonval.Any(v, func(_ string, v any) bool { return v == nil }) {
+			return "", errors.New("a part of it is null")
 		}
 		text, err := jsonval.Encode(nil, v, jsonval.Limits{})
 		return string(text), err
@@ -176,11 +189,19 @@ func (c *Call) answerFromRecord(found *once.Record, err error, request string) b
 		c.once.repeat = switchboard.RepeatUnknown
 		c.failWrite(call.Unknown, "the write may have been sent before: "+err.Error())
 	case err != nil:
-		if c.R.Context().Err() != nil {
+		switch sent := c.once.repeat != ""; { // it was under way when its record was read
+		case c.Ctx.Spent() && sent:
+			c.overdueWrite()
+		case sent:
+			c.once.repeat = switchboard.RepeatUnknown
+			c.failWrite(call.Unknown, "the write may have been sent before: "+err.Error())
+		case c.Ctx.Spent():
+			c.notSent(storage.ErrDown.Error())
+		case c.R.Context().Err() != nil:
 			c.Expire("")
-			return true
+		default:
+			c.notSent(err.Error())
 		}
-		c.notSent(err.Error())
 	case found == nil:
 		return false
 	case found.Request != request:
@@ -251,29 +272,33 @@ func (c *Call) sleep(d time.Duration) bool {
 
 // startWrite starts the detached call that sends the write.
 func (c *Call) startWrite(f *write, q Writer) {
-	c.once.started = true
 	ctx := context.WithValue(context.WithoutCancel(c.R.Context()), writeOf{}, f)
 	f.work = q.Detach(ctx)
+	c.once.started = f
 	go c.Route.send(f)
 }
 
 type writeOf struct{}
 
 // awaitWrite waits for a write that is under way until the call's own budget ends. It
-// returns false if another instance turned out to send it.
+// returns false if this process turned out not to send it.
 func (c *Call) awaitWrite(f *write) bool {
 	select {
 	case <-f.done:
 	case <-c.Ctx.Done():
-		c.overdueWrite(f)
+		c.overdueWrite()
 		c.countRepeat()
 		return true
 	}
-	if f.taken {
-		c.once.started = false
-		return false
+	if f.elsewhere {
+		c.once.started = nil
+		if f.found == nil || !c.answerFromRecord(f.found, nil, f.request) {
+			return false
+		}
+		c.countRepeat()
+		return true
 	}
-	own := c.once.started
+	own := c.once.started != nil
 	c.accept(&f.result, own)
 	if !own {
 		c.Uncharged = true // the call that was started counts
@@ -286,16 +311,14 @@ func (c *Call) awaitWrite(f *write) bool {
 }
 
 // overdueWrite ends a call whose budget ran out while its write is under way.
-func (c *Call) overdueWrite(f *write) bool {
+func (c *Call) overdueWrite() bool {
 	if c.R.Context().Err() != nil && !c.Ctx.Spent() {
 		return c.Expire("")
 	}
-	if f != nil && f.work != nil && c.once.started {
+	c.Uncharged = c.once.started == nil || c.slowCaller()
+	if !c.Uncharged {
 		// the API is slow, however the write ends, unless another one is
-		c.Uncharged = f.work.Overdue() == PartOverdue
-	}
-	if !c.once.started {
-		c.Uncharged = true
+		c.Uncharged = c.once.started.work.Overdue() == PartOverdue
 	}
 	return c.Fail(call.Unknown, "the budget ran out before the API answered; the write is under way, and a repeat gets its answer")
 }
@@ -305,71 +328,6 @@ func (c *Call) countRepeat() {
 		c.Route.Metrics.Repeated(c.once.repeat)
 	}
 }
-
-// send runs the detached call of a write, completes the record, and publishes the
-// result to all calls that wait.
-func (r *Route) send(f *write) {
-	defer f.of.leave(f)
-	f.result = r.recovered(f.work)
-	complete, kept := f.settle()
-	if complete == nil {
-		close(f.done)
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), completePatience)
-	err := complete(ctx)
-	cancel()
-	close(f.done)
-	if err == nil {
-		return
-	}
-	if !kept {
-		f.of.leave(f) // a repeat may be sent
-	}
-	if f.of.incomplete.Add(1) <= maxWrites {
-		for pause := time.Second; err != nil && pause <= time.Minute; pause *= 2 {
-			time.Sleep(pause)
-			err = complete(context.Background())
-		}
-	}
-	f.of.incomplete.Add(-1)
-	if err != nil {
-		r.Logger.Warn("the record of a write could not be completed; repeats of it end as unknown", zap.String("api", r.Name), zap.Error(err))
-	}
-}
-
-// completePatience is how long an answer waits for its record to be completed. After
-// that it is completed in the background.
-const completePatience = 500 * time.Millisecond
-
-// settle decides what became of a write. It returns how the record is completed, nil
-// for no record, and whether it is kept.
-func (f *write) settle() (complete func(context.Context) error, kept bool) {
-	res, r, store := &f.result, f.record, f.of.store
-	drop := func(ctx context.Context) error { return store.Drop(ctx, r) }
-	save := func(ctx context.Context) error { return store.Save(ctx, r) }
-	switch {
-	case r == nil:
-		return nil, false // nothing was sent
-	case f.taken, f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome):
-		return drop, false
-	case res.Outcome.Answered() && len(res.source) <= once.MaxAnswer:
-		r.Outcome, r.Status, r.Answer = res.Outcome, res.Status, res.source
-		return save, true
-	case res.Outcome.Answered():
-		r.Outcome, r.Cause = call.Unknown, call.TooLarge // for repeats; this call has its answer
-		return save, true
-	}
-	r.Outcome, r.Cause = call.Unknown, res.Outcome
-	res.Status = 0
-	res.Reason = "the write was sent, and its fate isn't known (" + string(res.Outcome) + "): " + res.Reason
-	res.Outcome = call.Unknown
-	return save, true
-}
-
-// refused are the outcomes of a write that the API has refused, or that was not sent
-// although a record was stored.
-var refused = []call.Outcome{call.Rejected, call.TokenRefused, call.NoToken, call.BadRequest, call.NotSent}
 
 // BeforeSend must be called just before the API's request is sent, and returns the
 // request to send. For a write that happens once it stores the record. If that fails, or
@@ -391,45 +349,13 @@ func (c *Call) BeforeSend(req *http.Request) *http.Request {
 	}))
 }
 
-// recordWrite stores the record of a write, unless it is sent for the second time, with
-// a new token.
-func (c *Call) recordWrite(f *write) bool {
-	w := f.of
-	if f.record != nil {
-		return true
-	}
-	now := time.Now()
-	record := &once.Record{
-		Key: f.key, Request: f.request, Attempt: rand.Text(), Sent: now,
-		Until: now.Add(w.finish.Each + clockSkew), Expires: now.Add(time.Duration(w.TTL)),
-	}
-	found, begun, err := w.store.Claim(c.Ctx, record, w.patience, func(found *once.Record, _ error) bool {
-		return w.Header != "" && (found == nil || found.Request == f.request && !found.Outcome.Answered() && !found.UnderWay(now))
-	})
-	switch {
-	case found != nil, errors.Is(err, once.ErrUnreadable):
-		f.taken = true
-		return c.notSent("another instance has sent it")
-	case err != nil:
-		if begun {
-			f.record = record // it may be stored late, and is dropped
-		}
-		return c.notSent(err.Error())
-	}
-	f.record = record
-	return true
-}
-
-// clockSkew is by how much the clocks of instances may differ.
-const clockSkew = 5 * time.Second
-
 // onceStep returns the trace's step about the write's record.
 func (c *Call) onceStep(secrets []string) adminapi.Step {
 	step := adminapi.Step{Step: "once", Outcome: adminapi.StepOK, In: map[string]any{"key": mask.Hide("", c.once.key, secrets)}}
 	switch {
 	case c.once.repeat != "":
 		step.Out = map[string]any{"repeat": c.once.repeat}
-	case c.once.started:
+	case c.once.started != nil:
 		step.Out = map[string]any{"repeat": false}
 	}
 	return step

@@ -333,7 +333,8 @@ func TestMemory(t *testing.T) { // not parallel: it measures memory
 		if d.err != nil {
 			t.Errorf("%s: %v", name, d.err)
 		}
-		if uint64(d.owed) < allocated/2 {
+		const others = 64 << 10 // of the runtime, which counts as well
+		if uint64(d.owed)+others < allocated/2 {
 			t.Errorf("%s: %d bytes are counted, %d were allocated", name, d.owed, allocated)
 		}
 		room := jsonval.Room{Context: t.Context()}

@@ -51,6 +51,7 @@ type API struct {
 	Parameters  []Param `json:"parameters,omitempty"`  // what a caller sends
 
 	Params    []string `json:"params,omitempty"`     // the names of Parameters
+	Once      bool     `json:"once,omitempty"`       // its writes happen once
 	CacheHint string   `json:"cache_hint,omitempty"` // why its cache may be useless, if it has no hits
 }
 

@@ -12,7 +12,9 @@
 package once
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -27,12 +29,14 @@ import (
 // MaxKey is the maximum size of a write's key in bytes.
 const MaxKey = 256
 
+// MaxTTL is the longest time for which a write is remembered.
+const MaxTTL = 744 * time.Hour
+
 // MaxAnswer is the maximum size of an answer that is kept, in bytes.
 const MaxAnswer = 1 << 20
 
-// maxRecord is more than any honest record needs: an answer grows by a third in
-// base64, twice.
-const maxRecord = 2*MaxAnswer + 16<<10
+// maxRecord is more than any record of ours needs.
+const maxRecord = MaxAnswer + 16<<10
 
 // Record is what is known of a write.
 type Record struct {
@@ -89,48 +93,53 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// file is what is stored of a record. Its expiry is in clear, so that expired records
-// of APIs that are no longer configured can be deleted; the seal holds it, too.
-type file struct {
-	Version int             `json:"version"`
-	Expires time.Time       `json:"expires"`
-	Sealed  json.RawMessage `json:"sealed"`
-}
+// A record's file begins with fileMark, which has the version, and its expiry, in clear,
+// as Unix nanoseconds of 8 bytes, so that expired records of APIs that are no longer
+// configured can be deleted. The seal holds the expiry, too.
+const (
+	fileMark   = "once\x01"
+	fileHeader = len(fileMark) + 8
+)
 
 // seal returns the file of a record under a name.
 func (s *Store) seal(r *Record, name string) ([]byte, error) {
 	r.Version = recordVersion
-	text, err := json.Marshal(r)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // or else an answer may grow sixfold
+	if err := enc.Encode(r); err != nil {
 		return nil, fmt.Errorf("encoding the record: %w", err)
 	}
-	sealed, err := s.sealer.Seal(text, name)
-	if err != nil {
-		return nil, fmt.Errorf("sealing the record: %w", err)
-	}
-	return json.Marshal(file{Version: recordVersion, Expires: r.Expires, Sealed: sealed})
+	b := binary.BigEndian.AppendUint64([]byte(fileMark), uint64(r.Expires.UnixNano()))
+	return append(b, s.sealer.SealBytes(text.Bytes(), name)...), nil
 }
 
 // open returns the record in a file, or nil if it has expired. Its error wraps
 // ErrUnreadable.
 func (s *Store) open(b []byte, name string, now time.Time) (*Record, error) {
-	f, err := storage.Decode(b, recordVersion, func(f *file) int { return f.Version })
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	if len(b) < fileHeader || string(b[:len(fileMark)]) != fileMark {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, storage.ErrDamaged)
 	}
-	text, err := s.sealer.Open(f.Sealed, name)
-	if err != nil {
-		if errors.Is(err, storage.ErrForeignKey) && !now.Before(f.Expires) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	r, err := storage.Decode(text, recordVersion, func(r *Record) int { return r.Version })
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	if !now.Before(r.Expires) {
+	expires := int64(binary.BigEndian.Uint64(b[len(fileMark):])) //nolint:gosec // as it was written
+	expired := now.UnixNano() >= expires
+	text, err := s.sealer.OpenBytes(b[fileHeader:], name)
+	if errors.Is(err, storage.ErrForeignKey) && expired {
 		return nil, nil
 	}
-	return r, nil
+	r := new(Record)
+	switch {
+	case err != nil:
+	case json.Unmarshal(text, r) != nil, r.Expires.UnixNano() != expires: // nothing else in the file is in clear
+		err = storage.ErrDamaged
+	case r.Version != recordVersion:
+		err = storage.ErrVersion
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	case expired:
+		return nil, nil
+	default:
+		return r, nil
+	}
 }

@@ -24,6 +24,7 @@ type Store struct {
 	sealer  *storage.Sealer
 	logger  *zap.Logger
 
+	recent recent
 	swept  atomic.Int64 // when it was swept last, in Unix ns
 	tested atomic.Bool  // the storage's lock
 }
@@ -43,9 +44,21 @@ func NewStore(backend certmagic.Storage, api string, key [32]byte, logger *zap.L
 	}
 }
 
-// Load returns the record of a write, nil if there is none or it has expired. An
-// error that wraps ErrUnreadable says that there is one.
+// Load returns the record of a write, nil if there is none or it has expired. It must
+// not be changed. An error that wraps ErrUnreadable says that there is one.
 func (s *Store) Load(ctx context.Context, key string) (*Record, error) {
+	if r := s.recent.get(key, time.Now()); r != nil {
+		return r, nil
+	}
+	r, err := s.load(ctx, key)
+	if r != nil {
+		s.recent.put(r, time.Now())
+	}
+	return r, err
+}
+
+// load is Load from the storage.
+func (s *Store) load(ctx context.Context, key string) (*Record, error) {
 	name := s.nameOf(key)
 	b, err := s.backend.Load(ctx, name, maxRecord)
 	switch {
@@ -59,20 +72,47 @@ func (s *Store) Load(ctx context.Context, key string) (*Record, error) {
 
 // Claim stores the first record of a write, under the storage's lock, unless there is
 // one that replaceable refuses to replace. That one is returned, or the error that it
-// can't be read. The storage must answer within limit. begun reports that r may have
-// been stored although there is an error.
-func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, replaceable func(*Record, error) bool) (found *Record, begun bool, err error) {
+// can't be read. After any other error the write must not be sent: what was stored
+// nevertheless, or will be, is deleted before the lock is freed. It takes no longer than
+// limit.
+func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, replaceable func(*Record, error) bool) (*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	lease := s.backend.Lock(s.nameOf("lock\x00" + r.Key))
+	lease := s.backend.Lock(s.lockOf(r.Key))
 	if err := lease.Wait(ctx, limit); err != nil {
-		return nil, false, fmt.Errorf("locking the record: %w", err)
+		return nil, fmt.Errorf("locking the record: %w", err)
 	}
-	defer func() {
-		// the storage may be slow to unlock, and nobody has to wait for it
-		go func() { _ = lease.Release() }()
+	type result struct {
+		found *Record
+		err   error
+	}
+	done := make(chan result, 1)
+	var settled atomic.Bool // by the one of both sides that comes first
+	go func() {
+		defer func() { _ = lease.Release() }()
+		ctx := context.WithoutCancel(ctx) // an operation that was begun is waited for
+		found, stored, err := s.claim(ctx, r, replaceable)
+		done <- result{found, err}
+		if gone := !settled.CompareAndSwap(false, true); stored && (gone || err != nil) {
+			_ = s.drop(ctx, r)
+		}
 	}()
-	found, err = s.Load(ctx, r.Key)
+	select {
+	case it := <-done:
+		return it.found, it.err
+	case <-ctx.Done():
+		if settled.CompareAndSwap(false, true) {
+			return nil, fmt.Errorf("storing the record: %w", ctx.Err())
+		}
+		it := <-done
+		return it.found, it.err
+	}
+}
+
+// claim does the work of Claim under the lock. stored reports that r may have been
+// stored, even if there is an error.
+func (s *Store) claim(ctx context.Context, r *Record, replaceable func(*Record, error) bool) (found *Record, stored bool, err error) {
+	found, err = s.load(ctx, r.Key)
 	if (found != nil || errors.Is(err, ErrUnreadable)) && !replaceable(found, err) {
 		return found, false, err
 	}
@@ -82,8 +122,31 @@ func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, repla
 	return nil, true, s.Save(ctx, r)
 }
 
-// Save stores a record in place of the one before.
+// lockOf is the name of a write's lock.
+func (s *Store) lockOf(key string) string { return s.nameOf("lock\x00" + key) }
+
+// locked runs f under a write's lock.
+func (s *Store) locked(ctx context.Context, key string, f func() error) error {
+	lease := s.backend.Lock(s.lockOf(key))
+	if err := lease.Wait(ctx, storage.Limit); err != nil {
+		return fmt.Errorf("locking the record: %w", err)
+	}
+	defer func() {
+		// the storage may be slow to unlock, and nobody has to wait for it
+		go func() { _ = lease.Release() }()
+	}()
+	return f()
+}
+
+// ErrExpired is the error of Save for a record that no longer counts.
+var ErrExpired = errors.New("the record has expired")
+
+// Save stores a record in place of the one before. It doesn't store one that has
+// expired: it could replace that of a later write.
 func (s *Store) Save(ctx context.Context, r *Record) error {
+	if !time.Now().Before(r.Expires) {
+		return ErrExpired
+	}
 	name := s.nameOf(r.Key)
 	b, err := s.seal(r, name)
 	if err != nil {
@@ -94,28 +157,43 @@ func (s *Store) Save(ctx context.Context, r *Record) error {
 
 // Drop deletes the record of an attempt. A record of another attempt stays.
 func (s *Store) Drop(ctx context.Context, r *Record) error {
-	found, err := s.Load(ctx, r.Key)
+	return s.locked(ctx, r.Key, func() error { return s.drop(ctx, r) })
+}
+
+func (s *Store) drop(ctx context.Context, r *Record) error {
+	found, err := s.load(ctx, r.Key)
 	if err != nil || found == nil || found.Attempt != r.Attempt {
 		return err
 	}
 	return s.backend.Delete(ctx, s.nameOf(r.Key))
 }
 
+// ErrUnderWay is the error of Forget for a write that is being sent.
+var ErrUnderWay = errors.New("the write is under way")
+
 // Forget deletes the record of a write, so that a repeat is sent again. It reports
 // whether there was one.
-func (s *Store) Forget(ctx context.Context, key string) (bool, error) {
-	found, err := s.Load(ctx, key)
-	if err != nil && !errors.Is(err, ErrUnreadable) || found == nil && err == nil {
-		return false, err
-	}
-	return true, s.backend.Delete(ctx, s.nameOf(key))
+func (s *Store) Forget(ctx context.Context, key string) (existed bool, err error) {
+	err = s.locked(ctx, key, func() error {
+		found, err := s.load(ctx, key)
+		switch {
+		case err != nil && !errors.Is(err, ErrUnreadable), found == nil && err == nil:
+			return err
+		case found != nil && found.UnderWay(time.Now()):
+			return ErrUnderWay
+		}
+		existed = true
+		s.recent.drop(key)
+		return s.backend.Delete(ctx, s.nameOf(key))
+	})
+	return existed, err
 }
 
 // maxListed bounds the records that List reads.
 const maxListed = 10_000
 
-// List returns up to limit records, the newest first, and how many can't be read.
-// more reports that there are others.
+// List returns up to limit records without their answers, the newest first, and how
+// many can't be read. more reports that there are others.
 func (s *Store) List(ctx context.Context, limit int) (records []*Record, unreadable int, more bool, err error) {
 	names, err := s.backend.List(ctx, s.folder, true)
 	if err != nil {
@@ -133,6 +211,7 @@ func (s *Store) List(ctx context.Context, limit int) (records []*Record, unreada
 		if err == nil {
 			var r *Record
 			if r, err = s.open(b, name, time.Now()); r != nil {
+				r.Answer = nil
 				records = append(records, r)
 			}
 		}
@@ -154,7 +233,7 @@ func (s *Store) TestLock() {
 		return
 	}
 	go func() {
-		err := s.backend.TestLock(context.Background(), func(of string) string { return s.nameOf("lock\x00" + of) })
+		err := s.backend.TestLock(context.Background(), s.lockOf)
 		if errors.Is(err, storage.ErrNoExclusion) {
 			s.logger.Warn("the lock of Caddy's storage excludes nobody; with several instances a write can be sent twice", zap.String("api", s.api))
 		}
@@ -190,8 +269,7 @@ func (s *Store) Sweep() {
 	}()
 }
 
-// sweep deletes the expired records in a folder. Damaged ones stay: their writes may
-// have been sent.
+// sweep deletes the records in a folder that no longer count.
 func (s *Store) sweep(ctx context.Context, folder string, now time.Time) error {
 	names, err := s.backend.List(ctx, folder, true)
 	if err != nil {
@@ -199,18 +277,28 @@ func (s *Store) sweep(ctx context.Context, folder string, now time.Time) error {
 	}
 	for _, name := range names[:min(len(names), maxSwept)] {
 		b, err := s.backend.Load(ctx, name, maxRecord)
-		if err != nil || b == nil {
+		if b == nil && err == nil || !isRecordName(name) || err != nil && !errors.Is(err, storage.ErrDamaged) {
 			continue
 		}
-		f, err := storage.Decode(b, recordVersion, func(f *file) int { return f.Version })
-		if err != nil || now.Before(f.Expires) {
-			continue
+		if !s.counts(ctx, b, name, now) {
+			err = s.backend.Delete(ctx, name)
 		}
-		if err := s.backend.Delete(ctx, name); err != nil {
+		if ctx.Err() != nil || err != nil && !errors.Is(err, storage.ErrDamaged) {
 			return err
 		}
 	}
 	return nil
+}
+
+// counts reports whether a record may still count. One that can't be read may, because
+// its write may have been sent, until it is older than any record.
+func (s *Store) counts(ctx context.Context, b []byte, name string, now time.Time) bool {
+	r, err := s.open(b, name, now)
+	if err == nil {
+		return r != nil
+	}
+	modified, err := s.backend.Modified(ctx, name)
+	return err != nil || modified.IsZero() || now.Sub(modified) < MaxTTL
 }
 
 // isRecordName reports whether a name in the storage is that of a record, and not of

@@ -49,3 +49,27 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestSealBytes(t *testing.T) {
+	s, record := NewSealer([32]byte{1}), []byte("a record")
+	b := s.SealBytes(record, "key")
+	if got, err := s.OpenBytes(b, "key"); err != nil || !bytes.Equal(got, record) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for name, tc := range map[string]struct {
+		sealer *Sealer
+		b      []byte
+		key    string
+		want   error
+	}{
+		"moved":       {s, b, "another key", ErrDamaged},
+		"foreign":     {NewSealer([32]byte{2}), b, "key", ErrForeignKey},
+		"cut off":     {s, b[:len(b)-1], "key", ErrDamaged},
+		"only a name": {s, b[:8], "key", ErrDamaged},
+		"nothing":     {s, nil, "key", ErrDamaged},
+	} {
+		if got, err := tc.sealer.OpenBytes(tc.b, tc.key); got != nil || !errors.Is(err, tc.want) {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}

@@ -72,8 +72,8 @@ func (h *Health) Down() bool {
 
 func (h *Health) pause() { h.downUntil.Store(time.Now().Add(h.Pause).UnixNano()) }
 
-// Load returns the record of a key, nil when there is none. One of more than
-// maxSize bytes can't be one of ours.
+// Load returns the record of a key, nil when there is none. An empty one, and one of
+// more than maxSize bytes, can't be one of ours: the error is ErrDamaged.
 func (s Storage) Load(ctx context.Context, key string, maxSize int) ([]byte, error) {
 	if s.Health.Down() {
 		return nil, fmt.Errorf("loading the record: %w", ErrDown)
@@ -84,9 +84,9 @@ func (s Storage) Load(ctx context.Context, key string, maxSize int) ([]byte, err
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("loading the record: %w", err)
-	case len(b) == 0:
+	case b == nil:
 		return nil, nil // what a no-op storage gives
-	case len(b) > maxSize:
+	case len(b) == 0 || len(b) > maxSize:
 		return nil, fmt.Errorf("reading the record: %w", ErrDamaged)
 	default:
 		return b, nil
@@ -119,6 +119,19 @@ func (s Storage) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("deleting the record: %w", err)
 	}
 	return nil
+}
+
+// Modified returns when the record of a key was stored, the zero time if the storage
+// doesn't know.
+func (s Storage) Modified(ctx context.Context, key string) (time.Time, error) {
+	if s.Health.Down() {
+		return time.Time{}, fmt.Errorf("looking at the record: %w", ErrDown)
+	}
+	info, err := bounded(ctx, s.Health, func(ctx context.Context) (certmagic.KeyInfo, error) { return s.Backend.Stat(ctx, key) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("looking at the record: %w", err)
+	}
+	return info.Modified, nil
 }
 
 // List returns the keys below a prefix, with all that is below those if recursive. No
@@ -266,6 +279,28 @@ func (s *Sealer) Open(b []byte, key string) ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	return record, nil
+}
+
+// SealBytes is Seal without JSON around what is sealed, which takes longer to read than
+// to open.
+func (s *Sealer) SealBytes(record []byte, key string) []byte {
+	return s.aead.Seal([]byte(s.fingerprint), nil, record, []byte(key)) //nolint:gosec // this AEAD makes the nonce itself, and wants none
+}
+
+// OpenBytes decrypts what SealBytes has made for the same key.
+func (s *Sealer) OpenBytes(b []byte, key string) ([]byte, error) {
+	switch sealed, ours := bytes.CutPrefix(b, []byte(s.fingerprint)); {
+	case len(b) < len(s.fingerprint):
+		return nil, ErrDamaged
+	case !ours:
+		return nil, ErrForeignKey
+	default:
+		record, err := s.aead.Open(nil, nil, sealed, []byte(key))
+		if err != nil {
+			return nil, ErrDamaged
+		}
+		return record, nil
+	}
 }
 
 // Decode decodes exactly one JSON object, which must have that version, and keeps

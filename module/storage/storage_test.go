@@ -60,6 +60,32 @@ func (m *memory) Store(ctx context.Context, key string, b []byte) error {
 	return nil
 }
 
+func (m *memory) Delete(ctx context.Context, key string) error {
+	if err := m.begin(ctx, "delete"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.data[key]; !ok {
+		return fs.ErrNotExist
+	}
+	delete(m.data, key)
+	return nil
+}
+
+func (m *memory) Stat(ctx context.Context, key string) (certmagic.KeyInfo, error) {
+	return certmagic.KeyInfo{Key: key, Modified: modified}, m.begin(ctx, "stat")
+}
+
+func (m *memory) List(ctx context.Context, prefix string, _ bool) ([]string, error) {
+	if prefix != "a" {
+		return nil, fs.ErrNotExist
+	}
+	return []string{"a/1"}, m.begin(ctx, "list")
+}
+
+var modified = time.Unix(1_700_000_000, 0)
+
 func (m *memory) lock(name string) chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,6 +146,10 @@ func TestLoadAndStore(t *testing.T) {
 	m.data["b"] = nil
 	if b, err := s.Load(t.Context(), "b", 5); b != nil || err != nil {
 		t.Errorf("what a no-op storage gives: %q, %v", b, err)
+	}
+	m.data["b"] = []byte{}
+	if b, err := s.Load(t.Context(), "b", 5); b != nil || !errors.Is(err, ErrDamaged) {
+		t.Errorf("an empty one: %q, %v", b, err)
 	}
 }
 
@@ -203,6 +233,47 @@ func TestHangingIsBounded(t *testing.T) {
 		synctest.Wait()
 		if s.Health.Down() {
 			t.Error("still down")
+		}
+	})
+}
+
+// Deleting, listing and looking at records is as safe as storing them.
+func TestDeleteListModified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		s := on(m)
+		m.data["a"] = []byte("record")
+		for range 2 { // the second time there is none
+			if err := s.Delete(t.Context(), "a"); err != nil || len(m.data) != 0 {
+				t.Errorf("deleting: %v", err)
+			}
+		}
+		if names, err := s.List(t.Context(), "a", true); len(names) != 1 || err != nil {
+			t.Errorf("listing: %v, %v", names, err)
+		}
+		if names, err := s.List(t.Context(), "b", true); len(names) != 0 || err != nil {
+			t.Errorf("listing nothing: %v, %v", names, err)
+		}
+		if when, err := s.Modified(t.Context(), "a"); !when.Equal(modified) || err != nil {
+			t.Errorf("modified: %v, %v", when, err)
+		}
+		all := map[string]func() error{
+			"deleting the record: ":   func() error { return s.Delete(t.Context(), "a") },
+			"listing the records: ":   func() error { _, err := s.List(t.Context(), "a", true); return err },
+			"looking at the record: ": func() error { _, err := s.Modified(t.Context(), "a"); return err },
+		}
+		m.hook = func(ctx context.Context, _ string) error { return hang(ctx) }
+		for what, ask := range all {
+			time.Sleep(time.Minute)
+			begin := time.Now()
+			if err := ask(); !errors.Is(err, ErrDown) && !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), what) || time.Since(begin) != Limit {
+				t.Errorf("a storage that hangs: %v after %v", err, time.Since(begin))
+			}
+		}
+		for what, ask := range all { // left alone now
+			if err := ask(); !errors.Is(err, ErrDown) || !strings.HasPrefix(err.Error(), what) {
+				t.Errorf("a storage that hung: %v", err)
+			}
 		}
 	})
 }

@@ -25,6 +25,9 @@ type Attempt struct {
 	// Read says that the request changes nothing, whatever its method. It is then
 	// sent once more if a reused connection breaks before an answer.
 	Read bool
+	// Once says that the request must not be sent once more by itself, not even a
+	// GET.
+	Once bool
 	// Reader reads an answer for the rule for expired tokens, as the handler does.
 	// Its Part is what that rule and the handler's programs use.
 	Reader document.Reader

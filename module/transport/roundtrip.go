@@ -156,6 +156,9 @@ func (t *Transport) token(ctx context.Context, a *Attempt) (*token.Token, error)
 func (t *Transport) timed(req *http.Request, a *Attempt) (*http.Response, error) {
 	_, traced := span.Start(req.Context(), span.Upstream, true)
 	start := time.Now()
+	if a.Once {
+		req = sentOnce(req)
+	}
 	resp, err := t.next.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusBadRequest && req.URL.Scheme == "http" {
 		err = tlsPort(resp)
@@ -330,5 +333,17 @@ func (a *Attempt) outgoing(req *http.Request) *http.Request {
 		req.Header = copyOf(req.Header)
 		req.Header["X-Idempotency-Key"] = nil // a signal to net/http; it is not sent
 	}
+	return req
+}
+
+// sentOnce returns a request that net/http doesn't send once more when a reused
+// connection breaks: it does so with a GET, unless there is a body that it can't read
+// again. An empty body of unknown length is not sent.
+func sentOnce(req *http.Request) *http.Request {
+	if req.Body != nil && req.Body != http.NoBody {
+		return req
+	}
+	req = req.WithContext(req.Context())
+	req.Body, req.GetBody, req.ContentLength = io.NopCloser(strings.NewReader("")), nil, -1
 	return req
 }

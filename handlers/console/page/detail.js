@@ -8,6 +8,7 @@ import { coded, h } from './dom.js';
 import { groups, kind, mark } from './outcome.js';
 import { nameOf } from './say.js';
 import { testForm } from './test.js';
+import { writes } from './writes.js';
 import { clock, ms, number, percent, said, t } from './words.js';
 
 export const title = (name) => (name === 'customer_lookup' ? t('lookup') : name);
@@ -28,6 +29,7 @@ export async function show(draw, name) {
 			h('section', { class: 'card', 'aria-labelledby': 'times-title' }, h('h2', { id: 'times-title' }, t('times chart')), timesChart(nameOf(api), api.hour), timesLegend())),
 		api.cache_hint ? h('p', { class: 'note warn' }, mark('warn'), h('span', null, t('cache hint'), ' ', coded(said(api.cache_hint)))) : null,
 		testForm(api),
+		writes(api),
 		api.lookup ? null : bench(api.name),
 		outcomes(api.hour),
 		minutes(api.hour),
