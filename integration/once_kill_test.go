@@ -54,7 +54,7 @@ func startAgain(t *testing.T, caddy *harness.Caddy, config harness.Config) *harn
 }
 
 // A process that is killed between the record and the request has sent nothing, but
-// nobody can tell: the write is of unknown fate.
+// nobody can tell: the write has an unknown result.
 func TestKilledBetweenRecordAndSend(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +83,7 @@ func TestKilledBetweenRecordAndSend(t *testing.T) {
 	}
 }
 
-// wantUnknown checks that a write is of unknown fate: at first because it may be under
+// wantUnknown checks that a write has an unknown result: at first because it may be under
 // way, and then because its process was stopped.
 func wantUnknown(t *testing.T, caddy *harness.Caddy, key string) {
 	t.Helper()

@@ -357,7 +357,7 @@ func fleetOfWriters(t *testing.T, storage string) {
 	}
 }
 
-// A key that is in a header is sent again when the fate of its write is unknown: the API
+// A key that is in a header is sent again when the result of its write is unknown: the API
 // recognizes it.
 func TestAWriteWithItsKeyInAHeader(t *testing.T) {
 	api := startProvider(t, provider.Options{})

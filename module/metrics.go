@@ -246,7 +246,7 @@ func (m *APIMetrics) Cached(result string) {
 }
 
 // What a repeated write gets: the recorded answer, the answer of the call that is
-// sending it, no answer because its fate is unknown, or that it is sent again.
+// sending it, no answer because its result is unknown, or that it is sent again.
 const (
 	RepeatAnswered  = "answered"
 	RepeatWaited    = "waited"

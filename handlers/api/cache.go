@@ -118,6 +118,7 @@ func (c *run) Run() endpoint.DetachedResult {
 		result.NotStored = cmp.Or(c.parts.storeRefusal(), result.NotStored)
 		c.parts.release()
 	}
+	result.Doubtful = c.doubtful()
 	result.Placeholders = c.upstreamPlaceholders()
 	return result
 }

@@ -199,6 +199,9 @@ func (p *parser) finish() error {
 		return p.At("reverse_proxy", err)
 	}
 	a.HandleRaw = []json.RawMessage{proxy}
+	if a.Once != nil && sendsAgain(a.HandleRaw) {
+		return p.At("reverse_proxy", errOnceRetries)
+	}
 	return nil
 }
 

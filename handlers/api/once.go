@@ -1,16 +1,20 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/switchboard-ivr/switchboard/handlers/endpoint"
 	"github.com/switchboard-ivr/switchboard/internal/cache"
 	"github.com/switchboard-ivr/switchboard/internal/jq"
+	"github.com/switchboard-ivr/switchboard/internal/jqhttp"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/once"
@@ -31,7 +35,7 @@ var (
 func (p *parser) once() error {
 	args := p.RemainingArgs()
 	if len(args) == 0 || len(args) > 2 {
-		return p.Err("once takes a duration and, if it isn't the call id, a jq program for the key, e.g. `once 24h `.order_no``")
+		return p.Err("once takes a duration and, if it isn't the call id, a jq program for the key, e.g. `once 24h .order_no`; `header` and `finish` stand in a block")
 	}
 	o := new(endpoint.Once)
 	ttl, err := caddy.ParseDuration(args[0])
@@ -42,6 +46,9 @@ func (p *parser) once() error {
 	if len(args) == 2 {
 		if o.Key, err = program.Arg(p.Dispenser, args[1]); err != nil {
 			return err
+		}
+		if o.Key == "" {
+			return p.Err("once: the program for the key is blank; leave it out for the call id")
 		}
 	}
 	p.api.Once = o
@@ -58,8 +65,14 @@ func (a *API) checkOnce(define string) error {
 		return errOnceCache
 	case a.target.sidecar:
 		return errOnceSidecar
-	case a.Once.Header != "" && !validHeaderName(a.Once.Header):
-		return fmt.Errorf("once: header %q is not a valid header name; write e.g. `header Idempotency-Key`", a.Once.Header)
+	}
+	if name := a.Once.Header; name != "" {
+		if _, _, err := jqhttp.Header(name, "key"); err != nil {
+			return fmt.Errorf("once: header: %w; write e.g. `header Idempotency-Key`", err)
+		}
+		if slices.Contains([]string{"Host", "Authorization"}, http.CanonicalHeaderKey(name)) {
+			return fmt.Errorf("once: header %s has another meaning; write e.g. `header Idempotency-Key`", name)
+		}
 	}
 	if _, err := a.Once.Check(define); err != nil {
 		return fmt.Errorf("once: %w", err)
@@ -74,13 +87,7 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	if err := a.checkOnce(define); err != nil {
 		return err
 	}
-	programs := a.programs.onParams()
-	a.asks.request = slices.ContainsFunc(programs, func(p *jq.Program) bool { return p.Uses("request") })
-	if part := jq.Project(programs...); part != nil {
-		a.asks.params = part.Names()
-	} else {
-		a.asks.allParams = true
-	}
+	a.asks = a.whatIsAsked()
 	var key [32]byte
 	if a.source != nil {
 		key = a.source.Policy().SealKey
@@ -88,23 +95,40 @@ func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	return a.route.ProvisionOnce(a.Once, ctx.Storage(), key)
 }
 
-// asks is what the programs of an API's request read.
+// asks is what the answer of a write depends on.
 type asks struct {
 	params    []string
 	allParams bool
 	request   bool // $request
 }
 
+// whatIsAsked returns what the programs read of the incoming request: those of the
+// API's request, and those of its answer.
+func (a *API) whatIsAsked() asks {
+	p := &a.programs
+	ofRequest := p.onParams()
+	ofAnswer := slices.DeleteFunc([]*jq.Program{p.success, p.notFound, p.unhealthy, p.output}, func(it *jq.Program) bool { return it == nil })
+	uses := func(variable string, programs []*jq.Program) bool {
+		return slices.ContainsFunc(programs, func(it *jq.Program) bool { return it.Uses(variable) })
+	}
+	part := jq.Project(ofRequest...)
+	return asks{
+		params:    part.Names(),
+		allParams: part == nil || uses("params", ofAnswer),
+		request:   uses("request", ofRequest) || uses("request", ofAnswer),
+	}
+}
+
 // Writes implements [switchboard.API].
 func (a *API) Writes() *once.Store { return a.route.Writes() }
 
-// AppendWrite implements [endpoint.Writer]: the method, the params that a request
-// program or a part of the chain uses, and what is passed on. Other params, such as the
-// number of the attempt, may differ in a repeat. If a program uses $request, everything in
-// the incoming request counts except its headers and address, which are a proxy's as well.
+// AppendWrite implements [endpoint.Writer]: who calls, the method, the params that
+// programs use, and what is passed on. Other params, such as the number of the attempt,
+// may differ in a repeat. If a program uses $request, everything in it counts except
+// what proxies add.
 func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 	a, params := c.api, c.call.Input.Params
-	dst = cache.AppendPart(dst, a.method(c.call.R.Method))
+	dst = a.appendVary(cache.AppendPart(dst, c.call.Principal), &c.call)
 	if !a.asks.allParams {
 		used := make(map[string]any, len(a.asks.params))
 		for _, name := range a.asks.params {
@@ -118,10 +142,7 @@ func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 		return dst, err
 	}
 	if a.asks.request {
-		request := maps.Clone(c.call.Request)
-		delete(request, "headers")
-		delete(request, "ip")
-		if dst, err = jsonval.Encode(dst, request, jsonval.Limits{}); err != nil {
+		if dst, err = jsonval.Encode(dst, withoutProxies(c.call.Request), jsonval.Limits{}); err != nil {
 			return dst, err
 		}
 	}
@@ -132,4 +153,51 @@ func (c *run) AppendWrite(dst []byte) (_ []byte, err error) {
 		dst = cache.AppendPart(dst, string(c.call.Input.Raw))
 	}
 	return dst, nil
+}
+
+// ofProxies are headers that proxies and clients make anew for each request.
+var ofProxies = []string{
+	"x-request-id", "x-correlation-id", "traceparent", "tracestate", "baggage", "x-amzn-trace-id", "x-cloud-trace-context",
+	"forwarded", "via", "date", "content-length", "connection", "keep-alive",
+}
+
+// withoutProxies returns $request without the caller's address and the headers that may
+// differ in a repeat.
+func withoutProxies(request map[string]any) map[string]any {
+	rest := maps.Clone(request)
+	delete(rest, "ip")
+	if headers, ok := rest["headers"].(map[string]any); ok {
+		headers = maps.Clone(headers)
+		maps.DeleteFunc(headers, func(name string, _ any) bool {
+			return slices.Contains(ofProxies, name) || strings.HasPrefix(name, "x-forwarded-") || strings.HasPrefix(name, "x-b3-")
+		})
+		rest["headers"] = headers
+	}
+	return rest
+}
+
+// sendsAgain reports whether a handler of the chain is configured to send a request more
+// than once.
+func sendsAgain(handlers []json.RawMessage) bool {
+	for _, raw := range handlers {
+		var handler struct {
+			LoadBalancing struct {
+				Retries     int   `json:"retries"`
+				TryDuration int64 `json:"try_duration"`
+			} `json:"load_balancing"`
+		}
+		if json.Unmarshal(raw, &handler) == nil && (handler.LoadBalancing.Retries > 0 || handler.LoadBalancing.TryDuration > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+var errOnceRetries = errors.New("once: `lb_retries` and `lb_try_duration` send a request again; remove them")
+
+// doubtful reports whether the API may have acted although the call was rejected: it
+// redirects after the write, or a predicate failed on an answer that it wasn't made for.
+func (c *run) doubtful() bool {
+	status := c.response.status
+	return status >= http.StatusMultipleChoices && status < http.StatusBadRequest || len(c.trace.notes) > 0
 }

@@ -129,6 +129,8 @@ func (a *API) check() error {
 		return a.Breaker.check()
 	case a.Cache != nil && a.target.sidecar:
 		return errCacheSidecar
+	case a.Once != nil && sendsAgain(a.HandleRaw):
+		return errOnceRetries
 	case a.checkWith() != nil:
 		return a.checkWith()
 	case a.target.keep != "" && a.source == nil:

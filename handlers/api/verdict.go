@@ -148,7 +148,7 @@ func (c *run) isSuccess(vars []any) bool {
 	case p.success != nil:
 		c.trace.success = c.test("success", p.success, vars)
 	default:
-		c.trace.success = status < http.StatusBadRequest || status == http.StatusNotFound && p.notFound == nil
+		c.trace.success = status < http.StatusBadRequest || status == http.StatusNotFound && p.notFound == nil && c.api.Once == nil
 	}
 	if c.trace.success {
 		return true
@@ -173,6 +173,9 @@ func (c *run) isNotFound(vars []any) bool {
 	p := &c.api.programs
 	if p.notFound != nil {
 		return !p.notFoundBySign && c.test("not_found", p.notFound, vars)
+	}
+	if c.api.Once != nil {
+		return false // a write that has no answer is done all the same
 	}
 	return c.doc == nil || c.response.status == http.StatusNotFound && p.success == nil
 }
@@ -292,7 +295,7 @@ func (c *run) shape() bool {
 		}
 		c.call.Output = v
 	}
-	if c.call.Output == nil {
+	if c.call.Output == nil && c.api.Once == nil {
 		c.call.Outcome = call.NotFound
 	}
 	c.trace.stage = atEnd

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -20,7 +21,7 @@ func (a *API) warn(ctx caddy.Context) {
 		a.route.Logger.Warn("an api with a token is open to everyone who can reach this server; write `auth key {env.…}`, or `auth none` if that is intended",
 			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 	}
-	for _, text := range slices.Concat(a.onlySlash(), a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys()) {
+	for _, text := range slices.Concat(a.onlySlash(), a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys(), a.doubtfulOnce()) {
 		a.route.Logger.Warn(text, zap.String("api", a.Name))
 	}
 }
@@ -113,6 +114,20 @@ func (a *API) missingKeys() []string {
 		text += "; it gives " + strings.Join(beyond, ", ") + ", which `default` does not have"
 	}
 	return []string{text}
+}
+
+// doubtfulOnce returns warnings for a write whose record protects less than it seems.
+func (a *API) doubtfulOnce() (found []string) {
+	if a.Once == nil {
+		return nil
+	}
+	if a.source == nil {
+		found = append(found, "the records of `once` are sealed with no secret, because the api has no token source; whoever can read Caddy's storage can read their keys and answers")
+	}
+	if ttl := time.Duration(a.Once.TTL); ttl < time.Minute {
+		found = append(found, fmt.Sprintf("`once` remembers a write for %s only; a repeat after that is sent again", ttl))
+	}
+	return found
 }
 
 func onLoopback(addresses []string) bool {

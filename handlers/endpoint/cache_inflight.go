@@ -155,6 +155,8 @@ type DetachedResult struct {
 
 	// NotStored is why the answer must not be stored; "" if it may be.
 	NotStored string
+	// Doubtful reports that a rejected write may have been done nevertheless.
+	Doubtful bool
 	// Placeholders are those that the handler chain set, for the access log line
 	// of the call that started the detached one.
 	Placeholders map[string]any

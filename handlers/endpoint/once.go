@@ -32,8 +32,8 @@ type Once struct {
 	Key string `json:"key,omitempty"`
 
 	// Name of a request header that carries the key, for an API that recognizes
-	// repeats itself, e.g. `Idempotency-Key`. A write of unknown fate is then sent
-	// again when it is repeated. Default: none.
+	// repeats itself, e.g. `Idempotency-Key`. A write whose result is unknown is then
+	// sent again when it is repeated. Default: none.
 	Header string `json:"header,omitempty"`
 
 	// How long a write may run, whatever its caller does. Default: 30s, or the TTL
@@ -53,7 +53,7 @@ func (o *Once) Check(define string) (key *jq.Program, err error) {
 	ttl, finish := time.Duration(o.TTL), time.Duration(o.Finish)
 	switch {
 	case ttl < minOnceTTL || ttl > maxOnceTTL:
-		return nil, errors.New("the duration must be 1s to 744h: how long a repeat isn't sent, e.g. `once 24h`")
+		return nil, errors.New("the duration must be 1s to 744h; it says for how long a repeat is not sent again, e.g. `once 24h`")
 	case finish < 0 || finish > maxFinish:
 		return nil, errors.New("finish must be more than 0 and at most 5m, e.g. `finish 30s`")
 	case finish > ttl:
@@ -64,6 +64,9 @@ func (o *Once) Check(define string) (key *jq.Program, err error) {
 	key, err = jq.Compile(o.Key, jq.Spec{Vars: []string{"request"}, Want: jq.Any, Define: define})
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
+	}
+	if part := jq.Project(key); part != nil && len(part.Members) == 0 && !key.Uses("request") {
+		return nil, errors.New("key: the program gives every write the same key; build it from the params, e.g. `once 24h .order_no`")
 	}
 	return key, nil
 }

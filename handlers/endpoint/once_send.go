@@ -68,7 +68,7 @@ func (f *write) settle() (complete func(context.Context) error, kept bool) {
 	switch {
 	case r == nil:
 		return nil, false // nothing was sent
-	case f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome):
+	case f.needed.Load() && !f.connected.Load(), slices.Contains(refused, res.Outcome) && (res.Outcome != call.Rejected || !res.Doubtful):
 		return drop, false
 	case res.Outcome.Answered() && res.source != nil:
 		r.Outcome, r.Status, r.Answer = res.Outcome, res.Status, res.source
@@ -79,7 +79,7 @@ func (f *write) settle() (complete func(context.Context) error, kept bool) {
 	}
 	r.Outcome, r.Cause = call.Unknown, res.Outcome
 	res.Status = 0
-	res.Reason = "the write was sent, and its fate isn't known (" + string(res.Outcome) + "): " + res.Reason
+	res.Reason = "the write was sent, and its result is unknown (" + string(res.Outcome) + "): " + res.Reason
 	res.Outcome = call.Unknown
 	return save, true
 }

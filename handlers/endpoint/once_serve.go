@@ -53,9 +53,10 @@ type write struct {
 
 // writeUse describes what `once` did for a call.
 type writeUse struct {
-	key     string
-	started *write // that the call's own work sends; nil for none
-	repeat  string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
+	key       string
+	started   *write // that the call's own work sends; nil for none
+	elsewhere bool   // another process sends it, or has been stopped
+	repeat    string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
 }
 
 // ServeOnce answers a repeated write from its record, or from the call that sends it,
@@ -111,7 +112,7 @@ func (c *Call) firstWrite(f *write, q Writer) (ended bool) {
 		c.countRepeat()
 		return true
 	case found != nil && found.UnderWay(time.Now()): // in another instance
-		c.once.repeat = switchboard.RepeatWaited
+		c.once.repeat, c.once.elsewhere = switchboard.RepeatWaited, true
 		return false
 	case found != nil || err != nil:
 		c.once.repeat = switchboard.RepeatSentAgain
@@ -144,11 +145,14 @@ func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
 	c.once.key = key
 	switch {
 	case key == "":
-		return "", c.Fail(call.Incomplete, "the write has no key: nothing tells a repeat from a new write")
+		if w.key == nil {
+			return "", c.Fail(call.Incomplete, "the write has no key; send call_id, CallSid, ContactId or uniqueid, or write a program for the key in once")
+		}
+		return "", c.Fail(call.Incomplete, "the write has no key: the program of once gives null or a blank")
 	case len(key) > once.MaxKey:
 		return "", c.Fail(call.Incomplete, "the key of the write is longer than "+strconv.Itoa(once.MaxKey)+" bytes")
 	case w.Header != "" && !httpguts.ValidHeaderFieldValue(key):
-		return "", c.Fail(call.Incomplete, "the key of the write can't be sent as a header")
+		return "", c.Fail(call.Incomplete, "the key of the write has a character that a header can't carry")
 	}
 	about, err := q.AppendWrite(nil)
 	if err != nil {
@@ -163,6 +167,8 @@ func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
 // have the same key.
 func writeKey(v any) (string, error) {
 	switch v.(type) {
+	case nil:
+		return "", nil
 	case map[string]any, []any:
 		if !call.HasContent(v) {
 			return "", nil
@@ -212,7 +218,7 @@ func (c *Call) answerFromRecord(found *once.Record, err error, request string) b
 		return false
 	default:
 		c.once.repeat = switchboard.RepeatUnknown
-		reason := "the write was sent before, and its fate isn't known: "
+		reason := "the write was sent before, and its result is unknown: "
 		if found.Cause != "" {
 			reason += "it ended as " + string(found.Cause)
 		} else {
@@ -255,7 +261,7 @@ func (c *Call) notSent(why string) bool {
 // otherWrite ends a call whose key belongs to a write that asks for something else. An
 // answer to that one would be wrong.
 func (c *Call) otherWrite() bool {
-	return c.Fail(call.Incomplete, "the key of the write was used for other params; let the key of once contain what the write is about")
+	return c.Fail(call.Incomplete, "the key was already used for another write; include in the key of once whatever identifies the write")
 }
 
 // sleep waits, and reports whether the call still has time.
@@ -319,6 +325,9 @@ func (c *Call) overdueWrite() bool {
 	if !c.Uncharged {
 		// the API is slow, however the write ends, unless another one is
 		c.Uncharged = c.once.started.work.Overdue() == PartOverdue
+	}
+	if c.once.elsewhere {
+		return c.Fail(call.Unknown, "the budget ran out before the API answered; the write is under way in another process, or that was stopped, and a repeat gets to know")
 	}
 	return c.Fail(call.Unknown, "the budget ran out before the API answered; the write is under way, and a repeat gets its answer")
 }

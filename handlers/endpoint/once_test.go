@@ -488,13 +488,13 @@ func TestAWriteThatOutlivesItsCaller(t *testing.T) {
 		time.Sleep(time.Minute)
 		h = d.ask("call_id=c")
 		d.want(h, "unknown", "", false, 3)
-		if h.call.Reason != "the write was sent before, and its fate isn't known: it ended as timeout" {
+		if h.call.Reason != "the write was sent before, and its result is unknown: it ended as timeout" {
 			t.Error(h.call.Reason)
 		}
 	})
 }
 
-// A write whose process was killed is of unknown fate once it can't be under way.
+// A write whose process was killed has an unknown result once it can't be under way.
 func TestAWriteWhoseProcessWasKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, writesFor(time.Hour))
@@ -554,7 +554,7 @@ func TestHowWritesEnd(t *testing.T) {
 				d.api.answers(tc.ends, map[string]any{"ticket": number})
 				h := d.ask("call_id=a")
 				d.want(h, tc.first, number, false, 1)
-				if tc.first == "unknown" && !strings.HasPrefix(h.call.Reason, "the write was sent, and its fate isn't known ("+string(tc.ends)+")") {
+				if tc.first == "unknown" && !strings.HasPrefix(h.call.Reason, "the write was sent, and its result is unknown ("+string(tc.ends)+")") {
 					t.Error(h.call.Reason)
 				}
 				time.Sleep(time.Second)
@@ -593,7 +593,7 @@ func TestAnAnswerTooLargeToKeep(t *testing.T) {
 	})
 }
 
-// With its key in a header, a write of unknown fate is sent again under that key.
+// With its key in a header, a write whose result is unknown is sent again under that key.
 func TestAKeyInAHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, Once{TTL: every(time.Hour), Header: "Idempotency-Key"})

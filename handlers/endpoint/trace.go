@@ -124,7 +124,7 @@ var checks = map[call.Outcome]string{
 	call.TooLarge:     "`max_size`, and the phone system's limit: step answer shows the size",
 	call.BreakerOpen:  "the failures before it (`caddy switchboard last NAME`); the API is retried automatically",
 	call.Held:         "who put it on hold; to resume: `caddy switchboard release NAME`",
-	call.Unknown:      "at the API, whether it has the write; `caddy switchboard once NAME` lists writes of unknown fate, and with KEY --forget a repeat is sent again. The reason says how the call that sent it ended",
+	call.Unknown:      "at the API, whether it has the write, unless the reason says that it is under way. `caddy switchboard once NAME` lists writes whose result is unknown; with KEY --forget, a repeat is sent again",
 	call.NotSent:      "Caddy's storage, with the cause that the reason names; nothing was sent, and the phone system may repeat the request",
 	call.BadRequest:   "what the phone system sent, in step receive: the reason says what can't be read",
 }

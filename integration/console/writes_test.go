@@ -14,7 +14,7 @@ import (
 	"github.com/switchboard-ivr/switchboard/integration/harness"
 )
 
-// An operator sees writes of unknown fate, and settles one after a question.
+// An operator sees writes whose result is unknown, and settles one after a question.
 func TestWrites(t *testing.T) {
 	var sent atomic.Int32
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

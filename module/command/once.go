@@ -16,9 +16,9 @@ import (
 func once() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "once NAME [KEY]",
-		Short: "Shows the writes of an API that happen once, and settles those of unknown fate",
+		Short: "Shows the writes of an API that happen once, and settles those whose result is unknown",
 		Long: `Shows the writes that an API with "once" remembers, the newest first: whether they were
-answered, are under way, or are of unknown fate, because the API may have acted although
+answered, are under way, or have an unknown result, because the API may have acted although
 its answer didn't come. Keys are masked. With a key, that write only.
 
 With --forget, the record of that write is deleted, and a repeat is sent again. Look at the

@@ -3,7 +3,7 @@
 // A record is written before its write is sent, under the storage's lock, and
 // completed when the API has answered. Whoever finds a record doesn't send: it has
 // the answer, or says that somebody may have sent the write. So a process that is
-// killed between the two leaves a write of unknown fate, and never one that is sent
+// killed between the two leaves a write whose result is unknown, and never one that is sent
 // twice.
 //
 // Records are sealed with a key that is derived from the API's credentials. Their
@@ -57,7 +57,7 @@ type Record struct {
 	// Outcome is how the write ended, "" while it is under way. It is call.Unknown
 	// if the API may have acted.
 	Outcome call.Outcome `json:"outcome,omitempty"`
-	// Cause is the outcome of a call whose write is of unknown fate.
+	// Cause is the outcome of a call whose write has an unknown result.
 	Cause call.Outcome `json:"cause,omitempty"`
 	// Status is the HTTP status of the answer, 0 for the outcome's default.
 	Status int `json:"status,omitempty"`

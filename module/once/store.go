@@ -79,8 +79,8 @@ func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, repla
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	lease := s.backend.Lock(s.lockOf(r.Key))
-	if err := lease.Wait(ctx, limit); err != nil {
-		return nil, fmt.Errorf("locking the record: %w", err)
+	if found, err := s.waitFor(ctx, lease, r.Key, replaceable); found != nil || err != nil {
+		return found, err
 	}
 	type result struct {
 		found *Record
@@ -106,6 +106,34 @@ func (s *Store) Claim(ctx context.Context, r *Record, limit time.Duration, repla
 		}
 		it := <-done
 		return it.found, it.err
+	}
+}
+
+// lookEvery is how often a claim that waits for the lock looks for a record: whoever has
+// the lock stores one, and some storages take a second to give the lock to the next.
+const lookEvery = 100 * time.Millisecond
+
+// waitFor waits for the lock of a write, or for the record of another claim, which it
+// returns.
+func (s *Store) waitFor(ctx context.Context, lease *storage.Lease, key string, replaceable func(*Record, error) bool) (*Record, error) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-lease.Got():
+			if err != nil {
+				return nil, fmt.Errorf("locking the record: %w", err)
+			}
+			return nil, nil
+		case <-look.C:
+			if found, err := s.load(ctx, key); found != nil && !replaceable(found, err) {
+				lease.Abandon()
+				return found, nil
+			}
+		case <-ctx.Done():
+			lease.Abandon()
+			return nil, fmt.Errorf("locking the record: %w", ctx.Err())
+		}
 	}
 }
 

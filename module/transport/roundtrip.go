@@ -337,13 +337,14 @@ func (a *Attempt) outgoing(req *http.Request) *http.Request {
 }
 
 // sentOnce returns a request that net/http doesn't send once more when a reused
-// connection breaks: it does so with a GET, unless there is a body that it can't read
-// again. An empty body of unknown length is not sent.
+// connection breaks: it does so with a GET, and with a request that has an
+// Idempotency-Key, unless there is a body that it can't read again. An empty body of
+// unknown length is not sent.
 func sentOnce(req *http.Request) *http.Request {
-	if req.Body != nil && req.Body != http.NoBody {
-		return req
-	}
 	req = req.WithContext(req.Context())
-	req.Body, req.GetBody, req.ContentLength = io.NopCloser(strings.NewReader("")), nil, -1
+	req.GetBody = nil
+	if req.Body == nil || req.Body == http.NoBody {
+		req.Body, req.ContentLength = io.NopCloser(strings.NewReader("")), -1
+	}
 	return req
 }
