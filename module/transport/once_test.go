@@ -2,15 +2,24 @@ package transport
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
 
 // A reused connection that breaks before an answer doesn't send a write twice, not even
-// one by GET, which net/http would repeat.
+// one by GET or with an Idempotency-Key, which net/http would repeat.
 func TestSentOnce(t *testing.T) {
+	for _, body := range []string{"", `{"a":1}`} {
+		t.Run(body, func(t *testing.T) { sentOnceWith(t, body) })
+	}
+}
+
+func sentOnceWith(t *testing.T, body string) {
+	t.Helper()
 	for once, want := range map[bool]int32{true: 2, false: 3} {
 		var got atomic.Int32
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -32,8 +41,8 @@ func TestSentOnce(t *testing.T) {
 						if err != nil {
 							return
 						}
-						if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-							t.Errorf("a body is announced: %d %v", r.ContentLength, r.TransferEncoding)
+						if text, _ := io.ReadAll(r.Body); string(text) != body || r.ContentLength != int64(len(body)) {
+							t.Errorf("the body is %q, announced with %d bytes %v", text, r.ContentLength, r.TransferEncoding)
 						}
 						if got.Add(1) == 2 {
 							return // the write was read, and the connection breaks
@@ -45,10 +54,15 @@ func TestSentOnce(t *testing.T) {
 		}()
 		transport := newTransport(t, newSource())
 		for range 2 {
-			req, err := http.NewRequestWithContext(WithAttempt(t.Context(), &Attempt{Once: once}), http.MethodGet, "http://"+listener.Addr().String(), nil)
+			method, content := http.MethodGet, io.Reader(http.NoBody)
+			if body != "" {
+				method, content = http.MethodPost, strings.NewReader(body)
+			}
+			req, err := http.NewRequestWithContext(WithAttempt(t.Context(), &Attempt{Once: once}), method, "http://"+listener.Addr().String(), content)
 			if err != nil {
 				t.Fatal(err)
 			}
+			req.Header.Set("Idempotency-Key", "k")
 			resp, err := transport.RoundTrip(req)
 			if err == nil {
 				discard(resp)
