@@ -102,7 +102,7 @@ func TestSOAP(t *testing.T) {
 		{"called something else", "+8613800138010", soapAnswer{200, "text/plain", soapOrders(shipped)}, `{"_status":"ok","count":"1","number":"A-1","status":"已发货 & paid"}`, ""},
 		{"a proxy's page", "+8613800138011", soapAnswer{502, "text/html", "<html><body>Bad Gateway</body></html>"}, `{"_status":"failed","count":"0","number":"","status":""}`, "the API is failing: HTML, status 502"},
 		{"a page that says 200", "+8613800138012", soapAnswer{200, "text/html", "<!DOCTYPE html><html><p>Sign in</html>"}, "", "the answer can't be read: HTML, status 200"},
-		{"JSON", "+8613800138013", soapAnswer{200, "application/json", `{"Envelope":{}}`}, "", "the answer can't be read: JSON, status 200"},
+		{"JSON", "+8613800138013", soapAnswer{200, "application/json", `{"Envelope":{}}`}, "", "the answer can't be read: JSON, where `answer` says xml, status 200"},
 		{"a bomb", "+8613800138014", soapAnswer{200, utf8, bomb + "<b>" + strings.Repeat("&b;", 1000) + "</b>"}, "", "the answer can't be read: XML with a document type declaration, which is not accepted, status 200"},
 		{"an external entity", "+8613800138015", soapAnswer{200, utf8, `<!DOCTYPE b [<!ENTITY x SYSTEM "file:///etc/passwd">]><b>&x;</b>`}, "", "the answer can't be read: XML with a document type declaration"},
 		{"a DTD elsewhere", "+8613800138016", soapAnswer{200, utf8, `<!DOCTYPE b SYSTEM "http://127.0.0.1:1/b.dtd"><b/>`}, "", "the answer can't be read: XML with a document type declaration"},
