@@ -153,21 +153,26 @@ func (a *API) readsAllParams() bool {
 		slices.ContainsFunc(a.programs.named, func(it namedProgram) bool { return it.program.Uses("params") })
 }
 
-// unknownKeys returns warnings for keys that programs read of a part's answer and that it
-// never has.
+// unknownKeys returns warnings for keys that programs read of a part's answer, although
+// neither its contract nor its output has them. What an output gives that can't be seen
+// may have more keys.
 func (a *API) unknownKeys(w With, to *API) (found []string) {
-	var keys []string
+	keys, known := to.outputKeys()
+	why := "is always null"
 	if to.route.Contract != nil {
-		keys = to.route.Contract.Keys()
-	} else if given, known := to.outputKeys(); known {
-		keys = given
-	} else {
+		if !known {
+			why = "may be null"
+		}
+		known, keys = true, append(without(keys, to.route.Contract.Keys()), to.route.Contract.Keys()...)
+	}
+	if !known {
 		return nil
 	}
+	slices.Sort(keys)
 	for _, it := range a.programs.named {
 		for _, name := range without(it.program.MembersOf(w.Var), append(slices.Clip(keys), to.partStatus(), "_age")) {
-			found = append(found, fmt.Sprintf("%s uses $%s.%s, which is always null: the answer of api %s has no such key; it has %s",
-				it.name, w.Var, name, w.API, strings.Join(keys, ", ")))
+			found = append(found, fmt.Sprintf("%s uses $%s.%s, which %s: api %s names no such key; it names %s",
+				it.name, w.Var, name, why, w.API, strings.Join(keys, ", ")))
 		}
 	}
 	return found

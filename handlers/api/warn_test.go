@@ -23,14 +23,19 @@ func TestWarningsOfAChain(t *testing.T) {
 			withTel, `{id: .id, name: $c.name}`, nil,
 			[]string{"output uses .id, but an api without `to` has no answer of its own: `.` is null; write e.g. `$c.id`"},
 		},
-		"a key that the contract lacks": {
-			withTel, `{name: $c.nmae}`, nil,
-			[]string{"output uses $c.nmae, which is always null: the answer of api part has no such key; it has id, name"},
+		"a key that neither the output nor the contract has": {
+			withTel, `{name: $c.nmae}`, func(a *API) { a.Output = `{name: .n, more: .m}` },
+			[]string{"output uses $c.nmae, which is always null: api part names no such key; it names id, more, name"},
 		},
 		"a key that the output lacks": {
 			withTel, `{name: $c.nmae}`, func(a *API) { a.Default, a.Output = "", `{name: .n}` },
-			[]string{"output uses $c.nmae, which is always null: the answer of api part has no such key; it has name"},
+			[]string{"output uses $c.nmae, which is always null: api part names no such key; it names name"},
 		},
+		"a key that the contract lacks": {
+			withTel, `{name: $c.nmae}`, nil,
+			[]string{"output uses $c.nmae, which may be null: api part names no such key; it names id, name"},
+		},
+		"a key beyond the contract":      {withTel, `{name: $c.more}`, func(a *API) { a.Output = `{more: .m, id: .i, name: .n}` }, nil},
 		"a key that the answer may have": {withTel, `{name: $c.nmae}`, func(a *API) { a.Default = "" }, nil},
 		"a param by another name": {
 			"{phone: .tel}", `{name: $c.name}`, nil,
