@@ -19,6 +19,10 @@ func TestWarningsOfAChain(t *testing.T) {
 		want           []string
 	}{
 		"nothing": {withTel, `{name: $c.name, how: $c._status, age: $c._age}`, nil, nil},
+		"params that may be no object": {
+			".tel", `{name: $c.name}`, nil,
+			[]string{"with c: gives what .tel is, an object is needed; write {name: .tel} for an object with one member"},
+		},
 		"the answer of an api without one": {
 			withTel, `{id: .id, name: $c.name}`, nil,
 			[]string{"output uses .id, but an api without `to` has no answer of its own: `.` is null; write e.g. `$c.id`"},
