@@ -253,11 +253,11 @@ func TestChainsThatAreRefused(t *testing.T) {
 	for name, test := range map[string]struct{ site, want string }{
 		"an api that has gone": {
 			strings.Replace(chain{}.site(), "api /api/order order {", "api /api/order orders {", 1),
-			"api both: with latest: there is no api order; there are: both, customer, orders",
+			"api both: with latest: there is no api order; there are: customer, orders",
 		},
 		"a cycle": {
 			chain{customer: "with round both `{tel: .tel}`"}.site(),
-			"leads back to its beginning: both, then customer, then both",
+			"this chain loops: both -> customer -> both",
 		},
 		"a sidecar": {
 			strings.Replace(chain{}.site(), "to {API}/open/order/latest\n\t\tmethod GET", "to {API}", 1),

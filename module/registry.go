@@ -156,12 +156,13 @@ func (a *App) registered(name string) (api API, ok bool) {
 	return found.api, ok
 }
 
-// Registered returns the API with that name. The error lists the existing names.
-func (a *App) Registered(name string) (API, error) {
+// Registered returns the API with that name, for the API by. The error lists the
+// names of the others.
+func (a *App) Registered(name, by string) (API, error) {
 	if api, ok := a.registered(name); ok {
 		return api, nil
 	}
-	return nil, a.noSuchAPI(name)
+	return nil, a.noSuchAPI(name, by)
 }
 
 // link links all APIs, once they are registered.
@@ -176,8 +177,11 @@ func (a *App) link() error {
 	return nil
 }
 
-func (a *App) noSuchAPI(name string) error {
-	known := a.APIs()
+func (a *App) noSuchAPI(name string, except ...string) error {
+	known := slices.DeleteFunc(a.APIs(), func(other string) bool { return slices.Contains(except, other) })
+	if len(known) == 0 && len(except) > 0 {
+		return fmt.Errorf("there is no api %s, and none but %s", name, except[0])
+	}
 	if len(known) == 0 {
 		return fmt.Errorf("there is no api %s; the running configuration has none", name)
 	}

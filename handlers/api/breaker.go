@@ -143,13 +143,21 @@ func (v *breakerReport) report(err error) { v.once.Do(func() { v.done(err) }) }
 // Overdue implements [endpoint.DetachedCall]. A caller's timeout counts against
 // the API, no matter how the detached call ends later; but not when the call is
 // still waiting for a token, for memory or for another API, which says nothing about
-// the API.
+// the API. Parts that are running are overdue, too.
 func (c *run) Overdue() call.Outcome {
 	outcome, health := call.Timeout, errUnhealthy
 	if c.parts != nil && c.parts.running.Load() {
 		outcome, health = endpoint.PartOverdue, errUncounted
+		for i := range c.parts.runs {
+			if part := c.parts.runs[i].Load(); part != nil {
+				part.Overdue()
+			}
+		}
 	} else if source := c.api.source; source != nil && source.HasToken() && source.Current() == nil {
 		outcome, health = call.NoToken, errUncounted
+	}
+	if c.call.BeganLate() {
+		health = errUncounted
 	}
 	if c.call.Busy() {
 		outcome, health = endpoint.Overloaded, errUncounted

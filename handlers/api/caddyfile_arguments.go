@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/switchboard-ivr/switchboard/internal/xmlval"
 	"github.com/switchboard-ivr/switchboard/module/blocks"
 	"github.com/switchboard-ivr/switchboard/module/program"
 )
@@ -113,6 +114,9 @@ func (p *parser) answer() error {
 			return p.Err("list takes paths to elements that repeat, e.g. Envelope/Body/Orders/Order")
 		}
 		a.List = append(a.List, paths...)
+		if _, err := xmlval.NewLists(a.List); err != nil {
+			return p.Errf("answer: %v", err)
+		}
 		return nil
 	}}, "list"); err != nil {
 		return err

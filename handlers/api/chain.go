@@ -22,7 +22,8 @@ import (
 // parts are the answers of other APIs that one call is made of, as they come. Only
 // calls of an API with `with` have them.
 type parts struct {
-	running atomic.Bool // for Overdue
+	running atomic.Bool                   // for Overdue
+	runs    [maxParts]atomic.Pointer[run] // of those that have begun, for Overdue
 	// until is when the callers of a detached call give up; zero for a call that ends
 	// with its budget.
 	until time.Time
@@ -259,6 +260,7 @@ func (s *schedule) begin(i int, params map[string]any, raw []byte) *run {
 		f.attempt.Request = f.call.Request
 	}
 	f.call.Repl.Map(f.placeholder)
+	s.parts.runs[i].Store(f)
 	return f
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -357,6 +358,32 @@ func TestPartsSideBySide(t *testing.T) {
 	})
 }
 
+// A part that is slow behind the cache of the API that has it counts as one that took
+// too long, as it does for its own callers, although its answer still comes.
+func TestASlowPartIsOverdue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(w http.ResponseWriter, r *http.Request) error {
+			time.Sleep(3 * time.Second)
+			return says(ann)(w, r)
+		}
+		apis := twoCalls(t, slow, says(`{"number":"7"}`), func(both, customer, _ *API) {
+			both.Cache = &endpoint.Cache{Fresh: caddy.Duration(time.Minute)}
+			customer.Breaker = &Breaker{Share: 1, Calls: 1, Open: caddy.Duration(time.Minute)}
+		})
+		defer func() { _ = apis["customer"].Cleanup() }()
+		if got := strings.TrimSpace(ask(t, apis["both"], "tel=13800138000").Body.String()); got != `{"_status":"timeout","name":"","order":""}` {
+			t.Errorf("got %s", got)
+		}
+		if state := apis["customer"].BreakerState(); state != "open" {
+			t.Errorf("the breaker of the part is %s", state)
+		}
+		time.Sleep(5 * time.Second)
+		if state := apis["customer"].BreakerState(); state != "open" {
+			t.Errorf("the breaker of the part is %s after its answer", state)
+		}
+	})
+}
+
 // A part that ends the call ends the others.
 func TestAPartEndsTheChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -487,11 +514,11 @@ func TestLinkRefuses(t *testing.T) {
 	}{
 		"unknown": {
 			[]*API{part("both", With{Var: "a", API: "b", Params: "{}"})},
-			"with a: there is no api b; there are: both",
+			"with a: there is no api b, and none but both",
 		},
 		"a cycle": {
 			[]*API{part("x", With{Var: "a", API: "y", Params: "{}"}), part("y", With{Var: "a", API: "z", Params: "{}"}), part("z", With{Var: "a", API: "x", Params: "{}"})},
-			"leads back to its beginning: x, then y, then z, then x",
+			"this chain loops: x -> y -> z -> x",
 		},
 		"a sidecar": {
 			[]*API{part("both", With{Var: "a", API: "b", Params: "{}"}), {Name: "b", To: "http://127.0.0.1:1"}},
@@ -567,6 +594,32 @@ func TestTracesOfAChain(t *testing.T) {
 	}
 	if state := apis["order"].route.State; len(state.Failures("")) > 0 {
 		t.Error("a part of a test counts")
+	}
+}
+
+// A list whose root element is another one has no elements: a test says so.
+func TestTraceOfAListOfAnotherRoot(t *testing.T) {
+	xml := func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Content-Type", "text/xml")
+		_, err := w.Write([]byte(`<Envelope><Orders><Order/></Orders></Envelope>`))
+		return err
+	}
+	for list, want := range map[string]string{
+		"Orders/Order":          "no element of the answer matches list Orders/Order; its root is Envelope",
+		"Envelope/Orders/Order": "",
+		"Envelope/Orders/Other": "",
+	} {
+		apis := app(t, single(t, "orders", xml, func(a *API) {
+			a.Answer, a.Output = &Answer{Encoding: "xml", List: []string{list}}, `{count: (.Orders.Order | length)}`
+		}))
+		trace, err := apis["orders"].Test(context.Background(), adminapi.Test{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(trace.Steps, func(s adminapi.Step) bool { return s.Step == "verdict" })
+		if i < 0 || trace.Steps[i].Note != want {
+			t.Errorf("%s: %+v", list, trace.Steps)
+		}
 	}
 }
 

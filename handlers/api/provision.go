@@ -317,8 +317,8 @@ func (a *API) compile(names []string, define string) (programs, error) {
 	if p.with, err = a.compileWith(names, define); err != nil {
 		return p, err
 	}
-	for _, w := range p.with {
-		p.named = append(p.named, namedProgram{"with", w.params})
+	for i, w := range p.with {
+		p.named = append(p.named, namedProgram{withLine(a.With[i].Var), w.params})
 		p.request = p.request || w.params.Uses("request")
 	}
 	for _, it := range []struct {

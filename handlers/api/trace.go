@@ -262,6 +262,9 @@ func (t tracer) verdictStep() adminapi.Step {
 			notes = append(notes, note)
 		}
 	}
+	if note := t.otherRoot(); note != "" {
+		notes = append(notes, note)
+	}
 	out := map[string]any{"token_expired": t.attempt.Expired}
 	status := t.response.status
 	switch {
@@ -288,6 +291,24 @@ func (t tracer) verdictStep() adminapi.Step {
 		Step: "verdict", Outcome: t.outcome(atVerdict), Note: strings.Join(notes, "; "),
 		In: map[string]any{"status": t.response.status}, Out: out,
 	}
+}
+
+// otherRoot returns why a `list` has no elements in the XML of a test's answer, if that
+// begins with another element.
+func (t tracer) otherRoot() string {
+	doc, _ := t.doc.(map[string]any)
+	if t.call.Test == nil || t.api.Answer == nil || len(doc) != 1 {
+		return ""
+	}
+	for _, list := range t.api.Answer.List {
+		root, _, _ := strings.Cut(list, "/")
+		for name := range doc {
+			if name != root {
+				return mask.Text("no element of the answer matches list " + list + "; its root is " + name)
+			}
+		}
+	}
+	return ""
 }
 
 func (t tracer) replayStep() adminapi.Step {

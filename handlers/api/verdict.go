@@ -51,6 +51,15 @@ func (a *Answer) reader() (r document.Reader, err error) {
 	return r, nil
 }
 
+// named adds to what an answer of another kind is what `answer` says it is. A page is
+// some proxy's, whatever `answer` says.
+func (a *Answer) named(kind string) string {
+	if a == nil || kind == "HTML" || strings.Contains(strings.ToLower(kind), a.Encoding) { // as in "broken JSON"
+		return kind
+	}
+	return kind + ", where `answer` says " + a.Encoding
+}
+
 // accept returns the default of the header Accept.
 func (a *Answer) accept() string {
 	switch {
@@ -265,7 +274,7 @@ func (c *run) read() bool {
 	case errors.Is(err, jsonval.ErrTooLarge) && rec.status < http.StatusBadRequest:
 		return c.call.Fail(call.TooLarge, err.Error())
 	case errors.Is(err, jsonval.ErrSyntax):
-		c.trace.unreadable = document.Name(kind, body)
+		c.trace.unreadable = c.api.Answer.named(document.Name(kind, body))
 	default:
 		c.trace.unreadable = err.Error()
 	}

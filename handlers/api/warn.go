@@ -21,7 +21,7 @@ func (a *API) warn(ctx caddy.Context) {
 		a.route.Logger.Warn("an api with a token is open to everyone who can reach this server; write `auth key {env.…}`, or `auth none` if that is intended",
 			zap.String("api", a.Name), zap.Strings("listen", server.Listen))
 	}
-	for _, text := range slices.Concat(a.onlySlash(), a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys(), a.doubtfulOnce()) {
+	for _, text := range slices.Concat(a.onlySlash(), a.doubtfulPrograms(), a.unguardedNumbers(), a.undescribedParams(), a.missingKeys(), a.readsNull(), a.doubtfulOnce()) {
 		a.route.Logger.Warn(text, zap.String("api", a.Name))
 	}
 }
@@ -77,6 +77,8 @@ func (a *API) undescribedParams() (found []string) {
 	if len(named) == 0 {
 		return nil
 	}
+	slices.Sort(named)
+	named = slices.Compact(named)
 	for _, name := range jq.Project(a.programs.onParams()...).Names() {
 		if !slices.Contains(named, name) {
 			found = append(found, fmt.Sprintf("a request program uses .%s, which no `param` and no `require` names; they name %s", name, strings.Join(named, ", ")))
@@ -88,24 +90,11 @@ func (a *API) undescribedParams() (found []string) {
 // missingKeys returns a warning for keys of the contract that `output` never
 // gives.
 func (a *API) missingKeys() []string {
-	if a.programs.output == nil || a.route.Contract == nil {
+	given, known := a.outputKeys()
+	if !known || a.route.Contract == nil {
 		return nil
 	}
-	given, known := a.programs.output.ObjectKeys()
-	if !known {
-		return nil
-	}
-	var missing, beyond []string
-	for _, key := range a.route.Contract.Keys() {
-		if !slices.Contains(given, key) {
-			missing = append(missing, key)
-		}
-	}
-	for _, key := range given {
-		if !slices.Contains(a.route.Contract.Keys(), key) {
-			beyond = append(beyond, key)
-		}
-	}
+	missing, beyond := without(a.route.Contract.Keys(), given), without(given, a.route.Contract.Keys())
 	if len(missing) == 0 {
 		return nil
 	}
@@ -128,6 +117,93 @@ func (a *API) doubtfulOnce() (found []string) {
 		found = append(found, fmt.Sprintf("`once` remembers a write for %s only; a repeat after that is sent again", ttl))
 	}
 	return found
+}
+
+// readsNull returns a warning for an `output` that reads the answer of an API that has
+// none of its own.
+func (a *API) readsNull() []string {
+	if !a.target.none {
+		return nil
+	}
+	names := jq.Project(a.programs.output).Names()
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("output uses .%s, but an api without `to` has no answer of its own: `.` is null; write e.g. `$%s.%[1]s`", names[0], a.With[0].Var)}
+}
+
+// warnOfPart logs where the API and the API of a part seem to misunderstand one
+// another: the names of params, and the keys of the answer.
+func (a *API) warnOfPart(w With, to *API) {
+	for _, text := range slices.Concat(a.unreadParams(w, to), a.unknownKeys(w, to)) {
+		a.route.Logger.Warn(text, zap.String("api", a.Name))
+	}
+}
+
+// unreadParams returns a warning for params that a part gets and doesn't read, while it
+// reads others that it doesn't get.
+func (a *API) unreadParams(w With, to *API) []string {
+	i := slices.IndexFunc(a.With, func(other With) bool { return other.Var == w.Var })
+	given, known := a.programs.with[i].params.ObjectKeys()
+	if !known || to.readsAllParams() {
+		return nil
+	}
+	var read []string
+	for _, param := range to.describeParams() {
+		read = append(read, param.Name)
+	}
+	unread, missing := without(given, read), without(read, given)
+	if len(unread) == 0 || len(missing) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s gives api %s the param %s, which it doesn't read; it reads %s, which isn't given",
+		withLine(w.Var), w.API, strings.Join(unread, ", "), strings.Join(missing, ", "))}
+}
+
+// readsAllParams reports whether the API may read params that none of its request
+// programs names.
+func (a *API) readsAllParams() bool {
+	return a.Pass != nil && (a.Pass.Query || a.Pass.Body) ||
+		jq.Project(a.programs.onParams()...) == nil || jq.Project(a.programs.require...) == nil ||
+		slices.ContainsFunc(a.programs.named, func(it namedProgram) bool { return it.program.Uses("params") })
+}
+
+// unknownKeys returns warnings for keys that programs read of a part's answer, although
+// neither its contract nor its output has them. What an output gives that can't be seen
+// may have more keys.
+func (a *API) unknownKeys(w With, to *API) (found []string) {
+	keys, known := to.outputKeys()
+	why := "is always null"
+	if to.route.Contract != nil {
+		if !known {
+			why = "may be null"
+		}
+		known, keys = true, append(without(keys, to.route.Contract.Keys()), to.route.Contract.Keys()...)
+	}
+	if !known {
+		return nil
+	}
+	slices.Sort(keys)
+	for _, it := range a.programs.named {
+		for _, name := range without(it.program.MembersOf(w.Var), append(slices.Clip(keys), to.partStatus(), "_age")) {
+			found = append(found, fmt.Sprintf("%s uses $%s.%s, which %s: api %s names no such key; it names %s",
+				it.name, w.Var, name, why, w.API, strings.Join(keys, ", ")))
+		}
+	}
+	return found
+}
+
+// outputKeys returns the keys of what `output` gives, if they are known.
+func (a *API) outputKeys() (keys []string, known bool) {
+	if a.programs.output == nil {
+		return nil, false
+	}
+	return a.programs.output.ObjectKeys()
+}
+
+// without returns the names that are not among others.
+func without(names, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
 }
 
 func onLoopback(addresses []string) bool {

@@ -49,6 +49,12 @@ var variableName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // with reads a name, an API, a program and `optional`.
 func (p *parser) with() error {
+	if p.NextArg() { // errors about this part name this line
+		if p.Once(withLine(p.Val())) != nil {
+			return p.WrapErr(errTwice(p.Val()))
+		}
+		p.Prev()
+	}
 	args := p.RemainingArgs()
 	if len(args) < 3 || len(args) > 4 || len(args) == 4 && args[3] != "optional" {
 		return p.Err("with takes a variable, the name of an api, a jq program and, if the call can do without it, optional; e.g. `with customer crm_customer `{tel: .tel}``")
@@ -64,10 +70,13 @@ func (p *parser) with() error {
 	return nil
 }
 
+// withLine is the beginning of the line of a part, by the name of its variable.
+func withLine(name string) string { return "with " + name }
+
 // checkWith validates the parts, as far as that needs no other API.
 func (a *API) checkWith() error {
 	if len(a.With) > maxParts {
-		return fmt.Errorf("with stands %d times; a chain has at most %d parts", len(a.With), maxParts)
+		return fmt.Errorf("`with` is written %d times; at most %d are allowed", len(a.With), maxParts)
 	}
 	for i, w := range a.With {
 		switch {
@@ -80,10 +89,14 @@ func (a *API) checkWith() error {
 		case w.API == a.Name:
 			return fmt.Errorf("with %s: api %s can't be a part of itself", w.Var, w.API)
 		case slices.ContainsFunc(a.With[:i], func(other With) bool { return other.Var == w.Var }):
-			return fmt.Errorf("with %s stands twice; give the second one another name", w.Var)
+			return errTwice(w.Var)
 		}
 	}
 	return nil
+}
+
+func errTwice(name string) error {
+	return fmt.Errorf("`with %s` is written twice; give the second one another name", name)
 }
 
 var errWithSidecar = errors.New("with: a `to` without a path forwards the whole request, which no part can change; add the path, e.g. `to https://crm.example.com/order/query`")
@@ -172,7 +185,7 @@ func (a *API) compileWith(credentials []string, define string) ([]withProgram, e
 		}
 		compiled, err := jq.Compile(w.Params, jq.Spec{Vars: append([]string{"request"}, names[:i]...), Want: jq.Object, Define: define})
 		if err != nil {
-			return nil, fmt.Errorf("with: %s: %w", w.Var, err)
+			return nil, fmt.Errorf("%s: %w", withLine(w.Var), misplaced(err, names[i+1:]))
 		}
 		parts[i].params = compiled
 		for before := range i {
@@ -182,6 +195,17 @@ func (a *API) compileWith(credentials []string, define string) ([]withProgram, e
 		}
 	}
 	return parts, nil
+}
+
+// misplaced adds to the error of a part's program that it uses the answer of a later
+// part, if that is so.
+func misplaced(err error, later []string) error {
+	for _, name := range later {
+		if e, ok := errors.AsType[*jq.SyntaxError](err); ok && e.Reason == "there is no variable $"+name {
+			return fmt.Errorf("%w; `with %s` must stand before this line", err, name)
+		}
+	}
+	return err
 }
 
 // cycle returns the APIs on the way from one back to itself; nil if there is none.
@@ -208,7 +232,7 @@ func cycle(name string, partsOf func(name string) []string) []string {
 }
 
 func errCycle(way []string) error {
-	return fmt.Errorf("with: a chain must end, and this one leads back to its beginning: %s", strings.Join(way, ", then "))
+	return fmt.Errorf("with: this chain loops: %s", strings.Join(way, " -> "))
 }
 
 func errPartOnce(api string) error {
@@ -228,11 +252,12 @@ func (p *parser) checkChains() error {
 	a := p.api
 	seen[a.Name] = a
 	if way := cycle(a.Name, func(name string) []string { return partsOf(seen[name]) }); way != nil {
-		return p.At("with", errCycle(way))
+		i := slices.IndexFunc(a.With, func(w With) bool { return w.API == way[1] })
+		return p.At(withLine(a.With[i].Var), errCycle(way))
 	}
-	for _, name := range partsOf(a) {
-		if to := seen[name]; to != nil && to.Once != nil {
-			return p.At("with", errPartOnce(name))
+	for _, w := range a.With {
+		if to := seen[w.API]; to != nil && to.Once != nil {
+			return p.At(withLine(w.Var), errPartOnce(w.API))
 		}
 	}
 	for _, other := range seen {
@@ -278,13 +303,13 @@ func (a *API) Link() error {
 func (a *API) link() error {
 	l := a.links
 	if way := cycle(a.Name, func(name string) []string {
-		api, _ := l.find(name) // nil for none, which is an error below
+		api, _ := l.find(name, "") // nil for none, which is an error below
 		return partsOf(api)
 	}); way != nil {
 		return errCycle(way)
 	}
 	for _, w := range a.With {
-		to, err := l.find(w.API)
+		to, err := l.find(w.API, a.Name)
 		if err != nil {
 			return fmt.Errorf("with %s: %w", w.Var, err)
 		}
@@ -297,6 +322,7 @@ func (a *API) link() error {
 		if err := to.Link(); err != nil {
 			return fmt.Errorf("with %s: api %s: %w", w.Var, w.API, err)
 		}
+		a.warnOfPart(w, to)
 		to.route.KeepsValues()
 		l.apis = append(l.apis, to)
 		l.request = l.request || to.usesRequest()
@@ -305,8 +331,8 @@ func (a *API) link() error {
 	return nil
 }
 
-func (l *links) find(name string) (*API, error) {
-	found, err := l.app.Registered(name)
+func (l *links) find(name, by string) (*API, error) {
+	found, err := l.app.Registered(name, by)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,10 @@ type partOf struct {
 // a timeout says nothing about its API.
 func (p *partOf) beganLate() bool { return p != nil && p.late }
 
+// BeganLate reports whether the call is a part that began so late that a timeout says
+// nothing about its API.
+func (c *Call) BeganLate() bool { return c.part.beganLate() }
+
 // BeginPart prepares a part of the call of. It must not run at the same time for two
 // parts of a call. ctx is derived from the call's Ctx. The part has a request, a
 // writer and a replacer of its own, because parts run side by side, and Caddy doesn't

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks every example with the binary given: it is formatted as "caddy fmt"
-# would, and Caddy accepts it. The variables that examples read from the
+# would, and Caddy accepts it without a warning about an api. The variables that examples read from the
 # environment get a stand-in value; nothing is started.
 set -euo pipefail
 
@@ -32,6 +32,10 @@ for file in *.Caddyfile; do
   if ! said=$("$caddy" validate --adapter caddyfile --config "$file" 2>&1); then
     echo "caddyfile-examples/$file is not valid:"
     tail -n 3 <<<"$said"
+    bad=1
+  fi
+  if grep -a '"level":"warn".*"logger":"http.handlers.api"' <<<"$said"; then
+    echo "caddyfile-examples/$file: see the warning above"
     bad=1
   fi
 done

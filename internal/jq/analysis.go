@@ -42,6 +42,13 @@ func (p *Program) PipedInto(function string) []string {
 	return slices.Sorted(maps.Keys(p.piped[function]))
 }
 
+// MembersOf are the names of the members of $variable that the program reads, sorted,
+// as far as its text shows them: of `$customer.name`, and of `$customer | .name`, that
+// is name. A variable of that name that the program binds itself is another.
+func (p *Program) MembersOf(variable string) []string {
+	return slices.Sorted(maps.Keys(p.members["$"+variable]))
+}
+
 // Signing is a call of jwt or sign: its algorithm and its key, as far as the
 // program's text shows them. Each is a string literal, or a variable of the
 // program as "$name"; of `$a // $b // "c"` it is all three, and the first that
@@ -103,11 +110,12 @@ func (s shape) member(name string) shape {
 // An analysis finds what a program yields, as far as its text shows, and what goes
 // through its functions.
 type analysis struct {
-	piped map[string]map[string]bool // members of the input, by the function that they go through
-	signs *[]Signing
-	defs  []*gojq.FuncDef // in scope, the last ones first
-	vars  *analyzed
-	left  *int // steps until it gives up: definitions can call each other many times
+	piped   map[string]map[string]bool // members of the input, by the function that they go through
+	members map[string]map[string]bool // that are read of variables, by "$name"
+	signs   *[]Signing
+	defs    []*gojq.FuncDef // in scope, the last ones first
+	vars    *analyzed
+	left    *int // steps until it gives up: definitions can call each other many times
 }
 
 const maxAnalysis = 20_000
@@ -126,13 +134,12 @@ func (v *analyzed) find(name string) *analyzed {
 	return v
 }
 
-func analyze(written *gojq.Query, defs []*gojq.FuncDef) (yields shape, piped map[string]map[string]bool, signs []Signing) {
-	a := analysis{piped: map[string]map[string]bool{}, signs: new([]Signing), left: new(int)}
+func analyze(written *gojq.Query, defs []*gojq.FuncDef) (yields shape, found analysis) {
+	a := analysis{piped: map[string]map[string]bool{}, members: map[string]map[string]bool{}, signs: new([]Signing), left: new(int)}
 	*a.left = maxAnalysis
 	in := of(kAny)
 	in.input = true
-	yields = a.define(defs).query(written, in)
-	return yields, a.piped, *a.signs
+	return a.define(defs).query(written, in), a
 }
 
 func (a analysis) define(defs []*gojq.FuncDef) analysis {
@@ -185,7 +192,11 @@ func (a analysis) query(q *gojq.Query, in shape) shape {
 	case q.Op == gojq.OpAlt && ends(q.Right):
 		a.piped = map[string]map[string]bool{} // not counted
 	}
-	left, right := a.query(q.Left, in), a.query(q.Right, in)
+	target := in
+	if assigns(q.Op) { // a member that is set isn't read
+		target.constant = nil
+	}
+	left, right := a.query(q.Left, target), a.query(q.Right, in)
 	either := left.or(right)
 	switch q.Op {
 	case gojq.OpComma:
@@ -272,6 +283,9 @@ func (a analysis) index(x *gojq.Index, of, in shape) shape {
 	a.query(x.Start, in)
 	a.query(x.End, in)
 	if isName(x) {
+		if len(of.constant) == 1 && strings.HasPrefix(of.constant[0], "$") {
+			note(a.members, of.constant[0], name(x))
+		}
 		return of.member(name(x))
 	}
 	return of.made(kAny)
@@ -377,9 +391,10 @@ func (a analysis) call(f *gojq.Func, in shape) shape {
 	} else if called == f.Name {
 		return shape{kinds: kAny, constant: []string{called}}
 	}
-	args, all := make([]shape, len(f.Args)), shape{}
+	args, all, inside := make([]shape, len(f.Args)), shape{}, in
+	inside.constant = nil // a function may give its arguments another input
 	for i, arg := range f.Args {
-		args[i] = a.query(arg, in)
+		args[i] = a.query(arg, inside)
 		all = all.or(args[i])
 	}
 	for i, def := range a.defs {
@@ -394,10 +409,7 @@ func (a analysis) call(f *gojq.Func, in shape) shape {
 		return shape{kinds: kAny, input: result.input, from: result.from} // of its types nothing is said
 	}
 	for _, name := range in.from {
-		if a.piped[called] == nil {
-			a.piped[called] = map[string]bool{}
-		}
-		a.piped[called][name] = true
+		note(a.piped, called, name)
 	}
 	b, ok := builtins[called]
 	if !ok {
@@ -425,6 +437,13 @@ func (a analysis) call(f *gojq.Func, in shape) shape {
 		return shape{known: true}
 	}
 	return in.made(b.yields)
+}
+
+func note(in map[string]map[string]bool, key, name string) {
+	if in[key] == nil {
+		in[key] = map[string]bool{}
+	}
+	in[key][name] = true
 }
 
 // literalKeys are the keys of an object literal, if none is computed.

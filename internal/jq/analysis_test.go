@@ -120,6 +120,36 @@ func TestPipedInto(t *testing.T) {
 	}
 }
 
+func TestMembersOf(t *testing.T) {
+	t.Parallel()
+	for src, want := range map[string]string{
+		`{a: $c.name, b: $c["vip"], d: $c.at.city}`: "at name vip",
+		`$c | {a: .name}`:                        "name",
+		`$c as $d | $d.name`:                     "name",
+		`if $c.name? then 1 else $c.id end`:      "id name",
+		`"\($c.name)"`:                           "name",
+		`reduce $c.orders[] as $o (0; . + $o.n)`: "orders",
+		`ours`:                                   "nick",
+		`$c | select(._status == "ok") | .name`:  "name",
+		`def f: .name; $c | f`:                   "name",
+
+		`$c`:                         "",
+		`$e.name`:                    "",
+		`. as $c | $c.name`:          "",
+		`$c | .name = "x"`:           "",
+		`$c | del(.name)`:            "",
+		`$c | with_entries(.value)`:  "",
+		`$c | to_entries | .[0].key`: "",
+		`$c[] | .name`:               "",
+		`($c + {name: 1}).name`:      "",
+	} {
+		p := compile(t, src, Spec{Vars: []string{"c", "e"}, Define: `def ours: $c.nick; def other: $c.other;`})
+		if got := strings.Join(p.MembersOf("c"), " "); got != want {
+			t.Errorf("%s: %q, want %q", src, got, want)
+		}
+	}
+}
+
 // What a program signs with is known when the configuration is loaded, so that a key
 // that doesn't fit stops the load instead of each call.
 func TestSignings(t *testing.T) {

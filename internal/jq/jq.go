@@ -68,6 +68,7 @@ type Program struct {
 	reads    *jsonval.Part
 	yields   shape
 	piped    map[string]map[string]bool
+	members  map[string]map[string]bool
 	signings []Signing
 	direct   direct // nil for a program that needs a machine
 	query    *gojq.Query

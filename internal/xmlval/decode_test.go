@@ -140,12 +140,13 @@ func TestListsThatAreRefused(t *testing.T) {
 	for path, want := range map[string]string{
 		"/a/b":       "list /a/b: write the path without the slash at its beginning, from the name of the root element on",
 		"a":          `list "a": write a path from the root element to the one that repeats, e.g. Envelope/Body/Orders/Order`,
+		"a/":         `list "a/": write a path from the root element to the one that repeats, e.g. Envelope/Body/Orders/Order`,
 		"":           `list "": write a path from the root element to the one that repeats, e.g. Envelope/Body/Orders/Order`,
 		"soap:a/b":   "list soap:a/b: names have no prefix here; write a/b",
-		"a/b/":       `list a/b/: "" is not the name of an element`,
+		"a/b/":       `list a/b/: leave out the extra slash`,
 		"a/@b":       `list a/@b: "@b" is not the name of an element`,
 		"a/b[1]":     `list a/b[1]: "b[1]" is not the name of an element`,
-		"a//b":       `list a//b: "" is not the name of an element`,
+		"a//b":       `list a//b: leave out the extra slash`,
 		"a/\xff":     "list a/\xff: \"\\xff\" is not the name of an element",
 		"again/here": "list again/here is there twice",
 	} {

@@ -28,11 +28,14 @@ func NewLists(paths []string) (*Lists, error) {
 		if path != "" && names[0] == "" {
 			return nil, fmt.Errorf("list %s: write the path without the slash at its beginning, from the name of the root element on", path)
 		}
-		if len(names) < 2 {
+		if len(names) < 2 || len(names) == 2 && names[1] == "" {
 			return nil, fmt.Errorf("list %q: write a path from the root element to the one that repeats, e.g. Envelope/Body/Orders/Order", path)
 		}
 		at := root
 		for _, name := range names {
+			if name == "" {
+				return nil, fmt.Errorf("list %s: leave out the extra slash", path)
+			}
 			if strings.Contains(name, ":") {
 				return nil, fmt.Errorf("list %s: names have no prefix here; write %s", path, prefixes.ReplaceAllString(path, ""))
 			}

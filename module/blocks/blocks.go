@@ -43,12 +43,17 @@ func here(d *caddyfile.Dispenser) *caddyfile.Dispenser {
 
 // Read reads the block. A line stands once, unless its word is one of repeatable.
 func (r *Reader) Read(lines Lines, repeatable ...string) error {
+	before := ""
 	for nesting := r.d.Nesting(); r.d.NextBlock(nesting); {
 		word := r.d.Val()
 		read, known := lines[word]
+		if !known && word == "{" && before != "" {
+			return r.d.Errf("`%s` takes no block; write all of its arguments on its own line, without `{`", before)
+		}
 		if !known {
 			return r.Unknown(word, lines)
 		}
+		before = word
 		if !slices.Contains(repeatable, word) {
 			if err := r.Once(word); err != nil {
 				return err

@@ -60,6 +60,7 @@ func TestReadRefuses(t *testing.T) {
 		"size":             "wrong argument count",
 		"on_off maybe":     "on_off takes on or off",
 		"flag x":           "wrong argument count",
+		"flag {\n x\n }":   "`flag` takes no block; write all of its arguments on its own line, without `{`, at Testfile:2",
 	} {
 		if _, err := read("thing {\n " + line + "\n}"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", line, err)

@@ -88,7 +88,7 @@ func TestParseRefuses(t *testing.T) {
 		{"accept too much", block("accept header a {token} b"), "write `header NAME"},
 		{"accept cookie", block("accept cookie a"), "use `header` or `query`"},
 		{"accept template", block("accept header a b"), "must hold {token} once"},
-		{"nested block", block("errors 401 {\n x\n }"), "unrecognized subdirective '{' of issuer"},
+		{"nested block", block("errors 401 {\n x\n }"), "takes no block; write all of its arguments on its own line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, i, err := parse(t, c.text)
