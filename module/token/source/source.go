@@ -26,7 +26,7 @@ import (
 // settings override.
 //
 // A source without Obtain, Refresh and Static holds credentials only, for APIs
-// whose every request is signed.
+// whose every request is signed; its Dialect is none or not set.
 //
 // Credentials, Static and the URLs may hold the placeholders `{env.*}` and
 // `{file.*}`. They are resolved once, when the configuration is loaded, and never
