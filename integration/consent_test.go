@@ -228,7 +228,7 @@ func TestConsentPasted(t *testing.T) {
 			return strings.Replace(back.String(), back.Query().Get("state"), strings.Repeat("x", 43), 1)
 		}, "state belongs to no consent under way"},
 		{"no code", nil, func(asked string) string { return "https://ops.example.com/callback?state=" + state(asked) }, "neither a code nor an error"},
-		{"another code", nil, func(string) string { return "a-code-nobody-gave" }, `code invalid_grant): the endpoint said no; the endpoint says "unknown_code"`},
+		{"another code", nil, func(string) string { return "a-code-nobody-gave" }, `code invalid_grant): the endpoint says "unknown_code"`},
 		{"a denial", nil, func(asked string) string { return landing(t, asked+"&_deny=1").String() }, "the consent was denied (access_denied); it says \"denied\""},
 		{"nothing", nil, func(string) string { return "" }, "nothing was pasted"},
 		{"the address", []string{"--paste"}, func(asked string) string { return landing(t, asked).String() }, ""},

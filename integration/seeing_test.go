@@ -231,6 +231,57 @@ func TestATestTellsOfRequireAndPredicates(t *testing.T) {
 	}
 }
 
+// A program that fails whatever the caller sends was told as the caller's fault, and a
+// misspelled credential was not told at all.
+func TestAFaultOfTheConfigurationIsNotTheCallers(t *testing.T) {
+	api := startProvider(t, provider.Options{})
+	caddy := start(t, api, setup{
+		tokens: `
+		token fixed {
+			static {env.FIXED}
+			credential kid k1
+			credential account a1
+		}`,
+		site: `
+	api /own own {
+		to {API}/free/echo
+		token fixed
+		auth none
+		headers ` + "`{\"X-Account\": $account, \"X-Sign\": ($token | error(\"no\"))}`" + `
+		default ` + "`{name: \"\"}`" + `
+	}
+	api /theirs theirs {
+		to {API}/free/echo
+		token fixed
+		auth none
+		headers ` + "`{\"X-Sign\": ($token, .tel | error(\"no\"))}`" + `
+		default ` + "`{name: \"\"}`" + `
+	}
+	api /placed placed {
+		to {API}/free/echo
+		headers X-Of "{query.of}"
+		default ` + "`{name: \"\"}`" + `
+	}`,
+		env: []string{"FIXED=tok"},
+	})
+	for name, want := range map[string]struct{ outcome, reason, check string }{
+		"own":    {"bad_answer", "headers can't be built, whatever the caller sends: ", "the configuration: "},
+		"theirs": {"incomplete", "headers can't be built from the params: ", "what the phone system sent"},
+	} {
+		trace, _ := tested(t, caddy, name, `{}`)
+		step := stepOf(t, trace, "request")
+		if trace.Outcome != want.outcome || step.Outcome != want.outcome || !strings.HasPrefix(trace.Reason, want.reason) || !strings.HasPrefix(trace.Check, want.check) {
+			t.Errorf("%s: %s, step %s, %s; %s", name, trace.Outcome, step.Outcome, trace.Reason, trace.Check)
+		}
+	}
+	if got := harness.Get(t, caddy.URL("/placed?of=a%0ab")); !strings.Contains(got.Body, `"_status":"incomplete"`) {
+		t.Errorf("a line break for a header: %s", got.Body)
+	}
+	if logs := caddy.Logs.String(); !strings.Contains(logs, "no program uses credential kid; the names in use are account") {
+		t.Error("nothing is said of the credential that is not used")
+	}
+}
+
 // What a token endpoint says, and what it was sent, was dropped: nobody could tell a
 // wrong signature from a wrong secret.
 func TestTheTokenExchangeIsShown(t *testing.T) {

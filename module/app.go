@@ -190,7 +190,10 @@ func (a *App) Start() error {
 	if err := a.link(); err != nil {
 		return err
 	}
-	for _, source := range a.sources {
+	for name, source := range a.sources {
+		if text := source.Unused(source.apis); text != "" { // by now all APIs are known
+			a.logger.Warn(text, zap.String("token", name))
+		}
 		if source.HasToken() {
 			source.Attach(a.tokenEnv())
 			source.Start()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/pool"
 	"github.com/switchboard-ivr/switchboard/module/program"
 	"github.com/switchboard-ivr/switchboard/module/token/keeper"
@@ -23,7 +24,12 @@ type TokenSource struct {
 	*keeper.Keeper
 
 	held *pool.Held[*keeper.Keeper]
+	apis []*jq.Program // of the APIs that name the source
 }
+
+// UsedBy notes the programs of an API that names the source. It must be called while the
+// configuration is provisioned.
+func (t *TokenSource) UsedBy(programs ...*jq.Program) { t.apis = append(t.apis, programs...) }
 
 // acquire provisions src and finds its keeper, the one of the configuration
 // before when nothing that matters has changed.

@@ -170,7 +170,8 @@ func (p *parser) finish() error {
 	}
 	programs, err := a.compile(names, define)
 	if err == nil {
-		err = programs.checkKeys(src)
+		a.programs = programs
+		err = a.checkPrograms(src, define)
 	}
 	if err != nil {
 		subdirective, _, _ := strings.Cut(err.Error(), ":")

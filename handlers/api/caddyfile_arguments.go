@@ -46,8 +46,8 @@ func (p *parser) headers() error {
 		if !validHeaderName(args[0]) {
 			return p.Errf("%q is not a header name", args[0])
 		}
-		if _, twice := p.api.SetHeaders[args[0]]; twice {
-			return p.Errf("header %s is already set", args[0])
+		if err := p.Once("headers " + args[0]); err != nil {
+			return err
 		}
 		if p.api.SetHeaders == nil {
 			p.api.SetHeaders = make(map[string]string)

@@ -153,8 +153,11 @@ func (a *API) provisionPrograms(define string) error {
 	if a.programs, err = a.compile(names, define); err != nil {
 		return err
 	}
-	if err := a.programs.checkKeys(src); err != nil {
+	if err := a.checkPrograms(src, define); err != nil {
 		return err
+	}
+	if src != nil {
+		a.source.UsedBy(a.programs.all()...)
 	}
 	a.programs.credentials = values
 	if a.source != nil {
@@ -261,7 +264,8 @@ type programs struct {
 
 	with []withProgram // in their order
 
-	named []namedProgram // all but those of require, as they are configured
+	named      []namedProgram // all but those of require, as they are configured
+	headerVars []string       // the variables of headers
 
 	// reader reads answers, and what the programs use of them.
 	reader document.Reader
@@ -280,6 +284,7 @@ type programs struct {
 type namedProgram struct {
 	name    string
 	program *jq.Program
+	vars    []string // its variables, in order; not those of `with`
 }
 
 // The variables of each kind of program, in the order of their values. In request
@@ -297,6 +302,7 @@ func (a *API) compile(names []string, define string) (programs, error) {
 	beforeParts := append(append([]string(nil), requestVars...), names...)
 	forRequest := append(slices.Clip(beforeParts), a.withVars()...)
 	forHeaders := append(append([]string(nil), forRequest...), headerVars...)
+	p.headerVars = forHeaders
 	forAnswer := append(slices.Clip(answerVars), a.withVars()...)
 	var bodySource string
 	bodyKind := jq.Any
@@ -318,7 +324,7 @@ func (a *API) compile(names []string, define string) (programs, error) {
 		return p, err
 	}
 	for i, w := range p.with {
-		p.named = append(p.named, namedProgram{withLine(a.With[i].Var), w.params})
+		p.named = append(p.named, namedProgram{name: withLine(a.With[i].Var), program: w.params})
 		p.request = p.request || w.params.Uses("request")
 	}
 	for _, it := range []struct {
@@ -346,7 +352,7 @@ func (a *API) compile(names []string, define string) (programs, error) {
 			return p, fmt.Errorf("%s: %w", it.name, err)
 		}
 		*it.into = program
-		p.named = append(p.named, namedProgram{it.name, program})
+		p.named = append(p.named, namedProgram{it.name, program, it.vars})
 		p.request = p.request || program.Uses("request")
 		p.answerHeaders = p.answerHeaders || program.Uses("headers")
 	}
@@ -376,6 +382,15 @@ func (p *programs) checkKeys(src *source.Source) error {
 	return nil
 }
 
+// all returns all programs.
+func (p *programs) all() []*jq.Program {
+	found := slices.Clone(p.require)
+	for _, it := range p.named {
+		found = append(found, it.program)
+	}
+	return found
+}
+
 // onParams returns the programs that are run on the params, but for require: those of
 // the parts, and those that compute a part of the API's request.
 func (p *programs) onParams() []*jq.Program {
@@ -390,6 +405,14 @@ func (p *programs) onParams() []*jq.Program {
 func (a *API) usesParts(name string) bool {
 	return slices.ContainsFunc(a.programs.named, func(it namedProgram) bool {
 		return it.name == name && slices.ContainsFunc(a.With, func(w With) bool { return it.program.Uses(w.Var) })
+	})
+}
+
+// ignoresCaller reports whether the request program of that name depends on nothing that
+// came in: neither params, nor the request, nor answers to it.
+func (a *API) ignoresCaller(name string) bool {
+	return !a.usesParts(name) && slices.ContainsFunc(a.programs.named, func(it namedProgram) bool {
+		return it.name == name && ignoresCaller(it.program)
 	})
 }
 

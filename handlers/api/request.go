@@ -312,7 +312,7 @@ func (c *run) addHeaders(req *http.Request, vars []any) bool {
 	for name, value := range a.SetHeaders {
 		value, _, err := jqhttp.Header(name, c.call.Repl.ReplaceAll(value, ""))
 		if err != nil {
-			return c.failed("headers", err)
+			return c.failed("header "+name, err)
 		}
 		req.Header.Set(name, value)
 	}

@@ -161,12 +161,16 @@ func (a *API) usesRequest() bool {
 	return a.programs.request || a.links != nil && a.Link() == nil && a.links.request
 }
 
-// failed ends the call because a request program can't build the API's request
-// from the params. The API is not called.
+// failed ends the call because a request program can't build the API's request. The
+// API is not called. It is the caller's fault where the program uses what came in.
 func (c *run) failed(program string, err error) bool {
 	if c.call.Ctx.Err() != nil {
 		c.call.Uncharged = true // the API wasn't called yet
 		return c.call.Expire("")
+	}
+	if c.api.ignoresCaller(program) {
+		c.call.Uncharged, c.call.Check = true, endpoint.CheckProgram
+		return c.call.Fail(call.BadAnswer, program+" can't be built, whatever the caller sends: "+err.Error())
 	}
 	if c.api.usesParts(program) {
 		c.call.Uncharged = true

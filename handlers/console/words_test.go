@@ -216,6 +216,10 @@ func reasonsIn(t *testing.T, path string) (texts []string) {
 			if text := textOf(n.Value); isOutcome(n.Key) && !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, "'") { // else it is for callers, behind a subject
 				add(n.Value)
 			}
+		case *ast.ValueSpec:
+			if strings.HasPrefix(n.Names[0].Name, "Check") && len(n.Values) == 1 {
+				add(n.Values[0])
+			}
 		case *ast.FuncDecl:
 			if n.Name.Name != "Check" {
 				return true

@@ -74,6 +74,8 @@ type Result struct {
 	// or this instance, is at fault. Breaker and metrics of the API's health
 	// leave it out.
 	Uncharged bool
+	// Check is where to look, instead of [Check]; "" for that.
+	Check string
 	// Part is the part of a chain that decided the outcome; "" for none.
 	Part     string
 	Obtained time.Time // when the token that was sent was obtained; zero for none

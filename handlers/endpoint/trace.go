@@ -148,8 +148,14 @@ func Check(outcome call.Outcome, status int) string {
 	}
 }
 
-// check returns [Check] for the call, unless the route has advice of its own.
+// CheckProgram is where to look when a request program fails whatever the caller sends.
+const CheckProgram = "the configuration: the program that the reason names, and the credentials that it uses. Nothing that the caller sends goes into it"
+
+// check returns [Check] for the call, unless the call or the route has advice of its own.
 func (c *Call) check() string {
+	if c.Check != "" {
+		return c.Check
+	}
 	if check, ok := c.Route.Checks[c.Outcome]; ok {
 		return check
 	}

@@ -159,7 +159,7 @@ func init() {
 		"jwt":    {args: 2, most: 3, call: jwt, valid: []func(string) fault{tokenSigning}},
 		"hex":    onText("hex", hexText), "unhex": onText("unhex", unhex), "base64url": onText("base64url", base64url),
 		"urlencode": {call: urlencode}, "uuid": {call: uuid}, "mask": {call: mask}, "flat": {call: flat},
-		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date, valid: []func(string) fault{nil, zone}},
+		"blank": {call: blank}, "e164": {args: 1, call: e164}, "date": {args: 2, call: date, valid: []func(string) fault{timeLayout, zone}},
 	}
 }
 

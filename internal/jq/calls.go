@@ -44,8 +44,47 @@ func (w *rewriter) call(t *gojq.Term) {
 	case refused:
 		w.mistake(f.Name, name+" is off", refusals[f.Name])
 	default:
-		w.mistake(f.Name, "there is no function "+name, "")
+		w.mistake(f.Name, noFunction(f.Name, len(f.Args)), "")
 	}
+}
+
+// noFunction says what is wrong with a call that no function has: the name, or how many
+// arguments it gives.
+func noFunction(name string, args int) string {
+	var counts []string
+	for n, word := range []string{"no", "one", "two", "three", "four"} {
+		if how := builtins[arity(name, n)].how; how != unknown && how != refused {
+			counts = append(counts, word)
+		}
+	}
+	last := len(counts) - 1
+	if last < 0 {
+		return "there is no function " + arity(name, args)
+	}
+	takes := counts[last] + " arguments"
+	if counts[last] == "one" {
+		takes = "one argument"
+	}
+	if last > 0 {
+		takes = strings.Join(counts[:last], ", ") + " or " + takes
+	}
+	if takes == "no arguments" {
+		takes += "; what it works on stands before it: `… | " + name + "`"
+	}
+	if named := parameters[name]; named != "" {
+		takes += ": " + named
+	}
+	return name + " takes " + takes
+}
+
+// parameters are the arguments of the functions that jq does not have.
+var parameters = map[string]string{
+	"digest": "algorithm; encoding",
+	"hmac":   "algorithm; key; encoding of the key; encoding",
+	"sign":   "algorithm; key; encoding",
+	"jwt":    "algorithm; key; header",
+	"date":   "layout; time zone",
+	"e164":   "region",
 }
 
 var refusals = map[string]string{

@@ -51,7 +51,7 @@ func Compile(src string, s Spec) (p *Program, err error) {
 
 	p = &Program{
 		src: src, want: s.Want, time: cmp.Or(s.Time, Deadline), memory: cmp.Or(s.Memory, maxMade),
-		yields: yields, piped: found.piped, members: found.members, signings: *found.signs, reads: reads, warning: suspicion(src, s.Want, written, yields.kinds),
+		yields: yields, piped: found.piped, members: found.members, signings: *found.signs, reads: reads, readsInput: readsInput(written, define), warning: suspicion(src, s.Want, written, yields.kinds),
 		direct: newDirect(written, s.Vars, len(defs) > 0), uses: map[string]bool{}, patterns: *w.patterns,
 	}
 	used := map[*unit]bool{}

@@ -43,6 +43,12 @@ func TestCompileErrors(t *testing.T) {
 		{`_match("a"; null; false)`, Spec{}, `line 1, column 1: there is no function _match/3`, false},
 		{`a::b`, Spec{}, `line 1, column 1: there is no function a::b/0`, false},
 		{`(def f: 1; f) | f`, Spec{}, `line 1, column 12: there is no function f/0`, false},
+		{`sign("RS256"; "k")`, Spec{}, `line 1, column 1: sign takes three arguments: algorithm; key; encoding`, false},
+		{`.a | hmac("k")`, Spec{}, `line 1, column 6: hmac takes two, three or four arguments: algorithm; key; encoding of the key; encoding`, false},
+		{`jwt("RS256")`, Spec{}, `line 1, column 1: jwt takes two or three arguments: algorithm; key; header`, false},
+		{`e164`, Spec{}, `line 1, column 1: e164 takes one argument: region`, false},
+		{`md5("x")`, Spec{}, "line 1, column 1: md5 takes no arguments; what it works on stands before it: `… | md5`", false},
+		{`first(1; 2)`, Spec{}, `line 1, column 1: first takes no or one argument`, false},
 		{`$a`, Spec{}, `line 1, column 1: there is no variable $a`, false},
 		{`. as [$a] | $a, $b`, Spec{Vars: []string{"c", "d"}}, `line 1, column 17: there is no variable $b; known here: $c, $d`, false},
 		{`{$a}`, Spec{}, `line 1, column 2: there is no variable $a`, false},
@@ -85,6 +91,9 @@ func TestCompileErrors(t *testing.T) {
 		{`sign("HS256"; "k"; "hex")`, Spec{}, `line 1, column 1: sign knows RS, PS and ES with 256, 384 or 512, and EdDSA; for a shared secret there is hmac`, false},
 		{`sign("RS256"; "k"; "pem")`, Spec{}, `line 1, column 1: bytes are written in "hex", "base64" or "base64url"`, false},
 		{`date("2006"; "Europe/Nowhere")`, Spec{}, `line 1, column 1: date does not know this time zone`, false},
+		{`date("YYYY-MM-DD"; "UTC")`, Spec{}, `line 1, column 1: date's layout holds no part of a time; write Go's reference time as you want it, such as "2006-01-02 15:04:05"`, false},
+		{`date("%H:%M"; "UTC")`, Spec{}, `line 1, column 1: date's layout holds no part of a time; write Go's reference time as you want it, such as "2006-01-02 15:04:05"`, false},
+		{`date("PM"; "UTC"), date(".000"; "UTC"), date("MST"; "UTC")`, Spec{}, ``, false},
 
 		// Definitions.
 		{`two(2)`, lib, ``, false},

@@ -172,7 +172,7 @@ func TestBuiltinsAreKnown(t *testing.T) {
 				args[i] = `"g"`
 			}
 			if strings.HasPrefix(fn, "date") {
-				args[1] = `"UTC"`
+				args[0], args[1] = `"2006"`, `"UTC"`
 			}
 			if fn == "format" {
 				args[0] = `"text"`

@@ -55,7 +55,7 @@ func (e *SyntaxError) Error() string {
 
 // caddyHint is for programs that may have been cut by Caddy, which replaces
 // {$NAME} up to the next brace before anything else reads the file.
-const caddyHint = "Caddy replaces `{$…}` before jq sees it: write `{app_key: $app_key}` or `{ $app_key }`, or put the program into a file"
+const caddyHint = "if a `{$…}` is written there, Caddy has replaced it before jq sees it: write `{app_key: $app_key}` or `{ $app_key }`, or put the program into a file"
 
 // hintFor gives caddyHint when a program that can't be parsed can be what Caddy
 // left over. One that still has a `{$` was not read by Caddy, which replaces

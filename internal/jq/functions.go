@@ -141,6 +141,16 @@ func moment(v any) (time.Time, bool) {
 // blank is true of null, "", [] and {}: what APIs answer for nothing.
 func blank(_ *run, v any, _ []any) any { return isBlank(v) }
 
+// timeLayout checks a literal layout of date. One that holds no part of a time would
+// give itself, whatever the time: "YYYY-MM-DD".
+func timeLayout(layout string) fault {
+	// differs from the reference time in every part
+	if time.Date(2021, 11, 30, 6, 49, 58, 123456789, time.UTC).Format(layout) == layout {
+		return `date's layout holds no part of a time; write Go's reference time as you want it, such as "2006-01-02 15:04:05"`
+	}
+	return ""
+}
+
 const errZone = fault("date does not know this time zone")
 
 var zones sync.Map // name → *time.Location: as many as there are

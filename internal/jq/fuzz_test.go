@@ -15,7 +15,7 @@ func FuzzProgram(f *testing.F) {
 	for i, src := range differential {
 		f.Add(src, samples[i%len(samples)])
 	}
-	for _, src := range []string{`"x"*1e9`, `def f: f; f`, `[range(1e9)]`, `$a`, `{$a}`, `flat`, `hmac("md5"; .)`, `date("2006"; "UTC")`, `e164("CN")`, `uuid | mask`} {
+	for _, src := range []string{`"x"*1e9`, `def f: f; f`, `[range(1e9)]`, `$a`, `{$a}`, `flat`, `hmac("md5"; .)`, `date("2006"; "UTC")`, `e164("CN")`, `uuid | mask`, `def f(g): "x" | g; f($a)`, `reduce ("a", "b") as $x (0; $x)`} {
 		f.Add(src, `{"secret":"secret"}`)
 	}
 	f.Fuzz(func(t *testing.T, src, doc string) {
@@ -51,6 +51,12 @@ func FuzzProgram(f *testing.F) {
 		}
 		if encode(t, in) != before {
 			t.Fatal("changes its input")
+		}
+		if !p.ReadsInput() && !strings.Contains(src, "now") && !strings.Contains(src, "uuid") && !errors.Is(err, ErrDeadline) {
+			other, otherErr := p.Run(t.Context(), "another input", "secret")
+			if !errors.Is(otherErr, ErrDeadline) && ((err == nil) != (otherErr == nil) || err == nil && encode(t, out) != encode(t, other)) {
+				t.Fatalf("another input makes another result: %v, %v", err, otherErr)
+			}
 		}
 		// What is within limits is what gojq gives; but it has other error texts.
 		if err == nil || errors.Is(err, ErrFailed) {

@@ -58,23 +58,24 @@ type Spec struct {
 
 // A Program is a compiled program. It is immutable and safe for concurrent use.
 type Program struct {
-	src      string
-	want     Kind
-	time     time.Duration // of a run
-	memory   int           // of a run, in bytes
-	warning  string
-	vars     []string
-	uses     map[string]bool
-	reads    *jsonval.Part
-	yields   shape
-	piped    map[string]map[string]bool
-	members  map[string]map[string]bool
-	signings []Signing
-	direct   direct // nil for a program that needs a machine
-	query    *gojq.Query
-	natives  []string
-	patterns []*pattern
-	machines sync.Pool
+	src        string
+	want       Kind
+	time       time.Duration // of a run
+	memory     int           // of a run, in bytes
+	warning    string
+	vars       []string
+	uses       map[string]bool
+	reads      *jsonval.Part
+	readsInput bool
+	yields     shape
+	piped      map[string]map[string]bool
+	members    map[string]map[string]bool
+	signings   []Signing
+	direct     direct // nil for a program that needs a machine
+	query      *gojq.Query
+	natives    []string
+	patterns   []*pattern
+	machines   sync.Pool
 }
 
 // A direct runs a program without a machine. When ok is false the machine must run it.

@@ -2,6 +2,7 @@ package token
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -68,6 +69,10 @@ var kinds = [...]string{"unknown", Refused: "refused", Ambiguous: "ambiguous", I
 // String returns the kind as one lower-case word, for logs and metrics.
 func (k FailureKind) String() string { return kinds[k] }
 
+// SaidNo is the reason of a refusal that nothing more is known of. [Failure.Error] leaves
+// it out where the endpoint says why.
+const SaidNo = "the endpoint said no"
+
 // Failure is why a token call gave no token. Nothing in it is secret.
 type Failure struct { //nolint:errname // what it is called in logs and documentation
 	Kind FailureKind
@@ -103,11 +108,15 @@ func (f *Failure) Error() string {
 	} else if f.Code != "" {
 		msg += " (code " + f.Code + ")"
 	}
-	if f.Reason != "" {
-		msg += ": " + f.Reason
+	var why []string
+	if f.Reason != "" && (f.Reason != SaidNo || f.Message == "") {
+		why = append(why, f.Reason)
 	}
 	if f.Message != "" {
-		msg += fmt.Sprintf("; the endpoint says %q", f.Message)
+		why = append(why, fmt.Sprintf("the endpoint says %q", f.Message))
+	}
+	if len(why) > 0 {
+		msg += ": " + strings.Join(why, "; ")
 	}
 	return msg
 }

@@ -11,9 +11,11 @@ import (
 
 func TestFailureText(t *testing.T) {
 	for want, failure := range map[string]*Failure{
-		"refused (status 401, code 40013): the endpoint said no": {Kind: Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
-		"no clear answer: no whole answer in time":               {Kind: Ambiguous, Reason: "no whole answer in time"},
-		"invalid (status 200): the token is blank":               {Kind: Invalid, Status: 200, Reason: "the token is blank"},
+		"refused (status 401, code 40013): the endpoint said no":                  {Kind: Refused, Status: 401, Code: "40013", Reason: "the endpoint said no"},
+		`refused (status 400, code e): the endpoint says "nf"`:                    {Kind: Refused, Status: 400, Code: "e", Reason: SaidNo, Message: "nf"},
+		`refused (status 200): the answer holds no token; the endpoint says "nf"`: {Kind: Refused, Status: 200, Reason: "the answer holds no token", Message: "nf"},
+		"no clear answer: no whole answer in time":                                {Kind: Ambiguous, Reason: "no whole answer in time"},
+		"invalid (status 200): the token is blank":                                {Kind: Invalid, Status: 200, Reason: "the token is blank"},
 		"unknown (code 1)": {Code: "1"},
 	} {
 		if got := failure.Error(); got != want {

@@ -174,7 +174,7 @@ func TestConsentFails(t *testing.T) {
 		set  func(i *issuer)
 		want string
 	}{
-		"refused":          {func(i *issuer) { i.before = func(context.Context, tokenCall) error { return refused } }, `code invalid_grant): the endpoint said no; the endpoint says "expired"`},
+		"refused":          {func(i *issuer) { i.before = func(context.Context, tokenCall) error { return refused } }, `code invalid_grant): the endpoint says "expired"`},
 		"unreachable":      {func(i *issuer) { i.before = down }, "connecting"},
 		"no refresh token": {func(i *issuer) { i.grant = func(g *token.Grant) { g.Refresh = "" } }, "the endpoint gave no refresh token"},
 		"an expired token": {func(i *issuer) {

@@ -43,7 +43,7 @@ func (e *Endpoint) readGrant(ctx context.Context, r *response, sent *secrets, sk
 	}
 	if e.plan.success != nil {
 		if success, _ := e.plan.success.Test(ctx, r.doc, a.vars...); !success {
-			return token.Grant{}, no("the endpoint said no")
+			return token.Grant{}, no(token.SaidNo)
 		}
 	}
 	access, err := a.tokenAt(e.plan.accessToken)

@@ -194,7 +194,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		},
 		"two missing credentials": {
 			signIn, ":2",
-			[]string{"$app_key", "`credential app_key VALUE` and `credential app_secret VALUE`"},
+			[]string{"$app_key, $app_secret are not given; write `credential app_key VALUE` and `credential app_secret VALUE`, at"}, // the dialect needs both
 		},
 		"a missing credential of one's own program": {
 			none + "refresh https://a.example {\nquery `{id: $id}`\n}", ":6",
@@ -223,6 +223,7 @@ func TestCaddyfileErrors(t *testing.T) {
 		"static and obtain":      {keys + signIn + "static t", ":5", []string{"obtain"}},
 		"static and refresh":     {"static t\nrefresh https://a.example", ":2", []string{"refresh"}},
 		"refresh alone":          {keys + "refresh https://a.example", ":4", []string{"obtain URL", "credential refresh_token VALUE"}},
+		"a dialect, no endpoint": {"dialect signed\n" + keys, ":2", []string{"signed signs in at a token endpoint", "`obtain URL`", "`dialect none`"}},
 		"a setting for nothing":  {"static t\nlifetime 2h", ":3", []string{"lifetime", "obtain URL"}},
 		"inject, but no token":   {keys + "inject header token", ":4", []string{"no token"}},
 		"expired, but no token":  {keys + "token_expired 401", ":4", []string{"no token"}},

@@ -218,7 +218,7 @@ func (r *response) failure() (kind token.FailureKind, why string) {
 	case r.status >= 500, r.status == http.StatusRequestTimeout:
 		kind, why = token.Ambiguous, "the endpoint failed"
 	case r.status >= 400:
-		kind, why = token.Refused, "the endpoint said no"
+		kind, why = token.Refused, token.SaidNo
 	case r.status >= 300:
 		return token.Refused, "a redirect, which is not followed; write the final URL"
 	case r.broken != "":

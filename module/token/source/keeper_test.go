@@ -53,7 +53,7 @@ func TestStateHasTheLastExchange(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		_, err := k.Token(ctx)
-		if err == nil || !strings.Contains(err.Error(), `refused (status 200, code 900001): the endpoint said no; the endpoint says "bad sign"`) {
+		if err == nil || !strings.Contains(err.Error(), `refused (status 200, code 900001): the endpoint says "bad sign"`) {
 			t.Errorf("Token: %v", err)
 		}
 		x := k.State().LastExchange

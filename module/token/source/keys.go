@@ -53,14 +53,20 @@ func (s *Source) checkKey(signing jq.Signing) error {
 	if algorithm == "" || key == "" || keyName == "" {
 		return nil
 	}
-	if !sign.Known(algorithm) {
+	fitting := sign.Fitting(key)
+	isPrivate := len(fitting) > 0 && !sign.Secret(fitting[0])
+	switch {
+	case sign.Known(algorithm):
+	case isPrivate:
+		return wrongf("credential "+algorithmName, "%q is not an algorithm; this key fits %s", algorithm, strings.Join(fitting, ", "))
+	default:
 		return wrongf("credential "+algorithmName, "%q is not an algorithm; write HS, RS, PS or ES with 256, 384 or 512, as in RS256, or EdDSA", algorithm)
 	}
 	_, err := sign.Sign(algorithm, key, nil)
 	if err == nil {
 		return nil
 	}
-	if fitting := sign.Fitting(key); len(fitting) > 0 && !sign.Secret(fitting[0]) {
+	if isPrivate {
 		return wrongf("credential "+keyName, "%s can't use it: %w; this key fits %s", algorithm, err, strings.Join(fitting, ", "))
 	}
 	return wrongf("credential "+keyName, "%s can't use it: %w; write the whole file that begins with -----BEGIN PRIVATE KEY-----, e.g. as {file./run/secrets/key.pem}", algorithm, err)

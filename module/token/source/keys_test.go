@@ -80,7 +80,7 @@ func TestKeysAreCheckedAtLoad(t *testing.T) {
 		"by a credential":              {"ec", `$algorithm // "RS256"`, "credential algorithm ES256", ""},
 		"by a default":                 {"ec", `$algorithm // "RS256"`, "optional algorithm", "RS256 can't use it"},
 		"by a wrong credential":        {"ec", `$algorithm // "RS256"`, "credential algorithm PS256", "PS256 can't use it"},
-		"by a credential that is none": {"ec", `$algorithm // "RS256"`, "credential algorithm RSA", `credential algorithm: "RSA" is not an algorithm; write HS, RS`},
+		"by a credential that is none": {"ec", `$algorithm // "RS256"`, "credential algorithm RSA", `credential algorithm: "RSA" is not an algorithm; this key fits ES256`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parse(t, "dialect none\ncredential key "+files[test.key]+"\naccess_token .t\n"+test.more+"\nobtain https://a.example/token {\nform `{a: ({iss: 1} | jwt("+test.algorithm+"; $key))}`\n}")

@@ -18,7 +18,8 @@ import (
 // plan is a source merged with its dialect, checked and compiled. It holds no
 // resolved secret, so that it can be made while a Caddyfile is parsed.
 type plan struct {
-	*Source // merged
+	*Source         // merged
+	dialect *Source // its part of it
 
 	injection   token.Injection
 	expired     Expired
@@ -77,7 +78,7 @@ func (s *Source) newPlan(define string) (*plan, error) {
 	if err != nil {
 		return nil, wrong("dialect", err)
 	}
-	p := &plan{Source: s.over(base)}
+	p := &plan{Source: s.over(base), dialect: base}
 	if err := checkDefinitions(p.Define, define); err != nil {
 		return nil, err
 	}
@@ -173,6 +174,8 @@ func (s *Source) checkKind() error {
 		return nil
 	case s.Static == "" && len(s.CredentialValues) == 0:
 		return errors.New("there is nothing to send; write `obtain URL`, `static VALUE` or a `credential`")
+	case s.Static == "" && s.Dialect != "" && s.Dialect != "none":
+		return wrongf("dialect", "%s signs in at a token endpoint, and none is written; write `obtain URL`, or `dialect none` for credentials only", s.Dialect)
 	}
 	for _, setting := range []struct {
 		name    string

@@ -2,6 +2,7 @@ package source
 
 import (
 	"crypto/fips140"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -44,7 +45,7 @@ func (r *requestPrograms) all() []*jq.Program {
 // compile compiles every program that can run. A source without an endpoint
 // leaves those of its dialect alone.
 func (p *plan) compile() error {
-	c := compiler{define: p.Define}
+	c := compiler{define: p.Define, dialect: p.dialect}
 	c.compile("token_expired", p.expired.Program, jq.Predicate, ExpiredVars, &p.isExpired)
 	var unused *jq.Program // the api handler compiles it with its own definitions
 	c.compile("api_success", p.AnswerSuccess, jq.Predicate, ExpiredVars, &unused)
@@ -85,8 +86,9 @@ func checkDefinitions(text, before string) error {
 
 // compiler compiles the programs of a plan and stops at the first error.
 type compiler struct {
-	define string
-	err    error
+	define  string
+	dialect *Source
+	err     error
 }
 
 func (c *compiler) request(setting string, r *Request, vars []string) *requestPrograms {
@@ -116,12 +118,19 @@ func (c *compiler) compile(setting, text string, want jq.Kind, vars []string, to
 	compiled, err := jq.Compile(text, jq.Spec{Vars: vars, Want: want, Define: c.define})
 	if err != nil {
 		if missing := c.missing(text, vars); len(missing) > 0 {
-			err = missingError(missing, vars)
+			err = missingError(missing, vars, c.inherited(text))
 		}
 		c.err = wrong(setting, err)
 		return
 	}
 	*to = compiled
+}
+
+// inherited reports whether a program is the dialect's.
+func (c *compiler) inherited(text string) bool {
+	return slices.ContainsFunc([]*Request{c.dialect.Obtain, c.dialect.Refresh}, func(r *Request) bool {
+		return r != nil && slices.Contains([]string{r.Headers, r.Query, r.Form, r.JSON}, text)
+	})
 }
 
 // weakHash finds the functions that FIPS 140 does not approve.
@@ -151,7 +160,9 @@ func (c *compiler) missing(text string, vars []string) []string {
 	})
 }
 
-func missingError(missing, vars []string) error {
+// missingError names the lines to write for variables that are not known. What the
+// dialect's own program needs is not optional.
+func missingError(missing, vars []string, inherited bool) error {
 	if name := missing[0]; slices.Contains(consentVars, name) {
 		return fmt.Errorf("$%s is known only in the programs of `obtain`, and with `authorize URL`; write that line", name)
 	}
@@ -161,13 +172,20 @@ func missingError(missing, vars []string) error {
 	canAdd := slices.Contains(vars, requestVars[0]) && !slices.ContainsFunc(missing, func(name string) bool {
 		return slices.Contains(reserved, name)
 	})
+	is := "is"
+	if len(missing) > 1 {
+		is = "are"
+	}
 	if !canAdd {
-		return fmt.Errorf("%s is not known here; the variables are %s", list(missing, "$"), list(vars, "$"))
+		return fmt.Errorf("%s %s not known here; the variables are %s", list(missing, "$"), is, list(vars, "$"))
 	}
 	lines := make([]string, len(missing))
 	for i, name := range missing {
 		lines[i] = "`credential " + name + " VALUE`"
 	}
-	return fmt.Errorf("%s is not given; write %s, or `optional %s` where the API can do without",
-		list(missing, "$"), strings.Join(lines, " and "), strings.Join(missing, " "))
+	text := fmt.Sprintf("%s %s not given; write %s", list(missing, "$"), is, strings.Join(lines, " and "))
+	if !inherited {
+		text += ", or `optional " + strings.Join(missing, " ") + "` where the API can do without"
+	}
+	return errors.New(text)
 }

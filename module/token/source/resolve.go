@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/switchboard-ivr/switchboard/internal/jq"
 	"github.com/switchboard-ivr/switchboard/module/token"
 )
 
@@ -175,6 +176,42 @@ func (s *Source) Warnings() []string {
 		all = append(all, "transport does not verify the token endpoint's certificate; write tls_trust_pool instead of tls_insecure_skip_verify")
 	}
 	return all
+}
+
+// Unused returns a warning for credentials that no program uses, neither of the source
+// nor of the APIs that name it: they are probably misspelled. It is "" where there are
+// none, and where a source that only holds credentials has no API.
+func (s *Source) Unused(apis []*jq.Program) string {
+	p := s.plan
+	if !p.hasEndpoint && len(apis) == 0 {
+		return ""
+	}
+	programs := slices.Concat(apis, p.obtainCall.all(), p.refreshCall.all())
+	if p.authorizeQuery != nil {
+		programs = append(programs, p.authorizeQuery)
+	}
+	fixed := []string(nil) // used without a program
+	if s.NeedsConsent() {
+		fixed = []string{clientID, sealKey}
+	}
+	var unused, used []string
+	for _, name := range p.names {
+		_, given := s.CredentialValues[name]
+		switch {
+		case slices.ContainsFunc(programs, func(program *jq.Program) bool { return program.Uses(name) }):
+			used = append(used, name)
+		case given && !slices.Contains(fixed, name):
+			unused = append(unused, name)
+		}
+	}
+	if len(unused) == 0 {
+		return ""
+	}
+	text := "no program uses credential " + strings.Join(unused, ", ")
+	if len(used) > 0 {
+		text += "; the names in use are " + strings.Join(used, ", ")
+	}
+	return text
 }
 
 // invisible reports whether a character can't be seen at the end of a text.

@@ -26,7 +26,7 @@ import (
 // settings override.
 //
 // A source without Obtain, Refresh and Static holds credentials only, for APIs
-// whose every request is signed.
+// whose every request is signed; its Dialect is none or not set.
 //
 // Credentials, Static and the URLs may hold the placeholders `{env.*}` and
 // `{file.*}`. They are resolved once, when the configuration is loaded, and never
@@ -229,6 +229,28 @@ func (s *Source) Credentials() (names []string, values []any) {
 		}
 	}
 	return names, values
+}
+
+// Trial returns what programs of an API can be tried with when the configuration is
+// loaded, by the variable's name: $timestamp, $nonce and the credentials. Before
+// Provision, a credential that can't be resolved is left out; define precedes the programs.
+func (s *Source) Trial(define string) map[string]any {
+	p := s.plan
+	if p == nil {
+		var err error
+		if p, err = s.newPlan(define); err != nil {
+			return nil
+		}
+	}
+	known := map[string]any{"timestamp": p.stamp.at(time.Now()), "nonce": Nonce()}
+	for _, name := range p.names {
+		if _, given := s.CredentialValues[name]; !given {
+			known[name] = nil // optional
+		} else if value := s.value(name); value != "" {
+			known[name] = value
+		}
+	}
+	return known
 }
 
 // KeepHosts are the hosts that a URL made of Token.Keep may name: host names, or

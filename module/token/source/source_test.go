@@ -267,6 +267,36 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestUnused(t *testing.T) {
+	sign, err := jq.Compile(`{a: $app_key}`, jq.Spec{Vars: []string{"app_key"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		body string
+		apis []*jq.Program
+		want string
+	}{
+		"none":                 {"credential app_key a\ncredential app_secret s\nobtain https://a.example", nil, ""},
+		"none, with a refresh": {"dialect none\naccess_token .t\ncredential app x\ncredential refresh_token r\nrefresh https://a.example {\nform `{app: $app, r: $refresh_token}`\n}", nil, ""},
+		"a misspelled one": {
+			"dialect oauth2\ncredential client_id i\ncredential client_secret s\ncredential scopes x\nobtain https://a.example", nil,
+			"no program uses credential scopes; the names in use are audience, client_id, client_secret, scope",
+		},
+		"of an api":             {"credential app_key a", []*jq.Program{sign}, ""},
+		"of no api's":           {"credential app_key a\ncredential x b\ncredential y c", []*jq.Program{sign}, "no program uses credential x, y; the names in use are app_key"},
+		"an api beside a token": {"static {env.HOME}\ncredential app_key a", []*jq.Program{sign}, ""},
+		"a source without apis": {"credential app_key a", nil, ""},
+		"a consent": {
+			"dialect oauth2_code\ncredential client_id i\ncredential seal_key k\nauthorize https://a.example/a\nobtain https://a.example/t\nrefresh https://a.example/t", nil, "",
+		},
+	} {
+		if got := provision(t, test.body).Unused(test.apis); got != test.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 func TestExpiredRule(t *testing.T) {
 	statuses, program := provision(t, "static {env.HOME}").ExpiredRule()
 	if !slices.Equal(statuses, []int{401}) || program != nil {
