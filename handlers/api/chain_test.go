@@ -276,34 +276,34 @@ func TestAPartThatHangs(t *testing.T) {
 	}{
 		"optional": {
 			set:  func(*API, *API, *API) {},
-			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 270 * time.Millisecond,
+			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 900 * time.Millisecond,
 		},
 		"optional, before a call of its own": {
 			set: func(both, _, _ *API) {
 				both.To, both.HandleRaw = "http://127.0.0.1:1/both", []json.RawMessage{json.RawMessage(`{"handler":"test_upstream","Of":"own"}`)}
 			},
-			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 150 * time.Millisecond,
+			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 500 * time.Millisecond,
 		},
 		"optional, with a cache": {
 			set:  func(both, _, _ *API) { both.Cache = &endpoint.Cache{Fresh: caddy.Duration(time.Minute)} },
-			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 270 * time.Millisecond,
+			want: `{"_status":"partial","name":"Ann","order":"none"}`, within: 900 * time.Millisecond,
 		},
 		"needed": {
 			set:  func(both, _, _ *API) { both.With[1].Optional = false },
-			want: `{"_status":"timeout","name":"","order":""}`, within: 300 * time.Millisecond,
+			want: `{"_status":"timeout","name":"","order":""}`, within: time.Second,
 		},
 		"needed, with a cache": {
 			set: func(both, _, _ *API) {
 				both.With[1].Optional = false
 				both.Cache = &endpoint.Cache{Fresh: caddy.Duration(time.Minute)}
 			},
-			want: `{"_status":"timeout","name":"","order":""}`, within: 300 * time.Millisecond,
+			want: `{"_status":"timeout","name":"","order":""}`, within: time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstreams.Store("own", says(`{}`))
 			apis := twoCalls(t, says(ann), hangs, func(both, customer, order *API) {
-				both.Budget = caddy.Duration(300 * time.Millisecond)
+				both.Budget = caddy.Duration(time.Second)
 				test.set(both, customer, order)
 			})
 			ask(t, apis["customer"], "tel=1") // compiles what is compiled once
@@ -313,7 +313,7 @@ func TestAPartThatHangs(t *testing.T) {
 			if got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
-			if took < test.within-10*time.Millisecond || took > time.Second {
+			if took < test.within-10*time.Millisecond || took > 5*time.Second {
 				t.Errorf("took %v, want %v", took, test.within)
 			}
 			if apis["both"].route.State.Degraded() {
