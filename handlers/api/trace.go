@@ -366,7 +366,7 @@ func (t tracer) document(text string) any {
 	if doc, err := jsonval.Decode([]byte(text), jsonval.Limits{}); err == nil {
 		return mask.Document(doc, t.secrets)
 	}
-	return mask.Hide("", text, t.secrets)
+	return mask.Body(text, t.secrets)
 }
 
 // curl returns the request as a curl command.
