@@ -503,7 +503,7 @@ func TestLinkRefuses(t *testing.T) {
 				part("b", With{Var: "a", API: "l0", Params: "{}"}, With{Var: "b", API: "l0", Params: "{}"}),
 				{Name: "l0", To: "http://127.0.0.1:1/x"},
 			},
-			"one request of api l2 makes 15 calls through its chain (l2, then l1, then b, then l0), and at most 12 are allowed; use fewer parts",
+			"one request of api l2 can make 15 calls through its chain (l2, then l1, then b, then l0), and at most 12 are allowed; use fewer parts",
 		},
 		"a sidecar": {
 			[]*API{part("both", With{Var: "a", API: "b", Params: "{}"}), {Name: "b", To: "http://127.0.0.1:1"}},

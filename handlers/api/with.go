@@ -241,7 +241,7 @@ func checkCalls(name string, find func(name string) *API) error {
 	if calls <= maxCalls {
 		return nil
 	}
-	return fmt.Errorf("with: one request of api %s makes %d calls through its chain (%s), and at most %d are allowed; "+
+	return fmt.Errorf("with: one request of api %s can make %d calls through its chain (%s), and at most %d are allowed; "+
 		"use fewer parts, or give the answer of one part to several as params", name, calls, strings.Join(way, ", then "), maxCalls)
 }
 
