@@ -83,7 +83,7 @@ func tag(text []byte) (name string, rest []byte) {
 func afterProlog(text []byte) []byte {
 	for {
 		text = bytes.TrimLeft(text, " \t\r\n")
-		end := ""
+		var end string
 		switch {
 		case bytes.HasPrefix(text, []byte("<!--")):
 			end = "-->"

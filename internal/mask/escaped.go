@@ -79,8 +79,9 @@ func (h *hider) hide(s string, cutOff bool) string {
 		return f.result(s)
 	}
 	for _, reading := range readings {
-		l, changed := raw, false
+		l := raw
 		for range maxNesting + 1 {
+			var changed bool
 			if l, changed = l.undo(reading); !changed {
 				break
 			}
@@ -103,7 +104,7 @@ type layer struct {
 }
 
 // origin returns where text[i:j] is in the original.
-func (l *layer) origin(i, j int) (begin, end int) {
+func (l layer) origin(i, j int) (begin, end int) {
 	if l.begins == nil {
 		return i, j
 	}
@@ -247,7 +248,7 @@ func hexDigits(s string, i, n int) (code rune, ok bool) {
 		if !isHex(c) {
 			return 0, false
 		}
-		code = code<<4 | rune(hex(c))
+		code = code<<4 | rune(hex(c)) //nolint:gosec // 0 to 15
 	}
 	return code, true
 }

@@ -146,7 +146,7 @@ func unquoted(s string) string {
 
 func unbase64(s string) string {
 	var all string
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		word = strings.NewReplacer("-", "+", "_", "/", "=", "").Replace(word)
 		text, _ := base64.RawStdEncoding.DecodeString(word)
 		all += string(text)
