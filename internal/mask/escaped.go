@@ -49,11 +49,16 @@ func newHider(secrets []string) hider {
 		}
 		h.add(secret)
 		h.add(strings.ReplaceAll(secret, " ", "+")) // in a form
-		read := layer{text: secret}
-		for range maxNesting {
-			read, _ = read.undo(entities | jsonEscapes | percents)
+		if !strings.ContainsAny(secret, escapeSigns) {
+			continue
 		}
-		h.add(read.text) // for a secret that looks like an escape itself
+		for _, reading := range readings { // it looks like an escape itself
+			read, changed := layer{text: secret}, true
+			for n := 0; changed && n < maxNesting; n++ {
+				read, changed = read.undo(reading)
+			}
+			h.add(read.text)
+		}
 	}
 	return h
 }
