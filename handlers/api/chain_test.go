@@ -520,33 +520,69 @@ func TestLinkRefuses(t *testing.T) {
 			[]*API{part("x", With{Var: "a", API: "y", Params: "{}"}), part("y", With{Var: "a", API: "z", Params: "{}"}), part("z", With{Var: "a", API: "x", Params: "{}"})},
 			"this chain loops: x -> y -> z -> x",
 		},
+		"too many calls": {
+			[]*API{
+				part("l2", With{Var: "a", API: "l1", Params: "{}"}, With{Var: "b", API: "l1", Params: "{}"}, With{Var: "c", API: "l1", Params: "{}"}),
+				{
+					Name: "l1", To: "http://127.0.0.1:1/x", Output: ".",
+					With: []With{{Var: "a", API: "b", Params: "{}"}, {Var: "b", API: "l0", Params: "{}"}, {Var: "c", API: "l0", Params: "{}"}},
+				},
+				part("b", With{Var: "a", API: "l0", Params: "{}"}, With{Var: "b", API: "l0", Params: "{}"}),
+				{Name: "l0", To: "http://127.0.0.1:1/x"},
+			},
+			"one request of api l2 can make 15 calls through its chain (l2, then l1, then b, then l0), and at most 12 are allowed; use fewer parts",
+		},
 		"a sidecar": {
 			[]*API{part("both", With{Var: "a", API: "b", Params: "{}"}), {Name: "b", To: "http://127.0.0.1:1"}},
 			"with a: api b has a `to` without a path",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := new(caddy.Config)
-			if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
-				t.Fatal(err)
-			}
-			ctx, err := caddy.ProvisionContext(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, a := range test.apis {
-				if err := a.Provision(ctx); err != nil {
-					t.Fatal(err)
-				}
-			}
-			loaded, err := ctx.App("switchboard")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := loaded.(*switchboard.App).Start(); err == nil || !strings.Contains(err.Error(), test.want) {
+			if err := link(t, test.apis...); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
+	}
+}
+
+// link starts an app with the APIs.
+func link(t *testing.T, apis ...*API) error {
+	t.Helper()
+	cfg := new(caddy.Config)
+	if err := json.Unmarshal([]byte(`{"admin":{"disabled":true},"apps":{"switchboard":{}}}`), cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range apis {
+		if err := a.Provision(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, err := ctx.App("switchboard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := loaded.(*switchboard.App)
+	if err := app.Start(); err != nil {
+		return err
+	}
+	return app.Stop()
+}
+
+// Twelve calls for one request are allowed.
+func TestLinkAllowsTwelveCalls(t *testing.T) {
+	three := func(name, of string) *API {
+		return &API{Name: name, To: "http://127.0.0.1:1/x", Output: ".", With: []With{
+			{Var: "a", API: of, Params: "{}"}, {Var: "b", API: of, Params: "{}"}, {Var: "c", API: of, Params: "{}"},
+		}}
+	}
+	top := three("top", "middle")
+	top.To = ""
+	if err := link(t, top, three("middle", "leaf"), &API{Name: "leaf", To: "http://127.0.0.1:1/x"}); err != nil {
+		t.Error(err)
 	}
 }
 

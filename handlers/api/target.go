@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -72,6 +73,9 @@ func parseTokenTarget(to, rest string) (*target, error) {
 	if u.RawQuery != "" || u.Fragment != "" || u.ForceQuery {
 		return nil, errQuery
 	}
+	if err := checkPath(u); err != nil {
+		return nil, fmt.Errorf("to: %w", err)
+	}
 	return &target{scheme: "https", keep: name, path: u.Path, raw: u.EscapedPath()}, nil
 }
 
@@ -90,7 +94,13 @@ func targetOf(u *url.URL) (*target, error) {
 	case u.Fragment != "":
 		return nil, errors.New("a fragment in the URL is refused")
 	}
+	if err := checkPath(u); err != nil {
+		return nil, err
+	}
 	port := u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return nil, fmt.Errorf("port %s does not exist; ports are 1 to 65535", port)
+	}
 	standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	t := &target{scheme: u.Scheme, host: u.Host, path: u.Path, raw: u.EscapedPath()}
 	if port == "" || port == standard {
@@ -103,6 +113,17 @@ func targetOf(u *url.URL) (*target, error) {
 	t.dial = net.JoinHostPort(u.Hostname(), port)
 	t.sidecar = t.raw == ""
 	return t, nil
+}
+
+// checkPath refuses a path that leads to another one, or can't be one.
+func checkPath(u *url.URL) error {
+	switch {
+	case strings.ContainsRune(u.Path, 0):
+		return errors.New("the path has a NUL character (%00); remove it")
+	case jqhttp.Climbs(u.EscapedPath()):
+		return errors.New(`the path has "." or ".." as a segment of its own; write the path that is meant`)
+	}
+	return nil
 }
 
 // fromToken resolves the base URL that is kept with a token. Its host must be one

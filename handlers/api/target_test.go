@@ -15,6 +15,7 @@ func TestParseTarget(t *testing.T) {
 		{"http://crm.example.com:8080", "http", "crm.example.com:8080", "crm.example.com:8080", "", true},
 		{"https://crm.example.com:443/", "https", "crm.example.com", "crm.example.com:443", "/", false},
 		{"https://crm.example.com/a%2Fb/%E5%BC%A0", "https", "crm.example.com", "crm.example.com:443", "/a%2Fb/%E5%BC%A0", false},
+		{"https://crm.example.com:65535/.well-known/x..y", "https", "crm.example.com:65535", "crm.example.com:65535", "/.well-known/x..y", false},
 		{"https://[::1]:443/x", "https", "[::1]", "[::1]:443", "/x", false},
 		{"https://{env.CRM_HOST}/x", "https", "crm.example.com", "crm.example.com:443", "/x", false},
 	} {
@@ -46,6 +47,17 @@ func TestParseTargetRefuses(t *testing.T) {
 		"https://crm.example.com/%zz/x":    "not a valid URL",
 		"https://crm.example.com:port/x":   "not a valid URL",
 		"{token.base":                      "NAME",
+		"{token.base}/a/../b":              `".." as a segment`,
+		"{token.base}/a%00":                "NUL",
+		"https://crm.example.com:0/x":      "ports are 1 to 65535",
+		"https://crm.example.com:00":       "ports are 1 to 65535",
+		"https://crm.example.com:99999/x":  "ports are 1 to 65535",
+		"https://crm.example.com:65536/x":  "ports are 1 to 65535",
+		"https://crm.example.com/a%00b":    "NUL",
+		"https://crm.example.com/.":        `".." as a segment`,
+		"https://crm.example.com/a/./b":    `".." as a segment`,
+		"https://crm.example.com/a/../b":   `".." as a segment`,
+		"https://crm.example.com/a/%2e%2E": `".." as a segment`,
 		"https://crm.example.com/a b?c=d ": "a query",
 	} {
 		if got, err := parseTarget(to); err == nil || !strings.Contains(err.Error(), want) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/switchboard-ivr/switchboard/internal/call"
+	"github.com/switchboard-ivr/switchboard/internal/document"
 	"github.com/switchboard-ivr/switchboard/internal/jsonval"
 	"github.com/switchboard-ivr/switchboard/internal/mask"
 	"github.com/switchboard-ivr/switchboard/module/adminapi"
@@ -379,7 +380,11 @@ func (t tracer) shown(text []byte) any {
 			return mask.Document(doc, t.secrets)
 		}
 	}
-	return t.document(string(text[:min(len(text), maxShown)]))
+	text = text[:min(len(text), maxShown)]
+	if decoded, err := document.UTF8(t.response.header.Get("Content-Type"), text, 3*maxShown, nil); err == nil {
+		text = decoded
+	}
+	return t.document(string(text))
 }
 
 // document returns a masked text, as a document if it is JSON.
@@ -387,7 +392,7 @@ func (t tracer) document(text string) any {
 	if doc, err := jsonval.Decode([]byte(text), jsonval.Limits{}); err == nil {
 		return mask.Document(doc, t.secrets)
 	}
-	return mask.Hide("", text, t.secrets)
+	return mask.Body(text, t.secrets)
 }
 
 // curl returns the request as a curl command.

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,6 +44,10 @@ type With struct {
 
 // maxParts is how many parts a chain may have.
 const maxParts = 3
+
+// maxCalls is how many API calls one request may make through its chain, over all
+// nested parts. Replays and retries aren't counted.
+const maxCalls = 12
 
 // variableName matches the name of a jq variable.
 var variableName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
@@ -235,13 +240,42 @@ func errCycle(way []string) error {
 	return fmt.Errorf("with: this chain loops: %s", strings.Join(way, " -> "))
 }
 
+// heaviest counts the API calls that one request of an API makes through its chain,
+// and returns the way on which most of them are. An API that find doesn't know makes
+// one. There must be no cycle.
+func heaviest(name string, find func(name string) *API) (calls int, way []string) {
+	a := find(name)
+	if a == nil || a.To != "" {
+		calls = 1
+	}
+	most := 0
+	for _, part := range partsOf(a) {
+		n, below := heaviest(part, find)
+		if calls += n; n > most {
+			most, way = n, below
+		}
+	}
+	return calls, append([]string{name}, way...)
+}
+
+// checkCalls refuses an API whose chain makes too many calls. What its parts make must
+// have been checked before.
+func checkCalls(name string, find func(name string) *API) error {
+	calls, way := heaviest(name, find)
+	if calls <= maxCalls {
+		return nil
+	}
+	return fmt.Errorf("with: one request of api %s can make %d calls through its chain (%s), and at most %d are allowed; "+
+		"use fewer parts, or give the answer of one part to several as params", name, calls, strings.Join(way, ", then "), maxCalls)
+}
+
 func errPartOnce(api string) error {
 	return fmt.Errorf("with: api %s has `once`, and a part must not write; call it from the flow", api)
 }
 
 // checkChains refuses what APIs that stand above make impossible, so that the error
-// names the line: a part that closes a cycle, and one with `once`. Link checks the
-// rest.
+// names the line: a part that closes a cycle, one with `once`, and a chain of too many
+// calls. Link checks the rest.
 func (p *parser) checkChains() error {
 	const key = "switchboard.with"
 	seen, _ := p.State[key].(map[string]*API)
@@ -258,6 +292,14 @@ func (p *parser) checkChains() error {
 	for _, w := range a.With {
 		if to := seen[w.API]; to != nil && to.Once != nil {
 			return p.At(withLine(w.Var), errPartOnce(w.API))
+		}
+	}
+	for _, above := range slices.Sorted(maps.Keys(seen)) {
+		if len(a.With) == 0 {
+			break // it makes one call, known or not
+		}
+		if err := checkCalls(above, func(name string) *API { return seen[name] }); err != nil {
+			return p.At("with", err)
 		}
 	}
 	for _, other := range seen {
@@ -302,10 +344,11 @@ func (a *API) Link() error {
 
 func (a *API) link() error {
 	l := a.links
-	if way := cycle(a.Name, func(name string) []string {
+	known := func(name string) *API {
 		api, _ := l.find(name, "") // nil for none, which is an error below
-		return partsOf(api)
-	}); way != nil {
+		return api
+	}
+	if way := cycle(a.Name, func(name string) []string { return partsOf(known(name)) }); way != nil {
 		return errCycle(way)
 	}
 	for _, w := range a.With {
@@ -328,7 +371,7 @@ func (a *API) link() error {
 		l.request = l.request || to.usesRequest()
 		l.placeholders = append(l.placeholders, to.allPlaceholders()...)
 	}
-	return nil
+	return checkCalls(a.Name, known)
 }
 
 func (l *links) find(name, by string) (*API, error) {

@@ -260,6 +260,10 @@ func (c *Call) message() string {
 		return "authentication required"
 	case call.NoToken:
 		return "no token for " + c.Route.Subject
+	case call.Unknown:
+		return "the result of the write is unknown"
+	case call.NotSent:
+		return "the write was not sent"
 	default:
 		if text, ok := messages[c.Outcome]; ok {
 			return c.Route.Subject + text

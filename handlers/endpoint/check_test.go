@@ -1,7 +1,9 @@
 package endpoint_test
 
 import (
+	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +35,28 @@ func TestWhereToLook(t *testing.T) {
 	} {
 		if got := endpoint.Check(test.outcome, test.status); !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 			t.Errorf("%s with status %d: %q", test.outcome, test.status, got)
+		}
+	}
+}
+
+// Whoever gets an error is told in words what happened, after every outcome. The
+// words of some are the reason.
+func TestErrorsHaveMessages(t *testing.T) {
+	r, err := made(t, endpoint.Settings{Auth: &endpoint.Auth{Mode: "user"}}, endpoint.Defaults{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	byReason := []call.Outcome{call.BadRequest, call.Incomplete}
+	for _, outcome := range switchboard.Outcomes() {
+		if outcome.Answered() || outcome == call.Canceled || slices.Contains(byReason, outcome) {
+			continue
+		}
+		w, _ := answered(t, r, outcome, nil)
+		var got struct {
+			Error struct{ Message, Outcome string }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Error.Outcome != string(outcome) || got.Error.Message == "" {
+			t.Errorf("%s: %s", outcome, w.Body)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func Name(contentType string, body []byte) string {
 	if name := text(head); name != "" {
 		return name
 	}
-	if name := byType(mediaType); name != "" {
+	if name := byType(mediaType); name != "" && (name != "a form" || isForm(head)) {
 		return name
 	}
 	if sniffed == "text/plain" {
@@ -52,18 +52,12 @@ func Name(contentType string, body []byte) string {
 // markup names what net/http has recognized by its first bytes.
 func markup(sniffed string, head []byte) string {
 	if sniffed == "text/xml" {
-		if isPage(head) {
+		if isHTML(head) {
 			return "HTML"
 		}
 		return "XML"
 	}
 	return byType(sniffed)
-}
-
-// isPage reports whether markup is a page of HTML.
-func isPage(text []byte) bool {
-	head := bytes.ToLower(text[:min(len(text), looked)])
-	return bytes.Contains(head, []byte("<html")) || bytes.Contains(head, []byte("<!doctype html"))
 }
 
 // text names what looks like a text of a known kind; "" for any other.
@@ -72,7 +66,7 @@ func text(head []byte) string {
 	case head[0] == '{' || head[0] == '[':
 		return documents(head)
 	case elements.Match(head):
-		if isPage(head) {
+		if isHTML(head) {
 			return "HTML"
 		}
 		return "XML"
@@ -80,6 +74,8 @@ func text(head []byte) string {
 		return "a stream of events"
 	case jsonpBody.Match(head):
 		return "JSONP"
+	case isHTML(head):
+		return "HTML"
 	case formBody.Match(bytes.TrimSpace(head)):
 		return "a form"
 	default:

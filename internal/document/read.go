@@ -287,16 +287,11 @@ func begin(text []byte) byte {
 
 func (r *Reader) xml(text []byte, l jsonval.Limits) (any, error) {
 	v, err := xmlval.Decode(text, l, r.Lists, r.Part)
-	if err == nil {
-		for name := range v.(map[string]any) {
-			if strings.EqualFold(name, "html") {
-				return nil, jsonval.ErrSyntax
-			}
-		}
+	if err == nil && !isPage(text, r.As == XML) {
 		return v, nil
 	}
 	_, broken := errors.AsType[xmlval.Error](err)
-	if errors.Is(err, xmlval.ErrNotXML) || broken && isPage(text) {
+	if err == nil || errors.Is(err, xmlval.ErrNotXML) || broken && isBrokenPage(text) {
 		return nil, jsonval.ErrSyntax
 	}
 	return nil, err
@@ -304,7 +299,7 @@ func (r *Reader) xml(text []byte, l jsonval.Limits) (any, error) {
 
 // plainText reads a text. A page of HTML is some proxy's.
 func plainText(text []byte, l jsonval.Limits) (any, error) {
-	if begin(text) == '<' && isPage(text) {
+	if isHTML(text) {
 		return nil, jsonval.ErrSyntax
 	}
 	if err := l.Room.Reserve(l.Purpose, int64(len(text))); err != nil {
@@ -324,6 +319,9 @@ func form(text []byte, l jsonval.Limits) (any, error) {
 	case 0:
 		return nil, jsonval.ErrEmpty
 	case '<', '{', '[':
+		return nil, jsonval.ErrSyntax
+	}
+	if !isForm(text) {
 		return nil, jsonval.ErrSyntax
 	}
 	text = bytes.TrimSpace(text)

@@ -42,6 +42,11 @@ func TestRead(t *testing.T) {
 		{"XML", "", "text/xml", `<a>1</a>`, one, nil},
 		{"XML of an application", "", "Application/XML; charset=utf-8", "\n<a>1</a>", one, nil},
 		{"XML of a kind", "", "application/soap+XML;action=x", `<a>1</a>`, one, nil},
+		{"a part of a page called XML", "", "text/xml", `<center><h1>502 Bad Gateway</h1></center>`, nil, jsonval.ErrSyntax},
+		{"a body called XML", "", "text/xml", `<body>Service unavailable</body>`, nil, jsonval.ErrSyntax},
+		{"a head called XML", "", "text/xml", `<?xml version="1.0"?><!-- x --><HEAD><title>502</title></HEAD>`, nil, jsonval.ErrSyntax},
+		{"a SOAP body", "", "text/xml", `<s:Body xmlns:s="x">1</s:Body>`, object("Body", "1"), nil},
+		{"a page within XML", "", "text/xml", `<a><![CDATA[<html></html>]]></a>`, object("a", "<html></html>"), nil},
 		{"XML that nobody announces", "", "text/plain", `<a>1</a>`, nil, jsonval.ErrSyntax},
 		{"an image of XML", "", "image/svg+xml", `<svg/>`, nil, jsonval.ErrSyntax},
 		{"broken XML", "", "text/xml", `<a>`, nil, xmlval.ErrCutOff},
@@ -58,16 +63,30 @@ func TestRead(t *testing.T) {
 		{"xml", "xml", "text/plain", `<a>1</a>`, one, nil},
 		{"xml of JSON", "xml", "text/xml", `{"a":"1"}`, nil, jsonval.ErrSyntax},
 		{"xml of a page", "xml", "text/html", errorPage, nil, jsonval.ErrSyntax},
+		{"xml of a body", "xml", "text/html", `<body><id>1</id></body>`, object("body", object("id", "1")), nil},
+		{"xml of the body of a page", "xml", "text/html", `<body bgcolor="white"> <center><h1>502</h1></center></body>`, nil, jsonval.ErrSyntax},
+		{"xml of a part of a page", "xml", "text/xml", `<center><h1>502 Bad Gateway</h1></center>`, nil, jsonval.ErrSyntax},
 		{"xml of another document type", "xml", "", `<!DOCTYPE a><a/>`, nil, xmlval.ErrDTD},
 		{"xml of nothing", "xml", "", "", nil, jsonval.ErrEmpty},
 		{"form", "form", "text/html", "a=1&b=%E5%BC%A0+%26&b=&b=3&c&&d=x;y=z", object("a", "1", "b", []any{"张 &", "", "3"}, "c", "", "d", "x;y=z"), nil},
 		{"a broken form", "form", "", "a=%zz", nil, ErrForm},
 		{"a form in another charset", "form", "", "a=%D5%C5", nil, ErrForm},
 		{"form of JSON", "form", "", `{"a":"1"}`, nil, jsonval.ErrSyntax},
+		{"an error called a form", "", formType, "Internal server error", nil, jsonval.ErrSyntax},
+		{"an error with a sign called a form", "", formType, "Internal server error: code=500", nil, jsonval.ErrSyntax},
+		{"form of one word", "form", "", "OK", nil, jsonval.ErrSyntax},
+		{"form without a name", "form", "", "=OK", nil, jsonval.ErrSyntax},
+		{"form of an error and a page", "form", "", `Error <html lang="en"></html>`, nil, jsonval.ErrSyntax},
+		{"form of a page behind a pair", "form", "", `a=1 <html lang="en"></html>`, nil, jsonval.ErrSyntax},
 		{"form of a page", "form", "", errorPage, nil, jsonval.ErrSyntax},
 		{"text", "text", "application/json", " {\"a\":1}\r\n", `{"a":1}`, nil},
 		{"text of tags", "text", "", `<ok/>`, `<ok/>`, nil},
 		{"text of a page", "text", "text/plain", errorPage, nil, jsonval.ErrSyntax},
+		{"text of a heading", "text", "text/html", "<h1>Service unavailable</h1>", nil, jsonval.ErrSyntax},
+		{"text of a body", "text", "text/plain", "\n<BODY>Service unavailable</BODY>", nil, jsonval.ErrSyntax},
+		{"text of a part of a page", "text", "", "<center><h1>502 Bad Gateway</h1></center>", nil, jsonval.ErrSyntax},
+		{"text of an error and a page", "text", "", "Error <html><body>502</body></html>", nil, jsonval.ErrSyntax},
+		{"text called HTML", "text", "text/html", "OK, 1 < 2", "OK, 1 < 2", nil},
 		{"text of nothing", "text", "", " ", nil, jsonval.ErrEmpty},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -84,10 +103,10 @@ func TestRead(t *testing.T) {
 func TestFormLimits(t *testing.T) {
 	t.Parallel()
 	reader := Reader{As: "form"}
-	if _, err := reader.Read("", []byte("a&b&c"), jsonval.Limits{Nodes: 2}); !errors.Is(err, jsonval.ErrTooLarge) {
+	if _, err := reader.Read("", []byte("a=1&b&c"), jsonval.Limits{Nodes: 2}); !errors.Is(err, jsonval.ErrTooLarge) {
 		t.Errorf("three pairs where two are allowed: %v", err)
 	}
-	if _, err := reader.Read("", []byte(strings.Repeat("&", 100)), jsonval.Limits{}); err != nil {
+	if _, err := reader.Read("", []byte("a=1"+strings.Repeat("&", 100)), jsonval.Limits{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -151,4 +170,15 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%v beside an error", v)
 		}
 	})
+}
+
+// A page is recognized where the programs look at nothing in it, too.
+func TestPageBesideThePart(t *testing.T) {
+	t.Parallel()
+	part := new(jsonval.Part)
+	part.Member("Envelope").Member("Body")
+	reader := Reader{As: XML, Part: part}
+	if v, err := reader.Read("", []byte(`<HTML><x/></HTML>`), jsonval.Limits{}); !errors.Is(err, jsonval.ErrSyntax) {
+		t.Errorf("got %v, %v", v, err)
+	}
 }

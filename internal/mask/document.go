@@ -9,30 +9,39 @@ import (
 
 // Bounds of a masked document: it is for people to look at.
 const (
-	maxNodes = 5000
-	maxText  = 4096
+	maxNodes  = 5000
+	maxText   = 4096
+	maxLooked = 16 << 10 // of a text, because what is masked in it makes it shorter
 )
 
 // cut stands for what is left out of a document.
 const cut = "…"
 
 // Document masks a decoded JSON document: each value by its name, and whatever
-// holds one of the secrets, wherever it is. It gives a document of its own, in
+// holds one of the secrets, wherever it is and however it is escaped. It gives a document of its own, in
 // which long texts and what is beyond 5000 values are cut.
 func Document(v any, secrets []string) any {
-	d := document{secrets: secrets, left: maxNodes}
+	d := document{hider: newHider(secrets), left: maxNodes}
 	return d.value("", v)
 }
 
 // Hide masks a text of a name, and the secrets in it; see [Document].
 func Hide(name, s string, secrets []string) string {
-	d := document{secrets: secrets, left: 1}
+	d := document{hider: newHider(secrets)}
 	return d.text(name, s)
 }
 
+// Body masks a body that isn't read as a document, as [Hide] does. It may be cut off
+// within a secret.
+func Body(s string, secrets []string) string {
+	d := document{hider: newHider(secrets), cutOff: true}
+	return d.text("", s)
+}
+
 type document struct {
-	secrets []string
-	left    int
+	hider
+	left   int
+	cutOff bool
 }
 
 func (d *document) value(name string, v any) any {
@@ -71,14 +80,18 @@ func (d *document) value(name string, v any) any {
 }
 
 func (d *document) text(name, s string) string {
-	for _, secret := range d.secrets {
-		if len(secret) >= 4 {
-			s = strings.ReplaceAll(s, secret, Hidden)
-		}
+	long := len(s) > maxLooked
+	if long {
+		s = s[:maxLooked]
 	}
+	s = d.hide(s, d.cutOff || long)
 	s = Value(name, s) // before it is cut: half a number or address looks like none
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + cut
+	if long {
+		const half = 64 // a number or address at the end may have been cut
+		s = s[:max(0, len(s)-half)]
+	}
+	if long || len(s) > maxText {
+		s = strings.ToValidUTF8(s[:min(len(s), maxText)], "") + cut
 	}
 	return s
 }

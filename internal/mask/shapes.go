@@ -163,6 +163,12 @@ const minDigits = 7
 // letter touches it, so that hex ids survive.
 func numbers(s string) string {
 	var out splice
+	eachNumber(s, func(i, j int) { out.put(s, i, j, personal(s[i:j])) })
+	return out.result(s)
+}
+
+// eachNumber calls found for each of these runs.
+func eachNumber(s string, found func(i, j int)) {
 	for i := 0; i < len(s); {
 		if !isAlnum(s[i]) {
 			i++
@@ -179,11 +185,10 @@ func numbers(s string) string {
 		}
 		end, count := groups(s, i, j)
 		if count >= minDigits {
-			out.put(s, i, end, personal(s[i:end]))
+			found(i, end)
 		}
 		i = end
 	}
-	return out.result(s)
 }
 
 // wordEnd returns the end of the letters and digits at i, and whether there
@@ -220,10 +225,19 @@ func groups(s string, start, end int) (last, count int) {
 // call ids look like that.
 func emails(s string) string {
 	var out splice
+	eachEmail(s, func(i, j int) { out.put(s, i, j, hiddenEmail) })
+	return out.result(s)
+}
+
+// hiddenEmail stands for an address.
+const hiddenEmail = "***@***"
+
+// eachEmail calls found for each of these addresses.
+func eachEmail(s string, found func(i, j int)) {
 	for from := 0; ; {
 		at := strings.IndexByte(s[from:], '@')
 		if at < 0 {
-			return out.result(s)
+			return
 		}
 		at += from
 		start := at
@@ -238,7 +252,7 @@ func emails(s string) string {
 		for end < len(s) && s[end] == '@' { // a@b@c
 			end = hostEnd(s, end+1)
 		}
-		out.put(s, start, end, "***@***")
+		found(start, end)
 		from = end
 	}
 }

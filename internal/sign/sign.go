@@ -144,10 +144,16 @@ var (
 
 // isPEM reports whether a line of the text begins a PEM block.
 func isPEM(text string) bool {
-	return strings.HasPrefix(strings.TrimSpace(text), begin) || strings.Contains(text, "\n"+begin)
+	return strings.HasPrefix(trimmed(text), begin) || strings.Contains(text, "\n"+begin)
 }
 
 const begin = "-----BEGIN "
+
+// trimmed returns a text without white space around it and without the byte order
+// mark that some editors write before it.
+func trimmed(text string) string {
+	return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "\ufeff"))
+}
 
 // CheckPEM reports what is wrong with a text that has a PEM block: anything but a
 // private key that Key takes, a public key or a certificate. A text without one
@@ -163,15 +169,15 @@ func CheckPEM(text string) error {
 }
 
 // Key parses a private key: RSA, elliptic curve or Ed25519, in PEM as PKCS #8,
-// PKCS #1 or SEC 1; other blocks beside it, such as certificates, and blanks
-// around its lines don't matter. Line breaks may be written as \n, as in an
+// PKCS #1 or SEC 1; other blocks beside it, such as certificates, a byte order mark
+// before it and blanks around its lines don't matter. Line breaks may be written as \n, as in an
 // environment variable, and the BEGIN and END lines may be missing, as some
 // payment providers give a key. A text is at most 64 KiB.
 func Key(text string) (crypto.PrivateKey, error) {
 	if len(text) > maxText {
 		return nil, errKey
 	}
-	lines := strings.Split(strings.ReplaceAll(text, `\n`, "\n"), "\n")
+	lines := strings.Split(strings.ReplaceAll(trimmed(text), `\n`, "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimSpace(line) // pem is strict about the beginning of a line
 	}

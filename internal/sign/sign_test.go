@@ -235,6 +235,8 @@ func TestCheckPEM(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"a key":                  {pkcs8(t, rsaKey), ""},
 		"a key below its name":   {"Bag Attributes\n" + pkcs8(t, rsaKey), ""},
+		"a key in a text file":   {"\ufeff" + pkcs8(t, rsaKey), ""},
+		"cut off in a text file": {"\ufeff" + pkcs8(t, rsaKey)[:900], "not a private key"},
 		"a public key":           {block("PUBLIC KEY", public), ""},
 		"a certificate":          {block("CERTIFICATE", []byte("c")), ""},
 		"a secret":               {"s-----BEGIN", ""},
@@ -247,6 +249,22 @@ func TestCheckPEM(t *testing.T) {
 	} {
 		if err := sign.CheckPEM(tt.text); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// Windows editors write a byte order mark before the text of a key.
+func TestByteOrderMarkBeforeKey(t *testing.T) {
+	t.Parallel()
+	plain := pkcs8(t, key(t, rfc7515RSA))
+	lines := strings.Split(strings.TrimSpace(plain), "\n")
+	for name, text := range map[string]string{
+		"PEM":               "\ufeff" + plain,
+		"PEM behind blanks": " \r\n\ufeff\r\n" + strings.ReplaceAll(plain, "\n", "\r\n"),
+		"lines alone":       "\ufeff" + strings.Join(lines[1:len(lines)-1], "\n"),
+	} {
+		if _, err := sign.Key(text); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

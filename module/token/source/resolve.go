@@ -148,7 +148,7 @@ func (s *Source) Warnings() []string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.values)) {
-		if value := s.values[name]; !strings.HasPrefix(value, "-----BEGIN ") && strings.TrimFunc(value, invisible) != value {
+		if value := s.values[name]; !strings.HasPrefix(strings.TrimLeftFunc(value, invisible), "-----BEGIN ") && strings.TrimFunc(value, invisible) != value {
 			all = append(all, "credential "+name+" begins or ends with a blank, a line break, a byte order mark or the like, and is used so; "+
 				"if that is not meant, take it out of the file or variable")
 		}
