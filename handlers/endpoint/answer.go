@@ -326,7 +326,7 @@ const noCacheStatus = "switchboard; fwd=bypass"
 // Cache-Status (RFC 9211) and Server-Timing (W3C).
 func (c *Call) Describe(header http.Header) {
 	b := append(make([]byte, 0, 160), "switchboard"...)
-	if kind, ok := proxyErrors[c.Outcome]; ok {
+	if kind, ok := proxyErrors[c.Outcome]; ok && (c.Outcome != call.Unknown || c.Received == 0) {
 		b = append(append(b, "; error="...), kind...)
 	}
 	if c.Received != 0 {

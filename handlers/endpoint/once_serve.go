@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -142,6 +143,7 @@ func (c *Call) identifyWrite(q Writer) (request string, ok bool) {
 			return "", c.Fail(call.Incomplete, "the key of once can't be built from the params: "+err.Error())
 		}
 	}
+	key = strings.TrimSpace(key) // as a header carries it
 	c.once.key = key
 	switch {
 	case key == "":
@@ -169,6 +171,8 @@ func writeKey(v any) (string, error) {
 	switch v.(type) {
 	case nil:
 		return "", nil
+	case bool:
+		return "", errors.New("true and false don't tell writes apart")
 	case map[string]any, []any:
 		if !call.HasContent(v) {
 			return "", nil

@@ -241,10 +241,7 @@ func parsePasted(text, state string) (adminapi.Redirected, error) {
 // may come twice (section 3.1).
 func parseRedirect(query string) (back adminapi.Redirected, err error) {
 	query, _, _ = strings.Cut(query, "#")
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return back, errors.New("the address can't be read; paste the whole one")
-	}
+	values, _ := url.ParseQuery(query) // what can't be read is none of ours
 	for name, into := range map[string]*string{
 		"state": &back.State, "code": &back.Code, "iss": &back.Issuer, "error": &back.Error, "error_description": &back.Description,
 	} {
@@ -252,6 +249,9 @@ func parseRedirect(query string) (back adminapi.Redirected, err error) {
 			return back, fmt.Errorf("the address has %s twice; begin again", name)
 		}
 		*into = values.Get(name)
+	}
+	if back.State == "" {
+		return back, errors.New("the address has no state; it must be the whole one that the browser shows after the consent")
 	}
 	if back.Code == "" && back.Error == "" {
 		return back, errors.New("the address has neither a code nor an error; it must be the one that the browser shows after the consent")

@@ -24,12 +24,12 @@ func TestParsePasted(t *testing.T) {
 		"http://127.0.0.1:8765/callback?code=4%2Fa+b&state=s&scope=x":          {Code: "4/a b", State: "s"},
 		"  <https://ops.example.com/cb?state=s&code=c&iss=https%3A%2F%2Fa#_> ": {Code: "c", State: "s", Issuer: "https://a"},
 		"http://localhost/?error=access_denied&error_description=no&state=s":   {Error: "access_denied", Description: "no", State: "s"},
-		"code=c&state=s": {Code: "c", State: "s"},
-		"?code=c":        {Code: "c"},
-		"4/0AX-_~.c":     {Code: "4/0AX-_~.c", State: "mine"},
-		"4%2F0AX":        {Code: "4/0AX", State: "mine"},
-		"100%":           {Code: "100%", State: "mine"},
-		`"quoted"`:       {Code: "quoted", State: "mine"},
+		"code=c&state=s":              {Code: "c", State: "s"},
+		"?code=c&state=s&x=a;b&y=%zz": {Code: "c", State: "s"},
+		"4/0AX-_~.c":                  {Code: "4/0AX-_~.c", State: "mine"},
+		"4%2F0AX":                     {Code: "4/0AX", State: "mine"},
+		"100%":                        {Code: "100%", State: "mine"},
+		`"quoted"`:                    {Code: "quoted", State: "mine"},
 	} {
 		if got, err := parsePasted(text, "mine"); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
@@ -42,7 +42,8 @@ func TestParsePasted(t *testing.T) {
 		"https://a.example/authorize?state=s&x=y": "neither a code nor an error",
 		"http://localhost/?code=a&code=b&state=s": "code twice",
 		"http://localhost/?code=a&state=s&state=": "state twice",
-		"http://localhost/?code=%zz":              "can't be read",
+		"http://localhost/?code=%zz&state=s":      "neither a code nor an error",
+		"?code=c":                                 "has no state",
 		strings.Repeat("x", 20_000):               "too long",
 	} {
 		if got, err := parsePasted(text, "mine"); err == nil || !strings.Contains(err.Error(), want) {

@@ -65,7 +65,7 @@ func printWrites(out io.Writer, list adminapi.Writes) error {
 			sent = write.Sent.Local().Format(time.DateTime)
 			left = span(write.Expires, time.Until(write.Expires))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", write.Key, paint.outcome(cmp.Or(write.Outcome, write.State)), sent, left, cmp.Or(write.Reason, "-"))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(write.Key), paint.outcome(cmp.Or(write.Outcome, write.State)), sent, left, cmp.Or(write.Reason, "-"))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -110,3 +111,14 @@ func (p painter) outcome(text string) string { return p.word(text, red) }
 
 // state colours the state of an API, its breaker or a token source.
 func (p painter) state(text string) string { return p.word(text, yellow) }
+
+// printable returns a text of a caller's without what would control a terminal or break
+// a table.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}

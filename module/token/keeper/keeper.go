@@ -53,6 +53,7 @@ type Keeper struct {
 	saveAt        time.Time     // when to try again to save it
 	due           time.Time     // when to renew, jittered inside the window
 	pollAt        time.Time     // when to read the store again
+	doubted       bool          // a call was refused that no renewal of ours would help
 	backoffUntil  time.Time     // no call before
 	backoffFor    time.Duration // how long that wait was when it began
 	failures      int           // in a row

@@ -132,7 +132,7 @@ func (k *Keeper) wantsStored(st *store, valid bool, now time.Time) bool {
 	if !valid {
 		return k.wanted || k.pollAt.IsZero()
 	}
-	return k.inWindow(now)
+	return k.doubted || k.inWindow(now)
 }
 
 // inWindow reports whether the token that is held should be replaced. The caller
@@ -149,6 +149,7 @@ func (k *Keeper) poll(ctx context.Context, st *store) {
 	valid := k.current.Load().Valid(now)
 	due := k.inflight == nil && k.wantsStored(st, valid, now) && !now.Before(k.pollAt)
 	if due {
+		k.doubted = false
 		every := pollEvery
 		if k.record.RefusedUntil.After(now) {
 			every = pollRefused

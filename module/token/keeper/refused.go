@@ -185,6 +185,8 @@ func (k *Keeper) handleRefusal(generation, request uint64, now time.Time) refusa
 	f.count(request, now)
 	at := f.next(request, now)
 	if at.IsZero() {
+		k.doubted = true // but another instance may have a newer token
+		k.wakeLoop()
 		return refusalEffect{ignored: !useless, useless: true, next: f.known[request].at}
 	}
 	k.wanted = true

@@ -180,3 +180,36 @@ func TestRefusalInWords(t *testing.T) {
 		}
 	})
 }
+
+// A request that no renewal helped causes no other for minutes. But the token that
+// another instance has obtained meanwhile, such as with a person's new consent, is taken
+// over within seconds.
+func TestARefusedRequestTakesOverAnotherInstancesToken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		i, s := newIssuer(), newMemory()
+		one, _ := keeping(t, testPolicy(), i, s)
+		other, _ := keeping(t, testPolicy(), i, s)
+		const request = 7
+		for range 2 { // the second time, the renewal hasn't helped
+			other.Invalidate(must(t, other).Generation, request, "status 401")
+		}
+		held := must(t, other)
+		for range 2 { // the first time, it takes over what is stored
+			if err := one.Renew(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if now := other.Current(); now.Generation != held.Generation {
+			t.Fatalf("generation %d is held before it is looked for", now.Generation)
+		}
+		calls := i.calls()
+		other.Invalidate(held.Generation, request, "status 401")
+		time.Sleep(2 * pollEvery)
+		if got, want := other.Current(), one.Current(); got == nil || got.Generation != want.Generation {
+			t.Errorf("the other instance holds %+v, want generation %d", got, want.Generation)
+		}
+		if i.calls() != calls {
+			t.Error("the token endpoint was called for it")
+		}
+	})
+}
