@@ -204,25 +204,35 @@ func TestAWriteWithoutAStorage(t *testing.T) {
 // Writes of two instances on one storage, while both are killed again and again: no key
 // is sent twice, and every repeat gets the same answer or unknown.
 func TestWritesOfAFleet(t *testing.T) {
-	for name, storage := range map[string]string{
-		"on Redis": fmt.Sprintf("redis {\n host 127.0.0.1\n port %d\n }", startRedis(t)),
-		"on files": "file_system " + t.TempDir(),
+	const once = "once 1h .k"
+	for name, test := range map[string]struct{ storage, once string }{
+		"on Redis":                      {fmt.Sprintf("redis {\n host 127.0.0.1\n port %d\n }", startRedis(t)), once},
+		"on files":                      {"file_system " + t.TempDir(), once},
+		"on files, the key in a header": {"file_system " + t.TempDir(), once + " {\n header Idempotency-Key\n }"},
 	} {
-		t.Run(name, func(t *testing.T) { fleetOfWriters(t, storage) })
+		t.Run(name, func(t *testing.T) { fleetOfWriters(t, test.storage, test.once) })
 	}
 }
 
-// writeAPI acts on each request, and then answers late, fails, or drops its answer.
+// writeAPI acts on each request, and then answers late, fails, or drops its answer. It
+// recognizes a repeat by its Idempotency-Key.
 type writeAPI struct {
 	mu    sync.Mutex
 	acted map[string][]string // the tickets by key
+	other int                 // requests with another Idempotency-Key than theirs
 }
 
 func (a *writeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := r.URL.Query().Get("k")
+	sent := r.Header.Get("Idempotency-Key")
 	a.mu.Lock()
-	ticket := fmt.Sprintf("T-%s-%d", key, len(a.acted[key])+1)
-	a.acted[key] = append(a.acted[key], ticket)
+	if sent != "" && sent != key {
+		a.other++
+	}
+	if sent == "" || len(a.acted[key]) == 0 {
+		a.acted[key] = append(a.acted[key], fmt.Sprintf("T-%s-%d", key, len(a.acted[key])+1))
+	}
+	ticket := a.acted[key][len(a.acted[key])-1]
 	a.mu.Unlock()
 	switch rand.IntN(8) {
 	case 0:
@@ -257,7 +267,7 @@ http://localhost:{PORT} {
 		method POST
 		auth none
 		query ` + "`{k: .k}`" + `
-		once 1h .k
+		%s
 		output ` + "`{ticket: .number}`" + `
 		default ` + "`{ticket: \"\"}`" + `
 		budget 1s
@@ -265,12 +275,12 @@ http://localhost:{PORT} {
 }
 `
 
-func fleetOfWriters(t *testing.T, storage string) {
+func fleetOfWriters(t *testing.T, storage, once string) {
 	t.Helper()
 	api := &writeAPI{acted: map[string][]string{}}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	config := harness.Config{Caddyfile: fmt.Sprintf(fleetOfWritersSite, storage, server.URL)}
+	config := harness.Config{Caddyfile: fmt.Sprintf(fleetOfWritersSite, storage, server.URL, once)}
 	instances := make([]*harness.Caddy, 2)
 	for i := range instances {
 		config.Dir, config.Port = "", 0
@@ -331,6 +341,9 @@ func fleetOfWriters(t *testing.T, storage string) {
 		if len(tickets) > 1 {
 			twice++
 		}
+	}
+	if api.other > 0 {
+		t.Errorf("%d requests had the key of another write", api.other)
 	}
 	if twice > 0 {
 		t.Errorf("%d keys were sent twice", twice)
