@@ -169,8 +169,13 @@ func (c *Caddy) Load(caddyfile string) error {
 	if err != nil {
 		return err
 	}
-	req := Request(c.t, http.MethodPost, "http://"+c.Admin+"/load", "text/caddyfile", string(text))
-	got, err := Try(req)
+	// The reload before may still close the admin listener that a connection waits at.
+	var got Answer
+	for range 5 {
+		if got, err = Try(Request(c.t, http.MethodPost, "http://"+c.Admin+"/load", "text/caddyfile", string(text))); err == nil {
+			break
+		}
+	}
 	if err == nil && got.Status != http.StatusOK {
 		err = fmt.Errorf("loading: %d %s", got.Status, got.Body)
 	}
