@@ -37,7 +37,7 @@ func (c *recent) get(key string, now time.Time) *Record {
 	return it.record
 }
 
-// put keeps a record, if it has an answer and there is room.
+// put keeps a record, if it has an answer that is not too large.
 func (c *recent) put(r *Record, now time.Time) {
 	if !r.Outcome.Answered() || len(r.Answer) > maxRecentAnswer {
 		return
@@ -48,15 +48,12 @@ func (c *recent) put(r *Record, now time.Time) {
 		c.kept = make(map[string]kept)
 	}
 	if len(c.kept) >= maxRecent {
-		for key, it := range c.kept {
-			if !now.Before(it.until) {
-				delete(c.kept, key)
-			}
+		for key := range c.kept { // any of them: looking for the oldest would cost more
+			delete(c.kept, key)
+			break
 		}
 	}
-	if len(c.kept) < maxRecent {
-		c.kept[r.Key] = kept{r, now.Add(recentFor)}
-	}
+	c.kept[r.Key] = kept{r, now.Add(recentFor)}
 }
 
 func (c *recent) drop(key string) {
