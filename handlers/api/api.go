@@ -38,7 +38,8 @@ func init() {
 // details, `Cache-Status` (RFC 9211) and `Server-Timing`. The outcomes are `ok`,
 // `stale`, `not_found`, `partial`, `incomplete`, `timeout`, `unreachable`, `failed`,
 // `rejected`, `bad_answer`, `too_large`, `no_token`, `token_refused`,
-// `breaker_open` and `held`; a refused caller gets `bad_request` or
+// `breaker_open`, `held`, and of a write that happens once `unknown` and
+// `not_sent`; a refused caller gets `bad_request` or
 // `unauthorized`.
 //
 // Placeholders set, for logs and handlers that run later:
@@ -67,10 +68,11 @@ type API struct {
 	// three, each in a variable.
 	With []With `json:"with,omitempty"`
 
-	// URL of the API. With a path it is an API call, without one a sidecar. If it
-	// is missing, the API only puts the answers of `with` together. It sets Host, and its percent-encoding is preserved. It must not have a query:
+	// URL of the API. With a path it is an API call, without one a sidecar. It
+	// sets Host, and its percent-encoding is preserved. It must not have a query:
 	// use `query`. A leading `{token.NAME}` stands for a base URL that was kept
-	// with the token.
+	// with the token. If it is missing, the API only puts the answers of `with`
+	// together.
 	To string `json:"to,omitempty"`
 
 	// Method of the API's request. Default: the method of the incoming request.
@@ -176,7 +178,7 @@ type API struct {
 	heldBreaker *pool.Held[*breaker]
 	sampler     *sampler // nil without keep_answer
 
-	asks asks // of the request's programs, with once
+	asks asks // what the answer depends on, with once
 
 	server *caddyhttp.Server // that the handler belongs to; nil for none
 	// The placeholders in the chain and in headers, and those of them that are part

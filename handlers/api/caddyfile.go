@@ -160,7 +160,7 @@ func (p *parser) finish() error {
 		return p.At("cache", errCacheSidecar)
 	}
 	if a.Once != nil {
-		if err := a.checkOnce(define); err != nil {
+		if _, err := a.checkOnce(define); err != nil {
 			return p.At("once", err)
 		}
 	}

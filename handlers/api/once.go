@@ -56,43 +56,43 @@ func (p *parser) once() error {
 	return r.Read(blocks.Lines{"header": r.Text(&o.Header), "finish": r.Duration(&o.Finish)})
 }
 
-// checkOnce validates the settings of `once`.
-func (a *API) checkOnce(define string) error {
+// checkOnce validates the settings of `once`, and compiles the key; nil for the call id.
+func (a *API) checkOnce(define string) (key *jq.Program, err error) {
 	switch {
-	case a.Once == nil:
-		return nil
 	case a.Cache != nil:
-		return errOnceCache
+		return nil, errOnceCache
 	case a.target.sidecar:
-		return errOnceSidecar
+		return nil, errOnceSidecar
 	}
 	if name := a.Once.Header; name != "" {
 		if _, _, err := jqhttp.Header(name, "key"); err != nil {
-			return fmt.Errorf("once: header: %w; write e.g. `header Idempotency-Key`", err)
+			return nil, fmt.Errorf("once: header: %w; write e.g. `header Idempotency-Key`", err)
 		}
 		if slices.Contains([]string{"Host", "Authorization"}, http.CanonicalHeaderKey(name)) {
-			return fmt.Errorf("once: header %s has another meaning; write e.g. `header Idempotency-Key`", name)
+			return nil, fmt.Errorf("once: header %s has another meaning; write e.g. `header Idempotency-Key`", name)
 		}
 	}
-	if _, err := a.Once.Check(define); err != nil {
-		return fmt.Errorf("once: %w", err)
+	if key, err = a.Once.Check(define); err != nil {
+		return nil, fmt.Errorf("once: %w", err)
 	}
-	return nil
+	return key, nil
 }
 
 func (a *API) provisionOnce(ctx caddy.Context, define string) error {
 	if a.Once == nil {
 		return nil
 	}
-	if err := a.checkOnce(define); err != nil {
+	key, err := a.checkOnce(define)
+	if err != nil {
 		return err
 	}
 	a.asks = a.whatIsAsked()
-	var key [32]byte
+	var sealKey [32]byte
 	if a.source != nil {
-		key = a.source.Policy().SealKey
+		sealKey = a.source.Policy().SealKey
 	}
-	return a.route.ProvisionOnce(a.Once, ctx.Storage(), key)
+	a.route.ProvisionOnce(a.Once, key, ctx.Storage(), sealKey)
+	return nil
 }
 
 // asks is what the answer of a write depends on.

@@ -88,16 +88,10 @@ type writes struct {
 // maxWrites bounds the writes of one API that are under way.
 const maxWrites = 1024
 
-// ProvisionOnce makes the route's writes happen once. The records are in the storage,
-// sealed with a key that is derived from the API's credentials.
-func (r *Route) ProvisionOnce(o *Once, backend certmagic.Storage, sealKey [32]byte) error {
-	if o == nil {
-		return nil
-	}
-	key, err := o.Check(r.app.Define)
-	if err != nil {
-		return fmt.Errorf("once: %w", err)
-	}
+// ProvisionOnce makes the route's writes happen once. key is what Check has compiled. The
+// records are in the storage, sealed with a key that is derived from the API's
+// credentials.
+func (r *Route) ProvisionOnce(o *Once, key *jq.Program, backend certmagic.Storage, sealKey [32]byte) {
 	finish := cmp.Or(time.Duration(o.Finish), min(defaultFinish, time.Duration(o.TTL)))
 	r.once = switchboard.Shared(r.app, "once "+r.Name, func() *writes {
 		w := &writes{
@@ -111,7 +105,6 @@ func (r *Route) ProvisionOnce(o *Once, backend certmagic.Storage, sealKey [32]by
 		r.app.OnStop(w.wait)
 		return w
 	})
-	return nil
 }
 
 // Writes returns the records of the route's writes, nil if they don't happen once.

@@ -57,7 +57,7 @@ type writeUse struct {
 	key       string
 	started   *write // that the call's own work sends; nil for none
 	elsewhere bool   // another process sends it, or has been stopped
-	repeat    string // what a repeat got, a value of [switchboard.Repeats]; "" for no repeat
+	repeat    string // what a repeat got, such as [switchboard.RepeatAnswered]; "" for no repeat
 }
 
 // ServeOnce answers a repeated write from its record, or from the call that sends it,
